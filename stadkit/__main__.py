@@ -1,0 +1,5 @@
+"""`python -m stadkit`, the same as `stadkit`."""
+
+from stadkit.cli.app import main
+
+main()
