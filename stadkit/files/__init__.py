@@ -1,0 +1,1 @@
+"""Annotation and prediction files: disk <-> table."""

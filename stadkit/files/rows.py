@@ -1,0 +1,204 @@
+"""Rows of a CSV file without a header: read fast as columns, or told where they are wrong."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Any, cast
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.errors import AnnotationError, StadkitError
+from stadkit.files.fields import Column, seconds, text
+
+Layouts = Mapping[int, tuple[Column, ...]]  # by the number of columns
+
+
+def read_rows(path: Path, layouts: Layouts) -> dict[str, NDArray[Any] | list[str]]:
+    """The columns of a .csv or .csv.gz by name; the first line's width chooses the layout.
+
+    A column of `text` comes as codes [n] under its name, and as the texts they stand for under
+    "NAME texts". A file without rows gives the columns of the widest layout, empty.
+    Raises AnnotationError, one line: file, line, column, reason, and how many rows are wrong.
+    """
+    data = read_bytes(path)
+    first = _first_row(data)
+    width = len(first) if first is not None else max(layouts)
+    if first is not None and _first_fault(first, layouts):
+        raise _explain(path, data, layouts)
+    try:
+        return _columns(data, layouts[width])
+    except ValueError as error:
+        # Finding the line takes a slow second look, which only wrong files need.
+        raise _explain(path, data, layouts, str(error)) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file: unpacked when gzipped, no byte-order mark, lines end in \\n."""
+    if not path.is_file():
+        reason = "is not a file" if path.exists() else "does not exist"
+        raise AnnotationError(f"{path}: {reason}; give a .csv or .csv.gz file")
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise AnnotationError(f"{path}: cannot be read ({error}); copy it here again") from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise AnnotationError(f"{path}: is UTF-16 text; save it as UTF-8")
+    if b"\r" in data:  # pandas loses fields after a lone one
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def write_text(path: Path, blocks: Iterable[str]) -> None:
+    """Write blocks of text, gzipped for a name in .gz; the file is whole or not there.
+
+    Raises StadkitError where the place cannot be written to.
+    """
+    unfinished = path.with_name(f".{uuid4().hex}")
+    try:
+        with unfinished.open("wb") as file, _packed(file, path) as out:
+            for block in blocks:
+                out.write(block.encode())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise StadkitError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _packed(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:
+    if path.suffix != ".gz":
+        return nullcontext(file)
+    # No name and no time in its header: the same table gives the same bytes.
+    return cast(AbstractContextManager[IO[bytes]], gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+
+
+def quoted(field: str) -> str:
+    """A field as CSV writes it: in quotes where it must be."""
+    if any(mark in field for mark in ',"\r\n') or field.startswith("\ufeff"):
+        return '"' + field.replace('"', '""') + '"'
+    return field
+
+
+def _first_row(data: bytes) -> list[str] | None:
+    """The fields of the first line that has any; None for a file without rows."""
+    first = re.search(rb"[^\r\n]*[^\s][^\r\n]*", data)
+    try:
+        return next(csv.reader([first[0].decode("utf-8", "replace")])) if first else None
+    except csv.Error:  # a field longer than any id
+        return []
+
+
+def _columns(data: bytes, layout: tuple[Column, ...]) -> dict[str, NDArray[Any] | list[str]]:
+    """All columns at once; raises ValueError where a field is not what its column wants."""
+    import pandas as pd
+
+    if b"\0" in data:
+        raise ValueError("NUL bytes")
+    table = pd.read_csv(
+        io.BytesIO(data),
+        header=None,
+        names=[column.name for column in layout],
+        # `object` keeps '007' and 'NA' as they are; `category` would make numbers of them.
+        dtype={column.name: np.float64 if column.floats else object for column in layout},
+        na_filter=False,
+        index_col=False,
+        engine="c",
+        low_memory=False,
+    )
+    columns: dict[str, NDArray[Any] | list[str]] = {}
+    for column in layout:
+        values = table.pop(column.name)
+        if column.floats:
+            columns[column.name] = _within(values.to_numpy(), column)
+            continue
+        codes, texts = pd.factorize(values)
+        parsed = [column.parse(field) for field in texts]
+        if column.parse is text:
+            columns |= {column.name: codes, f"{column.name} texts": parsed}
+        else:
+            dtype = np.float64 if column.parse is seconds else np.int64
+            columns[column.name] = np.array(parsed, dtype)[codes]
+    return columns
+
+
+def _within(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    # Written so that NaN fails too.
+    if not ((values >= column.low) & (values <= column.high)).all():
+        raise ValueError(f"{column.name} is outside {column.low:g}..{column.high:g}")
+    return values
+
+
+def _explain(path: Path, data: bytes, layouts: Layouts, hint: str = "") -> AnnotationError:
+    """The first fault of a file and how many of its lines are wrong, as one error."""
+    faults = _faults(data, layouts)
+    first = next(faults, None)
+    if first is None:
+        return AnnotationError(f"{path}: cannot be read as CSV ({hint})")
+    more = sum(1 for _ in faults)
+    count = f" ({more + 1} lines are wrong)" if more else ""
+    return AnnotationError(f"{path}:{first[0]}: {first[1]}{count}")
+
+
+def _faults(data: bytes, layouts: Layouts) -> Iterator[tuple[int, str]]:
+    """(line, what is wrong there) for each line at fault."""
+    try:
+        raw = [f"{line}\n" for line in data.decode().split("\n")]
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        yield line, "is not UTF-8 text; save the file as UTF-8"
+        return
+    lines = csv.reader(raw, strict=True)
+    width, line = 0, 1
+    try:
+        for row in lines:
+            if raw[lines.line_num - 1].strip():
+                fault = _row_fault(row, layouts[width]) if width else _first_fault(row, layouts)
+                if fault:
+                    yield line, fault
+                if len(row) not in layouts and not width:
+                    return
+                width = width or len(row)
+            line = lines.line_num + 1
+    except csv.Error as error:
+        yield line, f"{error}; is a quote left open here?"
+
+
+def _first_fault(row: list[str], layouts: Layouts) -> str:
+    """What is wrong with the first line, which tells what is wrong with all of them."""
+    fault = _row_fault(row, layouts[len(row)]) if len(row) in layouts else "its width"
+    if not fault:
+        return ""
+    for mark, name in ((";", "';'"), ("\t", "tabs")):
+        if ",".join(row).count(mark) + 1 in layouts:
+            return f"fields are separated by {name}; wants commas, and points in decimals"
+    if len(row) > 1 and all(re.fullmatch(r"\s*[A-Za-z_][\w .]*", f) for f in row[1:]):
+        return "is a header; these files have none, remove the line"
+    if len(row) in layouts:
+        return fault
+    if len(row) >= max(layouts) + 4 and all(field.strip().isdigit() for field in row[2:10]):
+        return f"has {len(row)} columns; are these decimal commas? write points"
+    wanted = " or ".join(str(width) for width in sorted(layouts))
+    names = ", ".join(column.name for column in layouts[max(layouts)])
+    return f"has {len(row)} columns, wants {wanted}: {names}"
+
+
+def _row_fault(row: list[str], layout: tuple[Column, ...]) -> str:
+    if len(row) != len(layout):
+        return f"has {len(row)} columns where the first line has {len(layout)}"
+    for column, field in zip(layout, row, strict=True):
+        try:
+            column.parse(field)
+        except ValueError as error:
+            return f"{column.name}: {error}"
+    return ""

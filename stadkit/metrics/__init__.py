@@ -1,0 +1,1 @@
+"""How good a table of detections is."""
