@@ -1,0 +1,1 @@
+"""Video in and out: pixels and seconds, nothing about models."""

@@ -1,0 +1,131 @@
+"""Is this a video file at all? Asked before FFmpeg opens it, which would wait at a pipe or
+follow a playlist to other files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from stadkit.errors import VideoError
+
+HEAD = 4096  # bytes looked at
+
+# Of the files in a folder, those taken for videos; compare in lower case.
+EXTENSIONS = (
+    *(".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov"),
+    *(".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"),
+)
+
+# First bytes -> what the file is.
+KINDS = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the video; run `git lfs pull`"),
+    (b"#EXTM3U", "a playlist; give the videos it names"),
+    (b"ffconcat", "a playlist; give the videos it names"),
+    (b"[playlist]", "a playlist; give the videos it names"),
+    (b"<!doctype html", "a web page, not a video; download the video itself"),
+    (b"<html", "a web page, not a video; download the video itself"),
+    (b"\x89png", "a picture, not a video"),
+    (b"\xff\xd8\xff", "a picture, not a video"),
+    (b"pk\x03\x04", "a zip archive; unpack it first"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"%pdf", "a PDF, not a video"),
+)
+
+
+def shown(path: Path) -> str:
+    """The path for a one-line message: quoted where it holds anything but plain characters."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def check_file(path: Path) -> bytes:
+    """The first bytes of a regular file that may be a video; raises VideoError otherwise."""
+    try:
+        mode, size = os.stat(path).st_mode, os.stat(path).st_size
+    except FileNotFoundError as error:
+        raise VideoError(f"{shown(path)}: no such file; check the path.") from error
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{shown(path)}: cannot be opened: {_why(error)}.") from error
+    if not stat.S_ISREG(mode):
+        raise VideoError(f"{shown(path)}: is a {_kind(mode)}, not a file; give a video file.")
+    if size == 0:
+        raise VideoError(f"{shown(path)}: is empty (0 bytes); copy or download it again.")
+    head = _head(path)
+    reason = recognise(head)
+    if reason:
+        raise VideoError(f"{shown(path)}: is {reason}.")
+    return head
+
+
+def recognise(head: bytes) -> str | None:
+    """What a file that is no video is, from its first bytes; None when it may be a video."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for magic, kind in KINDS:
+        if start.startswith(magic.lower()):
+            return kind
+    if start.startswith(b"yuv4mpeg2"):  # raw video with a header of text
+        return None
+    return "a text file, not a video" if _is_text(head) else None
+
+
+def has_moov(path: Path) -> bool:
+    """Whether an MP4 or QuickTime file holds its index, the top-level `moov` box, to its end."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        at = 0
+        while at + 8 <= size:
+            file.seek(at)
+            header = file.read(16)
+            length, name = int.from_bytes(header[:4], "big"), header[4:8]
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            if name == b"moov":
+                return at + length <= size
+            if length < 8:  # 0: to the end of the file; less: damage
+                return False
+            at += length
+    return False
+
+
+def looks_like_mp4(head: bytes) -> bool:
+    """Whether the first box is one that MP4 and QuickTime files start with."""
+    return head[4:8] in (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"pnot")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(HEAD)
+    except PermissionError as error:
+        raise VideoError(f"{shown(path)}: permission denied; check its access rights.") from error
+    except OSError as error:
+        raise VideoError(f"{shown(path)}: cannot be read: {_why(error)}.") from error
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFIFO: "named pipe",
+        stat.S_IFSOCK: "socket",
+        stat.S_IFCHR: "device",
+        stat.S_IFBLK: "device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "special file")
+
+
+def _is_text(head: bytes) -> bool:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True  # UTF-16
+    control = set(range(32)) - {9, 10, 12, 13, 27}
+    if control & set(head):
+        return False
+    try:
+        head[: max(len(head) - 3, 1)].decode()  # the last character may be cut
+    except UnicodeDecodeError as error:
+        return error.start >= len(head) - 6
+    return True

@@ -1,0 +1,211 @@
+"""Clips: the frames around a key time, cut in seconds from one sequential pass."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count, takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.errors import UsageError
+from stadkit.video.frame import Frame, Pixels, Video
+from stadkit.video.resize import resized_shape
+
+CLOSE = 1e-6  # seconds; stamps and key times this near are the same
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a model looks at around one key time; raises ValueError where it is not as said."""
+
+    video: str  # file stem
+    pixels: NDArray[np.uint8]  # [T, H, W, 3]  RGB, upright, resized
+    time: float  # seconds from the start: the key time asked for
+    times: NDArray[np.float64]  # [T]  seconds of the frames taken; edges repeat
+    size: tuple[int, int]  # (height, width) of the displayed frame before resizing
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if len(shape) != 4 or shape[3] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(
+                f"Clip.pixels is {self.pixels.dtype} {shape}, wants uint8 [T, H, W, 3]"
+            )
+        if self.times.shape != shape[:1]:
+            raise ValueError(f"Clip.times has shape {self.times.shape}, wants {shape[:1]}")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a model wants its clips; raises ValueError where a number makes no sense."""
+
+    frames: int  # T
+    stride: float  # seconds between frames
+    key: int  # which frame is the keyframe, from 0
+    short_side: int  # pixels
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not 0 <= self.key < self.frames:
+            raise ValueError(
+                f"Cut.key is {self.key} of {self.frames} frames, wants 0 <= key < frames"
+            )
+        if not self.stride > 0 or self.short_side < 1:
+            raise ValueError(f"Cut has stride {self.stride} and short side {self.short_side}")
+
+
+def clips(
+    video: Video,
+    cut: Cut,
+    every: float = 1.0,
+    start: float = 0.0,
+    duration: float | None = None,
+    times: Iterable[float] | None = None,
+) -> Iterator[Clip]:
+    """Clips around key times, in order, each as soon as its last frame is decoded; one pass.
+
+    Key times are start, start + every, ... (seconds) before start + duration, or `times`
+    (sorted). Those more than half a frame outside the video give no clip. Frame i of a clip is
+    the one nearest to key time + (i - key) * stride, the earlier of two; before the first and
+    after the last frame those repeat. Each frame is resized at most once, and only if a clip
+    wants it; memory is that of the frames of the clips still open. Raises UsageError for wrong
+    times.
+    """
+    keys = _sorted_keys(times) if times is not None else _regular_keys(every, start, duration)
+    return _cut(video, cut, keys)
+
+
+def check_times(every: float, start: float, duration: float | None) -> None:
+    """Raises UsageError for numbers of seconds that give no key times."""
+    if not every > 0 or not start >= 0 or (duration is not None and not duration > 0):
+        raise UsageError(
+            f"cannot cut clips every {every} s from {start} s for {duration} s; "
+            "every and duration are above 0, start is 0 or more."
+        )
+
+
+def _regular_keys(every: float, start: float, duration: float | None) -> Iterator[float]:
+    check_times(every, start, duration)
+    end = np.inf if duration is None else start + duration - CLOSE
+    # A product, not a running sum: no error grows with the video.
+    return takewhile(lambda time: time < end, (start + every * n for n in count()))
+
+
+def _sorted_keys(times: Iterable[float]) -> Iterator[float]:
+    keys = [float(time) for time in times]
+    if not np.isfinite(keys).all() or (np.diff(keys) < 0).any():
+        raise UsageError("key times must be finite numbers of seconds in rising order.")
+    return iter(keys)
+
+
+@dataclass
+class _Open:
+    """A clip whose frames are still coming."""
+
+    key: float
+    wanted: deque[float]  # seconds of the frames still to come
+    pixels: list[Pixels] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+
+class _Small:
+    """A frame that is resized when first wanted, and once."""
+
+    def __init__(self, frame: Frame, shape: tuple[int, int]) -> None:
+        self.time = frame.time
+        self._frame, self._shape = frame, shape
+        self._pixels: Pixels | None = None
+
+    @property
+    def pixels(self) -> Pixels:
+        if self._pixels is None:
+            self._pixels = self._frame.rgb(*self._shape)
+        return self._pixels
+
+
+class _Cutter:
+    """The clips still open, oldest first; all want frames at the same offsets from their key."""
+
+    def __init__(self, video: Video, cut: Cut, keys: Iterator[float]) -> None:
+        self._stem = video.info.path.stem
+        self._size = (video.info.height, video.info.width)
+        self._shape = resized_shape(self._size, cut.short_side)
+        self._half = 0.5 / video.info.rate  # half a frame, in seconds
+        self._offsets = (np.arange(cut.frames) - cut.key) * cut.stride  # [T]  seconds from the key
+        self._keys = keys
+        self._ahead = next(keys, None)  # the first key time without an open clip
+        self._open: deque[_Open] = deque()
+        self._before: _Small | None = None
+
+    @property
+    def done(self) -> bool:
+        return self._ahead is None and not self._open
+
+    def feed(self, frame: Frame) -> Iterator[Clip]:
+        """The clips that this frame completes."""
+        now = _Small(frame, self._shape)
+        before = self._before or now
+        for clip in self._open:
+            _fill(clip, before, now)
+        yield from self._completed()
+        while self._ahead is not None and self._ahead + self._offsets[0] <= now.time + CLOSE:
+            if self._ahead >= -self._half:
+                _fill(self._start(self._ahead), before, now)
+                yield from self._completed()  # at once: a long pause holds many key times
+            self._ahead = next(self._keys, None)
+        self._before = now
+
+    def finish(self) -> Iterator[Clip]:
+        """The clips that the end of the video cuts short, their last frame repeated."""
+        last = self._before
+        while last is not None and self._next_inside(last.time + self._half):
+            clip = self._open.popleft()
+            _repeat(clip, last)
+            yield self._close(clip)
+
+    def _next_inside(self, end: float) -> bool:
+        if not self._open and self._ahead is not None:
+            self._start(self._ahead)
+            self._ahead = next(self._keys, None)
+        return bool(self._open) and self._open[0].key <= end
+
+    def _start(self, key: float) -> _Open:
+        self._open.append(_Open(key, deque((key + self._offsets).tolist())))
+        return self._open[-1]
+
+    def _completed(self) -> Iterator[Clip]:
+        while self._open and not self._open[0].wanted:
+            yield self._close(self._open.popleft())
+
+    def _close(self, clip: _Open) -> Clip:
+        pixels = np.stack(clip.pixels)
+        return Clip(self._stem, pixels, clip.key, np.array(clip.times), self._size)
+
+
+def _cut(video: Video, cut: Cut, keys: Iterator[float]) -> Iterator[Clip]:
+    cutter = _Cutter(video, cut, keys)
+    for frame in video:
+        yield from cutter.feed(frame)
+        if cutter.done:
+            return
+    yield from cutter.finish()
+
+
+def _fill(clip: _Open, before: _Small, now: _Small) -> None:
+    """Takes what the clip wants up to now, from the nearer of two neighbouring frames."""
+    while clip.wanted and clip.wanted[0] <= now.time + CLOSE:
+        wanted = clip.wanted.popleft()
+        earlier = wanted - before.time <= now.time - wanted + CLOSE
+        _take(clip, before if earlier else now)
+
+
+def _repeat(clip: _Open, last: _Small) -> None:
+    while clip.wanted:
+        clip.wanted.popleft()
+        _take(clip, last)
+
+
+def _take(clip: _Open, frame: _Small) -> None:
+    clip.pixels.append(frame.pixels)
+    clip.times.append(frame.time)

@@ -1,0 +1,216 @@
+"""Clips: which frames, which key times, and no work or memory more than needed."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_videos import make, number_of
+
+from stadkit.errors import UsageError
+from stadkit.video.clips import Clip, Cut, clips
+from stadkit.video.decode import open_video
+from stadkit.video.frame import Frame, Pixels, Report, Video, VideoInfo
+
+
+class Made(Video):
+    """Frames at given times, 2 x 4 pixels that hold the frame's number; counts what is asked."""
+
+    def __init__(self, times: list[float], rate: float = 10.0) -> None:
+        self.times, self.given, self.resized = times, 0, [0] * len(times)
+        self.info = VideoInfo(
+            Path("made.mp4"), 4, 2, 0, False, rate, 0.0, None, None, "mov", "none", "rgb24"
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        for i, time in enumerate(self.times):
+            self.given += 1
+            yield Frame(time, (2, 4), i, partial(self._convert, i))
+
+    def _convert(self, i: int, height: int, width: int) -> Pixels:
+        self.resized[i] += 1
+        return np.full((height, width, 3), i % 256, np.uint8)
+
+    @property
+    def report(self) -> Report:
+        return Report(self.given, None, 0, 0, False, "")
+
+    def close(self) -> None: ...
+
+
+def steps(count: int, rate: float = 10.0) -> list[float]:
+    return [i / rate for i in range(count)]
+
+
+def taken(clip: Clip) -> list[int]:
+    return clip.pixels[:, 0, 0, 0].tolist()
+
+
+CUT = Cut(frames=4, stride=0.2, key=2, short_side=2)
+
+
+def run(video: Video, cut: Cut = CUT, **more: Any) -> list[tuple[float, list[int]]]:
+    return [(clip.time, taken(clip)) for clip in clips(video, cut, **more)]
+
+
+def test_frames_around_each_key_time_and_edges_repeat() -> None:
+    assert run(Made(steps(25))) == [
+        (0.0, [0, 0, 0, 2]),
+        (1.0, [6, 8, 10, 12]),
+        (2.0, [16, 18, 20, 22]),
+    ]
+    assert run(Made(steps(22)))[-1] == (2.0, [16, 18, 20, 21])
+
+
+def test_what_a_clip_says() -> None:
+    clip = next(clips(Made(steps(25)), CUT, start=1.0))
+    assert (clip.video, clip.time, clip.size) == ("made", 1.0, (2, 4))
+    assert clip.times.tolist() == [0.6, 0.8, 1.0, 1.2]
+    assert clip.pixels.shape == (4, 2, 4, 3)
+
+
+def test_the_nearest_frame_is_taken_and_of_two_the_earlier() -> None:
+    cut = Cut(frames=1, stride=1.0, key=0, short_side=2)
+    times = [0.0, 0.1, 0.4, 1.0]
+    keys = [0.04, 0.05, 0.06, 0.24, 0.26, 0.69, 0.71]
+    found = run(Made(times, rate=2.0), cut, times=keys)
+    assert [frames for _, frames in found] == [[0], [0], [1], [1], [2], [2], [3]]
+
+
+def test_key_times_stop_with_the_video_or_the_duration() -> None:
+    keys = [time for time, _ in run(Made(steps(20)))]
+    assert keys == [0.0, 1.0]  # 2.0 is where the last frame ends
+    keys = [time for time, _ in run(Made(steps(21)))]
+    assert keys == [0.0, 1.0, 2.0]
+    keys = [time for time, _ in run(Made(steps(50)), every=0.5, start=1.5, duration=1.5)]
+    assert keys == [1.5, 2.0, 2.5]
+    assert run(Made(steps(20)), start=5.0) == []
+
+
+def test_many_key_times_do_not_drift() -> None:
+    keys = [time for time, _ in run(Made(steps(300)), every=0.1)]
+    assert keys == [0.1 * n for n in range(300)]
+
+
+def test_explicit_key_times_outside_the_video_give_no_clip() -> None:
+    found = run(Made(steps(20)), times=[-1.0, -0.04, 0.3, 0.3, 1.94, 1.96, 7.0])
+    assert [time for time, _ in found] == [-0.04, 0.3, 0.3, 1.94]
+
+
+def test_videos_shorter_than_the_clip() -> None:
+    assert run(Made([0.0])) == [(0.0, [0, 0, 0, 0])]
+    assert run(Made(steps(2))) == [(0.0, [0, 0, 0, 1])]
+    assert run(Made([])) == []
+
+
+def test_a_key_at_either_end_of_the_clip() -> None:
+    last = Cut(frames=3, stride=0.1, key=2, short_side=2)
+    first = Cut(frames=3, stride=0.1, key=0, short_side=2)
+    assert run(Made(steps(12)), last) == [(0.0, [0, 0, 0]), (1.0, [8, 9, 10])]
+    assert run(Made(steps(12)), first) == [(0.0, [0, 1, 2]), (1.0, [10, 11, 11])]
+
+
+def test_each_frame_is_resized_once_and_only_if_wanted() -> None:
+    video = Made(steps(60))
+    run(video, every=0.1)
+    assert max(video.resized) == 1
+    sparse = Made(steps(590))
+    run(sparse, every=10.0)
+    assert sum(sparse.resized) == 2 + 4 * 5  # the first clip repeats its first frame
+
+
+def test_a_clip_comes_with_its_last_frame_and_reading_stops_after_the_last_clip() -> None:
+    video = Made(steps(100))
+    found = clips(video, CUT, duration=2.0)
+    next(found)
+    assert video.given == 3
+    next(found)
+    assert video.given == 13
+    assert list(found) == []
+    assert video.given == 13
+
+
+def test_a_long_pause_opens_one_clip_at_a_time() -> None:
+    found = run(Made([0.0, 0.1, 3000.0]), every=1.0)
+    assert len(found) == 3001
+    assert found[1000] == (1000.0, [1, 1, 1, 1])
+    assert found[2000] == (2000.0, [2, 2, 2, 2])
+    tracemalloc.start()
+    for _ in islice(clips(Made([0.0, 0.1, 300.0]), CUT, every=0.01), 100):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6  # 30,000 clips open at once would be tens of megabytes
+
+
+def test_memory_does_not_grow_with_the_length_of_the_video() -> None:
+    cut = Cut(frames=8, stride=0.2, key=4, short_side=64)  # 128 x 64 pixels: 25 kB a frame
+    peaks = []
+    for count in (200, 4000):
+        tracemalloc.start()
+        for _ in clips(Made(steps(count)), cut):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] * 1.3
+
+
+@pytest.mark.parametrize("wrong", [{"every": 0}, {"start": -1}, {"duration": 0}])
+def test_wrong_times_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="cannot cut clips"):
+        clips(Made([0.0]), CUT, **wrong)
+
+
+def test_key_times_must_rise() -> None:
+    with pytest.raises(UsageError, match="rising"):
+        clips(Made([0.0]), CUT, times=[1.0, 0.5])
+    with pytest.raises(UsageError, match="rising"):
+        clips(Made([0.0]), CUT, times=[float("nan")])
+
+
+def test_a_cut_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Cut\.key"):
+        Cut(8, 0.1, 8, 128)
+    with pytest.raises(ValueError, match="stride"):
+        Cut(8, 0.0, 4, 128)
+
+
+@given(
+    gaps=st.lists(st.floats(0.01, 3.0), max_size=30),
+    frames=st.integers(1, 6),
+    key=st.integers(0, 5),
+    stride=st.floats(0.01, 2.0),
+    every=st.floats(0.05, 4.0),
+)
+def test_any_clip_is_what_a_search_over_all_frames_gives(
+    gaps: list[float], frames: int, key: int, stride: float, every: float
+) -> None:
+    times = np.cumsum([0.0, *gaps])
+    cut = Cut(frames, stride, min(key, frames - 1), 2)
+    found = list(clips(Made(times.tolist()), cut, every=every))
+    inside = [n for n in range(2000) if every * n <= times[-1] + 0.05]
+    assert len(found) == len(inside)
+    for n, clip in enumerate(found):
+        assert clip.time == every * n
+        wanted = clip.time + (np.arange(frames) - cut.key) * stride
+        best = np.abs(times[None] - wanted[:, None]).min(1)
+        np.testing.assert_allclose(np.abs(clip.times - wanted), best, atol=3e-6)
+        np.testing.assert_array_equal(times[taken(clip)], clip.times)
+
+
+@pytest.mark.parametrize("rate", [8, 10, 24, 30])
+def test_clips_of_a_file_whatever_its_rate(tmp_path: Path, rate: int) -> None:
+    path = make(tmp_path / "a.mp4", frames=2 * rate, rate=rate)
+    cut = Cut(frames=3, stride=0.25, key=1, short_side=64)
+    with open_video(path) as video:
+        clip = list(clips(video, cut))[1]
+    assert np.abs(clip.times - [0.75, 1.0, 1.25]).max() <= 0.5 / rate + 1e-6
+    assert [number_of(p) for p in clip.pixels] == np.rint(clip.times * rate).tolist()
