@@ -1,0 +1,171 @@
+"""The Playground on disk: long videos with truth at every frame."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from stadkit.detections import Detections, milliseconds
+from stadkit.errors import UsageError
+from stadkit.files.ava_csv import write_truth
+from stadkit.files.rows import write_text
+from stadkit.labels import write_labels
+from stadkit.synth.classes import CLASSES, labels
+from stadkit.synth.long_scene import blocks, draw_long_scene
+from stadkit.synth.scene import develop, paint_frame, stage
+from stadkit.synth.truth import Truth, truth
+from stadkit.synth.tubes import true_tubes
+from stadkit.video.write import VideoWriter
+
+FILES = ("dense.csv", "sparse.csv", "tubes.json", "labels.txt", "args.yaml")
+OWN_VIDEO = re.compile(r"playground-\d+-\d+\.mp4")
+
+
+@dataclass(frozen=True)
+class Footage:
+    """How the videos shall be."""
+
+    seconds: float = 12.0
+    fps: float = 25.0
+    width: int = 320
+    height: int = 240
+
+    def __post_init__(self) -> None:
+        if not 0.2 <= self.seconds <= 3600:
+            raise UsageError(f"seconds is {self.seconds:g}; a video lasts 0.2 to 3600")
+        if not 1 <= self.fps <= 120:
+            raise UsageError(f"fps is {self.fps:g}; give 1 to 120 frames a second")
+        if not (64 <= self.width <= 4096 and 64 <= self.height <= 4096):
+            raise UsageError(f"size is {self.width}x{self.height}; sides are 64 to 4096 pixels")
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds of the frames, to a millisecond."""
+        frames = max(1, round(self.seconds * self.fps))
+        return [round(1000 * i / self.fps) / 1000 for i in range(frames)]
+
+
+def write_playground(
+    out: Path,
+    videos: int,
+    seed: int,
+    *,
+    footage: Footage | None = None,
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> int:
+    """Write OUT/videos/*.mp4 and their truth; gives the number of people-frames annotated.
+
+    dense.csv has truth at every frame, sparse.csv at one frame a second, tubes.json each
+    stretch of an action; the same seed and footage give the same bytes of them for any
+    number of `jobs` (processes). `progress` is told each video's name when it is done.
+    Raises UsageError where `out` holds files and `overwrite` is not said.
+    """
+    out, footage = Path(out), footage or Footage()
+    if videos < 1 or seed < 0:
+        raise UsageError(f"{videos} videos of seed {seed}: give at least 1 video, a seed from 0")
+    _make_room(out, overwrite)
+    tables = []
+    for table in _film_all(partial(film, out / "videos", footage, seed), videos, jobs):
+        tables.append(table[1])
+        if progress:
+            progress(table[0])
+    dense = Detections.join(tables, CLASSES)
+    _write_truth(out, dense, footage, [name_of(seed, i) for i in range(videos)])
+    facts = {"videos": videos, "seed": seed, **asdict(footage)}
+    write_text(out / "args.yaml", [f"{name}: {value}\n" for name, value in facts.items()])
+    return len(dense)
+
+
+def name_of(seed: int, index: int) -> str:
+    """The file stem of a video."""
+    return f"playground-{seed}-{index:04d}"
+
+
+def _make_room(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file, not a folder; name another with --output")
+    if out.is_dir() and any(out.iterdir()):
+        if not overwrite:
+            raise UsageError(f"{out}: holds files; say --overwrite, or another folder with -o")
+        for name in FILES:
+            (out / name).unlink(missing_ok=True)
+        for path in sorted((out / "videos").glob("*.mp4")):
+            if OWN_VIDEO.fullmatch(path.name):
+                path.unlink()
+    (out / "videos").mkdir(parents=True, exist_ok=True)
+
+
+def _film_all(
+    one: Callable[[int], tuple[str, Detections]], videos: int, jobs: int
+) -> Iterator[tuple[str, Detections]]:
+    if jobs <= 1 or videos == 1:
+        yield from map(one, range(videos))
+        return
+    with ProcessPoolExecutor(min(jobs, videos), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(one, range(videos))
+
+
+def film(folder: Path, footage: Footage, seed: int, index: int) -> tuple[str, Detections]:
+    """Render one video into a folder; gives its name and its truth at every frame."""
+    name, times = name_of(seed, index), footage.times
+    rng = np.random.default_rng((seed, index, 0x57AD))
+    scene = draw_long_scene(rng, np.array(times), footage.height, footage.width)
+    tables = []
+    writer = VideoWriter(
+        folder / f"{name}.mp4", footage.width, footage.height, footage.fps, threads=1
+    )
+    with writer:
+        for piece in blocks(scene, len(times)):
+            staged = stage(piece)
+            for t in range(len(piece.camera.sway)):
+                painted = paint_frame(piece, staged, t)
+                time = times[piece.first + t]
+                writer.write(develop(piece, painted.pixels, t), time)
+                tables.append(_table(name, time, truth(piece, staged, painted, t)))
+    return name, Detections.join(tables, CLASSES)
+
+
+def _table(name: str, time: float, found: Truth) -> Detections:
+    n = len(found.person)
+    return Detections(
+        video=np.full(n, name),
+        time=np.full(n, time),
+        box=found.box,
+        person=np.ones(n, np.float32),
+        action=found.action.reshape(n, len(CLASSES)),
+        track=found.person,
+        classes=CLASSES,
+    )
+
+
+def _write_truth(out: Path, dense: Detections, footage: Footage, names: list[str]) -> None:
+    write_labels(labels(), out / "labels.txt")
+    write_truth(dense, labels(), out / "dense.csv")
+    write_truth(dense.select(_once_a_second(dense, footage)), labels(), out / "sparse.csv")
+    videos = {
+        name: true_tubes(dense.select(dense.video == name), labels().ids, 1 / footage.fps)
+        for name in names
+    }
+    write_text(out / "tubes.json", [json.dumps({"videos": videos}) + "\n"])
+
+
+def _once_a_second(
+    dense: Detections, footage: Footage
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """The rows [n] at the frames nearest to whole seconds."""
+    times = np.array(footage.times)
+    frames = abs(times[None] - np.arange(int(times[-1]) + 1)[:, None]).argmin(1)
+    kept: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.isin(
+        milliseconds(dense.time), milliseconds(times[frames])
+    )
+    return kept

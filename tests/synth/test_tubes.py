@@ -1,0 +1,39 @@
+import numpy as np
+
+from stadkit.detections import Detections
+from stadkit.synth.tubes import true_tubes
+
+
+def table(frames: list[int], action: list[list[int]], track: list[int]) -> Detections:
+    n = len(frames)
+    return Detections(
+        video=np.full(n, "v"),
+        time=np.array(frames, np.float64) * 0.04,
+        box=np.tile(np.array([0.1, 0.2, 0.3, 0.4], np.float32), (n, 1)),
+        person=np.ones(n, np.float32),
+        action=np.array(action, np.float32),
+        track=np.array(track, np.int32),
+        classes=("stand", "wave"),
+    )
+
+
+def test_a_tube_a_person_and_action() -> None:
+    truth = table([0, 0, 1, 1], [[1, 0], [1, 1], [1, 0], [1, 0]], [0, 1, 0, 1])
+    tubes = true_tubes(truth, (1, 9), 0.04)
+    assert [(t["track"], t["class_id"], t["start"], t["end"]) for t in tubes] == [
+        (0, 1, 0.0, 0.04),
+        (1, 1, 0.0, 0.04),
+        (2, 9, 0.0, 0.0),
+    ]
+    assert tubes[0]["times"] == [0.0, 0.04]
+    assert tubes[0]["boxes"] == [[0.1, 0.2, 0.3, 0.4]] * 2
+    assert tubes[0]["class"] == "stand"
+
+
+def test_a_gap_ends_a_tube() -> None:
+    truth = table([0, 1, 3, 4], [[1, 0]] * 4, [0] * 4)
+    assert [t["times"] for t in true_tubes(truth, (1, 2), 0.04)] == [[0.0, 0.04], [0.12, 0.16]]
+
+
+def test_no_people_no_tubes() -> None:
+    assert true_tubes(Detections.empty(("stand",)), (1,), 0.04) == []
