@@ -1,0 +1,1 @@
+"""Torch pieces that at least two models use."""

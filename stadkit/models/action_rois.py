@@ -1,0 +1,82 @@
+"""The boxes on which a model learns actions (ME-STAD 4.1, Table 3).
+
+Boxes are in pixels, in rows [B, K, 4] of each clip, with a mask [B, K] of those that count.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stadkit.layers import overlap
+from stadkit.layers.nms import nms
+from stadkit.models.fcos import Dense
+
+
+@dataclass(frozen=True)
+class Rois:
+    """Boxes with the labels of the people they show."""
+
+    box: Tensor  # [n, 4]  pixels
+    index: Tensor  # [n]     clip
+    action: Tensor  # [n, C]  1, 0 or NaN
+
+
+def choose(
+    box: Tensor,
+    passed: Tensor,
+    rows: Tensor,
+    truth: Tensor,
+    action: Tensor,
+    min_iou: float,
+    most: int,
+) -> Rois:
+    """At most `most` boxes a clip, at random, with the labels of their people.
+
+    Candidates box [B, K, 4] with passed [B, K], and the people themselves, truth [B, M, 4]
+    with rows [B, M]. Each takes the labels [B, M, C] of the person it overlaps most, if the
+    IoU is at least `min_iou`. People with no action known to be true teach nothing.
+    """
+    if not rows.shape[1]:
+        return Rois(truth.new_zeros(0, 4), rows.new_zeros(0).long(), action.flatten(0, 1))
+    box, passed = torch.cat([truth, box], 1), torch.cat([rows, passed], 1)
+    shared = overlap.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, M + K, M]
+    best, person = shared.max(-1)
+    taught = rows & (action > 0).any(-1)  # [B, M]; NaN > 0 is False
+    good = passed & (best >= min_iou) & taught.gather(1, person)
+    draw = torch.rand(good.shape, device=good.device).masked_fill(~good, -1.0)
+    drawn = draw.topk(min(most, draw.shape[1]), 1)
+    clip, place = torch.nonzero(drawn.values >= 0, as_tuple=True)
+    chosen = drawn.indices[clip, place]
+    return Rois(box[clip, chosen], clip, action[clip, person[clip, chosen]])
+
+
+def own(dense: Dense, min_person: float, most: int, max_iou: float | None) -> tuple[Tensor, Tensor]:
+    """The model's own boxes, without gradient: the best `most` a clip with cls > min_person.
+
+    Best by cls * quality. max_iou None ("dense"): overlapping ones stay.
+    """
+    chance = dense.person.detach().sigmoid()
+    score = chance * dense.quality.detach().sigmoid()
+    score = score.masked_fill(chance <= min_person, -math.inf)
+    best = score.topk(min(most, score.shape[1]), 1)
+    box = _pick(dense.box.detach(), best.indices)
+    if max_iou is None:
+        return box, best.values > -math.inf
+    index, kept = nms(box, best.values, max_iou, box.shape[1])
+    return _pick(box, index), kept
+
+
+def jittered(truth: Tensor, rows: Tensor, by: float, copies: int) -> tuple[Tensor, Tensor]:
+    """`copies` of each person's box, each side moved by up to `by` of the box's size."""
+    box = truth.repeat_interleave(copies, 1)
+    size = (box[..., 2:] - box[..., :2]).repeat(1, 1, 2)
+    return box + size * by * (2 * torch.rand_like(box) - 1), rows.repeat_interleave(copies, 1)
+
+
+def _pick(box: Tensor, index: Tensor) -> Tensor:
+    """Rows index [B, K] of boxes [B, N, 4]."""
+    return box.gather(1, index[..., None].expand(-1, -1, 4))

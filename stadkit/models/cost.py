@@ -1,0 +1,29 @@
+"""What a detector costs: parameters and multiply-accumulates, without running it."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def cost(model: nn.Module, size: int, frames: int | None = None) -> dict[str, float]:
+    """{"parameters", "gmacs"} of `model(pixels, sizes)` on one clip of `size` x `size` pixels.
+
+    frames: of the clip; the model's own `frames` if not given. Torch's counter sees
+    convolutions and matrix products (2 FLOPs a multiply-accumulate); norms, activations and
+    pooling count nothing. Runs on the meta device: shapes without numbers.
+    """
+    if frames is None:
+        frames = int(model.frames)  # type: ignore[arg-type]
+    state = itertools.chain(model.named_parameters(), model.named_buffers())
+    shapes = {name: x.detach().to("meta") for name, x in state}
+    pixels = torch.empty(1, 3, frames, size, size, device="meta")
+    sizes = torch.empty(1, 2, dtype=torch.long, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        functional_call(model, shapes, (pixels, sizes))
+    parameters = sum(x.numel() for x in model.parameters())
+    return {"parameters": parameters, "gmacs": counter.get_total_flops() / 2e9}

@@ -1,0 +1,128 @@
+"""FCOS for one class, people: a feature pyramid and a head shared by its levels.
+
+Tian et al. 2019 with the later improvements that ME-STAD keeps (norm on boxes, quality on
+the box tower); centre sampling belongs to the targets, see `mestad_loss.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A person guess at every point of every level; float32, P points over all levels."""
+
+    person: Tensor  # [B, P]     logit
+    box: Tensor  # [B, P, 4]  x1 y1 x2 y2, pixels of the padded clip, not clipped
+    quality: Tensor  # [B, P]     logit of centerness, or of the IoU with the truth
+    point: Tensor  # [P, 2]     x y, pixels
+    stride: Tensor  # [P]        pixels
+    level: Tensor  # [P]        0: the finest
+
+
+class Pyramid(nn.Module):
+    """Feature pyramid (Lin et al. 2017) without norms: maps of the stages to maps of one width.
+
+    channels: of each stage, fine to coarse. extra: one more level from the coarsest output.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 256, extra: bool = True) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
+        self.output = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
+        self.extra = nn.Conv2d(width, width, 3, stride=2, padding=1) if extra else None
+        for conv in (m for m in self.modules() if isinstance(m, nn.Conv2d)):
+            nn.init.xavier_uniform_(conv.weight)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps [B, D of the stage, h, w], fine to coarse -> maps [B, width, h, w]."""
+        sums = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
+        for i in range(len(sums) - 2, -1, -1):
+            # Odd maps are not half as large: stretch to the finer map's size, not by 2.
+            sums[i] = sums[i] + F.interpolate(sums[i + 1], size=sums[i].shape[-2:], mode="nearest")
+        levels = [output(x) for output, x in zip(self.output, sums, strict=True)]
+        if self.extra is not None:
+            levels.append(self.extra(F.relu(levels[-1])))
+        return levels
+
+
+class Fcos(nn.Module):
+    """The head: two towers, then person, distances and quality at each point.
+
+    distance "relu": ReLU in units of the stride (norm on boxes); "exp": exp, in pixels.
+    quality_tower: the tower that the quality is read from, "reg" or "cls".
+    """
+
+    def __init__(
+        self,
+        width: int = 256,
+        depth: int = 4,
+        levels: int = 3,
+        groups: int = 32,
+        distance: str = "relu",
+        quality_tower: str = "reg",
+    ) -> None:
+        super().__init__()
+        self.distance, self.quality_tower = distance, quality_tower
+        self.cls_tower = _tower(width, depth, groups)
+        self.reg_tower = _tower(width, depth, groups)
+        self.cls = nn.Conv2d(width, 1, 3, padding=1)
+        self.reg = nn.Conv2d(width, 4, 3, padding=1)
+        self.quality = nn.Conv2d(width, 1, 3, padding=1)
+        self.scale = nn.Parameter(torch.ones(levels))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for conv in (m for m in self.modules() if isinstance(m, nn.Conv2d)):
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        # Focal loss wants a rare class at the start: a prior of .01.
+        nn.init.constant_(self.cls.bias, -math.log(99))  # type: ignore[arg-type]
+
+    def forward(self, maps: Sequence[Tensor], strides: Sequence[int]) -> Dense:
+        """Maps [B, width, h, w] and the stride of each in pixels -> a guess at each point."""
+        levels = [self._level(x, s, i) for i, (x, s) in enumerate(zip(maps, strides, strict=True))]
+        person, box, quality = (torch.cat([x[i] for x in levels], 1) for i in range(3))
+        point, stride, level = (torch.cat([x[i] for x in levels]) for i in range(3, 6))
+        return Dense(person, box, quality, point, stride, level)
+
+    def _level(self, x: Tensor, stride: int, level: int) -> tuple[Tensor, ...]:
+        cls, reg = self.cls_tower(x), self.reg_tower(x)
+        quality = self.quality(reg if self.quality_tower == "reg" else cls)
+        raw = self.reg(reg).float() * self.scale[level]
+        distance = _rows(F.relu(raw) * stride if self.distance == "relu" else raw.exp())
+        point = points(x.shape[-2], x.shape[-1], stride, x.device)
+        box = torch.cat([point - distance[..., :2], point + distance[..., 2:]], -1)
+        person = _rows(self.cls(cls).float())[..., 0]
+        strides = torch.full_like(point[:, 0], stride)
+        levels = torch.full_like(point[:, 0], level, dtype=torch.long)
+        return person, box, _rows(quality.float())[..., 0], point, strides, levels
+
+
+def points(height: int, width: int, stride: int, device: torch.device | None = None) -> Tensor:
+    """Centres x y in pixels [height * width, 2] of a map's cells, row by row."""
+    y = (torch.arange(height, device=device) + 0.5) * stride
+    x = (torch.arange(width, device=device) + 0.5) * stride
+    grid = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([grid[1], grid[0]], -1).reshape(-1, 2)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """[B, D, h, w] -> [B, h * w, D]."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def _tower(width: int, depth: int, groups: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Conv2d(width, width, 3, padding=1), nn.GroupNorm(groups, width)]
+        layers += [nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)

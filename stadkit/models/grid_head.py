@@ -1,0 +1,46 @@
+"""The action head of `mestad-nano`: it knows where in a person's box something happens.
+
+A max over the box, as ME-STAD's linear head has it, forgets whether the hand that moves is
+above the head or at the hip; many channels can make up for that, nano's few cannot. Here the
+box's cells keep their places.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.layers.roi_align import roi_align
+
+
+class GridHead(nn.Module):
+    """RoIAlign, a layer over all cells by place, and beside it the max of the linear head."""
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        size: int = 7,
+        sampling: int = 2,
+        dropout: float = 0.3,
+        squeezed: int = 64,
+        hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        self.size, self.sampling = size, sampling
+        self.squeeze = nn.Conv2d(channels, squeezed, 1)
+        self.hidden = nn.Linear(squeezed * size * size, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(channels + hidden, classes)
+
+    def forward(
+        self, maps: Tensor, cells: Tensor, boxes: Tensor, index: Tensor, stride: int
+    ) -> Tensor:
+        """maps [B, D, h, w], boxes [n, 4] pixels, index [n] clip -> logits [n, classes]."""
+        region = roi_align(maps, boxes, index, self.size, 1 / stride, self.sampling)
+        squeezed = F.relu(self.squeeze(region))  # [n, squeezed, size, size]
+        placed = F.relu(self.hidden(squeezed.flatten(1)))  # [n, hidden]
+        strongest = region.amax((2, 3)).to(placed.dtype)  # [n, D]
+        logits: Tensor = self.projection(self.dropout(torch.cat([strongest, placed], 1)))
+        return logits

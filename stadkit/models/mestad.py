@@ -1,0 +1,307 @@
+"""ME-STAD (Sui et al. 2022): a video backbone, FCOS on its key frame, one head for actions.
+
+The losses are in `mestad_loss.py`. Where the paper (arXiv v1) and the authors' later release
+(SE-STAD) differ, both are here by name: `MestadConfig.paper()` and `.release()`.
+
+A clip's results do not depend on the others in its batch, with one exception: where it is
+smaller than the batch, the convolutions of backbone, pyramid and towers read values made
+from its zero padding, where alone they would read zeros, so cells at the padded edge can
+differ slightly. Nothing else reads the padding: points there are nobody, RoIs see the border
+repeated, and what is pooled over a whole map is pooled over the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.errors import UsageError
+from stadkit.models import Outputs, people
+from stadkit.models.action_head import AcrnHead, LinearHead
+from stadkit.models.fcos import Dense, Fcos, Pyramid
+from stadkit.models.grid_head import GridHead
+
+# Stages that feed the pyramid, and whether a coarser level is made from the last (Table 8).
+PYRAMIDS = {
+    "res3-4": (("res3", "res4"), True),
+    "res3-5": (("res3", "res4", "res5"), False),  # res5 keeps res4's stride: P5 has it too
+    "res2-4": (("res2", "res3", "res4"), True),
+}
+
+
+@dataclass(frozen=True)
+class MestadConfig:
+    """Architecture only; defaults are the paper's. Raises UsageError for an unknown choice."""
+
+    backbone: str = "slowfast-r50"
+    classes: int = 80
+    dilation: tuple[int, int] = (2, 2)  # res5, slow and fast, as PySlowFast; the release: (2, 1)
+    fusion_norm: bool = True  # norm and ReLU after fast-to-slow: PySlowFast yes, MMAction2 no
+    slow_frames: str = "linspace"  # which frames are slow; MMAction2: "nearest"
+    # Pool and convolutions: the paper's 151.5 GFLOPs fit this order only; PySlowFast's
+    # weights were trained with "pool-first".
+    nonlocal_order: str = "conv-first"
+    pyramid: str = "res3-4"  # Table 8: "res3-4", "res3-5", "res2-4"
+    width: int = 256  # channels of the pyramid and of FCOS
+    depth: int = 4  # convolutions in a tower of FCOS
+    groups: int = 32  # of the group norms in the towers
+    distance: str = "relu"  # times the stride; FCOS- of Table 2: "exp", in pixels
+    quality_tower: str = "reg"  # FCOS- of Table 2: "cls"
+    quality: str = "centerness"  # what the quality logit says; the release: "iou"
+    head: str = "linear"  # Table 7: "acrn"; mestad-nano: "grid"
+    head_init: str = "xavier"  # the release: "normal", sigma .01
+    context: bool = False  # the release shows the head the whole map too
+    roi_size: int = 8  # cells a side
+    roi_sampling: int = 0  # samples a cell and axis, 0: adaptive
+    dropout: float = 0.5
+    background_row: bool = False  # the release: one logit more, at row 0, never used
+    person_score: str = "cls"  # or "geometric": the root of cls * quality
+    action_score: str = "action"  # or "product": times the person score
+    max_people: int = 10  # a clip
+    max_iou: float = 0.3  # of two people (non-maximum suppression)
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                got, wanted = getattr(self, name), ", ".join(choices)
+                raise UsageError(f"MestadConfig.{name} is {got!r}; choose one of {wanted}.")
+        if self.head != "linear" and self.context:
+            raise UsageError(f"MestadConfig.context is for the linear head, not for {self.head!r}.")
+        # YAML has lists only.
+        object.__setattr__(self, "dilation", tuple(self.dilation))
+
+    @classmethod
+    def paper(cls, **changes: Any) -> MestadConfig:
+        """ME-STAD as arXiv v1 tells it: the defaults."""
+        return cls(**changes)
+
+    @classmethod
+    def release(cls, **changes: Any) -> MestadConfig:
+        """SE-STAD as released: context, IoU as quality, 81 logits, another dilation and start."""
+        settings = {
+            "dilation": (2, 1),
+            "context": True,
+            "quality": "iou",
+            "head_init": "normal",
+            "background_row": True,
+        }
+        return cls(**{**settings, **changes})
+
+    @classmethod
+    def fcos_minus(cls, **changes: Any) -> MestadConfig:
+        """FCOS- of Table 2: the first FCOS; goes with `LossConfig.fcos_minus()`."""
+        return cls(**{"distance": "exp", "quality_tower": "cls", **changes})
+
+
+def _slowfast(config: MestadConfig) -> nn.Module:
+    from stadkit.models import slowfast
+
+    presets = {
+        "slowonly-r50": slowfast.SlowFastConfig.slowonly_r50,
+        "slowfast-r50": slowfast.SlowFastConfig.slowfast_r50,
+        "slowfast-r101-nl": slowfast.SlowFastConfig.slowfast_r101_nl,
+    }
+    return slowfast.SlowFast(
+        presets[config.backbone](
+            dilation=config.dilation,
+            fusion_norm=config.fusion_norm,
+            slow_frames=config.slow_frames,
+            nonlocal_order=config.nonlocal_order,
+        )
+    )
+
+
+def _nano(config: MestadConfig) -> nn.Module:
+    from stadkit.models.nano import Nano
+
+    return Nano()
+
+
+# Name -> (how to make it, frames a clip).
+BACKBONES: dict[str, tuple[Callable[[MestadConfig], nn.Module], int]] = {
+    "slowonly-r50": (_slowfast, 4),
+    "slowfast-r50": (_slowfast, 32),
+    "slowfast-r101-nl": (_slowfast, 32),
+    "nano": (_nano, 8),
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "backbone": tuple(BACKBONES),
+    "slow_frames": ("linspace", "nearest"),
+    "nonlocal_order": ("pool-first", "conv-first"),
+    "pyramid": tuple(PYRAMIDS),
+    "distance": ("relu", "exp"),
+    "quality_tower": ("reg", "cls"),
+    "quality": ("centerness", "iou"),
+    "head": ("linear", "acrn", "grid"),
+    "head_init": ("xavier", "normal"),
+    "person_score": ("cls", "geometric"),
+    "action_score": ("action", "product"),
+}
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the backbone saw, as the two heads read it."""
+
+    keyframe: tuple[Tensor, ...]  # of each stage of the pyramid [B, D of the stage, h, w]
+    action: Tensor  # [B, D, h, w]  res5: mean over time, pathways side by side; float32
+    cells: Tensor  # [B, 2]  (h, w): the part of `action` that is picture; beyond, its border
+
+
+class Mestad(nn.Module):
+    """`model(pixels, sizes) -> Outputs`; its three steps can be called one by one.
+
+    backbone: pixels [B, 3, T, H, W] -> {"res2".."res5": pathways [B, D, T', h, w]}, with
+    `channels` (of all pathways together) and `strides` by stage.
+    """
+
+    def __init__(self, config: MestadConfig, backbone: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        channels = cast(dict[str, int], backbone.channels)
+        strides = cast(dict[str, int], backbone.strides)
+        self.stages, extra = PYRAMIDS[config.pyramid]
+        self.strides = tuple(strides[s] for s in self.stages)
+        if extra:
+            self.strides += (2 * self.strides[-1],)
+        self.action_stride = strides["res5"]
+        self.frames = BACKBONES[config.backbone][1]
+        self.pyramid = Pyramid([channels[s] for s in self.stages], config.width, extra)
+        self.fcos = Fcos(
+            config.width,
+            config.depth,
+            len(self.strides),
+            config.groups,
+            config.distance,
+            config.quality_tower,
+        )
+        self.head = _head(config, channels["res5"])
+
+    def forward(
+        self,
+        pixels: Tensor,
+        sizes: Tensor,
+        proposals: Sequence[Tensor] | None = None,
+        scores: Sequence[Tensor] | None = None,
+    ) -> Outputs:
+        """The best `max_people` people of each clip, best first, and what they do.
+
+        pixels [B, 3, T, H, W] normalised RGB, padded at the bottom and right; sizes [B, 2]
+        (height, width) before padding. proposals: boxes [n_i, 4] of each clip as fractions
+        of the unpadded clip, to be scored instead; scores [n_i] 0..1 of these, 1 if absent.
+        """
+        features = self.features(pixels, sizes)
+        if proposals is None:
+            person, box = self.people(self.localize(features), sizes)
+        else:
+            person, box = people.given(proposals, scores, sizes)
+        count, most = person.shape
+        index = torch.arange(count, device=box.device).repeat_interleave(most)
+        action = self.classify(features, people.clip_boxes(box, sizes).flatten(0, 1), index)
+        action = action.view(count, most, action.shape[1])
+        if self.config.action_score == "product":
+            action = both(action, person[..., None])
+        fraction = box / people.frame(sizes)
+        return Outputs(person, fraction[:, :, None], action)
+
+    def features(self, pixels: Tensor, sizes: Tensor | None = None) -> Features:
+        """pixels [B, 3, T, H, W] -> what the heads read; without sizes all of it is picture."""
+        stages: dict[str, list[Tensor]] = self.backbone(pixels)
+        keyframe = tuple(_keyframe(stages[s]) for s in self.stages)
+        action = _side_by_side([x.mean(2, dtype=torch.float32) for x in stages["res5"]])
+        whole = torch.tensor(action.shape[-2:], device=pixels.device)
+        if sizes is None:
+            return Features(keyframe, action, whole.expand(len(pixels), 2))
+        cells = torch.minimum(-(-sizes // self.action_stride), whole)
+        return Features(keyframe, _repeat_border(action, cells), cells)
+
+    def localize(self, features: Features) -> Dense:
+        """A person guess at every point of the key frame."""
+        return cast(Dense, self.fcos(self.pyramid(features.keyframe), self.strides))
+
+    def classify(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
+        """Action logits [n, C], float32, of boxes [n, 4] (pixels) in clips index [n]."""
+        logits: Tensor = self.head(
+            features.action, features.cells, boxes, index, self.action_stride
+        )
+        return logits[:, int(self.config.background_row) :].float()
+
+    def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """The people of each clip: logits [B, N], -inf beyond them, boxes [B, N, 4] in pixels."""
+        rank = dense.person.sigmoid() * dense.quality.sigmoid()
+        index, kept = people.choose(
+            dense.box, dense.point, rank, sizes, self.config.max_people, self.config.max_iou
+        )
+        person = self.person(dense).gather(1, index).masked_fill(~kept, -torch.inf)
+        box = dense.box.gather(1, index[..., None].expand(-1, -1, 4))
+        return person, box * kept[..., None]
+
+    def person(self, dense: Dense) -> Tensor:
+        """The person logit [B, P] as `person_score` wants it."""
+        if self.config.person_score == "cls":
+            return dense.person
+        return logit_of((F.logsigmoid(dense.person) + F.logsigmoid(dense.quality)) / 2)
+
+
+def build(config: MestadConfig) -> Mestad:
+    """The untrained model of a config."""
+    make, _ = BACKBONES[config.backbone]
+    return Mestad(config, make(config))
+
+
+def logit_of(log: Tensor) -> Tensor:
+    """The logit of a probability given as its logarithm; finite where the logarithm is."""
+    return log - (-torch.expm1(log.clamp(max=-1e-6))).log()
+
+
+def both(a: Tensor, b: Tensor) -> Tensor:
+    """The logit of the product of two probabilities given as logits; -inf stays -inf."""
+    log = F.logsigmoid(a) + F.logsigmoid(b.clamp(min=-80))
+    return logit_of(log).masked_fill(b.isneginf(), -torch.inf)
+
+
+def _keyframe(pathways: Sequence[Tensor]) -> Tensor:
+    """The middle frame of each pathway [B, D, T, h, w], side by side: [B, sum of D, h, w]."""
+    return _side_by_side([x[:, :, x.shape[2] // 2] for x in pathways])
+
+
+def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
+    """Maps [B, D, h, w] in one; a pathway of another size is stretched to the first's."""
+    size = maps[0].shape[-2:]
+    same = [x if x.shape[-2:] == size else F.interpolate(x, size=size) for x in maps]
+    return torch.cat(same, 1)
+
+
+def _repeat_border(maps: Tensor, cells: Tensor) -> Tensor:
+    """Maps [B, D, h, w] whose padding repeats the last of the pictured cells [B, 2]."""
+    height, width = maps.shape[2:]
+    if maps.is_meta or bool((cells == torch.tensor((height, width), device=cells.device)).all()):
+        return maps
+    rows = torch.minimum(torch.arange(height, device=cells.device), cells[:, :1] - 1)  # [B, h]
+    cols = torch.minimum(torch.arange(width, device=cells.device), cells[:, 1:] - 1)  # [B, w]
+    clip = torch.arange(len(maps), device=cells.device)[:, None, None]
+    picked = maps.permute(0, 2, 3, 1)[clip, rows[:, :, None], cols[:, None]]  # [B, h, w, D]
+    return picked.permute(0, 3, 1, 2)
+
+
+def _head(config: MestadConfig, channels: int) -> nn.Module:
+    rows = config.classes + int(config.background_row)
+    common = (channels, rows, config.roi_size, config.roi_sampling, config.dropout)
+    makers: dict[str, Callable[[], LinearHead | AcrnHead | GridHead]] = {
+        "linear": lambda: LinearHead(*common, config.context),
+        "acrn": lambda: AcrnHead(*common),
+        "grid": lambda: GridHead(*common),
+    }
+    head = makers[config.head]()
+    if config.head_init == "xavier":
+        nn.init.xavier_uniform_(head.projection.weight)
+    else:
+        nn.init.normal_(head.projection.weight, std=0.01)
+    nn.init.zeros_(head.projection.bias)
+    return head

@@ -1,0 +1,194 @@
+"""ME-STAD's supervised losses: FCOS on the key frame, actions on its dense outputs.
+
+Everything here is in float32, also under autocast. Boxes are in pixels of the padded clip.
+Per-clip lists become padded rows [B, M] at the door; nothing after it loops over clips or
+points. Which point stands for whom is in `fcos_targets.py`, which boxes actions learn on in
+`action_rois.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+from torch.nn import functional as F
+
+from stadkit.errors import UsageError
+from stadkit.layers import losses, overlap
+from stadkit.models import action_rois
+from stadkit.models.fcos import Dense
+from stadkit.models.fcos_targets import assign, centerness
+from stadkit.models.mestad import Features, Mestad
+
+ROIS = ("dense", "sparse", "gt", "jitter", "proposals")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Defaults are the paper's. Raises UsageError for an unknown choice."""
+
+    action_weight: float = 10.0  # lambda_cls, Table 4
+    actor_weight: float = 1.0
+    alpha: float = 0.25  # focal loss
+    gamma: float = 2.0
+    center_radius: float | None = 1.5  # strides around a centre that are people; None: all
+    box_loss: str = "giou"  # FCOS- of Table 2: "iou"
+    ranges: tuple[float, ...] = (64.0, 128.0)  # pixels between levels: farthest side of a box
+    last_range: float = math.inf  # the release has 256: larger people are background
+    rois: str = "dense"  # boxes that actions learn on, Table 3: one of ROIS
+    min_person: float = 0.3  # dense, sparse: cls of a box; the release: .35
+    max_proposals: int = 100  # dense, sparse: a clip, best by cls * quality
+    max_iou: float = 0.3  # sparse: of two boxes
+    min_iou: float = 0.5  # with a person, to share the labels
+    max_rois: int = 32  # a clip, drawn at random
+    jitter: float = 0.15  # jitter: sides move by up to this share of the box
+    jitter_copies: int = 3  # jitter: of each person
+
+    def __post_init__(self) -> None:
+        if self.rois not in ROIS:
+            raise UsageError(f"LossConfig.rois is {self.rois!r}; choose one of {', '.join(ROIS)}.")
+        if self.box_loss not in ("giou", "iou"):
+            raise UsageError(f"LossConfig.box_loss is {self.box_loss!r}; choose giou or iou.")
+        # YAML has lists only.
+        object.__setattr__(self, "ranges", tuple(self.ranges))
+
+    @classmethod
+    def paper(cls, **changes: Any) -> LossConfig:
+        """As arXiv v1 tells it: the defaults."""
+        return cls(**changes)
+
+    @classmethod
+    def release(cls, **changes: Any) -> LossConfig:
+        """As SE-STAD was released."""
+        return cls(**{"min_person": 0.35, "last_range": 256.0, **changes})
+
+    @classmethod
+    def fcos_minus(cls, **changes: Any) -> LossConfig:
+        """FCOS- of Table 2: the first FCOS; goes with `MestadConfig.fcos_minus()`."""
+        return cls(**{"center_radius": None, "box_loss": "iou", **changes})
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The people of one clip's key frame; raises ValueError where a shape is not as said.
+
+    A row of `action` that is all NaN (nobody knows) or all 0 (nothing to learn) gives no
+    action loss; its box still trains the localization. A single NaN leaves out one class.
+    """
+
+    box: Tensor  # [n, 4]  x1 y1 x2 y2, pixels of the padded clip
+    action: Tensor  # [n, C]  1, 0 or NaN
+
+    def __post_init__(self) -> None:
+        if self.box.ndim != 2 or self.box.shape[1] != 4:
+            raise ValueError(f"Targets.box has shape {tuple(self.box.shape)}, wants [n, 4]")
+        if self.action.ndim != 2 or len(self.action) != len(self.box):
+            want = f"[{len(self.box)}, C]"
+            raise ValueError(f"Targets.action has shape {tuple(self.action.shape)}, wants {want}")
+
+
+def mestad_loss(
+    model: Mestad,
+    features: Features,
+    dense: Dense,
+    targets: Sequence[Targets],
+    config: LossConfig | None = None,
+    proposals: Sequence[Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """ME-STAD Eq. 3: the weighted terms "person", "box", "quality", "action"; their sum is L_sup.
+
+    targets: one a clip. proposals: boxes [n_i, 4] in pixels of each clip, for
+    `rois="proposals"`. Means over the batch stand for the paper's 1/N sum over clips.
+    """
+    config = config or LossConfig()
+    rows, truth, action = _pad(targets, dense.box.device)
+    bounds = (*config.ranges, config.last_range)
+    match = assign(dense, rows, truth, bounds, config.center_radius)
+    actor = actor_loss(dense, match, truth, config, model.config.quality)
+    box, passed = _candidates(dense, rows, truth, config, proposals)
+    rois = action_rois.choose(box, passed, rows, truth, action, config.min_iou, config.max_rois)
+    said = model.classify(features, rois.box, rois.index)
+    # Eq. 3 prints the weight on L_al; section 4.1 and Table 4 give it to L_ac, and so do we.
+    weighted = {name: config.actor_weight * loss for name, loss in actor.items()}
+    return {**weighted, "action": config.action_weight * action_loss(said, rois.action)}
+
+
+def actor_loss(
+    dense: Dense, match: Tensor, truth: Tensor, config: LossConfig, quality: str
+) -> dict[str, Tensor]:
+    """ME-STAD Eq. 1: "person" (L_cls), "box" (L_iou) and "quality" (L_centerness).
+
+    match [B, P]: the person of each point, -1 nobody; truth [B, M, 4]; quality "centerness"
+    or "iou": what the quality logit is to say.
+    """
+    clip, point = torch.nonzero(match >= 0, as_tuple=True)  # [n] the positive points
+    goal = truth[clip, match[clip, point]]  # [n, 4]
+    box, center = dense.box[clip, point], centerness(dense.point[point], goal)
+    goals = center if quality == "centerness" else overlap.iou(box.detach(), goal)
+    count = _world_mean(center.new_tensor(len(clip))).clamp(min=1)
+    share = _world_mean(center.sum().detach()).clamp(min=1e-6)
+    person = losses.focal_loss(dense.person, match >= 0, config.alpha, config.gamma)
+    distance = losses.giou_loss if config.box_loss == "giou" else losses.iou_loss
+    logit = dense.quality[clip, point]
+    return {
+        "person": person.sum() / count,
+        "box": (distance(box, goal) * center).sum() / share,
+        "quality": F.binary_cross_entropy_with_logits(logit, goals, reduction="sum") / count,
+    }
+
+
+def action_loss(logit: Tensor, action: Tensor) -> Tensor:
+    """ME-STAD Eq. 2: binary cross-entropy, the mean over boxes and known classes [n, C]."""
+    known = ~action.isnan()
+    cross = F.binary_cross_entropy_with_logits(
+        logit.float(), action.float().nan_to_num(0.0), reduction="none"
+    )
+    return (cross * known).sum() / known.sum().clamp(min=1)
+
+
+def _candidates(
+    dense: Dense,
+    rows: Tensor,
+    truth: Tensor,
+    config: LossConfig,
+    proposals: Sequence[Tensor] | None,
+) -> tuple[Tensor, Tensor]:
+    """Boxes [B, K, 4] beside the true ones, and which of them count [B, K] (Table 3)."""
+    if config.rois == "gt":
+        return truth[:, :0], rows[:, :0]
+    if config.rois == "jitter":
+        return action_rois.jittered(truth, rows, config.jitter, config.jitter_copies)
+    if config.rois == "proposals":
+        if proposals is None:
+            raise UsageError('LossConfig.rois "proposals" wants the boxes as an argument.')
+        return _rows([p.to(truth) for p in proposals])
+    max_iou = config.max_iou if config.rois == "sparse" else None
+    return action_rois.own(dense, config.min_person, config.max_proposals, max_iou)
+
+
+def _pad(targets: Sequence[Targets], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Targets of each clip -> rows [B, M] bool, boxes [B, M, 4], actions [B, M, C]."""
+    box, rows = _rows([t.box.to(device, torch.float32) for t in targets])
+    action, _ = _rows([t.action.to(device, torch.float32) for t in targets])
+    return rows, box, action
+
+
+def _rows(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Tensors [n_i, D] -> [B, M, D] with zeros beyond, and [B, M] which rows are real."""
+    padded = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
+    lengths = torch.tensor([len(p) for p in parts], device=padded.device)
+    return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
+
+
+def _world_mean(x: Tensor) -> Tensor:
+    """The mean of a number over all processes, itself where there is one."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    total = x.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()

@@ -1,0 +1,86 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stadkit.models import action_rois
+from stadkit.models.fcos import Dense
+
+WAVE, SIT = [1.0, 0.0], [0.0, 1.0]
+TRUTH = torch.tensor([[[0.0, 0, 10, 10], [20, 0, 30, 10]]])
+BOTH = torch.ones(1, 2).bool()
+
+
+def chosen(box: list[list[float]], action: Tensor, **changes: int) -> action_rois.Rois:
+    candidates = torch.tensor(box).reshape(1, -1, 4)
+    passed = torch.ones(candidates.shape[:2]).bool()
+    most = changes.get("most", 32)
+    return action_rois.choose(candidates, passed, BOTH, TRUTH, action[None], 0.5, most)
+
+
+def test_boxes_take_the_labels_of_their_person() -> None:
+    near, half, far = [0.0, 0, 10, 9], [25.0, 0, 35, 10], [40.0, 0, 50, 10]  # IoU .9, 1/3, 0
+    rois = chosen([near, half, far], torch.tensor([WAVE, SIT]))
+    got = {tuple(b): a for b, a in zip(rois.box.tolist(), rois.action.tolist(), strict=True)}
+    assert got == {(0, 0, 10, 10): WAVE, (20, 0, 30, 10): SIT, (0, 0, 10, 9): WAVE}
+    assert rois.index.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("silent", [[torch.nan, torch.nan], [0.0, 0.0]])
+def test_people_without_a_known_action_teach_nothing(silent: list[float]) -> None:
+    rois = chosen([[20.0, 0, 30, 10]], torch.tensor([WAVE, silent]))
+    assert rois.action.tolist() == [WAVE]
+
+
+def test_at_most_so_many_and_not_always_the_same() -> None:
+    torch.manual_seed(0)
+    many = [[0.0, 0, 10, 10 - 0.1 * i] for i in range(20)]
+    draws = [chosen(many, torch.tensor([WAVE, SIT]), most=4).box for _ in range(3)]
+    assert [len(x) for x in draws] == [4, 4, 4]
+    assert not torch.equal(draws[0], draws[1])
+
+
+def test_clips_of_nobody_give_no_rois() -> None:
+    none = torch.zeros(2, 0)
+    rois = action_rois.choose(
+        torch.zeros(2, 3, 4), torch.ones(2, 3).bool(), none.bool(), none[..., None].repeat(1, 1, 4),
+        torch.zeros(2, 0, 5), 0.5, 8,
+    )  # fmt: skip
+    assert (rois.box.shape, rois.index.shape, rois.action.shape) == ((0, 4), (0,), (0, 5))
+
+
+def dense(box: list[list[float]], person: list[float], quality: list[float]) -> Dense:
+    """Guesses of one clip from chances; the points do not matter here."""
+    chance = torch.tensor([person, quality]).logit()
+    nothing = torch.zeros(len(box))
+    return Dense(
+        chance[:1], torch.tensor([box], requires_grad=True), chance[1:], nothing, nothing, nothing
+    )
+
+
+def test_own_boxes_by_threshold_and_rank() -> None:
+    boxes = [[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10], [50, 0, 60, 10]]
+    guess = dense(boxes, [0.5, 0.6, 0.29, 0.4], [0.9, 0.5, 0.9, 0.9])
+    box, passed = action_rois.own(guess, 0.3, 100, None)
+    # .45, .30, under the threshold, .36
+    assert box[0][passed[0]].tolist() == [boxes[0], boxes[3], boxes[1]]
+    assert not box.requires_grad
+    box, passed = action_rois.own(guess, 0.3, 2, None)
+    assert box[0][passed[0]].tolist() == [boxes[0], boxes[3]]
+
+
+def test_own_boxes_without_doubles() -> None:
+    boxes = [[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 0, 60, 10]]
+    box, passed = action_rois.own(dense(boxes, [0.5] * 3, [0.9, 0.8, 0.7]), 0.3, 100, 0.3)
+    assert box[0][passed[0]].tolist() == [boxes[0], boxes[2]]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31 - 1))
+def test_jitter_stays_within_its_share(seed: int) -> None:
+    torch.manual_seed(seed)
+    box, passed = action_rois.jittered(TRUTH, torch.tensor([[True, False]]), 0.15, 3)
+    assert passed.tolist() == [[True] * 3 + [False] * 3]
+    moved = (box - TRUTH.repeat_interleave(3, 1)).abs()
+    assert 0 < moved.max() <= 1.5
