@@ -1,0 +1,20 @@
+"""Clips -> model -> table."""
+
+from stadkit.detect.batch import to_batch
+from stadkit.detect.detector import Detector, Options
+from stadkit.detect.device import pick_device, pick_precision
+from stadkit.detect.load import load
+from stadkit.detect.table import to_table
+from stadkit.detect.video import Found, detect_video
+
+__all__ = [
+    "Detector",
+    "Found",
+    "Options",
+    "detect_video",
+    "load",
+    "pick_device",
+    "pick_precision",
+    "to_batch",
+    "to_table",
+]

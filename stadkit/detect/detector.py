@@ -1,0 +1,210 @@
+"""A model with its card, on a device: videos or clips in, a table a keyframe out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from stadkit.detect.ahead import ahead
+from stadkit.detect.batch import to_batch
+from stadkit.detect.device import pick_device, pick_precision
+from stadkit.detect.table import stack, to_table
+from stadkit.detections import Detections, milliseconds
+from stadkit.errors import StadkitError
+from stadkit.layers.layout import channels_last
+from stadkit.models import Outputs
+from stadkit.video.clips import Clip, Cut, check_times, clips
+from stadkit.video.decode import check_reader, open_video
+from stadkit.video.frame import Video
+from stadkit.zoo import Card
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to look at and what to report; None: as the card says. Raises UsageError."""
+
+    every: float = 1.0  # seconds between keyframes
+    start: float = 0.0  # seconds: the first keyframe
+    duration: float | None = None  # seconds from start; None: to the end
+    times: Sequence[float] | None = None  # seconds: these keyframes instead
+    proposals: Detections | None = None  # person boxes to classify, instead of finding people
+    min_person: float | None = None  # people below are not reported
+    min_action: float | None = None  # action scores below become NaN; None: none do
+    top_k: int | None = None  # people a keyframe, best first; None: all
+    batch: int | None = None  # clips at once
+    reader: str = "pyav"
+
+    def __post_init__(self) -> None:
+        check_times(self.every, self.start, self.duration)
+        check_reader(self.reader)
+
+
+class Detector:
+    """A model ready to look at videos; it is put in eval mode and moved to the device."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        card: Card,
+        device: str | None = None,
+        precision: str = "auto",
+        name: str = "",
+        sha256: str = "",
+    ) -> None:
+        """`device` None leaves the model where it is; `sha256` is that of its weights."""
+        first = next(model.parameters(), torch.empty(0))
+        self.device = first.device if device is None else pick_device(device)
+        self.precision = pick_precision(precision, self.device)
+        self.model = channels_last(model.eval().to(self.device))
+        self.card = card
+        self.name = name
+        self.sha256 = sha256
+        self.most_clips: int | None = None  # set when the device's memory was too small for more
+
+    @property
+    def cut(self) -> Cut:
+        """How this model wants its clips."""
+        card = self.card
+        return Cut(card.frames, card.seconds, card.key, card.short_side)
+
+    def detect(
+        self,
+        path: Path | str,
+        every: float = 1.0,
+        start: float = 0.0,
+        duration: float | None = None,
+        times: Sequence[float] | None = None,
+        proposals: Detections | None = None,
+        min_person: float | None = None,
+        min_action: float | None = None,
+        top_k: int | None = None,
+        batch: int | None = None,
+        reader: str = "pyav",
+    ) -> Iterator[Detections]:
+        """A table for each keyframe of a video, in order, while the video is being read.
+
+        Keyframes are at `start`, `start + every`, ... seconds, or at `times`. Thresholds left
+        out are the card's, but `min_action`: without it every score is given, with it those
+        below are NaN. `proposals` are person boxes to classify instead of finding people; then
+        the keyframes are theirs, unless `times` says otherwise. Raises VideoError for a file
+        that cannot be read.
+        """
+        options = Options(
+            every, start, duration, times, proposals, min_person, min_action, top_k, batch, reader
+        )
+        with open_video(path, reader) as video:
+            for _, table in self.watch(video, options):
+                yield table
+
+    def detect_clips(
+        self,
+        clips: Iterable[Clip],
+        proposals: Detections | None = None,
+        min_person: float | None = None,
+        min_action: float | None = None,
+        top_k: int | None = None,
+        batch: int | None = None,
+    ) -> Iterator[Detections]:
+        """A table for each clip, in order; the options are those of `detect`."""
+        options = Options(
+            proposals=proposals,
+            min_person=min_person,
+            min_action=min_action,
+            top_k=top_k,
+            batch=batch,
+        )
+        for _, table in self.look(clips, options):
+            yield table
+
+    def watch(self, video: Video, options: Options) -> Iterator[tuple[float, Detections]]:
+        """(key time, table) for each keyframe of an open video; a thread decodes ahead."""
+        given, stem = options.proposals, video.info.path.stem
+        times = asked_times(options, stem)
+        if given is not None:
+            given = given.select(given.video == stem)
+        start, duration = options.start, options.duration
+        asked = clips(video, self.cut, options.every, start, duration, times)
+        with ahead(asked, 2 * self._batch(options)) as ready:
+            yield from self.look(ready, replace(options, proposals=given))
+
+    def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[float, Detections]]:
+        """(key time, table) for each clip, in order."""
+        lowest = self.card.min_person if options.min_person is None else options.min_person
+        classes, given = self.card.classes.names, options.proposals
+        for group in _groups(clips, self._batch(options)):
+            boxes = None if given is None else [_at(given, clip, lowest) for clip in group]
+            outputs = self._run(group, boxes)
+            tables = to_table(outputs, group, classes, lowest, options.top_k)
+            for clip, table in zip(group, tables, strict=True):
+                low = options.min_action
+                yield clip.time, table if low is None else _blank_below(table, low)
+
+    def _batch(self, options: Options) -> int:
+        return options.batch or self.card.batch
+
+    def _run(self, group: Sequence[Clip], given: Sequence[Detections] | None) -> Outputs:
+        """One pass over these clips; over smaller groups from when memory was short."""
+        try:
+            if len(group) <= (self.most_clips or len(group)):
+                return self._forward(group, given)
+        except torch.OutOfMemoryError:
+            if len(group) == 1:
+                raise StadkitError(
+                    f"{self.device}: out of memory with one clip; try --device cpu"
+                ) from None
+            self.most_clips = len(group) // 2
+        half = len(group) // 2
+        return stack(
+            self._run(group[:half], None if given is None else given[:half]),
+            self._run(group[half:], None if given is None else given[half:]),
+        )
+
+    @torch.inference_mode()
+    def _forward(self, group: Sequence[Clip], given: Sequence[Detections] | None) -> Outputs:
+        pixels, sizes = to_batch(group, self.card, self.device)
+        extra = [] if given is None else [[torch.from_numpy(table.box) for table in given]]
+        if given is not None:
+            # A proposal without a score counts as certain.
+            scores = (np.nan_to_num(table.person, nan=1.0) for table in given)
+            extra.append([torch.from_numpy(score) for score in scores])
+        low = self.precision is not torch.float32
+        with torch.autocast(self.device.type, self.precision, enabled=low):
+            outputs: Outputs = self.model(pixels, sizes, *extra)
+        return outputs
+
+
+def asked_times(options: Options, video: str) -> Sequence[float] | None:
+    """Key times given one by one: `times`, else those of the video's proposals; None: `every`."""
+    if options.times is not None or options.proposals is None:
+        return options.times
+    return key_times(options.proposals.select(options.proposals.video == video), options)
+
+
+def key_times(proposals: Detections, options: Options) -> list[float]:
+    """The distinct times of these rows, in order, within start and duration."""
+    end = np.inf if options.duration is None else options.start + options.duration
+    times = np.unique(milliseconds(proposals.time)) / 1000
+    return [float(time) for time in times[(times >= options.start) & (times < end)]]
+
+
+def _at(proposals: Detections, clip: Clip, min_person: float) -> Detections:
+    """The proposals of a clip's key time; without those too low to be shown, to save the work."""
+    now = milliseconds(proposals.time) == milliseconds(np.array([clip.time]))
+    return proposals.select(now & ~(proposals.person < min_person))
+
+
+def _blank_below(table: Detections, min_action: float) -> Detections:
+    low = np.where(table.action < min_action, np.float32(np.nan), table.action)
+    return replace(table, action=low.astype(np.float32))
+
+
+def _groups(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
+    rest = iter(clips)
+    while group := list(itertools.islice(rest, size)):
+        yield group

@@ -1,0 +1,99 @@
+"""What a model gave -> rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stadkit import boxes
+from stadkit.detections import Detections
+from stadkit.errors import StadkitError
+from stadkit.models import Outputs
+from stadkit.video.clips import Clip
+
+
+def to_table(
+    outputs: Outputs,
+    clips: Sequence[Clip],
+    classes: tuple[str, ...],
+    min_person: float,
+    top_k: int | None = None,
+) -> list[Detections]:
+    """A table a clip: people at the key frame whose person score is at least `min_person`.
+
+    Best first, at most `top_k`; boxes cut to the frame, empty ones dropped. Nobody above the
+    threshold is an empty table. Raises StadkitError where the model gave NaN.
+    """
+    person, box, action = _numbers(outputs)
+    return [
+        _one(clip, person[i], box[i], action[i], classes, min_person, top_k)
+        for i, clip in enumerate(clips)
+    ]
+
+
+def _numbers(outputs: Outputs) -> tuple[NDArray[np.float32], ...]:
+    """Scores [B, N], boxes [B, N, 4] at the middle frame of the tubelet, scores [B, N, C]."""
+    middle = outputs.box.shape[2] // 2
+    tensors = (
+        outputs.person.float().sigmoid(),
+        outputs.box[:, :, middle].float(),
+        outputs.action.float().sigmoid(),
+    )
+    there = torch.isfinite(outputs.person)
+    if outputs.person.isnan().any() or any(t[there].isnan().any() for t in tensors):
+        raise StadkitError("the model gave NaN; try --precision fp32, or import its weights again")
+    return tuple(tensor.cpu().numpy() for tensor in tensors)
+
+
+def _one(
+    clip: Clip,
+    person: NDArray[np.float32],
+    box: NDArray[np.float32],
+    action: NDArray[np.float32],
+    classes: tuple[str, ...],
+    min_person: float,
+    top_k: int | None,
+) -> Detections:
+    # A score of exactly 0 is a row that is no person (logit -inf), even with threshold 0.
+    rows = np.flatnonzero((person >= min_person) & (person > 0))
+    cut = boxes.clip(box[rows])
+    rows, cut = rows[_solid(cut)], cut[_solid(cut)]
+    order = np.argsort(-person[rows], kind="stable")[:top_k]
+    rows, n = rows[order], len(order)
+    return Detections(
+        video=np.full(n, clip.video),
+        time=np.full(n, clip.time, np.float64),
+        box=np.asarray(cut[order], np.float32),
+        person=person[rows],
+        action=action[rows],
+        track=np.full(n, -1, np.int32),
+        classes=classes,
+    )
+
+
+def _solid(box: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray((box[:, 2:] > box[:, :2]).all(1))
+
+
+def stack(a: Outputs, b: Outputs) -> Outputs:
+    """Two batches as one; the one with fewer people gets rows that are nobody."""
+    n = max(a.person.shape[1], b.person.shape[1])
+    wide = [_widen(part, n - part.person.shape[1]) for part in (a, b)]
+    return Outputs(
+        person=torch.cat([part.person for part in wide]),
+        box=torch.cat([part.box for part in wide]),
+        action=torch.cat([part.action for part in wide]),
+    )
+
+
+def _widen(outputs: Outputs, by: int) -> Outputs:
+    pad = torch.nn.functional.pad
+    return Outputs(
+        person=pad(outputs.person, (0, by), value=-torch.inf),
+        box=pad(outputs.box, (0, 0, 0, 0, 0, by)),
+        action=pad(outputs.action, (0, 0, 0, by)),
+    )

@@ -1,0 +1,33 @@
+"""Names of models -> cards, untrained modules, and weights that are what they claim to be."""
+
+from stadkit.zoo.cards import CARDS, Card, build, build_card, card
+from stadkit.zoo.checkpoint import read_checkpoint
+from stadkit.zoo.importing import import_file
+from stadkit.zoo.machine import bf16_pays
+from stadkit.zoo.weights import (
+    find_weights,
+    load_weights,
+    read_sidecar,
+    save_weights,
+    sha256,
+    state,
+    weights_path,
+)
+
+__all__ = [
+    "CARDS",
+    "Card",
+    "bf16_pays",
+    "build",
+    "build_card",
+    "card",
+    "find_weights",
+    "import_file",
+    "load_weights",
+    "read_checkpoint",
+    "read_sidecar",
+    "save_weights",
+    "sha256",
+    "state",
+    "weights_path",
+]

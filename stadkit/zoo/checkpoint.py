@@ -1,0 +1,129 @@
+"""Checkpoint files of strangers -> tensors by name, without running anything in them."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stadkit.errors import WeightsError
+from stadkit.zoo.weights import read_safetensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# torch.save before 1.6 starts with its magic number as a pickle of its own.
+LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+WRAPPERS = ("model_state", "state_dict", "model", "ema")
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a safetensors or torch file, out of its wrapper and `module.` prefix.
+
+    Raises WeightsError that says what the file is when it is no checkpoint (a web page, a
+    Git LFS pointer, cut short, a pickle that holds more than tensors).
+    """
+    kind = sniff(path)
+    held = read_safetensors(path) if kind == "safetensors" else _read_torch(path, kind)
+    return unwrap(held, path)
+
+
+def sniff(path: Path) -> str:
+    """`safetensors`, `zip` (torch >= 1.6) or `legacy` (torch before); else raises WeightsError."""
+    try:
+        mode, size = path.stat().st_mode, path.stat().st_size
+    except OSError as error:
+        raise WeightsError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    if not stat.S_ISREG(mode):
+        raise WeightsError(f"{path}: not a file; name the checkpoint file itself")
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if size == 0:
+        raise WeightsError(f"{path}: empty (0 bytes); download it again")
+    if head.startswith(b"PK\x03\x04"):
+        return _check_zip(path)
+    if head[:1] == b"\x80" and LEGACY in head[:32]:
+        return "legacy"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000:
+        return "safetensors"
+    raise WeightsError(f"{path}: {_what_else(head)}")
+
+
+def _check_zip(path: Path) -> str:
+    if not zipfile.is_zipfile(path):
+        raise WeightsError(
+            f"{path}: cut short ({path.stat().st_size} bytes, the end of the archive is missing); "
+            "download it again"
+        )
+    with zipfile.ZipFile(path) as archive:
+        if not any(name.endswith("data.pkl") for name in archive.namelist()):
+            raise WeightsError(f"{path}: a zip archive, but not a torch checkpoint")
+    return "zip"
+
+
+def _what_else(head: bytes) -> str:
+    """What a file that is no checkpoint is, and what to do, from its first bytes."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        notice = b"google drive" in text or b"virus" in text
+        kind = " (Google Drive's virus-scan notice)" if notice else ""
+        return f"this is a web page{kind}, not a checkpoint; download it in a browser, to the end"
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file; fetch it with `git lfs pull`"
+    if head[:1] == b"\x80":
+        return (
+            "a plain pickle, not a torch checkpoint (Caffe2 .pkl files are one); pickles can run "
+            "code and are not read"
+        )
+    if head[:2] == b"\x1f\x8b":
+        return "gzip-compressed; unpack it first"
+    return "not a safetensors or torch checkpoint"
+
+
+def _read_torch(path: Path, kind: str) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
+    except pickle.UnpicklingError as error:
+        raise WeightsError(f"{path}: refused, {_refusal(str(error))}") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        raise WeightsError(f"{path}: damaged or cut short; download it again") from None
+
+
+def _refusal(message: str) -> str:
+    # Torch's own message offers to switch the check off; ours names the thing and a safe way.
+    found = re.search(r"GLOBAL ([\w.]+)|global ['\"]?([\w.]+)", message)
+    name = next((group for group in found.groups() if group), "") if found else ""
+    thing = f"it holds {name}, and loading that could run code" if name else "it could run code"
+    return f"{thing}; ask its author for a safetensors file or a plain dict of tensors"
+
+
+def unwrap(held: Any, path: Path) -> dict[str, Tensor]:
+    """The dict of tensors inside a checkpoint, without the `module.` of DistributedDataParallel."""
+    for wrapper in WRAPPERS:
+        if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
+            held = held[wrapper]
+            break
+    tensors = _tensors(held, path)
+    if all(name.startswith("module.") for name in tensors):
+        return {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+def _tensors(held: Any, path: Path) -> dict[str, Tensor]:
+    import torch
+
+    if not isinstance(held, Mapping) or not held:
+        raise WeightsError(f"{path}: holds a {type(held).__name__}, not tensors by name")
+    odd = [str(name) for name, value in held.items() if not isinstance(value, torch.Tensor)]
+    if odd:
+        names = ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else "")
+        raise WeightsError(
+            f"{path}: no dict of tensors under {', '.join(WRAPPERS)}; {names} is something else"
+        )
+    return {str(name): value for name, value in held.items()}

@@ -1,0 +1,54 @@
+"""Items made by a thread: same items, same order, errors too, and it always ends."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from stadkit.detect.ahead import ahead
+
+
+@pytest.mark.parametrize("waiting", [1, 3, 100])
+def test_same_items_in_the_same_order(waiting: int) -> None:
+    with ahead(range(50), waiting) as items:
+        assert list(items) == list(range(50))
+
+
+def test_no_more_than_asked_wait() -> None:
+    made = []
+
+    def source() -> Iterator[int]:
+        for i in range(100):
+            made.append(i)
+            yield i
+
+    with ahead(source(), 2) as items:
+        next(items)
+        # One used, two waiting, one in the thread's hand.
+        threading.Event().wait(0.2)
+        assert len(made) <= 4
+
+
+def test_an_error_comes_where_the_item_would() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise KeyError("lost")
+
+    with ahead(source(), 5) as items:
+        assert next(items) == 1
+        with pytest.raises(KeyError, match="lost"):
+            next(items)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_the_thread_ends_when_the_caller_fails(error: type[BaseException]) -> None:
+    before = threading.active_count()
+
+    def fail() -> None:
+        with ahead(iter(int, 1), 2) as items:  # an endless source
+            next(items)
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert threading.active_count() == before

@@ -1,0 +1,56 @@
+"""Cards: names, clips, and a way to JSON and back."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from stadkit import zoo
+from stadkit.errors import UsageError
+from stadkit.zoo.cards import from_json, to_json
+
+
+def test_the_papers_clips() -> None:
+    card = zoo.card("mestad-slowfast-r50")
+    assert (card.frames, card.stride, card.key, card.short_side) == (32, 2, 16, 256)
+    assert card.seconds == pytest.approx(0.0667, abs=1e-4)
+    assert zoo.card("mestad-slowonly-r50").seconds == pytest.approx(16 / 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        ("mestad-slowonly-r50", 21.5),
+        ("mestad-slowfast-r50", 25.5),
+        ("mestad-slowfast-r101-nl", 28.5),
+    ],
+)
+def test_reported_figures_are_of_table_1(name: str, figure: float) -> None:
+    assert zoo.card(name).reported == {"AVA v2.2 frame mAP": figure}
+    assert zoo.card(name).licence == "none released"
+
+
+def test_wrong_name_gets_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean mestad-nano"):
+        zoo.card("mestad-nanno")
+
+
+def test_a_card_of_no_model_is_one_line() -> None:
+    card = zoo.card("mestad-nano")
+    with pytest.raises(UsageError, match="no family of models is called 'evad'"):
+        zoo.build_card(replace(card, family="evad"))
+    with pytest.raises(UsageError, match=r"settings of mestad: .*'depht'"):
+        zoo.build_card(replace(card, settings={**card.settings, "depht": 2}))
+
+
+@pytest.mark.parametrize("name", list(zoo.CARDS))
+def test_a_card_survives_json(name: str) -> None:
+    card = zoo.card(name)
+    assert from_json(json.loads(json.dumps(to_json(card)))) == card
+
+
+@pytest.mark.parametrize("name", list(zoo.CARDS))
+def test_classes_of_card_and_model_agree(name: str) -> None:
+    card = zoo.card(name)
+    assert card.settings["classes"] == len(card.classes.ids)
+    assert 0 <= card.key < card.frames
