@@ -1,0 +1,133 @@
+"""Examples become augmented views, and views batches, the same ones for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from stadkit import boxes
+from stadkit.errors import StadkitError, UsageError
+from stadkit.models.mestad_loss import Targets
+from stadkit.training.augment import move_boxes, random_view, recolour, warp
+from stadkit.training.config import AugmentConfig
+from stadkit.training.sources import Source
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Augmented clips, padded with zeros at the bottom and right, and their targets."""
+
+    pixels: Tensor  # [B, 3, T, H, W]  uint8
+    sizes: Tensor  # [B, 2]  height, width before padding
+    targets: list[Targets]  # boxes in pixels
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        targets = [Targets(t.box.to(device), t.action.to(device)) for t in self.targets]
+        return Batch(self.pixels.to(device), self.sizes.to(device), targets)
+
+
+# An augmented example (pixels uint8 [T, H, W, 3], size before padding, targets), or why not: an
+# error raised in a worker would reach the user as the worker's traceback.
+Augmented = tuple[NDArray[np.uint8], tuple[int, int], Targets]
+Item = Augmented | StadkitError | OSError
+
+
+class Views(Dataset[Item]):
+    """(epoch, index) -> an augmented example; its dice depend on (seed, epoch, index) alone.
+
+    Errors of the user's data are given, not raised: `unfailing` raises them.
+    """
+
+    def __init__(self, source: Source, augment: AugmentConfig, seed: int) -> None:
+        self._source, self._augment, self._seed = source, augment, seed
+
+    def __getitem__(self, at: tuple[int, int]) -> Item:
+        try:
+            return self._view(at)
+        except (StadkitError, OSError) as error:
+            return error
+
+    def _view(self, at: tuple[int, int]) -> Augmented:
+        random = np.random.default_rng([self._seed, *at])
+        example = self._source[at[1]]
+        height, width = example.clip.pixels.shape[1:3]
+        view = random_view(self._augment, height, width, random)
+        pixels = recolour(warp(example.clip.pixels, view), self._augment, random)
+        box = boxes.scale(example.box, width, height).astype(np.float32)
+        moved, stays = move_boxes(box, view, self._augment.min_visible)
+        targets = Targets(
+            box=torch.from_numpy(moved[stays]),
+            action=torch.from_numpy(example.action[stays].astype(np.float32)),
+        )
+        return pixels, view.size, targets
+
+
+def collate(items: list[Item]) -> Batch | Exception:
+    """Views of one padded size -> a batch, or the first error among them."""
+    views = []
+    for item in items:
+        if isinstance(item, Exception):
+            return item
+        views.append(item)
+    pixels, sizes, targets = zip(*views, strict=True)
+    return Batch(
+        pixels=torch.from_numpy(np.stack(pixels)).permute(0, 4, 1, 2, 3),
+        sizes=torch.tensor(sizes),
+        targets=list(targets),
+    )
+
+
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index), shuffled by (seed, epoch), dealt out among processes.
+
+    The last, short batch is dropped, so that every process takes the same number of steps.
+    """
+
+    def __init__(self, length: int, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        if batch % world:
+            raise UsageError(f"batch: {batch} does not divide among {world} processes")
+        if length < batch:
+            raise UsageError(f"batch: {batch} clips a step, but there are only {length} examples")
+        self._length, self._batch, self._seed = length, batch, seed
+        self._rank, self._world = rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._length // self._batch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng([self._seed, self.epoch]).permutation(self._length)
+        for step in range(len(self)):
+            batch = order[step * self._batch : (step + 1) * self._batch]
+            yield [(self.epoch, int(index)) for index in batch[self._rank :: self._world]]
+
+
+def loader(views: Views, sampler: EpochSampler, workers: int) -> DataLoader[Any]:
+    """Batches of one epoch after another; the sampler's `epoch` says which."""
+    return DataLoader(
+        views,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        # The workers' seeds come from here: from torch's own generator they would move the dice
+        # of the first epoch, and of the first after --resume.
+        generator=torch.Generator(),
+    )
+
+
+def unfailing(batches: Iterable[Batch | Exception]) -> Iterator[Batch]:
+    """Batches as they come; raises the StadkitError or OSError that stands in place of one."""
+    for batch in batches:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch

@@ -1,0 +1,81 @@
+"""The model of a training: the zoo's card with the user's settings and labels, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from stadkit import zoo
+from stadkit.errors import UsageError
+from stadkit.labels import Labels
+from stadkit.models.mestad import MestadConfig
+from stadkit.training.config import complaints
+
+Config = TypeVar("Config")
+
+CONFIGS = {"mestad": MestadConfig}  # of each family of models
+MAY_BE_ZERO = ("roi_sampling", "depth")  # of the whole numbers
+
+
+def checked(kind: type[Config], values: Mapping[str, Any], place: str) -> Config:
+    """A config dataclass from YAML values; raises UsageError, one line that names the field."""
+    known = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"{place}.{name}: no such field; known are {', '.join(sorted(known))}")
+        if reason := _unfit(value, "int" in known[name] and name not in MAY_BE_ZERO):
+            raise UsageError(f"{place}.{name}: is {value!r}, wants {reason}")
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        raise UsageError(f"{place}.{complaints(error)}") from None
+
+
+def _unfit(value: Any, counts: bool) -> str:
+    """What a number should be and is not: none is negative, and what counts is not 0."""
+    numbers = [x for x in (value if isinstance(value, list) else [value]) if _is_number(x)]
+    if any(not number >= 0 for number in numbers):  # not a number is neither
+        return "0 or more"
+    return "more than 0" if counts and 0 in numbers else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def chosen_card(name: str, settings: Mapping[str, Any], labels: Labels) -> zoo.Card:
+    """The card of a model to be trained: these settings over the zoo's, these classes.
+
+    What the zoo says of its own weights is left out. Raises UsageError for a wrong setting.
+    """
+    card = zoo.card(name)
+    own = {**card.settings, **settings, "classes": len(labels.names)}
+    if card.family in CONFIGS:
+        checked(CONFIGS[card.family], own, "settings")
+    return replace(
+        card,
+        settings=own,
+        classes=labels,
+        url="",
+        drive_id="",
+        file="",
+        sha256="",
+        size=0,
+        licence="yours",
+        reported={},
+        source="",
+        note="Trained with `stadkit train`.",
+    )
+
+
+def build_chosen(card: zoo.Card) -> nn.Module:
+    """The untrained module; raises UsageError where the settings do not go together."""
+    try:
+        return zoo.build_card(card)
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"settings: these make no model: {reason}") from None

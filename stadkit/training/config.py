@@ -1,0 +1,152 @@
+"""What a training YAML may say; a wrong field is one line that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stadkit.errors import UsageError
+
+
+class Strict(BaseModel):
+    """Misspelt fields fail; values never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlaygroundSource(Strict):
+    """Clips rendered as they are needed; clip i has seed `seed + i`."""
+
+    clips: int = Field(gt=0)
+    seed: int = Field(ge=0)
+    height: int = Field(180, ge=32)
+    width: int = Field(240, ge=32)
+
+
+class AnnotatedSource(Strict):
+    """AVA-format truth over a folder of videos, or of folders of extracted frames."""
+
+    truth: Path
+    labels: Path
+    videos: Path | None = None
+    frames: Path | None = None
+    rate: float = Field(30.0, gt=0)  # of extracted frames, a second
+    offset: float = 0.0  # the time that truth gives the first frame: 900 in AVA
+    short_side: int = Field(320, ge=32)  # kept in the clip store
+
+    @model_validator(mode="after")
+    def one_place(self) -> AnnotatedSource:
+        if (self.videos is None) == (self.frames is None):
+            raise ValueError("give one of `videos` and `frames`")
+        return self
+
+
+class DataConfig(Strict):
+    """What to learn from, what to score each epoch on, and where decoded clips are kept."""
+
+    train: PlaygroundSource | AnnotatedSource
+    val: PlaygroundSource | AnnotatedSource | None = None
+    store: Path | None = None  # decoded or rendered clips; default: in the run's folder
+    workers: int = Field(1, ge=0)
+
+
+class AugmentConfig(Strict):
+    """ME-STAD section 4.1: random short side, random crop, flip; the rest is off by default."""
+
+    short_side: tuple[int, int] = (256, 320)
+    crop: tuple[int, int] = (256, 256)  # height, width
+    flip: float = Field(0.5, ge=0, le=1)
+    stretch: float = Field(0.0, ge=0, lt=0.5)  # width scaled by 1 - stretch .. 1 + stretch
+    gain: float = Field(0.0, ge=0, lt=1)  # each colour channel scaled by 1 - gain .. 1 + gain
+    shift: float = Field(0.0, ge=0)  # added to all pixels, -shift .. shift of 255 levels
+    grey: float = Field(0.0, ge=0, le=1)  # share of clips without colour
+    shuffle: float = Field(0.0, ge=0, le=1)  # share of clips with colour channels permuted
+    min_visible: float = Field(0.25, ge=0, le=1)  # a person cropped to less is dropped
+
+    @model_validator(mode="after")
+    def ordered(self) -> AugmentConfig:
+        if not 0 < self.short_side[0] <= self.short_side[1]:
+            raise ValueError("short_side wants [low, high] with 0 < low <= high")
+        if min(self.crop) < 16:
+            raise ValueError("crop wants [height, width] of 16 pixels or more")
+        return self
+
+
+class OptimizerConfig(Strict):
+    """SGD as in ME-STAD section 4.1, or AdamW; `lr` is the rate after the warm-up."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(0.075, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)  # not on norms and biases
+    momentum: float = Field(0.9, ge=0, lt=1)  # sgd
+    clip_grad: float = Field(40.0, gt=0)  # L2 norm
+
+
+class ScheduleConfig(Strict):
+    """Linear warm-up from a tenth of the rate, then a cosine to `last` of it, per step."""
+
+    epochs: int = Field(gt=0)
+    warmup: float = Field(2.0, ge=0)  # epochs
+    last: float = Field(0.0, ge=0, le=1)
+
+
+class TrainConfig(Strict):
+    """One training; paths are relative to the YAML's folder."""
+
+    model: str
+    settings: dict[str, Any] = {}  # over the zoo's settings of this model
+    init: Path | None = None  # weights to start from
+    data: DataConfig
+    augment: AugmentConfig = AugmentConfig()
+    loss: dict[str, Any] = {}  # fields of the model's loss config
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig
+    batch: int = Field(48, gt=0)  # clips a step, all processes together
+    ema: float = Field(0.0, ge=0, lt=1)  # 0: none; else the average's decay a step
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = Field(0, ge=0)
+
+
+def read_config(path: Path) -> TrainConfig:
+    """A YAML file -> its checked config; raises UsageError naming the file and the field."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such config; examples are in examples/configs") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path}: wants `field: value` lines, found {type(raw).__name__}")
+    try:
+        config = TrainConfig.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {complaints(error)}") from None
+    return _anchored(config, path.resolve().parent)
+
+
+def complaints(error: ValidationError) -> str:
+    """All that is wrong, in one line: "field: reason; field: reason"."""
+    # A union reports each member it tried; the member's class name is noise in the field's path.
+    lines = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"] if not str(part).endswith("Source"))
+        lines.append(f"{place or 'config'}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(dict.fromkeys(lines))
+
+
+def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The same config with relative paths taken from the YAML's folder."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, Path):
+            return folder / value
+        if isinstance(value, BaseModel):
+            fields = {name: walk(getattr(value, name)) for name in type(value).model_fields}
+            return value.model_copy(update=fields)
+        return value
+
+    anchored: TrainConfig = walk(config)
+    return anchored

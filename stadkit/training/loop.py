@@ -1,0 +1,224 @@
+"""The supervised stage: epochs of steps, a checkpoint and a score after each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from stadkit import zoo
+from stadkit.detect import pick_precision
+from stadkit.errors import StadkitError, UsageError
+from stadkit.files.rows import write_text
+from stadkit.layers.layout import channels_last
+from stadkit.training import results
+from stadkit.training.average import Average
+from stadkit.training.batches import Batch, EpochSampler, Views, loader, unfailing
+from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint, start_from
+from stadkit.training.chosen import build_chosen, chosen_card
+from stadkit.training.config import TrainConfig
+from stadkit.training.criteria import Criterion, build_criterion
+from stadkit.training.optim import build_optimizer, learning_rate
+from stadkit.training.pixels import normalise
+from stadkit.training.processes import Processes, joined
+from stadkit.training.sources import Source, open_source
+from stadkit.training.validate import validate
+from stadkit.zoo.cards import to_json
+
+# ("init" | "step" | "epoch" | "finished", figures)
+Report = Callable[[str, dict[str, Any]], None]
+
+# What a training leaves in its folder; the clip store may lie there too.
+OUTPUTS = ("weights.safetensors", "weights.json", "checkpoint.pt", results.NAME, "args.json")
+
+
+class Objective(nn.Module):
+    """Model and criterion as one module, so that DistributedDataParallel sees one forward."""
+
+    def __init__(self, model: nn.Module, criterion: Criterion) -> None:
+        super().__init__()
+        self.model, self._criterion = model, criterion
+
+    def forward(self, pixels: Tensor, batch: Batch) -> dict[str, Tensor]:
+        return self._criterion(self.model, pixels, batch.sizes, batch.targets)
+
+
+@dataclass
+class Training:
+    """What changes while training, and what it is trained on."""
+
+    config: TrainConfig
+    card: zoo.Card
+    model: nn.Module
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    sampler: EpochSampler
+    batches: Any
+    processes: Processes
+    autocast: bool
+    report: Report
+
+    @property
+    def shipped(self) -> nn.Module:
+        """The weights to score and keep: the average where there is one."""
+        return self.model if self.average is None else self.average.model
+
+
+def train(config: TrainConfig, out: Path, device: str, resume: bool, report: Report) -> Path:
+    """Train as the config says; returns the weights written to `out`/weights.safetensors.
+
+    `out` also gets weights.json (card and checksum, so that `detect --model` takes the weights
+    as they are), checkpoint.pt (resumable), results.csv (a line an epoch) and args.json; without
+    `resume` those of an earlier training go. Under torchrun every process calls this; the first
+    writes.
+    """
+    with joined(device) as processes:
+        training, val = _prepare(config, out, processes, report)
+        done = _resume(training, val, out) if resume else _anew(out, processes)
+        for epoch in range(done, config.schedule.epochs):
+            figures = _epoch(training, epoch)
+            if processes.first:
+                _keep(training, out, Done(epoch + 1, figures))
+                _score(training, val, out, figures)
+            if processes.world > 1:
+                torch.distributed.barrier()
+    return out / "weights.safetensors"
+
+
+def _prepare(
+    config: TrainConfig, out: Path, processes: Processes, report: Report
+) -> tuple[Training, Source | None]:
+    torch.manual_seed(config.seed)
+    report = report if processes.first else lambda kind, figures: None
+    card = zoo.card(config.model)
+    criterion = build_criterion(card.family, config.loss)
+    store = config.data.store or out / "clips"
+    source = open_source(config.data.train, card, store)
+    val = open_source(config.data.val, card, store) if config.data.val else None
+    if val is not None and val.labels.names != source.labels.names:
+        raise UsageError("data.val: has other labels than data.train; give both the same file")
+    card = chosen_card(config.model, config.settings, source.labels)
+    model = build_chosen(card)
+    if config.init is not None:
+        initial = start_from(model, config.init)
+        report("init", {"file": str(config.init), "initial": initial})
+    model = channels_last(model.to(processes.device))
+    objective: nn.Module = Objective(model, criterion)
+    if processes.world > 1:
+        objective = DistributedDataParallel(objective)
+    sampler = EpochSampler(len(source), config.batch, config.seed, processes.rank, processes.world)
+    views = Views(source, config.augment, config.seed)
+    training = Training(
+        config=config,
+        card=card,
+        model=model,
+        objective=objective,
+        optimizer=build_optimizer(config.optimizer, model),
+        average=Average(model, config.ema) if config.ema else None,
+        sampler=sampler,
+        batches=loader(views, sampler, config.data.workers),
+        processes=processes,
+        autocast=pick_precision(config.precision, processes.device) == torch.bfloat16,
+        report=report,
+    )
+    return training, val
+
+
+def _anew(out: Path, processes: Processes) -> int:
+    """Nothing is done yet: what an earlier training left in the folder goes."""
+    for name in OUTPUTS if processes.first else ():
+        (out / name).unlink(missing_ok=True)
+    return 0
+
+
+def _resume(training: Training, val: Source | None, out: Path) -> int:
+    """How many epochs are done, with their state put back."""
+    config = training.config.model_dump(mode="json")
+    done = load_checkpoint(
+        out / "checkpoint.pt", training.model, training.average, training.optimizer, config
+    )
+    if training.processes.first and results.last(out / results.NAME).get("epoch") != done.epochs:
+        _score(training, val, out, done.figures)  # the last run ended within its validation
+    if done.epochs >= training.config.schedule.epochs:
+        training.report("finished", {"epoch": done.epochs})
+    return done.epochs
+
+
+def _epoch(training: Training, epoch: int) -> dict[str, Any]:
+    """One pass over the data; the mean of each loss, seconds and clips a second."""
+    # Dropout and RoI sampling draw from torch's generator; a seed per epoch makes a resumed
+    # run the same as an unbroken one.
+    torch.manual_seed(hash((training.config.seed, epoch, training.processes.rank)) % 2**63)
+    training.objective.train()
+    training.sampler.epoch = epoch
+    sums: dict[str, float] = {}
+    started = time.perf_counter()
+    steps = len(training.sampler)
+    for number, batch in enumerate(unfailing(training.batches)):
+        losses = _step(training, batch, epoch * steps + number)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value
+        seconds = time.perf_counter() - started
+        figures = {name: value / (number + 1) for name, value in sums.items()}
+        figures |= {"epoch": epoch + 1, "step": number + 1, "steps": steps}
+        figures["steps_a_second"] = (number + 1) / seconds
+        figures["clips_a_second"] = (number + 1) * training.config.batch / seconds
+        training.report("step", figures)
+    return figures
+
+
+def _step(training: Training, batch: Batch, step: int) -> dict[str, float]:
+    config, device = training.config, training.processes.device
+    steps = len(training.sampler)
+    for group in training.optimizer.param_groups:
+        group["lr"] = learning_rate(config.optimizer.lr, config.schedule, step, steps)
+    sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
+    batch = batch.to(device)
+    pixels = normalise(batch.pixels, sizes, training.card, training.autocast)
+    with cast(device, training.autocast):
+        losses = training.objective(pixels, batch)
+    total = torch.stack(list(losses.values())).sum()
+    if not torch.isfinite(total):
+        again = "go on with --resume" if step >= steps else "start again"
+        raise StadkitError(
+            f"the loss became {total.item()} at step {step}; lower optimizer.lr or set "
+            f"precision: fp32, then {again}"
+        )
+    training.optimizer.zero_grad()
+    total.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(training.model.parameters(), config.optimizer.clip_grad)
+    training.optimizer.step()
+    if training.average is not None:
+        training.average.follow(training.model)
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def cast(device: torch.device, autocast: bool) -> AbstractContextManager[Any]:
+    """bfloat16 autocast, or nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=autocast)
+
+
+def _keep(training: Training, out: Path, done: Done) -> None:
+    """Checkpoint and weights after an epoch: before the scores, whose failure loses nothing."""
+    config = training.config.model_dump(mode="json")
+    model, average, optimizer = training.model, training.average, training.optimizer
+    notes = {"card": to_json(training.card), "epochs": done.epochs}
+    zoo.save_weights(training.shipped.state_dict(), out / "weights.safetensors", notes)
+    write_text(out / "args.json", [json.dumps(config, indent=2), "\n"])
+    save_checkpoint(out / "checkpoint.pt", model, average, optimizer, done, config)
+
+
+def _score(training: Training, val: Source | None, out: Path, figures: dict[str, Any]) -> None:
+    """Validation, and the epoch's line of results."""
+    figures = figures | validate(training.shipped, training.card, val, training.autocast)
+    results.append(out / results.NAME, figures)
+    training.report("epoch", figures)

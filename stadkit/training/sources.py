@@ -1,0 +1,230 @@
+"""Training examples: where clips and their truth come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit import synth
+from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
+from stadkit.errors import AnnotationError, UsageError, VideoError
+from stadkit.files.ava_csv import read_truth
+from stadkit.labels import Labels, read_labels
+from stadkit.training.config import AnnotatedSource, PlaygroundSource
+from stadkit.training.store import ClipStore
+from stadkit.video.check import EXTENSIONS
+from stadkit.video.clips import Clip, Cut, clips
+from stadkit.video.decode import open_video
+from stadkit.video.resize import resized, resized_shape
+
+if TYPE_CHECKING:
+    from stadkit.zoo import Card
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip and the truth of its key frame."""
+
+    clip: Clip
+    box: NDArray[np.float32]  # [n, 4]  fractions of the frame
+    action: NDArray[np.float32]  # [n, C]  0 or 1
+
+
+class Source(Protocol):
+    """Examples by number; the same number is always the same example."""
+
+    labels: Labels
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+class Playground:
+    """Clips rendered on first use and kept."""
+
+    def __init__(self, config: PlaygroundSource, card: Card, store: Path) -> None:
+        self.labels = synth.labels()
+        self._config, self._card = config, card
+        size = (card.frames, card.stride, card.key, config.height, config.width)
+        made_from = {"playground": size, "generator": _generator()}
+        self._store = ClipStore(store, made_from)
+
+    def __len__(self) -> int:
+        return self._config.clips
+
+    def __getitem__(self, index: int) -> Example:
+        seed = self._config.seed + index
+        name = f"{seed:09d}"
+        if name not in self._store:
+            made = self._render(seed)
+            self._store.put(name, made.pixels, box=made.box, action=made.action)
+        pixels, truth = self._store.get(name)
+        return Example(self._clip(name, pixels), truth["box"], truth["action"])
+
+    def _render(self, seed: int) -> synth.RenderedClip:
+        card, config = self._card, self._config
+        return synth.render_clip(
+            seed,
+            frames=card.frames,
+            stride=card.seconds,
+            key=card.key,
+            height=config.height,
+            width=config.width,
+        )
+
+    def _clip(self, name: str, pixels: NDArray[np.uint8]) -> Clip:
+        times = np.arange(len(pixels), dtype=np.float64) * self._card.seconds
+        return Clip(name, pixels, float(times[self._card.key]), times, pixels.shape[1:3])
+
+
+def _generator() -> str:
+    """What the renderer's code hashes to: clips of another renderer are other clips."""
+    import hashlib
+
+    files = sorted(Path(synth.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+class Annotated:
+    """AVA-format truth over videos or extracted frames; each labelled keyframe is an example."""
+
+    def __init__(self, config: AnnotatedSource, card: Card, store: Path) -> None:
+        self.labels = read_labels(config.labels)
+        self._config = config
+        self._cut = Cut(card.frames, card.seconds, card.key, config.short_side)
+        self._truth = read_truth(config.truth, self.labels)
+        self._keys = Keyframes.of(self._truth)
+        if not len(self._keys):
+            raise AnnotationError(f"{config.truth}: has no rows, so there is nothing to train on")
+        self._rows = _rows_of(self._keys, self._truth)
+        self._places = _places(config, sorted(set(self._keys.video.tolist())))
+        self._store = ClipStore(store, _made_from(config, self._cut))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: int) -> Example:
+        video, time = str(self._keys.video[index]), float(self._keys.time[index])
+        name = _kept_name(video, time)
+        if name not in self._store:
+            self._keep(video)
+        pixels, kept = self._store.get(name)
+        clip = Clip(video, pixels, time, kept["times"], tuple(kept["size"].tolist()))
+        rows = self._rows[index]
+        return Example(clip, self._truth.box[rows], self._truth.action[rows])
+
+    def _keep(self, video: str) -> None:
+        """One sequential pass over a video puts all its labelled clips into the store."""
+        times = np.sort(self._keys.time[self._keys.video == video])
+        for clip in self._cut_clips(video, times):
+            size = np.array(clip.size)
+            name = _kept_name(video, clip.time + self._config.offset)
+            self._store.put(name, clip.pixels, times=clip.times, size=size)
+        missing = [time for time in times if _kept_name(video, time) not in self._store]
+        if missing:
+            place, offset = self._places[video], self._config.offset
+            raise VideoError(
+                f"{place}: does not show {missing[0]:g} s, where {self._config.truth} has a label; "
+                f"is `offset` (now {offset:g}) right?"
+            )
+
+    def _cut_clips(self, video: str, times: NDArray[np.float64]) -> Iterator[Clip]:
+        own = times - self._config.offset
+        if self._config.frames is not None:
+            yield from _clips_from_frames(self._places[video], self._cut, own, self._config.rate)
+            return
+        with open_video(self._places[video]) as reader:
+            yield from clips(reader, self._cut, times=own)
+
+
+def _ms(time: float) -> int:
+    return int(milliseconds(np.array([time]))[0])
+
+
+def _kept_name(video: str, time: float) -> str:
+    return f"{video}@{_ms(time)}"
+
+
+def _made_from(config: AnnotatedSource, cut: Cut) -> dict[str, Any]:
+    """What kept clips depend on; the rate is a guess at extracted frames, videos know theirs."""
+    made: dict[str, Any] = {"cut": vars(cut), "offset": config.offset}
+    if config.frames is not None:
+        return made | {"frames": str(config.frames), "rate": config.rate}
+    return made | {"videos": str(config.videos)}
+
+
+def _rows_of(keys: Keyframes, truth: Detections) -> list[NDArray[np.int64]]:
+    """The rows of truth at each of its keyframes, which are in the order of their numbers."""
+    key, frame = number_frames(keys, truth)
+    order = np.argsort(frame, kind="stable")
+    return np.split(order, np.searchsorted(frame[order], key)[1:])
+
+
+def _places(config: AnnotatedSource, videos: list[str]) -> dict[str, Path]:
+    """The file (or folder of frames) of each video; raises UsageError naming the missing."""
+    if config.frames is not None:
+        found = {video: config.frames / video for video in videos}
+        missing = [video for video, place in found.items() if not place.is_dir()]
+    else:
+        assert config.videos is not None  # the config's own check
+        inside = sorted(config.videos.glob("*"))
+        files = {path.stem: path for path in inside if path.suffix.lower() in EXTENSIONS}
+        missing = [video for video in videos if video not in files]
+        found = {video: files[video] for video in videos if video in files}
+    if missing:
+        folder = config.frames or config.videos
+        raise UsageError(
+            f"{folder}: has no {missing[0]!r} ({len(missing)} of {len(videos)} videos of "
+            f"{config.truth} are missing); remove their rows or add the videos"
+        )
+    return found
+
+
+def _clips_from_frames(
+    folder: Path, cut: Cut, times: NDArray[np.float64], rate: float
+) -> Iterator[Clip]:
+    """Clips from image files, sorted by name, the first at second 0, `rate` a second.
+
+    As with videos, times more than half a frame outside give no clip.
+    """
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not files:
+        raise VideoError(f"{folder}: holds no .jpg or .png frames")
+    for time in times:
+        if not -0.5 <= time * rate <= len(files) - 0.5:
+            continue
+        wanted = time + (np.arange(cut.frames) - cut.key) * cut.stride
+        numbers = np.clip(np.rint(wanted * rate), 0, len(files) - 1).astype(int)
+        frames = {number: _image(files[number]) for number in set(numbers.tolist())}
+        height, width = frames[int(numbers[0])].shape[:2]
+        small = {number: shrink(frame, cut.short_side) for number, frame in frames.items()}
+        pixels = np.stack([small[int(number)] for number in numbers])
+        yield Clip(folder.name, pixels, float(time), numbers / rate, (height, width))
+
+
+def _image(path: Path) -> NDArray[np.uint8]:
+    """RGB [H, W, 3] of an image file."""
+    image = cv2.imread(str(path))
+    if image is None:
+        raise VideoError(f"{path}: is not a readable image")
+    return np.asarray(image[..., ::-1], np.uint8)
+
+
+def shrink(frame: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """A frame [H, W, 3] resized to this short side."""
+    height, width = resized_shape((frame.shape[0], frame.shape[1]), short_side)
+    return resized(np.ascontiguousarray(frame), height, width)
+
+
+def open_source(config: PlaygroundSource | AnnotatedSource, card: Card, store: Path) -> Source:
+    """The examples that a config names."""
+    if isinstance(config, PlaygroundSource):
+        return Playground(config, card, store)
+    return Annotated(config, card, store)

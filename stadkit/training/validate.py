@@ -1,0 +1,78 @@
+"""A score after each epoch: frame mAP and person AP at IoU 0.5 on held-out examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from stadkit.detect import Detector
+from stadkit.detections import Detections, Keyframes
+from stadkit.metrics.frame_map import frame_map, mean_ap, person_ap
+from stadkit.training.sources import Example, Source, shrink
+from stadkit.video.clips import Clip
+from stadkit.zoo import Card
+
+MIN_PERSON = 0.01  # AP wants the whole ranking, not what a user would be shown
+
+
+@torch.no_grad()
+def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) -> dict[str, Any]:
+    """{"person_ap", "frame_map", "per_class"} of a model on a source; {} without one."""
+    if source is None:
+        return {}
+    was_training = model.training
+    detector = Detector(model.eval(), card, precision="bf16" if bf16 else "fp32")
+    rows: list[Detections] = []  # filled while the clips are looked at: each is read once
+    tables = detector.detect_clips(_shown(source, card, rows), min_person=MIN_PERSON)
+    found = Detections.join(tables, card.classes.names)
+    model.train(was_training)
+    truth = Detections.join(rows, source.labels.names)
+    keyframes = _keyframes(source)
+    per_class = frame_map(found, truth, keyframes)
+    return {
+        "person_ap": person_ap(found, truth, keyframes),
+        "frame_map": mean_ap(per_class),
+        "per_class": {name: round(ap, 4) for name, ap in per_class.items()},
+    }
+
+
+def _shown(source: Source, card: Card, rows: list[Detections]) -> Iterator[Clip]:
+    """The clips of a source; their truth goes into `rows`."""
+    for index in range(len(source)):
+        example = source[index]
+        rows.append(_truth(example, index, source.labels.names))
+        yield _as_shown(example, index, card)
+
+
+def _name(index: int) -> str:
+    # Two examples of one video are two frames; numbers keep them apart whatever their times.
+    return f"{index:07d}"
+
+
+def _as_shown(example: Example, index: int, card: Card) -> Clip:
+    """The whole frame at the card's short side, as `detect` would cut it."""
+    small = np.stack([shrink(frame, card.short_side) for frame in example.clip.pixels])
+    return replace(example.clip, video=_name(index), pixels=small, time=0.0)
+
+
+def _truth(example: Example, index: int, classes: tuple[str, ...]) -> Detections:
+    n = len(example.box)
+    return Detections(
+        video=np.full(n, _name(index)),
+        time=np.zeros(n, np.float64),
+        box=example.box,
+        person=np.ones(n, np.float32),
+        action=example.action,
+        track=np.full(n, -1, np.int32),
+        classes=classes,
+    )
+
+
+def _keyframes(source: Source) -> Keyframes:
+    names = np.array([_name(index) for index in range(len(source))], np.str_)
+    return Keyframes(video=names, time=np.zeros(len(names), np.float64))

@@ -1,0 +1,62 @@
+"""Boxes go where the pixels go."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stadkit.training.augment import View, move_boxes, random_view, recolour, warp
+from stadkit.training.config import AugmentConfig
+
+MOVES = AugmentConfig(short_side=(40, 80), crop=(40, 48), stretch=0.1)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_bright_square_stays_in_its_box(seed: int) -> None:
+    pixels = np.zeros((1, 60, 80, 3), np.uint8)
+    pixels[0, 20:40, 30:55] = 255
+    view = random_view(MOVES, 60, 80, np.random.default_rng(seed))
+    seen = warp(pixels, view)[0, :, :, 0] > 127
+    box, stays = move_boxes(np.array([[30, 20, 55, 40]], np.float32), view, 0.0)
+    if not stays[0]:
+        return
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+    # Half a pixel of rounding on each side.
+    assert np.abs(found - box[0]).max() <= 1.01
+
+
+def test_flip_mirrors_by_hand() -> None:
+    config = AugmentConfig(short_side=(60, 60), crop=(60, 80), flip=1.0)
+    view = random_view(config, 60, 80, np.random.default_rng(0))
+    box, stays = move_boxes(np.array([[10, 5, 30, 25]], np.float32), view, 0.25)
+    assert box.tolist() == [[50, 5, 70, 25]]
+    assert stays.tolist() == [True]
+
+
+def test_a_person_mostly_outside_is_dropped() -> None:
+    view = View(np.array([[1, 0, -15], [0, 1, 0]], np.float32), (40, 40), (40, 40))
+    box = np.array([[0, 0, 20, 20], [0, 0, 30, 20]], np.float32)  # a quarter and a half inside
+    _, stays = move_boxes(box, view, 0.4)
+    assert stays.tolist() == [False, True]
+
+
+def test_small_pictures_are_padded_with_zeros() -> None:
+    config = AugmentConfig(short_side=(30, 30), crop=(40, 60), flip=0)
+    view = random_view(config, 60, 80, np.random.default_rng(0))
+    out = warp(np.full((2, 60, 80, 3), 200, np.uint8), view)
+    assert view.size == (30, 40)
+    assert out.shape == (2, 40, 60, 3)
+    assert (out[:, :30, :40] == 200).all()
+    assert out[:, 30:].max() == out[:, :, 40:].max() == 0
+
+
+@pytest.mark.parametrize("field", ["gain", "shift", "grey", "shuffle"])
+def test_each_colour_option_changes_pixels(field: str) -> None:
+    random = np.random.default_rng(1)
+    pixels = random.integers(30, 200, (2, 8, 8, 3)).astype(np.uint8)
+    value = {"gain": 0.3, "shift": 20.0, "grey": 1.0, "shuffle": 1.0}[field]
+    plain = AugmentConfig()
+    changed = AugmentConfig.model_validate({field: value})
+    assert np.array_equal(recolour(pixels, plain, np.random.default_rng(3)), pixels)
+    assert not np.array_equal(recolour(pixels, changed, np.random.default_rng(3)), pixels)

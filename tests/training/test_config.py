@@ -1,0 +1,69 @@
+"""Config errors name the field; paths are relative to the YAML."""
+
+from pathlib import Path
+
+import pytest
+
+from stadkit.errors import UsageError
+from stadkit.training.config import AnnotatedSource, PlaygroundSource, read_config
+
+GOOD = """
+model: mestad-nano
+data:
+  train: {clips: 10, seed: 3}
+schedule: {epochs: 2}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_are_the_papers(tmp_path: Path) -> None:
+    config = read_config(write(tmp_path, GOOD))
+    assert config.batch == 48
+    assert config.optimizer.lr == 0.075
+    assert config.augment.short_side == (256, 320)
+    assert isinstance(config.data.train, PlaygroundSource)
+
+
+def test_paths_are_taken_from_the_yamls_folder(tmp_path: Path) -> None:
+    text = GOOD.replace("{clips: 10, seed: 3}", "{truth: a.csv, labels: l.txt, videos: v}")
+    source = read_config(write(tmp_path, text)).data.train
+    assert isinstance(source, AnnotatedSource)
+    assert source.truth == tmp_path / "a.csv"
+    assert source.videos == tmp_path / "v"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("epochs: 2", "epoch: 2", "schedule.epochs: Field required"),
+        ("epochs: 2", "epochs: 0", "schedule.epochs: Input should be greater than 0"),
+        ("model: mestad-nano", "modl: x", "modl: Extra inputs are not permitted"),
+        ("clips: 10", "clips: ten", "data.train.clips"),
+        ("{clips: 10, seed: 3}", "{truth: a, labels: l}", "give one of `videos` and `frames`"),
+        ("schedule:", "augment: {short_side: [9, 5]}\nschedule:", "augment: short_side wants"),
+        ("schedule:", "augment: {crop: [0, 0]}\nschedule:", "augment: crop wants"),
+    ],
+)
+def test_errors_name_the_field(tmp_path: Path, old: str, new: str, words: str) -> None:
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "!!python/object:os.system {}"])
+def test_not_a_config(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"run\.yaml"):
+        read_config(write(tmp_path, text))
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such config"):
+        read_config(tmp_path / "absent.yaml")

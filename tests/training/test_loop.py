@@ -1,0 +1,172 @@
+"""Training runs, learns, resumes to the same weights, and runs under torchrun."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from stadkit.errors import UsageError, VideoError, WeightsError
+from stadkit.training import loop
+from stadkit.training.config import TrainConfig, read_config
+from stadkit.training.loop import train
+
+CONFIG = """
+model: mestad-nano
+settings: {width: 16, depth: 1, groups: 4}
+data:
+  train: {clips: 8, seed: 40, height: 72, width: 96}
+  val: {clips: 2, seed: 5, height: 72, width: 96}
+  store: clips
+  workers: 0
+augment: {short_side: [64, 80], crop: [64, 80]}
+loss: {rois: jitter, ranges: [32, 64]}
+optimizer: {name: adamw, lr: 0.002, clip_grad: 10}
+schedule: {epochs: 2, warmup: 0.5}
+batch: 4
+ema: 0.9
+"""
+
+
+def config_file(folder: Path, text: str = CONFIG) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def config(folder: Path, text: str = CONFIG) -> TrainConfig:
+    return read_config(config_file(folder, text))
+
+
+class Watch:
+    """Keeps the figures; interrupts after an epoch if asked to."""
+
+    def __init__(self, stop_after: int = 0) -> None:
+        self.epochs: list[dict[str, Any]] = []
+        self.kinds: list[str] = []
+        self._stop_after = stop_after
+
+    def __call__(self, kind: str, figures: dict[str, Any]) -> None:
+        self.kinds.append(kind)
+        if kind == "epoch":
+            self.epochs.append(figures)
+            if len(self.epochs) == self._stop_after:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int) -> None:
+    settings = config(tmp_path, CONFIG.replace("workers: 0", f"workers: {workers}"))
+    whole = load_file(train(settings, made(tmp_path / "whole"), "cpu", False, Watch()))
+    broken = made(tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, broken, "cpu", False, Watch(stop_after=1))
+    after_one = load_file(broken / "weights.safetensors")
+    resumed = load_file(train(settings, broken, "cpu", True, Watch()))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert any(not torch.equal(whole[name], after_one[name]) for name in whole)
+    assert len((broken / "results.csv").read_text().splitlines()) == 3
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_loss_falls_and_scores_are_written(tmp_path: Path) -> None:
+    longer = CONFIG.replace("epochs: 2", "epochs: 6").replace("val:", "# val:")
+    watch = Watch()
+    train(config(tmp_path, longer), made(tmp_path / "out"), "cpu", False, watch)
+    assert watch.epochs[-1]["person"] < 0.9 * watch.epochs[0]["person"]
+    assert watch.epochs[-1]["action"] < watch.epochs[0]["action"]
+
+
+def test_validation_scores(tmp_path: Path) -> None:
+    watch = Watch()
+    once = CONFIG.replace("epochs: 2", "epochs: 1")
+    train(config(tmp_path, once), made(tmp_path / "out"), "cpu", False, watch)
+    figures = watch.epochs[0]
+    assert 0 <= figures["person_ap"] <= 1
+    assert set(figures["per_class"]) >= {"stand", "walk"}
+
+
+def test_another_config_does_not_resume(tmp_path: Path) -> None:
+    out = made(tmp_path / "out")
+    once = CONFIG.replace("epochs: 2", "epochs: 1")
+    train(config(tmp_path, once), out, "cpu", False, Watch())
+    other = config(tmp_path, once.replace("batch: 4", "batch: 2") + "seed: 1\n")
+    with pytest.raises(UsageError, match="another batch, seed"):
+        train(other, out, "cpu", True, Watch())
+
+
+def test_starts_from_weights_or_says_why_not(tmp_path: Path) -> None:
+    once = CONFIG.replace("epochs: 2", "epochs: 1").replace("val:", "# val:")
+    first = train(config(tmp_path, once), made(tmp_path / "a"), "cpu", False, Watch())
+    gentle = once.replace("lr: 0.002", "lr: 0.0000001") + f"init: {first}\n"
+    second = train(config(tmp_path, gentle), made(tmp_path / "b"), "cpu", False, Watch())
+    before, after = load_file(first)["fcos.cls.weight"], load_file(second)["fcos.cls.weight"]
+    assert torch.allclose(before, after, atol=1e-5)
+    (tmp_path / "page.pt").write_text("<!DOCTYPE html><html></html>")
+    wrong = once + "init: page.pt\n"
+    with pytest.raises(WeightsError, match="web page"):
+        train(config(tmp_path, wrong), made(tmp_path / "c"), "cpu", False, Watch())
+
+
+def test_a_failed_validation_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    once, out = config(tmp_path, CONFIG.replace("epochs: 2", "epochs: 1")), made(tmp_path / "out")
+
+    def fails(*_: Any) -> dict[str, Any]:
+        raise VideoError("val.mp4: cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "validate", fails)
+        with pytest.raises(VideoError):
+            train(once, out, "cpu", False, Watch())
+    watch = Watch()
+    train(once, out, "cpu", True, watch)
+    assert watch.epochs[0]["epoch"] == 1
+    assert watch.kinds == ["epoch", "finished"]  # scored, not trained again
+    assert len((out / "results.csv").read_text().splitlines()) == 2
+
+
+def test_labels_of_validation_are_compared(tmp_path: Path) -> None:
+    for name, label in (("train", "stand"), ("val", "walk")):
+        (tmp_path / f"{name}.txt").write_text(f"1: {label}\n")
+        (tmp_path / f"{name}.csv").write_text("a,1,0,0,.5,.5,1,0\n")
+    made(made(tmp_path / "frames") / "a")
+    lines = [
+        f"  {name}: {{truth: {name}.csv, labels: {name}.txt, frames: frames}}"
+        for name in ("train", "val")
+    ]
+    kept = [line for line in CONFIG.splitlines() if not line.startswith(("  train:", "  val:"))]
+    text = "\n".join(kept).replace("data:", "\n".join(["data:", *lines]))
+    with pytest.raises(UsageError, match=r"data\.val: has other labels than data\.train"):
+        train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, Watch())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_trains_on_a_gpu(tmp_path: Path) -> None:
+    watch = Watch()
+    train(config(tmp_path), made(tmp_path / "out"), "cuda", False, watch)
+    assert len(watch.epochs) == 2
+
+
+def test_unknown_loss_field_is_named(tmp_path: Path) -> None:
+    text = CONFIG.replace("rois: jitter", "roys: jitter")
+    with pytest.raises(UsageError, match=r"loss\.roys: no such field"):
+        train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, Watch())
+
+
+@pytest.mark.slow
+def test_torchrun_two_processes(tmp_path: Path) -> None:
+    path, out = config_file(tmp_path), tmp_path / "out"
+    run = "-m torch.distributed.run --standalone --nproc-per-node 2 -m stadkit train"
+    command = [sys.executable, *run.split(), str(path), "--output", str(out), "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    weights = load_file(out / "weights.safetensors")
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert len((out / "results.csv").read_text().splitlines()) == 3

@@ -1,0 +1,101 @@
+"""Which weights may start a training, and what a resumed one may change."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from stadkit.errors import UsageError, WeightsError
+from stadkit.models.mestad import MestadConfig, build
+from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint, start_from
+
+CONFIG: dict[str, Any] = {
+    "batch": 4,
+    "precision": "bf16",
+    "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
+    "data": {"train": {"clips": 8}, "workers": 2, "store": None},
+}
+
+
+def model(classes: int = 3) -> nn.Module:
+    return build(MestadConfig("nano", classes, width=8, depth=1, groups=4, head="grid", roi_size=4))
+
+
+def canonical(part: nn.Module) -> dict[str, Tensor]:
+    """A backbone's weights as others publish them: no prefix, no counters, a head beside."""
+    given = {name: value + 1 for name, value in part.state_dict().items()}
+    return {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
+
+
+def test_a_backbone_by_its_canonical_names(tmp_path: Path) -> None:
+    own = model()
+    given = canonical(own.get_submodule("backbone"))
+    save_file({**given, "head.projection.weight": torch.zeros(400, 7)}, tmp_path / "k.safetensors")
+    initial = start_from(own, tmp_path / "k.safetensors")
+    now = own.state_dict()
+    assert all(torch.equal(now[f"backbone.{name}"], value) for name, value in given.items())
+    assert "head.projection.weight" in initial
+    assert not any(name.startswith("backbone.") for name in initial)
+
+
+def test_a_head_alone_is_refused(tmp_path: Path) -> None:
+    own = model()
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    head = {k: v + 1 for k, v in own.state_dict().items() if k.startswith("head.")}
+    save_file(head, tmp_path / "h.safetensors")
+    with pytest.raises(WeightsError, match=r"not the whole backbone .*: backbone\."):
+        start_from(own, tmp_path / "h.safetensors")
+    assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())
+
+
+def saved(folder: Path) -> Path:
+    layer = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    save_checkpoint(
+        folder / "c.pt", layer, None, optimizer, Done(3, {"epoch": 3, "box": 0.5}), CONFIG
+    )
+    return folder / "c.pt"
+
+
+def loaded(path: Path, momentum: float, config: dict[str, Any]) -> tuple[Done, dict[str, Any]]:
+    layer = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.01, momentum=momentum)
+    done = load_checkpoint(path, layer, None, optimizer, config)
+    return done, optimizer.param_groups[0]
+
+
+def test_the_optimizer_may_change(tmp_path: Path) -> None:
+    gentler = {
+        **CONFIG,
+        "precision": "fp32",
+        "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.5},
+        "data": {**CONFIG["data"], "workers": 0, "store": "elsewhere"},
+    }
+    done, group = loaded(saved(tmp_path), 0.5, gentler)
+    assert done == Done(3, {"epoch": 3, "box": 0.5})
+    assert (group["lr"], group["momentum"]) == (0.01, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"batch": 8}, "another batch;"),
+        ({"data": {**CONFIG["data"], "train": {"clips": 9}}}, r"another data\.train;"),
+        ({"optimizer": {**CONFIG["optimizer"], "name": "adamw"}}, r"another optimizer\.name;"),
+    ],
+)
+def test_the_run_may_not_change(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        loaded(saved(tmp_path), 0.9, {**CONFIG, **change})
+
+
+@pytest.mark.parametrize("held", [{"weight": torch.zeros(1)}, {"config": CONFIG}, [1]])
+def test_another_file_is_no_checkpoint(tmp_path: Path, held: Any) -> None:
+    torch.save(held, tmp_path / "c.pt")
+    with pytest.raises(WeightsError, match=r"c\.pt: not a"):
+        loaded(tmp_path / "c.pt", 0.9, CONFIG)
