@@ -1,0 +1,114 @@
+"""`stadkit detect`: videos in; CSV, JSON lines, drawn videos and a manifest out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DRAWN = 0.3  # lowest action score that is drawn, unless the user says otherwise
+
+
+def detect(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Videos, folders, globs, or .txt lists of them.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A name of `stadkit models list`, or weights.")
+    ] = "mestad-nano",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the results; else runs/detect/NAME."),
+    ] = None,
+    every: Annotated[float, typer.Option(help="Seconds between keyframes.")] = 1.0,
+    start: Annotated[float, typer.Option(min=0.0, help="Seconds: the first keyframe.")] = 0.0,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds to look at; else to the end.")
+    ] = None,
+    proposals: Annotated[
+        Path | None, typer.Option(help="AVA CSV of person boxes to classify, instead of finding.")
+    ] = None,
+    min_person: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Lowest person score; else the card's.")
+    ] = None,
+    min_action: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Lowest action score; else the card's.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Most people a keyframe.")] = None,
+    classes: Annotated[
+        str, typer.Option(help="Only these actions: names or ids, with commas between.")
+    ] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Clips at once; else the card's.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the model; 0: all.")] = 0,
+    reader: Annotated[str, typer.Option(help="pyav or decord.")] = "pyav",
+    save_video: Annotated[
+        bool, typer.Option("--save-video", help="Draw what was found, as H.264 mp4.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Skip inputs whose results are there, from the same arguments.")
+    ] = True,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over results that are there.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never use the network; as yet nothing here does.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A summary as JSON on stdout.")] = False,
+) -> None:
+    """Find who does what, where and when.
+
+    Each video gives NAME.csv (AVA format) and NAME.jsonl (one keyframe a line), with
+    --save-video NAME.mp4 of the part looked at; the run gives manifest.json and labels.txt.
+
+    Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
+    input is no video; 3 no weights; 5 the proposals are of other videos.
+    """
+    from stadkit.cli.choose import pick_classes
+    from stadkit.cli.inputs import gather
+    from stadkit.cli.job import Job
+    from stadkit.cli.many import detect_many
+    from stadkit.detect import Options, load
+    from stadkit.files.ava_csv import read_proposals
+
+    found = gather(inputs)
+    _use_threads(threads)
+    boxes = read_proposals(proposals) if proposals else None
+    detector = load(model, device, precision)
+    job = Job(
+        detector=detector,
+        options=Options(
+            every=every,
+            start=start,
+            duration=duration,
+            proposals=boxes,
+            min_person=min_person,
+            top_k=top_k,
+            batch=batch,
+            reader=reader,
+        ),
+        labels=pick_classes(classes, detector.card.classes),
+        min_action=detector.card.min_action if min_action is None else min_action,
+        # What helps a score, a long tail of low ones, is clutter in a picture.
+        min_drawn=DRAWN if min_action is None else min_action,
+        proposals=proposals,
+        save_video=save_video,
+        resume=resume,
+    )
+    raise typer.Exit(detect_many(found, job, output, overwrite, as_json))
+
+
+def _use_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)

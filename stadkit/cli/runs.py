@@ -1,0 +1,165 @@
+"""A folder of results: what is in it, what made it, and what may be kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from stadkit.errors import StadkitError, UsageError
+from stadkit.files.rows import write_text
+from stadkit.zoo import sha256
+
+Entry = dict[str, Any]
+PAUSE = 10.0  # seconds at least from one writing of the manifest to the next
+
+
+def new_folder(verb: str, name: str) -> Path:
+    """runs/<verb>/<name>, or the first of <name>-2, <name>-3, ... that does not exist yet."""
+    number, folder = 2, Path("runs") / verb / name
+    while folder.exists():
+        folder = Path("runs") / verb / f"{name}-{number}"
+        number += 1
+    return folder
+
+
+def fingerprint(made_from: Mapping[str, Any]) -> str:
+    """Hex sha256 of JSON-able facts: equal when everything that a result depends on is."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+class Run:
+    """A folder and its manifest.json, which has an entry for each input.
+
+    An input's outputs may be written over when its entry has the same fingerprint: then they
+    are our own, made from the same things, perhaps by a run that was cut off. The manifest is
+    rewritten now and then; what happens in between is in a journal, a line an entry, so that
+    nothing is lost with the process and a thousand inputs do not mean a thousand manifests.
+    """
+
+    def __init__(self, folder: Path, facts: Mapping[str, Any], overwrite: bool) -> None:
+        """`facts` head the manifest: one folder holds results of one kind.
+
+        Nothing is written yet. Raises UsageError where the folder cannot be one, or holds
+        results made otherwise.
+        """
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise UsageError(f"{there}: is a file, not a folder; name another with --output")
+        self.folder = folder
+        self.facts = dict(facts)
+        self.overwrite = overwrite
+        self._manifest = folder / "manifest.json"
+        self._journal = folder / "manifest.journal"
+        self._written = -PAUSE  # when, by the monotonic clock
+        self.entries = self._earlier()
+
+    def finished(self, name: str, mark: str) -> Entry | None:
+        """The entry of an input done before with this fingerprint, if its outputs are whole."""
+        entry = self.entries.get(name)
+        if entry is None or self.overwrite or entry.get("fingerprint") != mark:
+            return None
+        if entry.get("status") not in ("ok", "partial"):
+            return None
+        whole = all(
+            (self.folder / file).is_file() and sha256(self.folder / file) == digest
+            for file, digest in entry.get("outputs", {}).items()
+        )
+        return entry if whole else None
+
+    def check(self, name: str, files: Iterable[Path], mark: Callable[[], str]) -> None:
+        """Raise UsageError where writing these files would destroy what is not ours.
+
+        `mark` makes the input's fingerprint and is only asked where a file is there.
+        """
+        there = [] if self.overwrite else [path for path in files if path.exists()]
+        if there and self.entries.get(name, {}).get("fingerprint") != mark():
+            raise UsageError(
+                f"{there[0]}: is there already; say --overwrite, or another folder with --output"
+            )
+
+    def begin(self, name: str, mark: str, files: Iterable[Path]) -> None:
+        """Claim these output files for an input; raises as `check`."""
+        self.check(name, files, lambda: mark)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._note(name, {"fingerprint": mark, "status": "begun"})
+
+    def drop(self, name: str, files: Iterable[Path]) -> None:
+        """Take away what an input that failed has claimed, new or old."""
+        if self.entries.get(name, {}).get("status") == "begun":
+            for path in files:
+                with suppress(OSError):
+                    path.unlink()
+
+    def end(self, name: str, entry: Entry) -> Entry:
+        """Note how an input ended."""
+        mark = self.entries.get(name, {}).get("fingerprint")
+        self.entries[name] = {**entry, "fingerprint": mark}
+        if self.folder.is_dir():
+            # A disk that is full now need not be at the next input; `close` tells if it is.
+            with suppress(OSError, StadkitError):
+                self._note(name, self.entries[name])
+        return self.entries[name]
+
+    def close(self) -> None:
+        """Write manifest.json for good, where there is anything to say."""
+        if self.folder.is_dir():
+            self.write()
+
+    def write(self) -> None:
+        """Write manifest.json as it is now; it is never seen half-written."""
+        held = {**self.facts, "videos": self.entries}
+        write_text(self._manifest, [json.dumps(held, indent=1) + "\n"])
+        self._journal.unlink(missing_ok=True)
+        self._written = time.monotonic()
+
+    def _note(self, name: str, entry: Entry) -> None:
+        self.entries[name] = entry
+        if time.monotonic() - self._written >= PAUSE:
+            self.write()
+            return
+        with self._journal.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({name: entry}) + "\n")
+
+    def _earlier(self) -> dict[str, Entry]:
+        """The entries of a manifest that is there; none when they are to be written over."""
+        if not self._manifest.exists():
+            return {}
+        try:
+            held = json.loads(self._manifest.read_text("utf-8"))
+            entries = {str(name): dict(entry) for name, entry in held.pop("videos").items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            held, entries = {}, {}
+        if held == self.facts:
+            return entries | self._since()
+        if self.overwrite:
+            return {}
+        raise UsageError(
+            f"{self.folder}: holds results made otherwise ({_difference(held, self.facts)}); "
+            "say --overwrite, or another folder with --output"
+        )
+
+    def _since(self) -> dict[str, Entry]:
+        """The entries of the journal that a run left which was killed."""
+        entries: dict[str, Entry] = {}
+        if self._journal.is_file():
+            for line in self._journal.read_text("utf-8", errors="replace").splitlines():
+                with suppress(ValueError):  # the last line may be cut
+                    entries |= json.loads(line)
+        return entries
+
+
+def _difference(held: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """The first thing that differs, in words: "every was 1.0, is 0.5"."""
+    for key in [*facts, *held]:
+        was, now = held.get(key), facts.get(key)
+        if was == now:
+            continue
+        if isinstance(was, dict) and isinstance(now, dict):
+            return _difference(was, now)
+        return f"{key} was {was}, is {now}"
+    return "another manifest"

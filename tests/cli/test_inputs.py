@@ -1,0 +1,68 @@
+"""What users name as input."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stadkit.cli.inputs import LONGEST, gather, plain
+from stadkit.errors import UsageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a/x.mp4", "a/notes.md", "a/deep/Y.MKV", "b/x.mp4", "[c].mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def names(*inputs: Path | str) -> list[str]:
+    return [item.name for item in gather(map(str, inputs))]
+
+
+def test_files_folders_and_globs(folder: Path) -> None:
+    assert names(folder / "a" / "x.mp4") == ["x"]
+    assert names(folder / "a") == ["Y", "x"]
+    assert names(f"{folder}/**/*.MKV") == ["Y"]
+    assert names(folder / "[c].mp4") == ["[c]"]  # a file first, a pattern second
+
+
+def test_a_list_is_relative_to_itself(folder: Path) -> None:
+    (folder / "list.txt").write_text("# mine\n\na/x.mp4\n b/x.mp4 \n")
+    found = gather([str(folder / "list.txt")])
+    assert [item.path for item in found] == [folder / "a" / "x.mp4", folder / "b" / "x.mp4"]
+
+
+def test_same_stem_gets_another_name_and_same_file_comes_once(folder: Path) -> None:
+    os.symlink(folder / "a" / "x.mp4", folder / "link.mp4")
+    assert names(folder / "a" / "x.mp4", folder / "b" / "x.mp4") == ["x", "x-2"]
+    assert names(folder / "a" / "x.mp4", folder / "a" / ".." / "a" / "x.mp4") == ["x"]
+    assert names(folder / "a" / "x.mp4", folder / "link.mp4") == ["x"]
+
+
+def test_case_does_not_make_a_name(folder: Path) -> None:
+    (folder / "b" / "X.mp4").write_bytes(b"x")
+    assert names(folder / "a" / "x.mp4", folder / "b" / "X.mp4") == ["x", "X-2"]
+
+
+def test_what_does_not_exist_is_reported_later(folder: Path) -> None:
+    assert names(folder / "gone.mp4", folder / "a" / "x.mp4") == ["gone", "x"]
+
+
+@pytest.mark.parametrize("what", ["empty", "*.webm", "list.txt"])
+def test_no_video_at_all_is_a_wrong_use(folder: Path, what: str) -> None:
+    (folder / "empty").mkdir()
+    (folder / "list.txt").write_text("# nothing\n")
+    with pytest.raises(UsageError, match=r"no video|nothing matches"):
+        gather([str(folder / what)])
+
+
+def test_names_any_file_system_takes() -> None:
+    assert plain("a\nb") == "a_b"
+    assert plain("-5KQ66BBWC4") == "-5KQ66BBWC4"
+    long = plain("é" * 120)
+    assert len(long.encode()) <= LONGEST + 9
+    assert long != plain("é" * 121)
+    assert plain("a\udcff") == "a_"
