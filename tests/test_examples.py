@@ -1,0 +1,44 @@
+"""The example configs are valid, and the example scripts run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stadkit import zoo
+from stadkit.training.config import read_config
+from stadkit.training.criteria import build_criterion
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "examples" / "configs").glob("*.yaml"))
+VIDEO = ROOT / "examples" / "playground.mp4"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_are_valid(path: Path) -> None:
+    config = read_config(path)
+    build_criterion(zoo.card(config.model).family, config.loss)
+
+
+def test_there_is_a_config_for_each_model() -> None:
+    trained = {read_config(path).model for path in CONFIGS}
+    assert trained == set(zoo.CARDS)
+
+
+def run(*command: str) -> str:
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_who_does_what() -> None:
+    lines = run("examples/who_does_what.py", str(VIDEO)).splitlines()
+    assert lines
+    assert all(" s  box 0." in line or " s  box 1." in line for line in lines)
+
+
+def test_contact_sheet(tmp_path: Path) -> None:
+    picture = tmp_path / "sheet.png"
+    run("examples/contact_sheet.py", str(VIDEO), str(picture), "--frames", "4", "--columns", "2")
+    assert picture.stat().st_size > 1000
