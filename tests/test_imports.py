@@ -9,7 +9,19 @@ import pytest
 import stadkit
 
 ORDER = [
-    *("errors", "labels", "boxes", "detections", "files", "video", "link", "tla", "metrics"),
+    *(
+        "errors",
+        "labels",
+        "boxes",
+        "detections",
+        "claims",
+        "tubes",
+        "files",
+        "video",
+        "link",
+        "tla",
+        "metrics",
+    ),
     *("report", "synth", "layers", "models", "zoo", "detect", "training", "cli"),
 ]
 PACKAGE = Path(stadkit.__file__).parent

@@ -22,6 +22,7 @@ class Rois:
 
     box: Tensor  # [n, 4]  pixels
     index: Tensor  # [n]     clip
+    person: Tensor  # [n]     row of its person in the clip
     action: Tensor  # [n, C]  1, 0 or NaN
 
 
@@ -41,7 +42,8 @@ def choose(
     IoU is at least `min_iou`. People with no action known to be true teach nothing.
     """
     if not rows.shape[1]:
-        return Rois(truth.new_zeros(0, 4), rows.new_zeros(0).long(), action.flatten(0, 1))
+        nobody = rows.new_zeros(0).long()
+        return Rois(truth.new_zeros(0, 4), nobody, nobody, action.flatten(0, 1))
     box, passed = torch.cat([truth, box], 1), torch.cat([rows, passed], 1)
     shared = overlap.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, M + K, M]
     best, person = shared.max(-1)
@@ -51,7 +53,8 @@ def choose(
     drawn = draw.topk(min(most, draw.shape[1]), 1)
     clip, place = torch.nonzero(drawn.values >= 0, as_tuple=True)
     chosen = drawn.indices[clip, place]
-    return Rois(box[clip, chosen], clip, action[clip, person[clip, chosen]])
+    whose = person[clip, chosen]
+    return Rois(box[clip, chosen], clip, whose, action[clip, whose])
 
 
 def own(dense: Dense, min_person: float, most: int, max_iou: float | None) -> tuple[Tensor, Tensor]:

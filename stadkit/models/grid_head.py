@@ -2,7 +2,8 @@
 
 A max over the box, as ME-STAD's linear head has it, forgets whether the hand that moves is
 above the head or at the hip; many channels can make up for that, nano's few cannot. Here the
-box's cells keep their places.
+box's cells keep their places. In training the same layer can learn where a body's joints are in
+each frame: a hand that it can place is a hand that it can see wave.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class GridHead(nn.Module):
         dropout: float = 0.3,
         squeezed: int = 64,
         hidden: int = 128,
+        places: int = 0,
     ) -> None:
         super().__init__()
         self.size, self.sampling = size, sampling
@@ -33,14 +35,23 @@ class GridHead(nn.Module):
         self.hidden = nn.Linear(squeezed * size * size, hidden)
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(channels + hidden, classes)
+        self.places = nn.Linear(hidden, 2 * places) if places else None
 
     def forward(
         self, maps: Tensor, cells: Tensor, boxes: Tensor, index: Tensor, stride: int
     ) -> Tensor:
         """maps [B, D, h, w], boxes [n, 4] pixels, index [n] clip -> logits [n, classes]."""
+        return self.with_places(maps, boxes, index, stride)[0]
+
+    def with_places(
+        self, maps: Tensor, boxes: Tensor, index: Tensor, stride: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """The logits, and x y of the places [n, places, 2] in boxes, -.5..5 inside; None: none."""
         region = roi_align(maps, boxes, index, self.size, 1 / stride, self.sampling)
         squeezed = F.relu(self.squeeze(region))  # [n, squeezed, size, size]
         placed = F.relu(self.hidden(squeezed.flatten(1)))  # [n, hidden]
         strongest = region.amax((2, 3)).to(placed.dtype)  # [n, D]
         logits: Tensor = self.projection(self.dropout(torch.cat([strongest, placed], 1)))
-        return logits
+        if self.places is None:
+            return logits, None
+        return logits, self.places(placed).unflatten(1, (-1, 2))

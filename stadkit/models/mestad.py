@@ -59,6 +59,7 @@ class MestadConfig:
     roi_size: int = 8  # cells a side
     roi_sampling: int = 0  # samples a cell and axis, 0: adaptive
     dropout: float = 0.5
+    joints: int = 0  # grid: of a body; their places in each frame are learned beside the actions
     background_row: bool = False  # the release: one logit more, at row 0, never used
     person_score: str = "cls"  # or "geometric": the root of cls * quality
     action_score: str = "action"  # or "product": times the person score
@@ -72,6 +73,8 @@ class MestadConfig:
                 raise UsageError(f"MestadConfig.{name} is {got!r}; choose one of {wanted}.")
         if self.head != "linear" and self.context:
             raise UsageError(f"MestadConfig.context is for the linear head, not for {self.head!r}.")
+        if self.head != "grid" and self.joints:
+            raise UsageError(f"MestadConfig.joints is for the grid head, not for {self.head!r}.")
         # YAML has lists only.
         object.__setattr__(self, "dilation", tuple(self.dilation))
 
@@ -232,6 +235,20 @@ class Mestad(nn.Module):
         )
         return logits[:, int(self.config.background_row) :].float()
 
+    def classify_and_place(
+        self, features: Features, boxes: Tensor, index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`classify`, and joints [n, T, J, 2], for a config with `joints`.
+
+        At the key frame where they are in the box, -.5..5; at the others how far they are from
+        there, as `joints_loss` measures it.
+        """
+        assert isinstance(self.head, GridHead)
+        logits, places = self.head.with_places(features.action, boxes, index, self.action_stride)
+        assert places is not None
+        joints = places.float().view(len(places), self.frames, -1, 2)
+        return logits.float(), joints
+
     def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """The people of each clip: logits [B, N], -inf beyond them, boxes [B, N, 4] in pixels."""
         rank = dense.person.sigmoid() * dense.quality.sigmoid()
@@ -292,11 +309,12 @@ def _repeat_border(maps: Tensor, cells: Tensor) -> Tensor:
 
 def _head(config: MestadConfig, channels: int) -> nn.Module:
     rows = config.classes + int(config.background_row)
+    places = BACKBONES[config.backbone][1] * config.joints
     common = (channels, rows, config.roi_size, config.roi_sampling, config.dropout)
     makers: dict[str, Callable[[], LinearHead | AcrnHead | GridHead]] = {
         "linear": lambda: LinearHead(*common, config.context),
         "acrn": lambda: AcrnHead(*common),
-        "grid": lambda: GridHead(*common),
+        "grid": lambda: GridHead(*common, places=places),
     }
     head = makers[config.head]()
     if config.head_init == "xavier":

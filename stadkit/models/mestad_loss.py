@@ -34,6 +34,7 @@ class LossConfig:
 
     action_weight: float = 10.0  # lambda_cls, Table 4
     actor_weight: float = 1.0
+    joints_weight: float = 1.0  # ours: of a model with `joints`, where the targets have them
     alpha: float = 0.25  # focal loss
     gamma: float = 2.0
     center_radius: float | None = 1.5  # strides around a centre that are people; None: all
@@ -83,6 +84,7 @@ class Targets:
 
     box: Tensor  # [n, 4]  x1 y1 x2 y2, pixels of the padded clip
     action: Tensor  # [n, C]  1, 0 or NaN
+    joints: Tensor | None = None  # [n, T, J, 2]  x y in each frame, pixels; None: nobody knows
 
     def __post_init__(self) -> None:
         if self.box.ndim != 2 or self.box.shape[1] != 4:
@@ -112,10 +114,16 @@ def mestad_loss(
     actor = actor_loss(dense, match, truth, config, model.config.quality)
     box, passed = _candidates(dense, rows, truth, config, proposals)
     rois = action_rois.choose(box, passed, rows, truth, action, config.min_iou, config.max_rois)
-    said = model.classify(features, rois.box, rois.index)
     # Eq. 3 prints the weight on L_al; section 4.1 and Table 4 give it to L_ac, and so do we.
-    weighted = {name: config.actor_weight * loss for name, loss in actor.items()}
-    return {**weighted, "action": config.action_weight * action_loss(said, rois.action)}
+    terms = {name: config.actor_weight * loss for name, loss in actor.items()}
+    known = [t.joints for t in targets if t.joints is not None]
+    if model.config.joints and len(known) == len(targets):
+        said, placed = model.classify_and_place(features, rois.box, rois.index)
+        joints = _rows([t.to(truth) for t in known])[0][rois.index, rois.person]
+        terms["joints"] = config.joints_weight * joints_loss(placed, joints, rois.box)
+    else:
+        said = model.classify(features, rois.box, rois.index)
+    return {**terms, "action": config.action_weight * action_loss(said, rois.action)}
 
 
 def actor_loss(
@@ -151,6 +159,27 @@ def action_loss(logit: Tensor, action: Tensor) -> Tensor:
     return (cross * known).sum() / known.sum().clamp(min=1)
 
 
+MOVED = 2.0  # what a joint's way counts beside its place: ways are short
+FAR = 1.5  # box sizes: joints farther outside the picture are as if there
+
+
+def joints_loss(placed: Tensor, joints: Tensor, box: Tensor) -> Tensor:
+    """Where joints are in boxes [n, 4] and how they move, as `classify_and_place` says it.
+
+    placed [n, T, J, 2], joints [n, T, J, 2] pixels. The mean absolute error, smooth below .1, of
+    places in box sizes and of ways in the box's longer side, times MOVED.
+    """
+    if not len(box):
+        return placed.sum()
+    key = joints.shape[1] // 2
+    center, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).clamp(min=1)
+    place = (joints[:, key] - center[:, None]) / side[:, None]  # [n, J, 2]
+    longer = side.amax(1)[:, None, None, None]
+    way = MOVED * (joints - joints[:, key : key + 1]) / longer  # [n, T, J, 2]
+    goal = torch.cat([way[:, :key], place[:, None], way[:, key + 1 :]], 1).clamp(-FAR, FAR)
+    return F.smooth_l1_loss(placed, goal, beta=0.1)
+
+
 def _candidates(
     dense: Dense,
     rows: Tensor,
@@ -179,7 +208,7 @@ def _pad(targets: Sequence[Targets], device: torch.device) -> tuple[Tensor, Tens
 
 
 def _rows(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Tensors [n_i, D] -> [B, M, D] with zeros beyond, and [B, M] which rows are real."""
+    """Tensors [n_i, ...] -> [B, M, ...] with zeros beyond, and [B, M] which rows are real."""
     padded = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
     lengths = torch.tensor([len(p) for p in parts], device=padded.device)
     return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]

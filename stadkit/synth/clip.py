@@ -19,6 +19,7 @@ from stadkit.synth.light import draw_light
 from stadkit.synth.paths import draw_heading, straight
 from stadkit.synth.props import draw_prop
 from stadkit.synth.scene import Painted, Scene, Staged, develop, paint_frame, stage
+from stadkit.synth.skeleton import JOINTS
 from stadkit.synth.truth import truth
 
 UPPER = 0.28  # of the clips show people from the hips or chest up
@@ -35,7 +36,7 @@ class RenderedClip:
     box: NDArray[np.float32]  # [n, 4]  x1 y1 x2 y2 of what is visible, fractions of the frame
     action: NDArray[np.float32]  # [n, C]  0 or 1, one a class of CLASSES
     person: NDArray[np.int32]  # [n]  index of the person in its scene
-    joints: NDArray[np.float32]  # [n, 20, 2]  x y, fractions, as skeleton.JOINTS; may lie outside
+    joints: NDArray[np.float32]  # [n, T, 20, 2]  x y, fractions, as skeleton.JOINTS; may be outside
 
 
 def render_clip(
@@ -57,14 +58,27 @@ def render_clip(
     scene = draw_scene(rng, t.ravel(), height, width)
     staged = stage(scene)
     painted = [_expose(scene, staged, i, len(exposure)) for i in range(frames)]
-    found = truth(scene, staged, painted[key], key * len(exposure) + len(exposure) // 2)
+    middle = np.arange(frames) * len(exposure) + len(exposure) // 2  # shot of each frame
+    found = truth(scene, staged, painted[key], middle[key])
     return RenderedClip(
         pixels=np.stack([develop(scene, frame.pixels, i) for i, frame in enumerate(painted)]),
         box=found.box,
         action=found.action.reshape(-1, len(CLASSES)),
         person=found.person,
-        joints=found.joints,
+        joints=_joints(staged, found.person, middle, scene.size),
     )
+
+
+def _joints(
+    staged: tuple[Staged, ...],
+    person: NDArray[np.int32],
+    t: NDArray[np.int64],
+    size: tuple[int, int],
+) -> NDArray[np.float32]:
+    """Where the joints of these people are in frames t [T]: [n, T, 20, 2], fractions."""
+    height, width = size
+    seen = [staged[i].shapes.view.uv[t, : len(JOINTS)] / (width, height) for i in person]
+    return np.array(seen, np.float32).reshape(len(person), len(t), len(JOINTS), 2)
 
 
 def _draw_exposure(rng: Rng) -> Floats:

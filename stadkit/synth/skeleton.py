@@ -36,6 +36,7 @@ JOINTS = (
 PELVIS, CHEST, NECK, HEAD = range(4)
 SHOULDER, ELBOW, WRIST, HAND = (4, 8), (5, 9), (6, 10), (7, 11)
 HIP_JOINT, KNEE_JOINT, ANKLE, TOE = (12, 16), (13, 17), (14, 18), (15, 19)
+MIRRORED = (*range(4), *range(8, 12), *range(4, 8), *range(16, 20), *range(12, 16))  # left: right
 # Points that are no joints but move with the body: clothes, hair and faces hang on them.
 FACE, EAR, CROWN, BACK, BELLY, HAIR = 20, 21, 22, 23, 24, 25
 THIGH, HEM, BAG = (26, 27), (28, 29), 30

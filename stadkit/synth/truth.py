@@ -25,7 +25,6 @@ class Truth:
     box: NDArray[np.float32]  # [n, 4]  x1 y1 x2 y2, fractions of the frame
     person: NDArray[np.int32]  # [n]  index of the actor
     action: NDArray[np.float32]  # [n, C]  0 or 1
-    joints: NDArray[np.float32]  # [n, 20, 2]  x y, fractions; may lie outside
 
 
 def truth(scene: Scene, staged: tuple[Staged, ...], painted: Painted, t: int) -> Truth:
@@ -38,17 +37,16 @@ def truth(scene: Scene, staged: tuple[Staged, ...], painted: Painted, t: int) ->
         box = _visible_box(painted.ids, i + 1, painted.covered[i])
         large = painted.covered[i] >= LARGE * width * height
         if box is not None and (large or _enough_inside(uv, width, height)):
-            rows.append((box / scale, i, actor.timeline.action[t], uv / scale[:2]))
+            rows.append((box / scale, i, actor.timeline.action[t]))
     return _table(rows, len(scene.actors[0].timeline.action[0]) if scene.actors else 0)
 
 
-def _table(rows: list[tuple[Floats, int, NDArray[np.bool_], Floats]], classes: int) -> Truth:
+def _table(rows: list[tuple[Floats, int, NDArray[np.bool_]]], classes: int) -> Truth:
     n = len(rows)
     return Truth(
         box=np.array([row[0] for row in rows], np.float32).reshape(n, 4),
         person=np.array([row[1] for row in rows], np.int32),
         action=np.array([row[2] for row in rows], np.float32).reshape(n, classes),
-        joints=np.array([row[3] for row in rows], np.float32).reshape(n, len(JOINTS), 2),
     )
 
 

@@ -20,6 +20,11 @@ class View:
     size: tuple[int, int]  # (height, width) of the view's picture
     padded: tuple[int, int]  # (height, width) with the zeros below and to the right
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether left and right change places."""
+        return bool(self.matrix[0, 0] < 0)
+
 
 def random_view(
     config: AugmentConfig, height: int, width: int, random: np.random.Generator
@@ -65,6 +70,17 @@ def move_boxes(
     side = cut[:, 2:] - cut[:, :2]
     stays = (boxes.area(cut) >= min_visible * boxes.area(moved)) & (side > 4).all(1)
     return cut, stays
+
+
+def move_joints(
+    joints: NDArray[np.float32], view: View, mirrored: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Joints [n, T, J, 2] in stored pixels -> in the view's; left and right as they then look.
+
+    mirrored [J]: the joint that each becomes in a mirror.
+    """
+    moved = joints @ view.matrix[:, :2].T + view.matrix[:, 2]
+    return moved[:, :, list(mirrored)] if view.mirrors else moved
 
 
 def recolour(

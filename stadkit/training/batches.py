@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from stadkit import boxes
 from stadkit.errors import StadkitError, UsageError
 from stadkit.models.mestad_loss import Targets
-from stadkit.training.augment import move_boxes, random_view, recolour, warp
+from stadkit.synth.skeleton import MIRRORED
+from stadkit.training.augment import View, move_boxes, move_joints, random_view, recolour, warp
 from stadkit.training.config import AugmentConfig
-from stadkit.training.sources import Source
+from stadkit.training.sources import Example, Source
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,14 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        targets = [Targets(t.box.to(device), t.action.to(device)) for t in self.targets]
+        targets = [
+            Targets(
+                t.box.to(device),
+                t.action.to(device),
+                None if t.joints is None else t.joints.to(device),
+            )
+            for t in self.targets
+        ]
         return Batch(self.pixels.to(device), self.sizes.to(device), targets)
 
 
@@ -66,8 +74,16 @@ class Views(Dataset[Item]):
         targets = Targets(
             box=torch.from_numpy(moved[stays]),
             action=torch.from_numpy(example.action[stays].astype(np.float32)),
+            joints=_joints(example, view, stays),
         )
         return pixels, view.size, targets
+
+
+def _joints(example: Example, view: View, stays: NDArray[np.bool_]) -> Tensor | None:
+    if example.joints is None:
+        return None
+    size = np.array(example.clip.pixels.shape[2:0:-1], np.float32)
+    return torch.from_numpy(move_joints(example.joints[stays] * size, view, MIRRORED))
 
 
 def collate(items: list[Item]) -> Batch | Exception:

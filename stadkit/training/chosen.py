@@ -18,7 +18,7 @@ from stadkit.training.config import complaints
 Config = TypeVar("Config")
 
 CONFIGS = {"mestad": MestadConfig}  # of each family of models
-MAY_BE_ZERO = ("roi_sampling", "depth")  # of the whole numbers
+MAY_BE_ZERO = ("roi_sampling", "depth", "joints")  # of the whole numbers
 
 
 def checked(kind: type[Config], values: Mapping[str, Any], place: str) -> Config:

@@ -76,12 +76,12 @@ class AugmentConfig(Strict):
 
 
 class OptimizerConfig(Strict):
-    """SGD as in ME-STAD section 4.1, or AdamW; `lr` is the rate after the warm-up."""
+    """SGD as in ME-STAD section 4.1, AdamW or Muon; `lr` is the rate after the warm-up."""
 
-    name: Literal["sgd", "adamw"] = "sgd"
+    name: Literal["sgd", "adamw", "muon"] = "sgd"
     lr: float = Field(0.075, gt=0)
     weight_decay: float = Field(1e-5, ge=0)  # not on norms and biases
-    momentum: float = Field(0.9, ge=0, lt=1)  # sgd
+    momentum: float = Field(0.9, ge=0, lt=1)  # sgd, muon
     clip_grad: float = Field(40.0, gt=0)  # L2 norm
 
 

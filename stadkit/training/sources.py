@@ -34,6 +34,7 @@ class Example:
     clip: Clip
     box: NDArray[np.float32]  # [n, 4]  fractions of the frame
     action: NDArray[np.float32]  # [n, C]  0 or 1
+    joints: NDArray[np.float32] | None = None  # [n, T, 20, 2]  fractions, as skeleton.JOINTS
 
 
 class Source(Protocol):
@@ -64,9 +65,10 @@ class Playground:
         name = f"{seed:09d}"
         if name not in self._store:
             made = self._render(seed)
-            self._store.put(name, made.pixels, box=made.box, action=made.action)
+            self._store.put(name, made.pixels, box=made.box, action=made.action, joints=made.joints)
         pixels, truth = self._store.get(name)
-        return Example(self._clip(name, pixels), truth["box"], truth["action"])
+        clip = self._clip(name, pixels)
+        return Example(clip, truth["box"], truth["action"], truth["joints"])
 
     def _render(self, seed: int) -> synth.RenderedClip:
         card, config = self._card, self._config

@@ -1,0 +1,119 @@
+"""Tubes: one person, one action, from start to end, a box at every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Tubes:
+    """Tubes, n of them, and their t boxes; raises ValueError where a column is not as said.
+
+    The boxes of tube i are the rows start[i]:start[i + 1] of the lower four columns, in order of
+    time, each time once. A tube has at least one box.
+    """
+
+    video: NDArray[np.str_]  # [n]      file stem, or the data set's id
+    label: NDArray[np.int32]  # [n]      index into `classes`
+    score: NDArray[np.float64]  # [n]      finite; 1 in truth
+    track: NDArray[np.int32]  # [n]      the person, -1: unknown
+    start: NDArray[np.int64]  # [n + 1]  first box of each tube, and t
+    time: NDArray[np.float64]  # [t]      seconds from the start of the video
+    box: NDArray[np.float64]  # [t, 4]   x1 y1 x2 y2, fractions of the displayed frame
+    box_score: NDArray[np.float64]  # [t]
+    interpolated: NDArray[np.bool_]  # [t]      no detection of its own
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        n, t = len(self.video), len(self.time)
+        wants: dict[str, tuple[Any, tuple[int, ...]]] = {
+            "label": (np.int32, (n,)),
+            "score": (np.float64, (n,)),
+            "track": (np.int32, (n,)),
+            "start": (np.int64, (n + 1,)),
+            "time": (np.float64, (t,)),
+            "box": (np.float64, (t, 4)),
+            "box_score": (np.float64, (t,)),
+            "interpolated": (np.bool_, (t,)),
+        }
+        for name, (dtype, shape) in wants.items():
+            column = getattr(self, name)
+            if column.shape != shape or column.dtype != dtype:
+                got = f"{column.dtype} {column.shape}"
+                raise ValueError(f"Tubes.{name} is {got}, wants {np.dtype(dtype)} {shape}")
+        if self.video.dtype.kind != "U":
+            raise ValueError(f"Tubes.video holds {self.video.dtype}, wants text")
+        if n and not (self.label.min() >= 0 and self.label.max() < len(self.classes)):
+            raise ValueError("Tubes.label has a number that stands for no class")
+        if self.start[0] != 0 or self.start[-1] != t or (np.diff(self.start) < 1).any():
+            raise ValueError("Tubes.start does not cut the boxes into tubes of one or more")
+        for name in ("score", "time", "box", "box_score"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"Tubes.{name} wants finite numbers")
+        later = np.diff(self.time) > 0
+        later[self.start[1:-1] - 1] = True  # from one tube to the next
+        if not later.all():
+            row = int(np.flatnonzero(~later)[0]) + 1
+            raise ValueError(f"Tubes.time does not grow within a tube at row {row}")
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """The tube [t] of each box."""
+        return np.repeat(np.arange(len(self)), np.diff(self.start))
+
+    @classmethod
+    def empty(cls, classes: tuple[str, ...]) -> Tubes:
+        """No tubes over these classes."""
+        return cls(
+            video=np.zeros(0, np.str_),
+            label=np.zeros(0, np.int32),
+            score=np.zeros(0, np.float64),
+            track=np.zeros(0, np.int32),
+            start=np.zeros(1, np.int64),
+            time=np.zeros(0, np.float64),
+            box=np.zeros((0, 4), np.float64),
+            box_score=np.zeros(0, np.float64),
+            interpolated=np.zeros(0, np.bool_),
+            classes=classes,
+        )
+
+    @classmethod
+    def join(cls, tables: Iterable[Tubes], classes: tuple[str, ...]) -> Tubes:
+        """All tubes, in order; raises ValueError when their classes differ."""
+        parts = [cls.empty(classes), *tables]
+        for part in parts:
+            if part.classes != classes:
+                raise ValueError(f"Tubes.classes differ: {part.classes} and {classes}")
+        lengths = np.concatenate([np.diff(part.start) for part in parts])
+        return cls(
+            start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            classes=classes,
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in ("video", "label", "score", "track", *_OF_BOXES)
+            },
+        )
+
+    def select(self, tubes: NDArray[Any]) -> Tubes:
+        """The tubes of a mask [n] or of indices, in that order."""
+        chosen = np.arange(len(self))[tubes]
+        length = np.diff(self.start)[chosen]
+        start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+        rows = np.repeat(self.start[chosen] - start[:-1], length) + np.arange(start[-1])
+        return replace(
+            self,
+            start=start,
+            **{name: getattr(self, name)[chosen] for name in ("video", "label", "score", "track")},
+            **{name: getattr(self, name)[rows] for name in _OF_BOXES},
+        )
+
+
+_OF_BOXES: Sequence[str] = ("time", "box", "box_score", "interpolated")
