@@ -246,7 +246,7 @@ class Mestad(nn.Module):
         assert isinstance(self.head, GridHead)
         logits, places = self.head.with_places(features.action, boxes, index, self.action_stride)
         assert places is not None
-        joints = places.float().view(len(places), self.frames, -1, 2)
+        joints = places.float().view(len(places), self.frames, self.config.joints, 2)
         return logits.float(), joints
 
     def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor]:

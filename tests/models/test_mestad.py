@@ -40,6 +40,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"pyramid": "res2-4"},
     {"head": "acrn"},
     {"head": "grid"},
+    {"head": "grid", "joints": 4},
     {"context": True},
     {"distance": "exp", "quality_tower": "cls"},
     {"background_row": True, "head_init": "normal"},

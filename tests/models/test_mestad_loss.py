@@ -13,12 +13,13 @@ import stadkit
 from stadkit.errors import UsageError
 from stadkit.models import mestad_loss as module
 from stadkit.models.fcos import Dense
-from stadkit.models.mestad import Mestad, MestadConfig
+from stadkit.models.mestad import Mestad, MestadConfig, build
 from stadkit.models.mestad_loss import (
     LossConfig,
     Targets,
     action_loss,
     actor_loss,
+    joints_loss,
     mestad_loss,
 )
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
@@ -43,6 +44,7 @@ def somebody(action: list[float] | None = None) -> Targets:
     return Targets(TRUTH, torch.tensor([action or [1.0, 0, 1]]))
 
 
+JITTER = LossConfig(rois="jitter", ranges=(32, 64))
 NOBODY = Targets(torch.zeros(0, 4), torch.zeros(0, 3))
 
 
@@ -188,3 +190,39 @@ def test_each_equation_has_one_place(number: int) -> None:
     pattern = re.compile(rf"ME-STAD Eq\. {number}\b")
     text = [path.read_text() for path in package.rglob("*.py")]
     assert sum(len(pattern.findall(x)) for x in text) == 1
+
+
+def test_joints_by_hand() -> None:
+    # A box of 20 x 40 at (10, 20); one joint at (15, 30), 4 pixels further left a frame before.
+    box = torch.tensor([[10.0, 20, 30, 60]])
+    joints = torch.tensor([[[[11.0, 30]], [[15.0, 30]]]])  # [1, T = 2, J = 1, 2]; the key is last
+    right = torch.tensor([[[[2 * -4 / 40, 0.0]], [[-0.25, -0.25]]]])
+    assert joints_loss(right, joints, box).item() == pytest.approx(0, abs=1e-12)
+    # Off by 1 in one of four numbers: |1| - .1 / 2, over four.
+    wrong = right + torch.tensor([[[[1.0, 0]], [[0, 0]]]])
+    assert joints_loss(wrong, joints, box).item() == pytest.approx(0.95 / 4)
+
+
+def test_joints_far_outside_count_as_near() -> None:
+    box, far = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[[[9000.0, 5]]]])
+    assert joints_loss(torch.tensor([[[[1.5, 0]]]]), far, box).item() == pytest.approx(0)
+
+
+def test_joints_are_learned_where_model_and_targets_have_them() -> None:
+    torch.manual_seed(0)
+    config = MestadConfig(
+        backbone="nano", classes=3, width=16, depth=1, groups=4, head="grid", joints=2
+    )
+    model = build(config)
+    pixels = torch.randn(1, 3, 8, 64, 96, generator=torch.Generator().manual_seed(0))
+    features = model.features(pixels)
+    known = Targets(TRUTH, torch.ones(1, 3), torch.zeros(1, 8, 2, 2))
+    for targets, learned in ((known, True), (somebody(), False)):
+        got = mestad_loss(model, features, model.localize(features), [targets], JITTER)
+        assert ("joints" in got) == learned
+    got = mestad_loss(model, features, model.localize(features), [known], JITTER)
+    got["joints"].backward()
+    assert model.head.places.weight.grad.abs().sum() > 0
+    nobody = Targets(torch.zeros(0, 4), torch.zeros(0, 3), torch.zeros(0, 8, 2, 2))
+    got = mestad_loss(model, features, model.localize(features), [nobody], JITTER)
+    assert got["joints"].item() == 0

@@ -13,7 +13,9 @@ from stadkit.synth.skeleton import (
     FLESH,
     HEAD,
     HIP_JOINT,
+    JOINTS,
     KNEE_JOINT,
+    MIRRORED,
     NECK,
     PELVIS,
     SHOULDER,
@@ -76,3 +78,9 @@ def test_world_turns_by_yaw() -> None:
     one = np.ones(1)
     assert to_world(ahead, 2 * one, 3 * one, 0 * one)[0, 0] == pytest.approx([2, 1, 3.5])
     assert to_world(ahead, 2 * one, 3 * one, np.pi * one)[0, 0] == pytest.approx([2, 1, 2.5])
+
+
+def test_a_mirror_swaps_left_and_right() -> None:
+    swap = {"left": "right", "right": "left"}
+    want = [" ".join(swap.get(word, word) for word in name.split()) for name in JOINTS]
+    assert [JOINTS[i] for i in MIRRORED] == want

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stadkit.training.augment import View, move_boxes, random_view, recolour, warp
+from stadkit.training.augment import View, move_boxes, move_joints, random_view, recolour, warp
 from stadkit.training.config import AugmentConfig
 
+DICE = np.random.default_rng(0)
 MOVES = AugmentConfig(short_side=(40, 80), crop=(40, 48), stretch=0.1)
 
 
@@ -32,6 +33,16 @@ def test_flip_mirrors_by_hand() -> None:
     box, stays = move_boxes(np.array([[10, 5, 30, 25]], np.float32), view, 0.25)
     assert box.tolist() == [[50, 5, 70, 25]]
     assert stays.tolist() == [True]
+
+
+def test_flip_swaps_left_and_right_joints() -> None:
+    config = AugmentConfig(short_side=(60, 60), crop=(60, 80), flip=1.0)
+    view = random_view(config, 60, 80, np.random.default_rng(0))
+    joints = np.array([[[[1, 2], [10, 5], [30, 25]]]], np.float32)  # middle, left, right
+    assert view.mirrors
+    assert move_joints(joints, view, (0, 2, 1)).tolist() == [[[[79, 2], [50, 25], [70, 5]]]]
+    straight = random_view(AugmentConfig(**{**vars(config), "flip": 0.0}), 60, 80, DICE)
+    assert move_joints(joints, straight, (0, 2, 1)).tolist() == joints.tolist()
 
 
 def test_a_person_mostly_outside_is_dropped() -> None:

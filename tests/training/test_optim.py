@@ -1,10 +1,14 @@
 """The learning rate by hand, and what is decayed."""
 
-import pytest
-from torch import nn
+import copy
 
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stadkit.layers.layout import channels_last
 from stadkit.training.config import OptimizerConfig, ScheduleConfig
-from stadkit.training.optim import build_optimizer, learning_rate
+from stadkit.training.optim import MuonAdamW, build_optimizer, learning_rate
 
 
 def test_rate_by_hand() -> None:
@@ -29,3 +33,62 @@ def test_norms_and_biases_are_not_decayed(name: str) -> None:
     assert [p.shape for p in decayed["params"]] == [(3, 2)]
     assert len(kept["params"]) == 3
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
+
+
+MUON = OptimizerConfig(name="muon", lr=0.1, weight_decay=0.0)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    stem, hidden, last = nn.Conv3d(3, 24, 1), nn.Conv3d(24, 32, 3, padding=1), nn.Conv3d(32, 2, 1)
+    return channels_last(nn.Sequential(stem, nn.BatchNorm3d(24), hidden, last))
+
+
+def descend(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> list[Tensor]:
+    pixels = torch.randn(2, 3, 2, 5, 7, generator=torch.Generator().manual_seed(1))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(pixels).square().mean().backward()
+        optimizer.step()
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def test_muon_steps_on_hidden_kernels_alone() -> None:
+    model = network()
+    before = [p.detach().clone() for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.randn_like(p)
+    build_optimizer(MUON, model).step()
+    steps = [b - p.detach() for b, p in zip(before, model.parameters(), strict=True)]
+    shapes = [tuple(p.shape) for p in before]
+    hidden = shapes.index((32, 24, 3, 3, 3))
+    # Muon: all singular values are about lr * .2 * sqrt(longer side of [32, 24 * 27]).
+    sizes = torch.linalg.svdvals(steps[hidden].flatten(1)) / (0.1 * 0.2 * (24 * 27) ** 0.5)
+    assert sizes.min() > 0.5
+    assert sizes.max() < 1.5
+    # AdamW's first step is the rate along the sign, wherever there is a gradient.
+    for shape, step in zip(shapes, steps, strict=True):
+        if shape in ((24, 3, 1, 1, 1), (2, 32, 1, 1, 1)):
+            assert step.abs().median().item() == pytest.approx(0.1, rel=1e-3)
+
+
+def test_muon_goes_on_from_its_state() -> None:
+    whole, half = network(), network()
+    want = descend(whole, build_optimizer(MUON, whole), 4)
+    optimizer = build_optimizer(MUON, half)
+    descend(half, optimizer, 2)
+    state = copy.deepcopy(optimizer.state_dict())
+    again = build_optimizer(MUON, half)
+    again.load_state_dict(state)
+    for a, b in zip(want, descend(half, again, 2), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_muon_follows_the_rate_it_is_given() -> None:
+    model = network()
+    optimizer = build_optimizer(MUON, model)
+    assert isinstance(optimizer, MuonAdamW)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    before = [p.detach().clone() for p in model.parameters()]
+    assert all(map(torch.equal, before, descend(model, optimizer, 1)))
