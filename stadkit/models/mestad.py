@@ -62,7 +62,9 @@ class MestadConfig:
     joints: int = 0  # grid: of a body; their places in each frame are learned beside the actions
     background_row: bool = False  # the release: one logit more, at row 0, never used
     person_score: str = "cls"  # or "geometric": the root of cls * quality
-    action_score: str = "action"  # or "product": times the person score
+    # Or "product": times the person score; "geometric": the root of action * cls^2 * quality, which
+    # ranks as that product does: a box that is no person says nothing of actions.
+    action_score: str = "action"
     max_people: int = 10  # a clip
     max_iou: float = 0.3  # of two people (non-maximum suppression)
 
@@ -143,7 +145,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "head": ("linear", "acrn", "grid"),
     "head_init": ("xavier", "normal"),
     "person_score": ("cls", "geometric"),
-    "action_score": ("action", "product"),
+    "action_score": ("action", "product", "geometric"),
 }
 
 
@@ -201,15 +203,20 @@ class Mestad(nn.Module):
         """
         features = self.features(pixels, sizes)
         if proposals is None:
-            person, box = self.people(self.localize(features), sizes)
+            cls, quality, box = self.people(self.localize(features), sizes)
+            person = self.person(cls, quality)
         else:
-            person, box = people.given(proposals, scores, sizes)
+            cls, box = people.given(proposals, scores, sizes)
+            quality = torch.full_like(cls, torch.inf)
+            person = cls
         count, most = person.shape
         index = torch.arange(count, device=box.device).repeat_interleave(most)
         action = self.classify(features, people.clip_boxes(box, sizes).flatten(0, 1), index)
         action = action.view(count, most, action.shape[1])
         if self.config.action_score == "product":
             action = both(action, person[..., None])
+        elif self.config.action_score == "geometric":
+            action = _supported(action, cls[..., None], quality[..., None])
         fraction = box / people.frame(sizes)
         return Outputs(person, fraction[:, :, None], action)
 
@@ -249,21 +256,24 @@ class Mestad(nn.Module):
         joints = places.float().view(len(places), self.frames, self.config.joints, 2)
         return logits.float(), joints
 
-    def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """The people of each clip: logits [B, N], -inf beyond them, boxes [B, N, 4] in pixels."""
+    def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The people of each clip: cls and quality logits [B, N], boxes [B, N, 4] in pixels.
+
+        Beyond them cls is -inf and boxes are 0.
+        """
         rank = dense.person.sigmoid() * dense.quality.sigmoid()
         index, kept = people.choose(
             dense.box, dense.point, rank, sizes, self.config.max_people, self.config.max_iou
         )
-        person = self.person(dense).gather(1, index).masked_fill(~kept, -torch.inf)
+        cls = dense.person.gather(1, index).masked_fill(~kept, -torch.inf)
         box = dense.box.gather(1, index[..., None].expand(-1, -1, 4))
-        return person, box * kept[..., None]
+        return cls, dense.quality.gather(1, index), box * kept[..., None]
 
-    def person(self, dense: Dense) -> Tensor:
-        """The person logit [B, P] as `person_score` wants it."""
+    def person(self, cls: Tensor, quality: Tensor) -> Tensor:
+        """The person logit [B, N] as `person_score` wants it."""
         if self.config.person_score == "cls":
-            return dense.person
-        return logit_of((F.logsigmoid(dense.person) + F.logsigmoid(dense.quality)) / 2)
+            return cls
+        return logit_of((F.logsigmoid(cls) + F.logsigmoid(quality)) / 2)
 
 
 def build(config: MestadConfig) -> Mestad:
@@ -281,6 +291,12 @@ def both(a: Tensor, b: Tensor) -> Tensor:
     """The logit of the product of two probabilities given as logits; -inf stays -inf."""
     log = F.logsigmoid(a) + F.logsigmoid(b.clamp(min=-80))
     return logit_of(log).masked_fill(b.isneginf(), -torch.inf)
+
+
+def _supported(action: Tensor, cls: Tensor, quality: Tensor) -> Tensor:
+    """The logit of the root of action * cls^2 * quality, all given as logits; -inf stays -inf."""
+    log = F.logsigmoid(action) / 2 + F.logsigmoid(cls.clamp(min=-80)) + F.logsigmoid(quality) / 2
+    return logit_of(log).masked_fill(cls.isneginf(), -torch.inf)
 
 
 def _keyframe(pathways: Sequence[Tensor]) -> Tensor:

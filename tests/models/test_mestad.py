@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.models.fcos import Dense
 from stadkit.models.mestad import Mestad, MestadConfig, build
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
 
@@ -34,6 +33,8 @@ def clip(count: int = 2, height: int = 64, width: int = 96) -> tuple[Tensor, Ten
     return pixels, torch.tensor([[height, width]] * count)
 
 
+PROPOSED = [torch.tensor([[0.1, 0.1, 0.5, 0.9]])] * 2
+
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"pyramid": "res3-5"},
@@ -46,6 +47,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"background_row": True, "head_init": "normal"},
     {"person_score": "geometric"},
     {"action_score": "product"},
+    {"action_score": "geometric"},
     {"roi_sampling": 2},
 ]
 
@@ -159,11 +161,26 @@ def test_proposals_are_scored_in_their_order() -> None:
 def test_geometric_person_score() -> None:
     model = tiny(person_score="geometric")
     chance, quality = torch.tensor([[0.9, 1e-6, 0.5]]), torch.tensor([[0.4, 1e-6, 0.5]])
-    nothing = torch.zeros(3)
-    dense = Dense(chance.logit(), nothing, quality.logit(), nothing, nothing, nothing)
-    torch.testing.assert_close(model.person(dense).sigmoid(), (chance * quality).sqrt())
-    certain = Dense(torch.full((1, 1), 90.0), nothing, torch.full((1, 1), 90.0), *[nothing] * 3)
-    assert model.person(certain).isfinite().all()
+    person = model.person(chance.logit(), quality.logit())
+    torch.testing.assert_close(person.sigmoid(), (chance * quality).sqrt())
+    certain = torch.full((1, 1), 90.0)
+    assert model.person(certain, certain).isfinite().all()
+
+
+def test_geometric_action_score() -> None:
+    (pixels, sizes), kwargs = clip(), {"max_people": 5}
+    with torch.no_grad():
+        plain = tiny(**kwargs)
+        cls, quality, _ = plain.people(plain.localize(plain.features(pixels)), sizes)
+        action = plain(pixels, sizes).action.sigmoid()
+        got = tiny(action_score="geometric", **kwargs)(pixels, sizes).action.sigmoid()
+        alone = tiny(action_score="geometric")(pixels, sizes, PROPOSED, [torch.tensor([0.25])] * 2)
+        bare = tiny()(pixels, sizes, PROPOSED).action.sigmoid()
+    person = cls.sigmoid()[..., None]
+    want = (action * quality.sigmoid()[..., None]).sqrt() * person
+    torch.testing.assert_close(got, want)
+    # Somebody else's box has no quality of its own: 1.
+    torch.testing.assert_close(alone.action.sigmoid(), 0.25 * bare.sqrt())
 
 
 def test_actions_times_the_person() -> None:
