@@ -6,6 +6,7 @@ of each box, and some protocols hang on the order of those rows, so that evaluat
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +58,28 @@ class Claims:
             box=self.box[rows],
             label=self.label[rows],
             score=self.score[rows],
+        )
+
+    @classmethod
+    def join(cls, tables: Iterable[Claims], classes: tuple[str, ...]) -> Claims:
+        """The rows of all tables, in order; raises ValueError when their classes differ."""
+        parts = list(tables)
+        for part in parts:
+            if part.classes != classes:
+                raise ValueError(f"Claims.classes differ: {part.classes} and {classes}")
+        if len(parts) == 1:
+            return parts[0]
+        number: dict[str, int] = {}
+        codes = [[number.setdefault(v, len(number)) for v in part.videos] for part in parts]
+        video = [np.array(code, np.int32)[p.video] for code, p in zip(codes, parts, strict=True)]
+        return cls(
+            videos=tuple(number),
+            video=np.concatenate([np.zeros(0, np.int32), *video]),
+            time=np.concatenate([np.zeros(0), *(part.time for part in parts)]),
+            box=np.concatenate([np.zeros((0, 4)), *(part.box for part in parts)]),
+            label=np.concatenate([np.zeros(0, np.int32), *(part.label for part in parts)]),
+            score=np.concatenate([np.zeros(0), *(part.score for part in parts)]),
+            classes=classes,
         )
 
     @classmethod

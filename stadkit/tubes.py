@@ -1,4 +1,4 @@
-"""Tubes: one person, one action, from start to end, a box at every time."""
+"""Tubes: one person, one action, from start to end, a box at every time; and their short pieces."""
 
 from __future__ import annotations
 
@@ -117,3 +117,70 @@ class Tubes:
 
 
 _OF_BOXES: Sequence[str] = ("time", "box", "box_score", "interpolated")
+
+
+@dataclass(frozen=True)
+class Tubelets:
+    """Tubes of k frames each, as a clip's detector gives them; raises ValueError where not as said.
+
+    Rows keep the order of their file: linking and soft NMS settle ties by it.
+    """
+
+    videos: tuple[str, ...]  # names, each once
+    video: NDArray[np.int32]  # [n]        index into `videos`
+    frame: NDArray[np.int64]  # [n]        the first of the k frames, counted from 1
+    label: NDArray[np.int32]  # [n]        index into `classes`
+    score: NDArray[np.float64]  # [n]        finite
+    box: NDArray[np.float64]  # [n, k, 4]  x1 y1 x2 y2 in PIXELS
+    classes: tuple[str, ...]  # [c]
+
+    def __post_init__(self) -> None:
+        n = len(self.video)
+        if self.box.ndim != 3 or self.box.shape[1] < 1:
+            raise ValueError(f"Tubelets.box has shape {self.box.shape}, wants (n, k, 4)")
+        wants: dict[str, tuple[Any, tuple[int, ...]]] = {
+            "video": (np.int32, (n,)),
+            "frame": (np.int64, (n,)),
+            "label": (np.int32, (n,)),
+            "score": (np.float64, (n,)),
+            "box": (np.float64, (n, self.box.shape[1], 4)),
+        }
+        for name, (dtype, shape) in wants.items():
+            column = getattr(self, name)
+            if column.shape != shape or column.dtype != dtype:
+                got = f"{column.dtype} {column.shape}"
+                raise ValueError(f"Tubelets.{name} is {got}, wants {np.dtype(dtype)} {shape}")
+        for name, count in (("video", len(self.videos)), ("label", len(self.classes))):
+            column = getattr(self, name)
+            if n and (column.min() < 0 or column.max() >= count):
+                raise ValueError(f"Tubelets.{name} has a number that stands for nothing")
+        if n and self.frame.min() < 1:
+            raise ValueError("Tubelets.frame counts from 1")
+        if not (np.isfinite(self.score).all() and np.isfinite(self.box).all()):
+            raise ValueError("Tubelets.score and Tubelets.box want finite numbers")
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    @property
+    def length(self) -> int:
+        """How many frames a tubelet has, k."""
+        return int(self.box.shape[1])
+
+    @classmethod
+    def empty(cls, videos: tuple[str, ...], length: int, classes: tuple[str, ...]) -> Tubelets:
+        """No tubelets of this many frames."""
+        return cls(
+            videos=videos,
+            video=np.zeros(0, np.int32),
+            frame=np.zeros(0, np.int64),
+            label=np.zeros(0, np.int32),
+            score=np.zeros(0, np.float64),
+            box=np.zeros((0, length, 4), np.float64),
+            classes=classes,
+        )
+
+    def select(self, rows: NDArray[Any]) -> Tubelets:
+        """The rows of a mask [n] or of indices, in that order."""
+        columns = ("video", "frame", "label", "score", "box")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})

@@ -22,11 +22,12 @@ import numpy as np
 
 import stadkit
 from stadkit import boxes
+from stadkit.claims import Claims
 from stadkit.detect import Detector
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels
-from stadkit.metrics.frame_map import frame_map, mean_ap, person_ap
+from stadkit.metrics.frame_map import frame_map
 from stadkit.video.clips import Clip
 from stadkit.zoo import Card
 
@@ -68,18 +69,23 @@ def on_playground(detector: Detector, folder: Path) -> dict[str, Any]:
             times.append(time)
     found = Detections.join(tables, truth.classes)
     keyframes = Keyframes(np.array(names, np.str_), np.array(times, np.float64))
-    per_class = frame_map(found, truth, keyframes)
+    actions = frame_map(Claims.of(found), Claims.of_truth(truth), only=keyframes)
     shown = found.select(found.person >= detector.card.min_person)
     return {
         "videos": len(videos),
         "keyframes": len(keyframes),
         "people": len(truth),
         "person_ap50": round(person_ap(found, truth, keyframes), 4),
-        "frame_map50": round(mean_ap(per_class), 4),
-        "per_class": {name: round(ap, 3) for name, ap in per_class.items()},
+        "frame_map50": round(actions.mean, 4),
+        "per_class": {name: round(ap, 3) for name, ap in actions.per_class.items()},
         **shown_figures(shown, truth, keyframes, detector.card.min_person),
         "f1_by_threshold": by_threshold(found, truth, keyframes),
     }
+
+
+def person_ap(found: Detections, truth: Detections, keyframes: Keyframes) -> float:
+    """AP of the boxes alone, ranked by their person scores."""
+    return frame_map(Claims.of_people(found), Claims.of_people(truth), only=keyframes).mean
 
 
 def by_threshold(found: Detections, truth: Detections, keyframes: Keyframes) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 # Controls and lone surrogates; a line break inside quotes would spoil the line numbers.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _SECONDS = re.compile(r"-?[0-9]{1,11}(\.[0-9]*)?")
 
 _LARGEST = 3e38  # float32 holds little more
@@ -19,7 +20,8 @@ _LARGEST = 3e38  # float32 holds little more
 class Column:
     """What the fields of one column are; `parse` raises ValueError with the reason where not.
 
-    A column of floats is read by pandas and must lie in `low..high`; others go through `parse`.
+    A column of floats is read by pandas and must lie in `low..high`, unless it is free: then it
+    may hold any number, NaN and infinity too. Other columns go through `parse`.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Column:
     floats: bool = False
     low: float = -_LARGEST
     high: float = _LARGEST
+    free: bool = False
 
 
 def text(field: str) -> str:
@@ -67,11 +70,15 @@ def track(field: str) -> int:
 
 def number(field: str) -> float:
     """A decimal number that float32 can hold; NaN and infinity are none."""
-    if "," in field and _NUMBER.fullmatch(field.strip().replace(",", ".", 1)):
-        raise ValueError(f"{field!r} has a decimal comma, wants a point")
-    if not _NUMBER.fullmatch(field.strip()) or abs(float(field)) > _LARGEST:
+    value = _decimal(field)
+    if abs(value) > _LARGEST:
         raise ValueError(f"{field!r} is not a finite number")
-    return float(field)
+    return value
+
+
+def any_number(field: str) -> float:
+    """A decimal number, NaN or infinity, as evaluators read them."""
+    return float(field) if _NOT_FINITE.fullmatch(field.strip()) else _decimal(field)
 
 
 def score(field: str) -> float:
@@ -80,3 +87,11 @@ def score(field: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{field!r} is outside 0..1")
     return value
+
+
+def _decimal(field: str) -> float:
+    if "," in field and _NUMBER.fullmatch(field.strip().replace(",", ".", 1)):
+        raise ValueError(f"{field!r} has a decimal comma, wants a point")
+    if not _NUMBER.fullmatch(field.strip()):
+        raise ValueError(f"{field!r} is not a finite number")
+    return float(field)

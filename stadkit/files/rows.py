@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import os
 import re
 import zlib
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.errors import AnnotationError, StadkitError
-from stadkit.files.fields import Column, seconds, text
+from stadkit.files.columns import first_row, parse_columns
+from stadkit.files.fields import Column
 
 Layouts = Mapping[int, tuple[Column, ...]]  # by the number of columns
 
@@ -31,12 +31,12 @@ def read_rows(path: Path, layouts: Layouts) -> dict[str, NDArray[Any] | list[str
     Raises AnnotationError, one line: file, line, column, reason, and how many rows are wrong.
     """
     data = read_bytes(path)
-    first = _first_row(data)
+    first = first_row(data)
     width = len(first) if first is not None else max(layouts)
     if first is not None and _first_fault(first, layouts):
         raise _explain(path, data, layouts)
     try:
-        return _columns(data, layouts[width])
+        return parse_columns(data, layouts[width])
     except ValueError as error:
         # Finding the line takes a slow second look, which only wrong files need.
         raise _explain(path, data, layouts, str(error)) from error
@@ -57,6 +57,18 @@ def read_bytes(path: Path) -> bytes:
     if b"\r" in data:  # pandas loses fields after a lone one
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def line_numbers(path: Path, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The lines [k], from 1, of these rows [k] of a file, from 0: blank lines are no rows."""
+    data = np.frombuffer(read_bytes(path), np.uint8)
+    start = np.concatenate([[0], np.flatnonzero(data == ord("\n")) + 1])
+    start = start[start < len(data)]
+    end = np.append(start[1:], len(data))
+    filled = np.ones(len(start), bool)
+    for line in np.flatnonzero(np.isin(data[start], [ord(c) for c in " \t\n"])):
+        filled[line] = bool(data[start[line] : end[line]].tobytes().strip())
+    return np.asarray(np.flatnonzero(filled)[rows] + 1, np.int64)
 
 
 def write_text(path: Path, blocks: Iterable[str]) -> None:
@@ -88,55 +100,6 @@ def quoted(field: str) -> str:
     if any(mark in field for mark in ',"\r\n') or field.startswith("\ufeff"):
         return '"' + field.replace('"', '""') + '"'
     return field
-
-
-def _first_row(data: bytes) -> list[str] | None:
-    """The fields of the first line that has any; None for a file without rows."""
-    first = re.search(rb"[^\r\n]*[^\s][^\r\n]*", data)
-    try:
-        return next(csv.reader([first[0].decode("utf-8", "replace")])) if first else None
-    except csv.Error:  # a field longer than any id
-        return []
-
-
-def _columns(data: bytes, layout: tuple[Column, ...]) -> dict[str, NDArray[Any] | list[str]]:
-    """All columns at once; raises ValueError where a field is not what its column wants."""
-    import pandas as pd
-
-    if b"\0" in data:
-        raise ValueError("NUL bytes")
-    table = pd.read_csv(
-        io.BytesIO(data),
-        header=None,
-        names=[column.name for column in layout],
-        # `object` keeps '007' and 'NA' as they are; `category` would make numbers of them.
-        dtype={column.name: np.float64 if column.floats else object for column in layout},
-        na_filter=False,
-        index_col=False,
-        engine="c",
-        low_memory=False,
-    )
-    columns: dict[str, NDArray[Any] | list[str]] = {}
-    for column in layout:
-        values = table.pop(column.name)
-        if column.floats:
-            columns[column.name] = _within(values.to_numpy(), column)
-            continue
-        codes, texts = pd.factorize(values)
-        parsed = [column.parse(field) for field in texts]
-        if column.parse is text:
-            columns |= {column.name: codes, f"{column.name} texts": parsed}
-        else:
-            dtype = np.float64 if column.parse is seconds else np.int64
-            columns[column.name] = np.array(parsed, dtype)[codes]
-    return columns
-
-
-def _within(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
-    # Written so that NaN fails too.
-    if not ((values >= column.low) & (values <= column.high)).all():
-        raise ValueError(f"{column.name} is outside {column.low:g}..{column.high:g}")
-    return values
 
 
 def _explain(path: Path, data: bytes, layouts: Layouts, hint: str = "") -> AnnotationError:

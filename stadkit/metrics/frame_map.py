@@ -1,150 +1,191 @@
-"""Frame mAP: average precision of boxes with actions at IoU 0.5, as AVA's evaluator counts.
+"""Frame mAP: average precision of boxes with actions, as each protocol counts.
 
 Per class, detections go from the best score down, equal scores in the order of the rows. Each
-looks only at the truth of its class that it overlaps most (the first of equals): it is right
-when their IoU is at least the threshold and no better detection has that truth, else wrong. It
-never falls back to its second-best truth. Detections in keyframes without truth are wrong.
+looks only at the truth of its class in its frame that it overlaps most (the first of equals):
+it is right when their IoU is at least the threshold and nobody before it has that truth, else
+wrong. It never falls back to its second-best truth. `protocols.py` says where evaluators part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.detections import Detections, Keyframes, number_frames
+from stadkit.claims import Claims
+from stadkit.detections import Keyframes
+from stadkit.metrics.average_precision import average_precision, ranked
+from stadkit.metrics.counting import Counted, count_rows
+from stadkit.metrics.matching import Ints, best_truth, first_claims
+from stadkit.metrics.people import people
+from stadkit.metrics.protocols import Protocol, protocol_of
+
+
+@dataclass(frozen=True)
+class FrameMap:
+    """Frame AP of c classes at k IoU thresholds, and how each row of `found` [n] was counted."""
+
+    protocol: Protocol
+    ious: tuple[float, ...]  # [k]
+    ap: NDArray[np.float64]  # [k, c]  NaN: no truth, or undetected where the protocol says so
+    right: NDArray[np.bool_]  # [k, n]  False for rows that were not counted
+    counted: NDArray[np.bool_]  # [n]
+    truths: NDArray[np.int64]  # [c]
+    detections: NDArray[np.int64]  # [c]     counted ones
+    recall: NDArray[np.float64]  # [k, c]  NaN: no truth
+    classes: tuple[str, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean AP over thresholds and the classes that have one; NaN when none has."""
+        return _mean(self.ap)
+
+    @property
+    def per_class(self) -> dict[str, float]:
+        """AP of each class, the mean over the thresholds."""
+        return dict(zip(self.classes, self.ap.mean(0).tolist(), strict=True))
 
 
 def frame_map(
-    found: Detections, truth: Detections, keyframes: Keyframes, min_iou: float = 0.5
-) -> dict[str, float]:
-    """AP of each class over these keyframes; NaN for a class without truth in them.
+    found: Claims,
+    truth: Claims,
+    *,
+    protocol: str | Protocol = "ava",
+    ious: Sequence[float] = (0.5,),
+    excluded: Keyframes | None = None,
+    only: Keyframes | None = None,
+    cap: int | None = None,
+) -> FrameMap:
+    """Frame mAP; rows without a class or with a score of NaN do not count.
 
-    A class is true where `truth.action` is above 0.5. A NaN score in `found` is no detection,
-    nor is a box without area. Rows of both outside the keyframes do not count.
-    Raises ValueError when the two tables have different classes.
+    `excluded` frames do not count, nor do frames that `only` lacks. `cap` replaces the
+    protocol's; 0 lifts it. Inverted boxes in `found` do not count in any protocol.
+    Raises UsageError for an unknown protocol, ValueError for other classes in found than in
+    truth, or thresholds not above 0.
     """
     if found.classes != truth.classes:
         raise ValueError(f"found has classes {found.classes}, truth {truth.classes}")
-    found, truth = _detections(found, keyframes), _inside(truth, keyframes)
-    has = truth.action > 0.5
-    right = _right(found, truth, found.action, has, min_iou)
-    return {
-        name: _average_precision(found.action[:, c], right[:, c], int(has[:, c].sum()))
-        for c, name in enumerate(found.classes)
-    }
+    if not ious or min(ious) <= 0:
+        raise ValueError(f"IoU thresholds {tuple(ious)}: wants one or more, above 0")
+    rules = protocol_of(protocol).with_cap(cap)
+    rows = count_rows(found, truth, rules, excluded, only)
+    by_class = ranked(np.where(rows.found, found.label, -1), found.score, len(found.classes))
+    right = _right(found, truth, rows, by_class, rules, ious)
+    return _result(found, truth, rows, by_class, right, rules, ious)
 
 
 def person_ap(
-    found: Detections, truth: Detections, keyframes: Keyframes, min_iou: float = 0.5
-) -> float:
-    """AP of the boxes alone, ranked by `person`, or the best action's score where that is NaN.
+    found: Claims,
+    truth: Claims,
+    *,
+    protocol: str | Protocol = "ava",
+    ious: Sequence[float] = (0.5,),
+    excluded: Keyframes | None = None,
+    only: Keyframes | None = None,
+    cap: int | None = None,
+) -> FrameMap:
+    """AP of the boxes alone, one class "person": each box of a frame once, by its best score.
 
-    Every row of `truth` is a person. NaN without truth in the keyframes.
+    Rows without a class count here, in both tables. Of the rows of a box, the best one is
+    counted. Raises what `frame_map` raises.
     """
-    found, truth = _detections(found, keyframes), _inside(truth, keyframes)
-    # fmax passes over NaN without a warning; a row with nothing but NaN stays NaN.
-    best = np.fmax.reduce(found.action, axis=1, initial=np.nan)
-    score = np.where(np.isnan(found.person), best, found.person)[:, None]
-    right = _right(found, truth, score, np.ones((len(truth), 1), bool), min_iou)
-    return _average_precision(score[:, 0], right[:, 0], len(truth))
+    found_people, row = people(found)
+    truth_people, _ = people(truth)
+    result = frame_map(
+        found_people,
+        truth_people,
+        protocol=protocol,
+        ious=ious,
+        excluded=excluded,
+        only=only,
+        cap=cap,
+    )
+    right, counted = np.zeros((len(ious), len(found)), bool), np.zeros(len(found), bool)
+    right[:, row], counted[row] = result.right, result.counted
+    return replace(result, right=right, counted=counted)
 
 
-def mean_ap(per_class: dict[str, float]) -> float:
-    """The mean over the classes that have truth; NaN when none has."""
-    known = [value for value in per_class.values() if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+def group_means(result: FrameMap, groups: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+    """Mean AP of the classes of each group, NaN where none of them has one.
 
-
-def _detections(found: Detections, keyframes: Keyframes) -> Detections:
-    """The rows in the keyframes whose boxes have an area."""
-    found = _inside(found, keyframes)
-    return _select(found, np.all(found.box[:, 2:] > found.box[:, :2], axis=1))
-
-
-def _inside(table: Detections, keyframes: Keyframes) -> Detections:
-    here, looked_at = number_frames(table, keyframes)
-    return _select(table, np.isin(here, looked_at))
-
-
-def _select(table: Detections, kept: NDArray[np.bool_]) -> Detections:
-    # Mostly all rows stay, and then a copy of a large table is spared.
-    return table if kept.all() else table.select(kept)
+    Names that the result's classes lack are passed over.
+    """
+    names = np.array(result.classes, np.str_)
+    return {
+        group: _mean(result.ap[:, np.isin(names, np.array(members, np.str_))])
+        for group, members in groups.items()
+    }
 
 
 def _right(
-    found: Detections,
-    truth: Detections,
-    score: NDArray[np.float32],
-    has: NDArray[np.bool_],
-    min_iou: float,
+    found: Claims,
+    truth: Claims,
+    rows: Counted,
+    by_class: list[NDArray[np.intp]],
+    rules: Protocol,
+    ious: Sequence[float],
 ) -> NDArray[np.bool_]:
-    """Which scores [n, c] of `found` are of a box and class that truth has (`has` [m, c])."""
-    of_found, of_truth, overlap = _pairs(found, truth)
-    near = overlap >= min_iou
-    of_found, of_truth, overlap = of_found[near], of_truth[near], overlap[near]
-    # A claim is a near pair and one class of its truth. Truth under the threshold can be left
-    # out before the best is taken, as it never makes a detection right.
-    pair, of_class = np.nonzero(has[of_truth] & ~np.isnan(score[of_found]))
-    of_found, of_truth, overlap = of_found[pair], of_truth[pair], overlap[pair]
-    best = _first_of(of_class, of_found, np.lexsort((of_truth, -overlap, of_found, of_class)))
-    of_found, of_truth, of_class = of_found[best], of_truth[best], of_class[best]
-    rank = -score[of_found, of_class]
-    wins = _first_of(of_class, of_truth, np.lexsort((of_found, rank, of_truth, of_class)))
-    right = np.zeros(score.shape, bool)
-    right[of_found[wins], of_class[wins]] = True
+    """Which rows of found are right at each threshold [k, n]."""
+    classes, there, counted = len(found.classes), np.flatnonzero(rows.truth), rows.found
+    dtype = np.float32 if rules.float32 else np.float64
+    best, overlap = best_truth(
+        np.where(counted, _group(rows.found_frame, found.label, classes), -1),
+        _group(rows.truth_frame[there], truth.label[there], classes),
+        found.box.astype(dtype, copy=False),
+        truth.box[there].astype(dtype, copy=False),
+    )
+    turn = np.flatnonzero(best >= 0) if rules.order == "file" else _ranked(best, by_class)
+    right = np.zeros((len(ious), len(found)), bool)
+    for k, threshold in enumerate(ious):
+        right[k, first_claims(best, turn[overlap[turn] >= threshold])] = True
     return right
 
 
-def _first_of(
-    a: NDArray[np.intp], b: NDArray[np.intp], order: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """The first in `order` of each group of equal (a, b); `order` keeps groups together."""
-    new = np.ones(len(order), bool)
-    a, b = a[order], b[order]
-    new[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
-    return order[new]
+def _ranked(best: NDArray[np.int32], by_class: list[NDArray[np.intp]]) -> NDArray[np.intp]:
+    """The rows that have a best truth, in the order of their class' ranking."""
+    return np.concatenate([np.zeros(0, np.intp), *(rows[best[rows] >= 0] for rows in by_class)])
 
 
-def _pairs(
-    found: Detections, truth: Detections
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of found and of truth in one frame, and their IoU: three columns, a row a pair."""
-    of_found, of_truth = number_frames(found, truth)
-    order = np.argsort(of_truth, kind="stable")
-    start = np.searchsorted(of_truth[order], of_found, "left")
-    count = np.searchsorted(of_truth[order], of_found, "right") - start
-    a = np.repeat(np.arange(len(found)), count)
-    # Within a detection's pairs the truth rows follow each other from `start`.
-    step = np.arange(len(a)) - np.repeat(np.cumsum(count) - count, count)
-    b = order[np.repeat(start, count) + step]
-    return a, b, _iou(_decimals(found.box)[a], _decimals(truth.box)[b])
+def _group(frame: Ints, label: NDArray[np.int32], classes: int) -> Ints:
+    """A number [n] for each row, equal where frame and class are."""
+    return frame * classes + label
 
 
-def _decimals(box: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Float32 boxes as the decimals that a file prints, up to six places.
+def _result(
+    found: Claims,
+    truth: Claims,
+    rows: Counted,
+    by_class: list[NDArray[np.intp]],
+    right: NDArray[np.bool_],
+    rules: Protocol,
+    ious: Sequence[float],
+) -> FrameMap:
+    truths = np.bincount(truth.label[rows.truth | rows.missed], minlength=len(truth.classes))
+    detections = np.array([len(of_class) for of_class in by_class], np.int64)
+    ap, recall = (np.full((len(ious), len(truths)), np.nan) for _ in range(2))
+    for c, of_class in enumerate(by_class):
+        if not truths[c]:
+            continue
+        for k in range(len(ious)):
+            hits = right[k, of_class]
+            recall[k, c] = hits.sum() / truths[c]
+            ap[k, c] = average_precision(hits, int(truths[c]))
+    ap[:, (truths > 0) & (detections == 0)] = rules.undetected
+    return FrameMap(
+        protocol=rules,
+        ious=tuple(ious),
+        ap=ap,
+        right=right,
+        counted=rows.found,
+        truths=truths.astype(np.int64),
+        detections=detections,
+        recall=recall,
+        classes=found.classes,
+    )
 
-    AVA's evaluator computes in float64 from the printed decimals; an IoU of just 0.5 falls on
-    the same side here, which it would not from float32.
-    """
-    return np.asarray(np.round(box.astype(np.float64), 6), np.float64)
 
-
-def _iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU [n] of boxes a and b [n, 4], row by row; a box without area overlaps nothing."""
-    side_a, side_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    shared_side = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = np.maximum(shared_side, 0).prod(1)
-    union = side_a.prod(1) + side_b.prod(1) - shared
-    sound = (side_a > 0).all(1) & (side_b > 0).all(1)
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=sound))
-
-
-def _average_precision(score: NDArray[np.float32], right: NDArray[np.bool_], truths: int) -> float:
-    """Area under the precision envelope over all recalls (VOC 2010 on, AVA)."""
-    if not truths:
-        return float("nan")
-    scored = np.flatnonzero(~np.isnan(score))
-    right = right[scored][np.argsort(-score[scored], kind="stable")]
-    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(envelope[right].sum() / truths)
+def _mean(ap: NDArray[np.float64]) -> float:
+    known = ap[~np.isnan(ap)]
+    return float(known.mean()) if len(known) else float("nan")

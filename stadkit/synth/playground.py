@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,12 +16,14 @@ from stadkit.detections import Detections, milliseconds
 from stadkit.errors import UsageError
 from stadkit.files.ava_csv import write_truth
 from stadkit.files.rows import write_text
+from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
 from stadkit.synth.classes import CLASSES, labels
 from stadkit.synth.long_scene import blocks, draw_long_scene
 from stadkit.synth.scene import develop, paint_frame, stage
 from stadkit.synth.truth import Truth, truth
 from stadkit.synth.tubes import true_tubes
+from stadkit.tubes import Tubes
 from stadkit.video.write import VideoWriter
 
 FILES = ("dense.csv", "sparse.csv", "tubes.json", "labels.txt", "args.yaml")
@@ -152,11 +153,8 @@ def _write_truth(out: Path, dense: Detections, footage: Footage, names: list[str
     write_labels(labels(), out / "labels.txt")
     write_truth(dense, labels(), out / "dense.csv")
     write_truth(dense.select(_once_a_second(dense, footage)), labels(), out / "sparse.csv")
-    videos = {
-        name: true_tubes(dense.select(dense.video == name), labels().ids, 1 / footage.fps)
-        for name in names
-    }
-    write_text(out / "tubes.json", [json.dumps({"videos": videos}) + "\n"])
+    tubes = [true_tubes(dense.select(dense.video == name), 1 / footage.fps) for name in names]
+    write_tubes_json(Tubes.join(tubes, CLASSES), labels(), out / "tubes.json", names)
 
 
 def _once_a_second(

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from stadkit.claims import Claims
 from stadkit.detect import Detector
 from stadkit.detections import Detections, Keyframes
-from stadkit.metrics.frame_map import frame_map, mean_ap, person_ap
+from stadkit.metrics.frame_map import frame_map
 from stadkit.training.sources import Example, Source, shrink
 from stadkit.video.clips import Clip
 from stadkit.zoo import Card
@@ -33,11 +34,12 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     model.train(was_training)
     truth = Detections.join(rows, source.labels.names)
     keyframes = _keyframes(source)
-    per_class = frame_map(found, truth, keyframes)
+    actions = frame_map(Claims.of(found), Claims.of_truth(truth), only=keyframes)
+    people = frame_map(Claims.of_people(found), Claims.of_people(truth), only=keyframes)
     return {
-        "person_ap": person_ap(found, truth, keyframes),
-        "frame_map": mean_ap(per_class),
-        "per_class": {name: round(ap, 4) for name, ap in per_class.items()},
+        "person_ap": people.mean,
+        "frame_map": actions.mean,
+        "per_class": {name: round(ap, 4) for name, ap in actions.per_class.items()},
     }
 
 

@@ -19,21 +19,22 @@ def table(frames: list[int], action: list[list[int]], track: list[int]) -> Detec
 
 def test_a_tube_a_person_and_action() -> None:
     truth = table([0, 0, 1, 1], [[1, 0], [1, 1], [1, 0], [1, 0]], [0, 1, 0, 1])
-    tubes = true_tubes(truth, (1, 9), 0.04)
-    assert [(t["track"], t["class_id"], t["start"], t["end"]) for t in tubes] == [
-        (0, 1, 0.0, 0.04),
-        (1, 1, 0.0, 0.04),
-        (2, 9, 0.0, 0.0),
-    ]
-    assert tubes[0]["times"] == [0.0, 0.04]
-    assert tubes[0]["boxes"] == [[0.1, 0.2, 0.3, 0.4]] * 2
-    assert tubes[0]["class"] == "stand"
+    tubes = true_tubes(truth, 0.04)
+    assert tubes.track.tolist() == [0, 1, 1]
+    assert tubes.label.tolist() == [0, 0, 1]
+    assert tubes.start.tolist() == [0, 2, 4, 5]
+    assert tubes.time.tolist() == [0.0, 0.04, 0.0, 0.04, 0.0]
+    assert tubes.box.round(6).tolist() == [[0.1, 0.2, 0.3, 0.4]] * 5
+    assert tubes.classes == ("stand", "wave")
+    assert tubes.video.tolist() == ["v", "v", "v"]
 
 
 def test_a_gap_ends_a_tube() -> None:
     truth = table([0, 1, 3, 4], [[1, 0]] * 4, [0] * 4)
-    assert [t["times"] for t in true_tubes(truth, (1, 2), 0.04)] == [[0.0, 0.04], [0.12, 0.16]]
+    tubes = true_tubes(truth, 0.04)
+    assert tubes.start.tolist() == [0, 2, 4]
+    assert tubes.time.tolist() == [0.0, 0.04, 0.12, 0.16]
 
 
 def test_no_people_no_tubes() -> None:
-    assert true_tubes(Detections.empty(("stand",)), (1,), 0.04) == []
+    assert len(true_tubes(Detections.empty(("stand",)), 0.04)) == 0

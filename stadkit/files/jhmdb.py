@@ -1,0 +1,24 @@
+"""JHMDB (21 classes): GT.pkl, three splits; its clips of 15 to 40 frames are trimmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stadkit.errors import AnnotationError
+from stadkit.files import act
+from stadkit.files.tube_truth import TubeTruth
+
+CLASSES = 21
+SPLITS = 3
+RATE = 30.0  # HMDB51, of which it is a part, was brought to 30 frames a second
+
+
+def read_gt(path: str | Path, split: int = 0, videos: str = "test") -> TubeTruth:
+    """The truth of GT.pkl, of split 0, 1 or 2; papers give the mean over the three.
+
+    Raises AnnotationError where it is not of 21 classes, and as `act.read_gt` does.
+    """
+    truth = act.read_gt(path, split, videos, RATE)
+    if len(truth.labels) != CLASSES:
+        raise AnnotationError(f"{path}: JHMDB has 21 classes, this has {len(truth.labels)}")
+    return truth

@@ -1,0 +1,191 @@
+"""MultiSports: GT.pkl, and detections of frames and tubes as its evaluation reads them.
+
+Frame detections are one array [n, 8]: video (its place in the test list, from 0), frame from 1,
+label from 0, score, x1, y1, x2, y2 in pixels. Tubes are {label from 0: [(video, score, array
+[k, 6] of frame, x1, y1, x2, y2, score)]}; mmaction2 writes both. ACT and MOC have a dict for
+each video, {label: [(array, score)]}. Other data sets with a GT.pkl are scored so too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.claims import Claims
+from stadkit.errors import AnnotationError
+from stadkit.files import act, pickles
+from stadkit.files.pixel_tubes import (
+    PixelTube,
+    frame_numbers,
+    from_pixels,
+    rows_of,
+    scale,
+    to_pixels,
+)
+from stadkit.files.tube_truth import TubeTruth
+from stadkit.tubes import Tubes
+
+CLASSES = 66
+RATE = 25.0
+
+
+def read_gt(path: str | Path, split: int = 0, videos: str = "test") -> TubeTruth:
+    """The truth of GT.pkl; its test videos are what papers call the validation set.
+
+    Raises AnnotationError where it is not of 66 classes, and as `act.read_gt` does.
+    """
+    truth = act.read_gt(path, split, videos, RATE)
+    if len(truth.labels) != CLASSES:
+        raise AnnotationError(f"{path}: MultiSports has 66 classes, this has {len(truth.labels)}")
+    return truth
+
+
+def sports(classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The classes by sport, the first word of their names: aerobic, football ..."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        groups.setdefault(name.split()[0], []).append(name)
+    return {sport: tuple(names) for sport, names in groups.items()}
+
+
+def read_frame_detections(path: str | Path, truth: TubeTruth) -> Claims:
+    """The rows of an array [n, 8], in its order; raises AnnotationError: file, row, reason."""
+    path = Path(path)
+    rows = pickles.load(path)
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != 8:
+        got = f"{rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise AnnotationError(
+            f"{path}: is {got}; wants an array [n, 8] of video, frame, label, score, x1, y1, x2, y2"
+        )
+    if rows.dtype.kind not in "iuf":
+        raise AnnotationError(f"{path}: is an array of {rows.dtype}; wants one of numbers")
+    rows = np.asarray(rows, np.float64)
+    _check_rows(path, rows, truth)
+    video = rows[:, 0].astype(np.int32)
+    return Claims(
+        videos=truth.videos,
+        video=video,
+        time=(rows[:, 1] - 1) / truth.rate,
+        box=rows[:, 4:] / scale(truth.videos, truth.sizes)[video],
+        label=rows[:, 2].astype(np.int32),
+        score=rows[:, 3].copy(),
+        classes=truth.labels.names,
+    )
+
+
+def write_frame_detections(found: Claims, truth: TubeTruth, path: str | Path) -> None:
+    """Write an array [n, 8], float32, of the detections.
+
+    Raises ValueError for classes or videos that the truth lacks, or a time between frames.
+    """
+    if found.classes != truth.labels.names or not set(found.videos) <= set(truth.frames):
+        raise ValueError("the detections are of other classes or videos than the truth")
+    place = {video: i for i, video in enumerate(truth.videos)}
+    pixels = found.box * scale(found.videos, truth.sizes)[found.video]
+    video = np.array([place[video] for video in found.videos], np.int32)[found.video]
+    frame = frame_numbers(found.time, truth.rate)
+    rows = np.column_stack([video, frame, found.label, found.score, pixels])
+    pickles.dump(rows.astype(np.float32), path)
+
+
+def read_tubes(path: str | Path, truth: TubeTruth) -> Tubes:
+    """Tubes of a pickle, by label or by video (ACT, MOC), or of MOC's folder of *_tubes.pkl.
+
+    In order of the file's labels. Raises AnnotationError: file, tube, reason.
+    """
+    path = Path(path)
+    pieces = list(_pieces(path, truth))
+    for piece in pieces:
+        if piece.video not in truth.frames:
+            raise AnnotationError(
+                f"{path}: has tubes of {piece.video!r}, a video that the truth lacks; its first "
+                f"is {next(iter(truth.frames), 'none')!r}"
+            )
+    return from_pixels(path, pieces, truth.sizes, truth.rate, truth.labels.names)
+
+
+def write_tubes(tubes: Tubes, truth: TubeTruth, path: str | Path) -> None:
+    """Write {label: [(video, score, array [k, 6] float32)]}, with every label of the truth.
+
+    Raises ValueError for classes or videos that the truth lacks, or a time between frames.
+    """
+    if tubes.classes != truth.labels.names or not set(tubes.video.tolist()) <= set(truth.frames):
+        raise ValueError("the tubes are of other classes or videos than the truth")
+    made: dict[int, list[Any]] = {label: [] for label in range(len(tubes.classes))}
+    rows = np.split(to_pixels(tubes, truth.sizes, truth.rate), tubes.start[1:-1])
+    columns = (tubes.video.tolist(), tubes.label.tolist(), tubes.score.tolist())
+    for video, label, score, part in zip(*columns, rows, strict=False):
+        made[label].append((video, score, part))
+    pickles.dump(made, path)
+
+
+def _check_rows(path: Path, rows: NDArray[np.float64], truth: TubeTruth) -> None:
+    video, frame, label = rows[:, 0], rows[:, 1], rows[:, 2]
+    faults = (
+        ("holds what is not a finite number", ~np.isfinite(rows).all(1)),
+        (f"its video is not one of 0 to {len(truth.frames) - 1}", _no_place(video, truth.frames)),
+        ("its frame is not a whole number from 1 up", (frame < 1) | (frame != np.rint(frame))),
+        (f"its label is not one of 0 to {len(truth.labels) - 1}", _no_place(label, truth.labels)),
+    )
+    for reason, wrong in faults:
+        if wrong.any():
+            row, count = int(np.flatnonzero(wrong)[0]), int(wrong.sum())
+            many = f" ({count:,} rows are wrong)" if count > 1 else ""
+            raise AnnotationError(f"{path}: row {row}: {reason}{many}; is this the right split?")
+
+
+def _no_place(numbers: NDArray[np.float64], things: Sized) -> NDArray[np.bool_]:
+    outside = (numbers < 0) | (numbers >= len(things))
+    return np.asarray(outside | (numbers != np.rint(numbers)), np.bool_)
+
+
+def _pieces(path: Path, truth: TubeTruth) -> Iterator[PixelTube]:
+    if path.is_dir():
+        yield from _folder(path, truth)
+        return
+    data = pickles.load(path)
+    if not isinstance(data, dict):
+        raise AnnotationError(f"{path}: holds a {type(data).__name__}; wants tubes by label")
+    if all(isinstance(key, str) for key in data):
+        for video, tubes in data.items():
+            yield from _of_video(path, video, tubes)
+        return
+    for label, tubes in act.by_label(path, "tubes", data):
+        for tube in tubes:
+            video, score, rows = _parts(path, tube, 3)
+            yield _piece(path, str(video), label, score, rows)
+
+
+def _folder(path: Path, truth: TubeTruth) -> Iterator[PixelTube]:
+    """MOC's folder: VIDEO_tubes.pkl for each video of the truth."""
+    for video in truth.videos:
+        file = path / f"{video}_tubes.pkl"
+        yield from _of_video(file, video, pickles.load(file))
+
+
+def _of_video(path: Path, video: str, tubes: Any) -> Iterator[PixelTube]:
+    if not isinstance(tubes, dict):
+        raise AnnotationError(f"{path}: {video}: wants a dict of tubes by label")
+    for label, of_label in act.by_label(path, video, tubes):
+        for tube in of_label:
+            rows, score = _parts(path, tube, 2)
+            yield _piece(path, video, label, score, rows)
+
+
+def _parts(path: Path, tube: Any, count: int) -> Any:
+    if not isinstance(tube, list | tuple) or len(tube) != count:
+        wants = "(video, score, array)" if count == 3 else "(array, score)"
+        raise AnnotationError(f"{path}: a tube is no {wants}")
+    return tube
+
+
+def _piece(path: Path, video: str, label: int, score: Any, rows: Any) -> PixelTube:
+    where = f"{video}, label {label}"
+    try:
+        return PixelTube(video, label, float(score), rows_of(path, where, rows, 6))
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"{path}: {where}: its score {score!r} is no number") from error

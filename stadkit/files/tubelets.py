@@ -1,0 +1,119 @@
+"""Tubelets as ACT's and MOC's detectors store them: a pickle a start frame.
+
+VIDEO/00001.pkl holds {label from 1: array [n, 4 k + 1]}: x1 y1 x2 y2 in pixels for each of the k
+frames from frame 1 on, then the score. There is one for each frame that k frames start at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.errors import AnnotationError
+from stadkit.files import pickles
+from stadkit.files.tube_truth import TubeTruth
+from stadkit.tubes import Tubelets
+
+ByFrame = Mapping[str, Mapping[int, Mapping[int, Any]]]  # video, start frame, label from 1
+
+
+def read_tubelets(source: str | Path | ByFrame, truth: TubeTruth, k: int) -> Tubelets:
+    """The tubelets of the truth's videos, by video, start frame and label, then as stored.
+
+    `source` is MOC's folder, a pickle of {video: {start frame: {label: array}}}, or that dict.
+    Raises AnnotationError: file, reason; a start frame that is missing is one.
+    """
+    name = str(source) if isinstance(source, str | Path) else "tubelets"
+    arrays: list[NDArray[Any]] = []
+    places: list[tuple[int, int, int]] = []
+    for video, frame, label, rows in _entries(source, name, truth, k):
+        if not 0 < label <= len(truth.labels):
+            raise AnnotationError(f"{name}: {truth.videos[video]}: label {label} is of no class")
+        arrays.append(_checked(rows, k, f"{name}: {truth.videos[video]}, frame {frame}"))
+        places.append((video, frame, label - 1))
+    if not arrays:
+        return Tubelets.empty(truth.videos, k, truth.labels.names)
+    values = np.asarray(np.concatenate(arrays), np.float64)
+    place = np.repeat(np.array(places, np.int64), [len(rows) for rows in arrays], axis=0)
+    if not np.isfinite(values).all():
+        video, frame, _ = place[~np.isfinite(values).all(1)][0]
+        raise AnnotationError(
+            f"{name}: {truth.videos[video]}, frame {frame}: a box or score is not a finite number"
+        )
+    return Tubelets(
+        videos=truth.videos,
+        video=place[:, 0].astype(np.int32),
+        frame=place[:, 1].copy(),
+        label=place[:, 2].astype(np.int32),
+        score=values[:, -1].copy(),
+        box=values[:, :-1].reshape(-1, k, 4),
+        classes=truth.labels.names,
+    )
+
+
+def write_tubelets(tubelets: Tubelets, truth: TubeTruth, folder: str | Path) -> None:
+    """Write MOC's folder, float32, a pickle for each start frame of each of the truth's videos.
+
+    Raises ValueError for classes or videos that the truth lacks.
+    """
+    if tubelets.classes != truth.labels.names or not set(tubelets.videos) <= set(truth.frames):
+        raise ValueError("the tubelets are of other classes or videos than the truth")
+    k = tubelets.length
+    flat = np.column_stack([tubelets.box.reshape(len(tubelets), -1), tubelets.score])
+    rows: dict[tuple[str, int, int], list[int]] = {}
+    columns = (tubelets.video.tolist(), tubelets.frame.tolist(), tubelets.label.tolist())
+    for row, (video, frame, label) in enumerate(zip(*columns, strict=True)):
+        rows.setdefault((tubelets.videos[video], frame, label), []).append(row)
+    for video, count in truth.frames.items():
+        (Path(folder) / video).mkdir(parents=True, exist_ok=True)
+        for frame in range(1, count - k + 2):
+            by_label = {
+                label + 1: flat[rows.get((video, frame, label), [])].astype(np.float32)
+                for label in range(len(tubelets.classes))
+            }
+            pickles.dump(by_label, _file(Path(folder), video, frame))
+
+
+def _file(folder: Path, video: str, frame: int) -> Path:
+    return folder / video / f"{frame:05d}.pkl"
+
+
+def _entries(
+    source: str | Path | ByFrame, name: str, truth: TubeTruth, k: int
+) -> Iterator[tuple[int, int, int, Any]]:
+    """(place of the video, start frame, label from 1, its array), in order."""
+    folder = isinstance(source, str | Path) and Path(source).is_dir()
+    data: Any = source
+    if isinstance(source, str | Path) and not folder:
+        data = pickles.load(source)
+    for place, (video, count) in enumerate(truth.frames.items()):
+        for frame in range(1, count - k + 2):
+            if folder:
+                by_label = pickles.load(_file(Path(name), video, frame))
+            else:
+                by_label = _found(data, name, video, frame)
+            if not isinstance(by_label, dict):
+                raise AnnotationError(f"{name}: {video}, frame {frame}: wants arrays by label")
+            for label in sorted(by_label):
+                yield place, frame, int(label), by_label[label]
+
+
+def _found(data: Any, name: str, video: str, frame: int) -> Any:
+    try:
+        return data[video][frame]
+    except (KeyError, TypeError, IndexError) as error:
+        raise AnnotationError(
+            f"{name}: has no tubelets that start at frame {frame} of {video!r}"
+        ) from error
+
+
+def _checked(rows: Any, k: int, where: str) -> NDArray[Any]:
+    wide = 4 * k + 1
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != wide:
+        got = f"{rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise AnnotationError(f"{where}: is {got}, wants an array [n, {wide}] for {k} frames")
+    return rows

@@ -1,0 +1,112 @@
+"""UCF101-24: GT.pkl, and pyannot.pkl, the corrected annotations that it was made from.
+
+pyannot.pkl: {video: {"numf": count, "label": from 0, "annotations": [{"label", "sf": first frame
+from 0, "ef": one past the last, "boxes": [k, 4] x y w h in pixels}]}}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.errors import AnnotationError
+from stadkit.files import act, pickles
+from stadkit.files.pixel_tubes import PixelTube, from_pixels, rows_of
+from stadkit.files.tube_truth import TubeTruth
+from stadkit.labels import Labels
+
+NAMES = (
+    *("Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving"),
+    *("Fencing", "FloorGymnastics", "GolfSwing", "HorseRiding", "IceDancing", "LongJump"),
+    *("PoleVault", "RopeClimbing", "SalsaSpin", "SkateBoarding", "Skiing", "Skijet"),
+    *("SoccerJuggling", "Surfing", "TennisSwing", "TrampolineJumping", "VolleyballSpiking"),
+    "WalkingWithDog",
+)
+SIZE = (240, 320)  # height, width of every video of UCF101
+RATE = 25.0
+
+
+def labels() -> Labels:
+    """The 24 classes, ids 1 to 24."""
+    return Labels(tuple(range(1, len(NAMES) + 1)), NAMES)
+
+
+def read_gt(path: str | Path, split: int = 0, videos: str = "test") -> TubeTruth:
+    """The truth of GT.pkl; raises AnnotationError where it is not of 24 classes."""
+    truth = act.read_gt(path, split, videos, RATE)
+    if len(truth.labels) != len(NAMES):
+        raise AnnotationError(f"{path}: UCF101-24 has 24 classes, this has {len(truth.labels)}")
+    return truth
+
+
+def read_pyannot(
+    path: str | Path,
+    videos: Collection[str] | None = None,
+    sizes: dict[str, tuple[int, int]] | None = None,
+    rate: float = RATE,
+) -> TubeTruth:
+    """The truth of pyannot.pkl for these videos, or all, in the file's order.
+
+    `sizes` are (height, width) of videos that are not 240 x 320, as those of UCF101 are.
+    Raises AnnotationError: file, video, reason.
+    """
+    path = Path(path)
+    data = pickles.load(path)
+    if not isinstance(data, dict):
+        raise AnnotationError(f"{path}: is no pyannot.pkl: holds a {type(data).__name__}")
+    wanted = set(data) if videos is None else set(videos)
+    if lacks := sorted(wanted - set(data)):
+        raise AnnotationError(
+            f"{path}: has no {lacks[0]!r} ({len(lacks)} of the chosen are missing)"
+        )
+    chosen = [video for video in data if video in wanted]
+    frames: dict[str, int] = {}
+    pieces: list[PixelTube] = []
+    for video in chosen:
+        entry = act.with_keys(path, data[video], f"pyannot.pkl at {video!r}", _VIDEO)
+        frames[video] = _whole(path, video, entry, "numf")
+        pieces += _tubes(path, video, entry["annotations"])
+    size = {video: (sizes or {}).get(video, SIZE) for video in chosen}
+    tubes = from_pixels(path, pieces, size, rate, NAMES)
+    return TubeTruth(tubes, size, frames, rate, labels())
+
+
+_VIDEO = ("numf", "annotations")
+_TUBE = ("label", "sf", "ef", "boxes")
+
+
+def _tubes(path: Path, video: str, annotations: Any) -> Iterator[PixelTube]:
+    if not isinstance(annotations, list | tuple):
+        raise AnnotationError(f"{path}: {video}: its annotations are no list")
+    for number, annotation in enumerate(annotations):
+        where = f"{video}, tube {number}"
+        tube = act.with_keys(path, annotation, f"pyannot.pkl at {where!r}", _TUBE)
+        first, end = _whole(path, where, tube, "sf"), _whole(path, where, tube, "ef")
+        boxes = np.asarray(tube["boxes"])
+        if boxes.shape != (end - first, 4):
+            raise AnnotationError(
+                f"{path}: {where}: has boxes {boxes.shape}, wants ({end - first}, 4) "
+                f"for frames {first} to {end}"
+            )
+        rows = np.column_stack([np.arange(first, end) + 1, corners(boxes)])
+        yield PixelTube(
+            video, _whole(path, where, tube, "label"), 1.0, rows_of(path, where, rows, 5)
+        )
+
+
+def _whole(path: Path, where: str, entry: dict[str, Any], key: str) -> int:
+    value = entry[key]
+    if not isinstance(value, int | np.integer) or value < 0:
+        raise AnnotationError(f"{path}: {where}: {key} is {value!r}, not a whole number from 0")
+    return int(value)
+
+
+def corners(boxes: NDArray[Any]) -> NDArray[np.float64]:
+    """x y w h [k, 4] of any number type -> x1 y1 x2 y2."""
+    # The file has uint8 and uint16: x + w would wrap round at 255 before the cast.
+    wide = boxes.astype(np.float64)
+    return np.column_stack([wide[:, :2], wide[:, :2] + wide[:, 2:]])

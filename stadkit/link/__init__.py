@@ -1,0 +1,1 @@
+"""From boxes or tubelets in single frames to tubes."""

@@ -1,0 +1,128 @@
+"""Which truth each detection looks at: the one of its frame and class that it overlaps most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.claims import Claims
+from stadkit.detections import Keyframes, milliseconds
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32 | np.float64]
+
+_PAIRS_A_BLOCK = 1_000_000  # compared at once: about 100 MB
+
+
+def frames_of(*tables: Claims | Keyframes) -> tuple[Ints, ...]:
+    """A number for each row of each table: equal where video and millisecond are equal.
+
+    The numbers are not dense, and at least 0.
+    """
+    videos: dict[str, int] = {}
+    video = [_video_numbers(table, videos) for table in tables]
+    ms = [milliseconds(table.time) for table in tables]
+    low = min((int(part.min()) for part in ms if len(part)), default=0)
+    span = max((int(part.max()) for part in ms if len(part)), default=0) - low + 1
+    if span * max(len(videos), 1) > 2**40:  # a class is yet to be packed beside the frame
+        rank = np.unique(np.concatenate(ms), return_inverse=True)[1]
+        ends = np.cumsum([len(part) for part in ms])[:-1]
+        ms = [part.astype(np.int64) for part in np.split(rank, ends)]
+        low, span = 0, len(rank)
+    return tuple(v * span + (m - low) for v, m in zip(video, ms, strict=True))
+
+
+def _video_numbers(table: Claims | Keyframes, known: dict[str, int]) -> Ints:
+    """The number of each row's video; videos that are new are added to the known."""
+    if isinstance(table, Claims):
+        return _numbers(table.videos, known)[table.video]
+    names, row = np.unique(table.video, return_inverse=True)
+    return _numbers(names.tolist(), known)[row]
+
+
+def _numbers(names: Iterable[str], known: dict[str, int]) -> Ints:
+    return np.asarray([known.setdefault(name, len(known)) for name in names], np.int64)
+
+
+def best_truth(
+    found_group: Ints, truth_group: Ints, found_box: Floats, truth_box: Floats
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """For each detection the row of the truth in its group that it overlaps most, and the IoU.
+
+    Groups [n], -1 for a row that looks at nothing, and [m], boxes [n, 4] and [m, 4] -> rows int32 [n], -1 where the group has no
+    truth, and IoU [n], 0 there. Of equal IoUs, the first row.
+    """
+    best = np.full(len(found_group), -1, np.int32)
+    overlap = np.zeros(len(found_group), np.float64)
+    order = np.argsort(truth_group, kind="stable")
+    start: NDArray[np.intp]
+    count: NDArray[np.intp]
+    group, start, count = np.unique(truth_group[order], return_index=True, return_counts=True)
+    if not len(group):
+        return best, overlap
+    at = np.searchsorted(group, found_group)
+    at[at == len(group)] = 0
+    rows = np.flatnonzero(group[at] == found_group)
+    start, count = start[at[rows]], count[at[rows]]
+    for part in _blocks(count):
+        a, b = _pairs(start[part], count[part])
+        b, here = order[b], rows[part]
+        pair_iou = iou(found_box[here[a]], truth_box[b])
+        winner = _first_largest(pair_iou, count[part])
+        best[here], overlap[here] = b[winner], pair_iou[winner]
+    return best, overlap
+
+
+def _blocks(count: NDArray[np.intp]) -> Iterator[slice]:
+    """Slices of detections that have about `_PAIRS_A_BLOCK` pairs together."""
+    total = np.cumsum(count)
+    edges = np.arange(0, int(total[-1]) if len(total) else 0, _PAIRS_A_BLOCK)
+    cuts = np.unique(np.append(np.searchsorted(total, edges, "right"), len(count)))
+    for first, last in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+        yield slice(first, last)
+
+
+def _pairs(
+    start: NDArray[np.intp], count: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """All (i, j) with start[i] <= j < start[i] + count[i], those of one i together."""
+    before = np.cumsum(count) - count
+    i = np.repeat(np.arange(len(count)), count)
+    j = np.arange(len(i)) - np.repeat(before - start, count)
+    return i, j
+
+
+def _first_largest(value: NDArray[np.float64], count: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where the largest of each run of `count` values is, the first of equals."""
+    before = np.cumsum(count) - count
+    largest = np.maximum.reduceat(value, before)
+    at = np.flatnonzero(value == np.repeat(largest, count))
+    return at[np.searchsorted(at, before)]
+
+
+def iou(a: Floats, b: Floats) -> NDArray[np.float64]:
+    """IoU [n] of boxes a and b [n, 4], row by row; 0 where the union is empty.
+
+    In this order, as the last bit decides at an IoU of just the threshold: sides and areas in
+    the boxes' precision, the shared area and the quotient in float64. mmaction2, which has
+    boxes in float32, computes so.
+    """
+    ax1, ay1, ax2, ay2 = a.T
+    bx1, by1, bx2, by2 = b.T
+    areas = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)
+    wide = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0, dtype=np.float64)
+    high = np.maximum(np.minimum(ay2, by2) - np.maximum(ay1, by1), 0, dtype=np.float64)
+    shared = wide * high
+    union = areas - shared
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+
+
+def first_claims(best: NDArray[np.int32], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of these rows, in the order in which they claim the truth in `best` [n], each one's first."""
+    if not len(rows):
+        return rows
+    first = np.full(int(best[rows].max()) + 1, -1, np.intp)
+    first[best[rows[::-1]]] = rows[::-1]  # where places are equal, the last written stays
+    return first[first >= 0]

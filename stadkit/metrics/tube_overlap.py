@@ -1,0 +1,142 @@
+"""Overlap of tubes: their IoU in time, times the mean IoU of their boxes at common frames.
+
+References differ at the edges: ACT and MOC count the last pixel and the last frame as inside
+(`edge` 1), MultiSports and mmaction2 measure from the first to the last (`edge` 0), so that
+tubes which share one frame overlap by 0, and so does a tube of one frame with any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.errors import UsageError
+from stadkit.link.overlap import Sides, iou_of_pairs, sides
+from stadkit.link.runs import Ints, first_of_each, spread
+from stadkit.tubes import Tubes
+
+_BOXES_A_BLOCK = 1 << 16  # compared at once, so that they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Tubes by whole frames, n of them, t boxes."""
+
+    start: Ints  # [n + 1]  first box of each tube, and t
+    frame: Ints  # [t]
+    box: Sides  # [4, t]  float64
+    first: Ints  # [n]  first frame
+    last: Ints  # [n]
+    hull: Sides  # [4, n]  around all boxes of a tube
+    gapless: bool  # each tube has a box at each frame from first to last
+
+    @classmethod
+    def of(cls, tubes: Tubes, rate: float, sizes: dict[str, tuple[int, int]] | None) -> Tracks:
+        """At `rate` frames a second, in pixels by the videos' height and width, or fractions.
+
+        Raises UsageError when `sizes` lacks a video, or two boxes of a tube fall into one frame.
+        """
+        frame = np.rint(tubes.time * rate).astype(np.int64)
+        later = np.ones(len(frame), bool)
+        later[1:] = np.diff(frame) > 0
+        later[tubes.start[:-1]] = True
+        if not later.all():
+            row = int(np.flatnonzero(~later)[0])
+            video = str(tubes.video[tubes.owner[row]])
+            raise UsageError(
+                f"video {video!r}: two boxes of one tube are in the frame at"
+                f" {tubes.time[row]:g} s when there are {rate:g} frames a second; give the"
+                " videos' own frame rate"
+            )
+        box = sides(tubes.box if sizes is None else in_pixels(tubes, sizes))
+        head, tail = tubes.start[:-1], tubes.start[1:] - 1
+        return cls(
+            start=tubes.start,
+            frame=frame,
+            box=box,
+            first=frame[head],
+            last=frame[tail],
+            hull=_hulls(box, head),
+            gapless=bool((frame[tail] - frame[head] == tail - head).all()),
+        )
+
+    def rows(self, tube: Ints, frame: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+        """The boxes [p] of these tubes at these frames, each within its tube; False: none."""
+        row = self.start[tube] + frame - self.first[tube]
+        if self.gapless:
+            return row, np.ones(len(row), bool)
+        key = self._keys(np.repeat(np.arange(len(self.first)), np.diff(self.start)), self.frame)
+        wanted = self._keys(tube, frame)
+        row = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        return row, key[row] == wanted
+
+    def _keys(self, tube: Ints, frame: Ints) -> Ints:
+        low, high = int(self.first.min(initial=0)), int(self.last.max(initial=0))
+        return tube * (high - low + 1) + frame - low
+
+
+def in_pixels(tubes: Tubes, sizes: dict[str, tuple[int, int]]) -> NDArray[np.float64]:
+    videos, video = np.unique(tubes.video, return_inverse=True)
+    lacking = [name for name in videos.tolist() if name not in sizes]
+    if lacking:
+        raise UsageError(
+            f"no width and height for video {lacking[0]!r} ({len(lacking)} such); tubes are"
+            " compared in pixels: take them out, or give the truth file that lists the videos"
+        )
+    scale = np.array([sizes[name][::-1] * 2 for name in videos.tolist()], np.float64)
+    # Boxes are mostly printed in whole or decimal pixels; a fraction and back leaves a trace
+    # that an IoU of just the threshold would show.
+    pixels = tubes.box * scale.reshape(-1, 4)[np.repeat(video, np.diff(tubes.start))]
+    return np.asarray(np.round(pixels, 6))
+
+
+def _hulls(box: Sides, head: Ints) -> Sides:
+    if not len(head):
+        return np.zeros((4, 0))
+    low = np.minimum.reduceat(box[:2], head, axis=1)
+    return np.concatenate([low, np.maximum.reduceat(box[2:], head, axis=1)])
+
+
+def tube_overlap(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np.float64]:
+    """Overlap [p] of tubes i [p] of `a` with tubes j [p] of `b`, 0..1."""
+    shared = np.minimum(a.last[i], b.last[j]) - np.maximum(a.first[i], b.first[j]) + edge
+    either = np.maximum(a.last[i], b.last[j]) - np.minimum(a.first[i], b.first[j]) + edge
+    low = np.maximum(a.hull[:2].take(i, 1), b.hull[:2].take(j, 1))
+    high = np.minimum(a.hull[2:].take(i, 1), b.hull[2:].take(j, 1))
+    result = np.zeros(len(i))
+    # Two tubes of one frame are 0 / 0 at edge 0; the reference calls neither right.
+    touching = np.flatnonzero((shared > 0) & (high - low + edge > 0).all(0))
+    share = shared[touching] / either[touching]
+    result[touching] = share * _mean_iou(a, b, i[touching], j[touching], edge)
+    return result
+
+
+def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np.float64]:
+    """Mean IoU [p] at the frames at which both have a box; 0 where there is none."""
+    first = np.maximum(a.first[i], b.first[j])
+    count = np.minimum(a.last[i], b.last[j]) - first + 1
+    total, common = np.zeros(len(i)), np.zeros(len(i))
+    for part in _blocks(count):
+        pair, frame = spread(first[part], count[part])
+        if not len(pair):
+            continue
+        of_a, in_a = a.rows(i[part][pair], frame)
+        of_b, in_b = b.rows(j[part][pair], frame)
+        both = in_a & in_b
+        iou = iou_of_pairs(a.box.take(of_a, 1), b.box.take(of_b, 1), edge)
+        starts = np.flatnonzero(first_of_each(pair))
+        total[part] = np.add.reduceat(np.where(both, iou, 0), starts)
+        common[part] = np.add.reduceat(both, starts, dtype=np.int64)
+    return np.divide(total, common, out=total, where=common > 0)
+
+
+def _blocks(count: Ints) -> Iterator[slice]:
+    """Slices of pairs that have about `_BOXES_A_BLOCK` frames together."""
+    total = np.cumsum(count)
+    edges = np.arange(0, int(total[-1]) if len(total) else 0, _BOXES_A_BLOCK)
+    cuts = np.unique(np.append(np.searchsorted(total, edges, "right"), len(count)))
+    for first, last in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+        yield slice(first, last)

@@ -1,0 +1,201 @@
+"""Video mAP: average precision of tubes, as MultiSports and as ACT and MOC count it.
+
+Both go down the tubes of a class from the best score, equal scores in the order of the rows.
+
+"multisports" (and mmaction2): a tube looks at the truth of its video that it overlaps most (the
+first of equals). It is right when the overlap is at least the threshold and no better tube has
+that truth. AP is the area under the precision envelope.
+
+"act" (and MOC): of tubes that overlap by more than 0.3 only the best stays. A truth that was
+found is gone, so that a later tube can take its next best one. AP is the area under the line
+through the points of precision and recall, in float32, from precision 1 at recall 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.errors import UsageError
+from stadkit.link.runs import Ints, first_of_each, same_group
+from stadkit.link.turns import take_in_turn
+from stadkit.metrics.average_precision import average_precision
+from stadkit.metrics.trapezoid import trapezoid_precision
+from stadkit.metrics.tube_nms import tube_nms
+from stadkit.metrics.tube_overlap import Tracks, tube_overlap
+from stadkit.tubes import Tubes
+
+RANGES: dict[str, tuple[float, ...]] = {
+    "0.5:0.95": tuple(round(0.5 + 0.05 * i, 2) for i in range(10)),
+    "0.1:0.9": tuple(round(0.1 + 0.1 * i, 2) for i in range(9)),
+    "0.05:0.45": tuple(round(0.05 + 0.05 * i, 2) for i in range(9)),
+}
+THRESHOLDS: tuple[float, ...] = tuple(
+    sorted({0.2, 0.5, 0.75, *(value for values in RANGES.values() for value in values)})
+)
+NMS = 0.3  # "act": overlap of tubes above which only the better one stays
+
+# MultiSports leaves these out of its means: they hardly occur in its test set.
+UNSCORED = (
+    "aerobic kick jump",
+    "aerobic off axis jump",
+    "aerobic butterfly jump",
+    "aerobic balance turn",
+    "basketball save",
+    "basketball jump ball",
+)
+
+
+@dataclass(frozen=True)
+class VideoMap:
+    """Average precision of n tubes over c classes at k thresholds."""
+
+    protocol: str
+    thresholds: tuple[float, ...]  # [k]
+    ap: NDArray[np.float64]  # [k, c]  NaN: no truth, or not scored
+    right: NDArray[np.bool_]  # [k, n]
+    counted: NDArray[np.bool_]  # [n]  False: suppressed by a better tube, or not scored
+    truths: Ints  # [c]
+    detections: Ints  # [c]  tubes that counted
+    unscored: tuple[str, ...]  # classes that the protocol leaves out
+    classes: tuple[str, ...]
+
+    def mean(self, threshold: float) -> float:
+        """mAP at a threshold; NaN when no class has truth. Raises ValueError for another one."""
+        if threshold not in self.thresholds:
+            raise ValueError(f"no threshold {threshold}; these were computed: {self.thresholds}")
+        return _mean(self.ap[self.thresholds.index(threshold)])
+
+    def over(self, low: float, high: float) -> float:
+        """Mean of the mAP over one of `RANGES`, such as 0.5 to 0.95."""
+        values = RANGES.get(f"{low:g}:{high:g}")
+        if values is None:
+            raise ValueError(f"no range {low:g}:{high:g}; there are {', '.join(RANGES)}")
+        return _mean(np.array([self.mean(value) for value in values]))
+
+    def summary(self) -> dict[str, float]:
+        """mAP by name: 0.2, 0.5, 0.75 and the ranges, as far as thresholds were computed."""
+        known = set(self.thresholds)
+        single = {f"{value:g}": self.mean(value) for value in (0.2, 0.5, 0.75) if value in known}
+        whole = {
+            name: _mean(np.array([self.mean(value) for value in values]))
+            for name, values in RANGES.items()
+            if known.issuperset(values)
+        }
+        return single | whole
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def video_map(
+    found: Tubes,
+    truth: Tubes,
+    *,
+    sizes: dict[str, tuple[int, int]] | None,
+    rate: float,
+    protocol: str = "multisports",
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> VideoMap:
+    """AP of each class at each threshold of the tubes' overlap.
+
+    `sizes` are height and width in pixels of each video; with None boxes are compared in
+    fractions, which "act" cannot, as it counts pixels. `rate`: frames a second.
+    Raises UsageError for a wrong protocol, sizes or rate, ValueError when classes differ.
+    """
+    if found.classes != truth.classes:
+        raise ValueError(f"found has classes {found.classes}, truth {truth.classes}")
+    if protocol not in ("multisports", "act"):
+        raise UsageError(f"no video protocol {protocol!r}; there are multisports and act")
+    if protocol == "act" and sizes is None:
+        raise UsageError(
+            "protocol act counts pixels, and the truth does not say how large the videos are;"
+            " give a GT.pkl, or choose --protocol multisports"
+        )
+    act = protocol == "act"
+    edge = 1.0 if act else 0.0
+    tracks, true_tracks = Tracks.of(found, rate, sizes), Tracks.of(truth, rate, sizes)
+    group, true_group = _groups(found, truth)
+    unscored = () if act else _unscored(truth.classes)
+    left_out = np.array([name in unscored for name in truth.classes], bool)
+    counted = ~left_out[found.label]
+    if act:
+        counted &= tube_nms(tracks, group, found.score, NMS, edge)
+    i, j = same_group(group, true_group)
+    i, j = i[counted[i]], j[counted[i]]
+    turn = np.argsort(np.argsort(-found.score, kind="stable"))
+    pairs = _Pairs.of(i, j, turn, tube_overlap(tracks, true_tracks, i, j, edge))
+    right = np.zeros((len(thresholds), len(found)), bool)
+    for row, threshold in enumerate(thresholds):
+        right[row, pairs.taken(threshold) if act else pairs.claimed(threshold)] = True
+    truths = np.where(left_out, 0, np.bincount(truth.label, minlength=len(left_out)))
+    return VideoMap(
+        protocol=protocol,
+        thresholds=tuple(thresholds),
+        ap=_precision(found, right, counted, truths, act),
+        right=right,
+        counted=counted,
+        truths=np.bincount(truth.label, minlength=len(left_out)),
+        detections=np.bincount(found.label[counted], minlength=len(left_out)),
+        unscored=unscored,
+        classes=truth.classes,
+    )
+
+
+def _groups(found: Tubes, truth: Tubes) -> tuple[Ints, Ints]:
+    """A number for each tube [n] and [m]: equal where video and class are."""
+    video = np.unique(np.concatenate([found.video, truth.video]), return_inverse=True)[1]
+    group = video * len(truth.classes) + np.concatenate([found.label, truth.label])
+    return group[: len(found)], group[len(found) :]
+
+
+def _unscored(classes: tuple[str, ...]) -> tuple[str, ...]:
+    return UNSCORED if set(UNSCORED) <= set(classes) else ()
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Tubes and truths of one video and class; by tube from the best score, by overlap."""
+
+    found: Ints  # [p]
+    truth: Ints  # [p]
+    turn: Ints  # [p]  place of the tube by score
+    overlap: NDArray[np.float64]  # [p]
+
+    @classmethod
+    def of(cls, found: Ints, truth: Ints, turn: Ints, overlap: NDArray[np.float64]) -> _Pairs:
+        order = np.lexsort((truth, -overlap, turn[found]))
+        return cls(found[order], truth[order], turn[found][order], overlap[order])
+
+    def claimed(self, threshold: float) -> Ints:
+        """The tubes that are right when each looks at its best truth alone."""
+        best = np.flatnonzero(first_of_each(self.turn))
+        best = best[self.overlap[best] >= threshold]
+        return self.found[best[np.unique(self.truth[best], return_index=True)[1]]]
+
+    def taken(self, threshold: float) -> Ints:
+        """The tubes that are right when each takes the best truth that is left."""
+        near = np.flatnonzero(self.overlap >= threshold)
+        return self.found[near[take_in_turn(self.turn[near], self.truth[near])]]
+
+
+def _precision(
+    found: Tubes,
+    right: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
+    truths: Ints,
+    trapezoid: bool,
+) -> NDArray[np.float64]:
+    """AP [k, c] of `right` [k, n] among the tubes that are counted [n]."""
+    area = trapezoid_precision if trapezoid else average_precision
+    ap = np.full((len(right), len(truths)), np.nan)
+    for label, total in enumerate(truths.tolist()):
+        rows = np.flatnonzero(counted & (found.label == label))
+        rows = rows[np.argsort(-found.score[rows], kind="stable")]
+        ap[:, label] = [area(part, total) for part in right[:, rows]]
+    return ap

@@ -1,0 +1,109 @@
+"""Mistakes by kind, worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stadkit.claims import Claims
+from stadkit.detections import Keyframes
+from stadkit.metrics.frame_map import frame_map
+from stadkit.metrics.mistakes import Mistakes, mistakes
+
+CLASSES = ("stand", "walk", "wave")
+Row = tuple[float, float, int, float]  # second, left side, class, score; boxes are 0.2 wide
+
+
+def claims(*rows: Row) -> Claims:
+    table = np.array(rows, np.float64).reshape(-1, 4)
+    low, high = np.zeros(len(table)), np.ones(len(table))
+    return Claims(
+        videos=("a",),
+        video=np.zeros(len(table), np.int32),
+        time=table[:, 0],
+        box=np.column_stack([table[:, 1], low, table[:, 1] + 0.2, high]),
+        label=table[:, 2].astype(np.int32),
+        score=table[:, 3],
+        classes=CLASSES,
+    )
+
+
+def analyse(found: Claims, truth: Claims, excluded: Keyframes | None = None) -> Mistakes:
+    return mistakes(found, truth, frame_map(found, truth, excluded=excluded), excluded)
+
+
+# Two people at 0 s, the first stands and waves, the second walks; at 1 s one walks.
+TRUTH = claims((0, 0.0, 0, 1), (0, 0.0, 2, 1), (0, 0.6, 1, 1), (1, 0.3, 1, 1))
+
+
+def test_each_kind() -> None:
+    found = claims(
+        (0, 0.0, 0, 0.9),  # stand: right; it is the one best detection of its class
+        (0, 0.0, 0, 0.8),  # beyond the best as many as truth has: not looked at
+        (0, 0.01, 1, 0.9),  # walk: on the person who stands and waves
+        (0, 0.6, 1, 0.5),  # walk: right
+        (0, 0.1, 2, 0.7),  # wave: IoU 1/3 with who waves
+    )
+    told = analyse(found, TRUTH)
+    assert told.kinds.tolist() == [[1, 0, 0, 0, 0], [1, 0, 0, 1, 0], [0, 0, 1, 0, 0]]
+    assert told.shares == pytest.approx(
+        {
+            "right": 0.5,
+            "duplicate": 0,
+            "localization": 0.25,
+            "classification": 0.25,
+            "background": 0,
+        }
+    )
+    # Missed: the waving, whose person has boxes; the walk at 1 s, where there is no box.
+    assert told.missed.tolist() == [0, 1, 1]
+    assert told.unseen.tolist() == [0, 1, 0]
+    # Rows truth, columns said; who was said to walk stands and waves, half a time each.
+    assert told.confusion.tolist() == [
+        [1, 0.5, 0, 0],
+        [0, 1, 0, 1],
+        [0, 0.5, 0, 1],
+        [0, 0, 1, 0],
+    ]
+    assert told.worst_pairs == [("stand", "walk", 0.5), ("wave", "walk", 0.5)]
+
+
+def test_duplicate_and_background() -> None:
+    found = claims((0, 0.6, 1, 0.9), (0, 0.59, 1, 0.8), (5, 0.3, 1, 0.7))
+    told = analyse(found, TRUTH)
+    assert told.kinds[1].tolist() == [1, 1, 0, 0, 0]
+    found = claims((0, 0.6, 1, 0.9), (5, 0.3, 1, 0.95))
+    told = analyse(found, TRUTH)
+    assert told.kinds[1].tolist() == [1, 0, 0, 0, 1]
+    assert told.confusion[3].tolist() == [0, 1, 0, 0]
+
+
+def test_perfect_detections_make_no_mistake() -> None:
+    told = analyse(TRUTH, TRUTH)
+    assert told.shares["right"] == 1
+    assert told.missed.sum() == 0
+    assert np.diag(told.confusion).tolist() == [1, 2, 1, 0]
+    assert told.confusion.sum() == 4
+    assert told.worst_pairs == []
+
+
+def test_excluded_frames_are_no_mistake() -> None:
+    out = Keyframes(np.array(["a"]), np.array([1.0]))
+    told = analyse(claims((0, 0.6, 1, 0.9), (1, 0.9, 1, 0.8)), TRUTH, out)
+    assert told.truths.tolist() == [1, 1, 1]
+    assert told.missed.tolist() == [1, 0, 1]
+    assert told.kinds[1].tolist() == [1, 0, 0, 0, 0]
+
+
+def test_json() -> None:
+    told = analyse(claims((0, 0.01, 1, 0.9)), TRUTH).to_json()
+    assert told["classification"] == 1
+    assert (told["truth"], told["missed"], told["missed_with_box"]) == (4, 4, 2)
+    assert told["missed_without_box"] == 2
+    assert told["confused"][0] == {"truth": "stand", "found": "walk", "times": 0.5}
+
+
+def test_nothing_found() -> None:
+    told = analyse(claims(), TRUTH)
+    assert told.shares["background"] == 0
+    assert told.unseen.tolist() == told.missed.tolist() == [1, 2, 1]
