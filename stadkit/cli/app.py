@@ -18,6 +18,7 @@ from stadkit.cli import bench, models
 from stadkit.cli.console import console, one_line
 from stadkit.cli.detect import detect
 from stadkit.cli.doctor import doctor
+from stadkit.cli.eval import evaluate
 from stadkit.cli.synth import synth
 from stadkit.cli.train import train
 from stadkit.errors import StadkitError
@@ -75,6 +76,7 @@ def common(
 
 
 app.command()(detect)
+app.command("eval")(evaluate)
 app.command()(train)
 app.command()(synth)
 app.add_typer(models.app, name="models")

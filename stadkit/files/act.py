@@ -94,7 +94,7 @@ def labels_of(path: Path, names: Any) -> Labels:
 def with_keys(path: Path, data: Any, what: str, keys: Sequence[str]) -> dict[str, Any]:
     """The data, a dict that has these keys; raises AnnotationError where it is not."""
     if not isinstance(data, dict):
-        raise AnnotationError(f"{path}: is no {what}: holds a {type(data).__name__}, not a dict")
+        raise AnnotationError(f"{path}: is no {what}: holds an array or list, not a dict")
     lacks = [key for key in keys if key not in data]
     if lacks:
         has = ", ".join(repr(key) for key in list(data)[:4])

@@ -51,8 +51,8 @@ def best_truth(
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """For each detection the row of the truth in its group that it overlaps most, and the IoU.
 
-    Groups [n], -1 for a row that looks at nothing, and [m], boxes [n, 4] and [m, 4] -> rows int32 [n], -1 where the group has no
-    truth, and IoU [n], 0 there. Of equal IoUs, the first row.
+    Groups [n] and [m], -1 for a row that looks at nothing; boxes [n, 4] and [m, 4] -> rows
+    int32 [n], -1 where the group has no truth, and IoU [n], 0 there. Of equal IoUs, the first.
     """
     best = np.full(len(found_group), -1, np.int32)
     overlap = np.zeros(len(found_group), np.float64)

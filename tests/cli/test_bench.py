@@ -22,7 +22,9 @@ def test_detect(
     told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert told["clips"] == 4
     slower = max(told["decode_s"], told["model_s"])
-    assert told["ratio"] == pytest.approx(told["whole_s"] / slower, abs=0.02)
+    assert told["ratio"] == pytest.approx(told["whole_s"] / slower, rel=0.02)
+    assert told["floor_s"] >= slower
+    assert told["ratio_to_floor"] == pytest.approx(told["whole_s"] / told["floor_s"], rel=0.02)
 
 
 def test_model() -> None:

@@ -1,0 +1,164 @@
+"""`stadkit eval`: found against truth, in everybody's protocol."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from stadkit.report.scores import Scores, Side
+
+STEP = 0.05  # of an IoU range that names none
+_NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)"
+
+
+def evaluate(
+    found: Annotated[
+        Path,
+        typer.Argument(
+            help="Detections: AVA CSV, a folder of them, tubes.json, or pickles of frames, "
+            "tubes or tubelets.",
+            show_default=False,
+        ),
+    ],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="Truth: AVA CSV, tubes.json, GT.pkl or pyannot.pkl.", show_default=False
+        ),
+    ],
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose count: ava, activitynet, activitynet-2019, slowfast, mmaction2; for tubes "
+            "multisports, act. Default: ava, for true tubes multisports."
+        ),
+    ] = None,
+    cap: Annotated[
+        int | None,
+        typer.Option(min=0, help="Best rows a keyframe that count, 0: all; else the protocol's."),
+    ] = None,
+    iou: Annotated[
+        str, typer.Option(help="Threshold of boxes: 0.5, or 0.5,0.75, or 0.5:0.95.")
+    ] = "0.5",
+    exclude: Annotated[
+        Path | None, typer.Option(help="CSV of video, time: keyframes that do not count.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="The actions' list; else labels.txt beside TRUTH or FOUND, else AVA's 60."
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Only the videos that FOUND has.")
+    ] = False,
+    only_found: Annotated[
+        bool,
+        typer.Option(
+            "--only-found",
+            help="Only the keyframes that FOUND has detections in: for truth denser than "
+            "--every; what is missed in the others is not seen.",
+        ),
+    ] = False,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder for pictures: AP, curves, confusion, calibration.")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(help="Order of the table: id, ap (worst first), name or count.")
+    ] = "id",
+    rate: Annotated[
+        float | None, typer.Option(help="Frames a second of true tubes; 25 where nothing says.")
+    ] = None,
+    split: Annotated[int, typer.Option(min=0, help="Which split of a GT.pkl, from 0.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over pictures that are there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
+) -> None:
+    """Score detections: frame mAP, person AP and, of tubes, video mAP; and what went wrong.
+
+    Exit codes: 0 scored; 2 wrong use, or a file that cannot be read; 5 found and truth share no
+    video, time, action or box, which would be a score of 0.
+    """
+    from stadkit.cli.eval_inputs import only_keyframes, only_videos, read_sides
+    from stadkit.cli.eval_table import SORTS
+    from stadkit.errors import UsageError
+    from stadkit.files.ava_csv import read_keyframes
+    from stadkit.report.scores import score
+
+    if sort not in SORTS:
+        raise UsageError(f"--sort {sort!r}: wants one of {', '.join(SORTS)}")
+    if rate is not None and not rate > 0:
+        raise UsageError(f"--rate {rate:g}: wants frames a second, above 0")
+    ious = parse_ious(iou)
+    _check_plots(plots, overwrite)
+    excluded = read_keyframes(exclude) if exclude else None
+    mine, true, names, facts, source = read_sides(found, truth, labels, rate, split)
+    if partial:
+        true = only_videos(mine, true)
+    if only_found:
+        true = only_keyframes(mine, true)
+    scores = score(
+        mine, true, names, facts, protocol=protocol, ious=ious, excluded=excluded, cap=cap
+    )
+    _tell(scores, mine, plots, source, sort, as_json)
+
+
+def _tell(
+    scores: Scores, found: Side, plots: Path | None, source: str, sort: str, as_json: bool
+) -> None:
+    from stadkit.cli.console import console
+    from stadkit.cli.eval_table import show, words
+
+    console.print(f"labels: {len(scores.labels)}, {source}")
+    for line in words(scores):
+        console.print(line)
+    if plots is not None:
+        from stadkit.report.plots import write_plots
+
+        for path in write_plots(plots, found.claims, scores.frames, scores.mistakes):
+            console.print(f"wrote {path}")
+    if as_json:
+        told: dict[str, Any] = scores.to_json()
+        typer.echo(json.dumps(told, allow_nan=False))
+    else:
+        show(scores, sort)
+
+
+def parse_ious(text: str) -> tuple[float, ...]:
+    """ "0.5", "0.5,0.75", "0.5:0.95" (in steps of 0.05) or "0.1:0.9:0.1" -> the thresholds.
+
+    Raises UsageError for others, and for what is not above 0 and at most 1.
+    """
+    from stadkit.errors import UsageError
+
+    values: list[float] = []
+    for part in text.split(","):
+        if not re.fullmatch(rf"\s*{_NUMBER}(:{_NUMBER}){{0,2}}\s*", part):
+            raise UsageError(f"--iou {text!r}: wants 0.5, or 0.5,0.75, or 0.5:0.95")
+        low, high, step, *_ = *map(float, part.split(":")), None, None
+        high, step = low if high is None else high, STEP if step is None else step
+        if not (0 < low <= high <= 1 and step > 0):
+            raise UsageError(f"--iou {text!r}: thresholds are above 0 and at most 1, low to high")
+        steps = int((high - low) / step + 1e-6) + 1
+        values += [round(low + i * step, 6) for i in range(steps)]
+    return tuple(dict.fromkeys(values))
+
+
+def _check_plots(folder: Path | None, overwrite: bool) -> None:
+    """Before the work: pictures that are there stay, and the place is a folder."""
+    from stadkit.errors import UsageError
+    from stadkit.report.plots import NAMES
+
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--plots {folder}: is a file, not a folder; name another")
+    there = [name for name in NAMES if (folder / name).exists()]
+    if there and not overwrite:
+        raise UsageError(f"{folder / there[0]}: is there already; --overwrite writes over it")

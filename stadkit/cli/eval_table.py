@@ -1,0 +1,142 @@
+"""Scores as people read them: a table of classes, then the sums."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stadkit.report.scores import Scores
+
+WIDE = 200  # columns, where stdout is no terminal
+# What --sort takes: the place of a class, worst or fewest first.
+SORTS: dict[str, Callable[[Any], Any]] = {
+    "id": lambda row: row["id"],
+    "ap": lambda row: row["ap"],
+    "name": lambda row: row["name"],
+    "count": lambda row: row["truth"],
+}
+
+
+def show(scores: Scores, sort: str) -> None:
+    """Print the table and the sums on stdout."""
+    from rich.console import Console
+
+    out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    if not out.is_terminal:
+        out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=WIDE)
+    out.print(_table(scores, sort))
+    for line in sums(scores):
+        out.print(line, soft_wrap=True)
+
+
+def _table(scores: Scores, sort: str) -> Table:
+    """A row a class that has truth; the others are in the words on coverage."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("id", "action", "AP", *_thresholds(scores), "recall", "truth", "found"):
+        table.add_column(name, justify="left" if name == "action" else "right", no_wrap=True)
+    for row in sorted(_rows(scores), key=SORTS[sort]):
+        cells = (row["ap"], *row["at"], row["recall"])
+        counts = (f"{row['truth']:,}", f"{row['found']:,}")
+        table.add_row(str(row["id"]), Text(row["name"]), *map(percent, cells), *counts)
+    return table
+
+
+def _thresholds(scores: Scores) -> list[str]:
+    """Columns of single thresholds, where there are two or three."""
+    ious = scores.frames.ious
+    return [f"AP@{iou:g}" for iou in ious] if 1 < len(ious) <= 3 else []
+
+
+def _rows(scores: Scores) -> list[dict[str, Any]]:
+    frames = scores.frames
+    return [
+        {
+            "id": number,
+            "name": frames.classes[c],
+            # Not in the mean, and so after all that are.
+            "ap": float(np.nan_to_num(frames.ap[:, c].mean(), nan=np.inf)),
+            "at": frames.ap[:, c].tolist() if _thresholds(scores) else [],
+            "recall": float(frames.recall[:, c].mean()),
+            "truth": int(frames.truths[c]),
+            "found": int(frames.detections[c]),
+        }
+        for c, number in enumerate(scores.labels.ids)
+        if frames.truths[c]
+    ]
+
+
+def sums(scores: Scores) -> list[str]:
+    """The means, a line each."""
+    frames, people = scores.frames, scores.people
+    at = "IoU " + ", ".join(f"{iou:g}" for iou in frames.ious)
+    counted = int((~np.isnan(frames.ap).all(0)).sum())
+    lines = [
+        "",
+        f"frame mAP   {percent(frames.mean)}  ({scores.protocol}, {at}, {counted} of "
+        f"{len(frames.classes)} classes)",
+        f"person AP   {percent(people.mean)}  (recall {percent(float(people.recall.mean()))})",
+    ]
+    groups = {name: value for name, value in scores.groups.items() if not np.isnan(value)}
+    if groups:
+        told = ", ".join(f"{name} {percent(value).strip()}" for name, value in groups.items())
+        lines.append(f"groups      {told}")
+    if scores.tubes is not None:
+        told = ", ".join(
+            f"{name} {percent(v).strip()}" for name, v in scores.tubes.summary().items()
+        )
+        lines.append(f"video mAP   {told}  ({scores.tubes.protocol})")
+    return lines
+
+
+def words(scores: Scores) -> list[str]:
+    """What to know beside the numbers, and what to do about them: for stderr."""
+    coverage, wrong = scores.coverage, scores.mistakes
+    lines = coverage.lines() + _advice(scores)
+    lines += [f"{faults.path}: {line}" for faults in scores.faults for line in faults.lines()]
+    shares = ", ".join(f"{kind} {share:.0%}" for kind, share in wrong.shares.items())
+    missed, unboxed = int(wrong.missed.sum()), int(wrong.unseen.sum())
+    lines += [
+        f"of the {int(wrong.kinds.sum()):,} best detections: {shares}",
+        f"of {int(wrong.truths.sum()):,} in truth {missed:,} are missed, {unboxed:,} of them "
+        "without any box there",
+    ]
+    if pairs := wrong.worst_pairs[:3]:
+        told = "; ".join(f"{said!r} where truth has {was!r}" for was, said, _ in pairs)
+        lines.append(f"most often said wrongly: {told}")
+    if scores.frames.mean == 0:
+        lines.append(
+            f"warning: no detection is right at IoU {scores.frames.ious[0]:g}: look at the shares "
+            "above, and at a drawn video (stadkit detect --save-video)"
+        )
+    return lines
+
+
+def _advice(scores: Scores) -> list[str]:
+    """What to do where the two were not made for the same keyframes."""
+    coverage, lines = scores.coverage, []
+    unseen = coverage.found_keyframes - coverage.shared_keyframes
+    if unseen > 0.02 * coverage.found_keyframes and scores.frames.protocol.unseen == "wrong":
+        lines.append(
+            "keyframes without truth: their detections count as wrong; if nobody labelled them, "
+            "use --protocol activitynet, which drops them"
+        )
+    if 2 * coverage.shared_keyframes < coverage.truth_keyframes and not coverage.notes:
+        lines.append(
+            "warning: most keyframes of truth have no detection, and so their truth counts as "
+            "missed; --partial scores only the videos, --only-found only the keyframes of found"
+        )
+    return lines
+
+
+def percent(value: float) -> str:
+    """ "34.38"; a dash for what has no value."""
+    return f"{100 * value:5.2f}" if np.isfinite(value) else "    -"

@@ -1,0 +1,419 @@
+"""`stadkit eval`: numbers, words and errors, on small files written here."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from stadkit.cli.app import app
+from stadkit.cli.eval import parse_ious
+from stadkit.errors import UsageError
+
+LABELS = "1: stand\n2: walk\n5: wave\n"
+# In each of 12 seconds one stands, and one beside walks; in every second one the first waves too.
+PERSON, OTHER = "0.1,0.2,0.4,0.8", "0.6,0.2,0.9,0.8"
+
+
+def truth_lines() -> list[str]:
+    lines = []
+    for second in range(902, 914):
+        lines += [f"a,{second:04d},{PERSON},1,0", f"a,{second:04d},{OTHER},2,1"]
+        lines += [f"a,{second:04d},{PERSON},5,0"] if second % 2 == 0 else []
+    return lines
+
+
+def found_lines() -> list[str]:
+    """All that stand; half of those who walk; who waves is said to walk, less surely."""
+    lines = []
+    for second in range(902, 914):
+        lines.append(f"a,{second:04d},{PERSON},1,0.9")
+        if second < 908:
+            lines.append(f"a,{second:04d},{OTHER},2,0.8")
+        else:
+            lines.append(f"a,{second:04d},{PERSON},2,0.3")
+    return lines
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("labels.txt").write_text(LABELS)
+    Path("truth.csv").write_text("\n".join(truth_lines()) + "\n")
+    Path("found.csv").write_text("\n".join(found_lines()) + "\n")
+    return tmp_path
+
+
+def evaluate(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["eval", *arguments])
+
+
+def told(*arguments: str) -> dict[str, Any]:
+    result = evaluate(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
+
+
+def complaint(*arguments: str, code: int) -> str:
+    result = evaluate(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("stadkit: error: ").rstrip("\n")
+
+
+def change(edit: Callable[[list[str]], list[str]], name: str = "changed.csv") -> str:
+    lines = [",".join(edit(line.split(","))) for line in found_lines()]
+    Path(name).write_text("\n".join(lines) + "\n")
+    return name
+
+
+def test_json(files: Path) -> None:
+    facts = told("found.csv", "truth.csv")
+    assert facts["protocol"] == "ava"
+    assert facts["iou"] == [0.5]
+    # Standing 12 of 12; walking the first 6 of 12 right; waving never said.
+    assert facts["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
+    assert facts["frame_map"] == pytest.approx(0.5)
+    assert facts["classes"]["2"] == {
+        "name": "walk",
+        "ap": 0.5,
+        "recall": 0.5,
+        "truth": 12,
+        "found": 12,
+    }
+    # 24 people, 18 of them found, each by one box.
+    assert facts["person_ap"] == facts["person_recall"] == pytest.approx(0.75)
+    assert facts["video_map"] is None
+    assert facts["groups"] == {}
+    assert facts["coverage"]["shared_keyframes"] == 12
+    assert facts["coverage"]["never_detected"] == ["wave"]
+    assert facts["faults"] == {}
+    # 18 of 24 right, the six others on somebody who stands, or stands and waves.
+    assert facts["mistakes"]["right"] == pytest.approx(0.75)
+    assert facts["mistakes"]["classification"] == pytest.approx(0.25)
+    assert facts["mistakes"]["missed"] == 12
+
+
+def test_table_and_words(files: Path) -> None:
+    result = evaluate("found.csv", "truth.csv", "--sort", "ap")
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["id", "action", "AP", "recall", "truth", "found"]
+    assert lines[1] == ["5", "wave", "0.00", "0.00", "6", "0"]
+    assert lines[3] == ["1", "stand", "100.00", "100.00", "12", "12"]
+    assert "frame mAP   50.00  (ava, IoU 0.5, 3 of 3 classes)" in result.stdout
+    assert "person AP   75.00  (recall 75.00)" in result.stdout
+    assert result.stderr.splitlines() == [
+        "labels: 3, labels.txt",
+        "coverage: 1 of 1 video and 12 of 12 keyframes of truth have detections",
+        "classes of truth never detected: 1 ('wave')",
+        "of the 24 best detections: right 75%, duplicate 0%, localization 0%, classification 25%, "
+        "background 0%",
+        "of 30 in truth 12 are missed, 6 of them without any box there",
+        "most often said wrongly: 'walk' where truth has 'stand'; 'walk' where truth has 'wave'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [("id", "stand walk wave"), ("count", "wave stand walk"), ("ap", "wave walk stand")],
+)
+def test_order_of_the_table(files: Path, sort: str, order: str) -> None:
+    lines = evaluate("found.csv", "truth.csv", "--sort", sort).stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:4]] == order.split()
+
+
+def test_options_change_the_count(files: Path) -> None:
+    Path("out.csv").write_text("".join(f"a,{second}\n" for second in range(908, 914)))
+    facts = told("found.csv", "truth.csv", "--exclude", "out.csv")
+    assert facts["per_class"] == {"1": 1.0, "2": 1.0, "5": 0.0}
+    assert facts["coverage"]["truth_keyframes"] == 6
+    assert told("found.csv", "truth.csv", "--protocol", "mmaction2")["frame_map"] == 0.75
+    capped = told("found.csv", "truth.csv", "--cap", "1")
+    assert capped["per_class"] == {"1": 1.0, "2": 0.0, "5": 0.0}
+    facts = told("found.csv", "truth.csv", "--iou", "0.5,0.75")
+    assert facts["frame_map_at"] == {"0.5": 0.5, "0.75": 0.5}
+
+
+def test_only_a_part(files: Path) -> None:
+    more = [line.replace("a,", "b,", 1) for line in truth_lines()]
+    Path("truth.csv").write_text("\n".join(truth_lines() + more) + "\n")
+    assert told("found.csv", "truth.csv")["per_class"]["1"] == 0.5
+    facts = told("found.csv", "truth.csv", "--partial")
+    assert facts["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
+    assert facts["coverage"]["truth_videos"] == 1
+    Path("few.csv").write_text("\n".join(found_lines()[:8]) + "\n")
+    result = evaluate("few.csv", "truth.csv")
+    assert "warning: most keyframes of truth have no detection" in result.stderr
+    assert told("few.csv", "truth.csv", "--only-found")["per_class"] == {
+        "1": 1.0,
+        "2": 1.0,
+        "5": 0.0,
+    }
+
+
+def test_a_folder_of_detections_meets_truth_by_the_names_of_actions(files: Path) -> None:
+    folder = Path("det")
+    folder.mkdir()
+    Path("det/labels.txt").write_text("1: walk\n2: fly\n3: stand\n")
+    number = {"1": "3", "2": "1"}
+    lines = [line.split(",") for line in found_lines()]
+    for row in lines:
+        row[6] = number[row[6]]
+    Path("det/one.csv").write_text("\n".join(",".join(row) for row in lines[:10]))
+    Path("det/two.csv").write_text("\n".join(",".join(row) for row in lines[10:]))
+    assert told("det", "truth.csv")["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
+    Path("det/labels.txt").write_text("1: swim\n3: fly\n")
+    assert complaint("det", "truth.csv", code=5) == (
+        "found and truth have no action in common: found has 'swim', 'fly' by its labels.txt; "
+        "truth has 'stand', 'walk', 'wave'; name one list by --labels for both"
+    )
+
+
+def test_avas_labels_and_groups_without_a_list(files: Path) -> None:
+    Path("labels.txt").unlink()
+    result = evaluate("found.csv", "truth.csv", "--json")
+    assert result.stderr.startswith("labels: 60, the 60 scored ones of AVA v2.2\n")
+    facts = json.loads(result.stdout)
+    assert facts["groups"] == {"pose": 0.5, "object": None, "interaction": None}
+    assert facts["faults"]["truth.csv"] == {"unknown label": {"rows": 12, "lines": [2, 5, 7]}}
+
+
+def test_nothing_in_common_is_an_error(files: Path) -> None:
+    name = change(lambda row: [f"{row[0]}.mp4", *row[1:]])
+    assert complaint(name, "truth.csv", code=5) == (
+        "changed.csv and truth.csv have no video in common: found has 'a.mp4'; truth has 'a'; "
+        "they are the same without file endings; rename them in one of the two"
+    )
+    name = change(lambda row: [row[0], str((int(row[1]) - 900) * 25), *row[2:]])
+    assert "look like frame numbers from second 900; make them 900 + n / 25" in complaint(
+        name, "truth.csv", code=5
+    )
+    name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
+    assert "the boxes of found reach 576, as pixels do; divide x by the width" in complaint(
+        name, "truth.csv", code=5
+    )
+    name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
+    assert complaint(name, "truth.csv", code=5) == (
+        "changed.csv: none of its action ids (101, 102) is a label's (1, 2, 5); name the list it "
+        "was made with by --labels"
+    )
+    Path("empty.csv").write_text("")
+    assert complaint("empty.csv", "truth.csv", code=5) == (
+        "empty.csv: holds no detection that counts; it is empty"
+    )
+    assert complaint("found.csv", "empty.csv", code=5) == (
+        "empty.csv: holds no truth that counts; it is empty"
+    )
+
+
+def test_faults_are_counted(files: Path) -> None:
+    wrong = ["nan", "0.2", "0.4", "0.8"], ["0.4", "0.2", "0.1", "0.8"]
+    lines = [f"a,0902,{','.join(box)},1,0.5" for box in wrong]
+    lines += [f"a,0902,{PERSON},9,0.5", f"a,0902,{PERSON},1,1.5"]
+    Path("dirty.csv").write_text("\n".join(lines + found_lines()))
+    result = evaluate("dirty.csv", "truth.csv", "--json")
+    faults = json.loads(result.stdout)["faults"]["dirty.csv"]
+    assert {kind: fault["lines"] for kind, fault in faults.items()} == {
+        "unknown label": [3],
+        "inverted": [2],
+        "not finite": [1],
+        "score outside 0..1": [4],
+    }
+    assert "dirty.csv: 1 row has an action id that the labels lack, such as 9" in result.stderr
+
+
+def test_a_zero_is_never_silent(files: Path) -> None:
+    name = change(lambda row: [*row[:2], *OTHER.split(","), "5", row[7]])
+    result = evaluate(name, "truth.csv")
+    assert result.exit_code == 0
+    assert "frame mAP    0.00" in result.stdout
+    assert "warning: no detection is right at IoU 0.5" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--protocol", "avva"], "no protocol called 'avva'; did you mean 'ava'?"),
+        (["--protocol", "act"], "protocol act is for true tubes; for keyframes there are ava,"),
+        (["--sort", "worst"], "--sort 'worst': wants one of id, ap, name, count"),
+        (["--rate", "0"], "--rate 0: wants frames a second, above 0"),
+        (["--iou", "50"], "--iou '50': thresholds are above 0 and at most 1, low to high"),
+        (["--iou", "half"], "--iou 'half': wants 0.5, or 0.5,0.75, or 0.5:0.95"),
+        (["--exclude", "gone.csv"], "gone.csv: does not exist"),
+        (["--labels", "gone.txt"], "gone.txt: does not exist; give a label file"),
+        (["--plots", "truth.csv"], "--plots truth.csv: is a file, not a folder; name another"),
+    ],
+)
+def test_wrong_use_is_2(files: Path, arguments: list[str], reason: str) -> None:
+    assert reason in complaint("found.csv", "truth.csv", *arguments, code=2)
+
+
+def test_files_that_do_not_go_together_are_2(files: Path) -> None:
+    Path("rows.pkl").write_bytes(pickle.dumps(np.zeros((1, 8))))
+    Path("a.jsonl").write_text("{}\n")
+    assert complaint("rows.pkl", "truth.csv", code=2) == (
+        "rows.pkl: is of pixels and numbered videos, which only a GT.pkl explains; give one as "
+        "TRUTH"
+    )
+    assert complaint("a.jsonl", "truth.csv", code=2) == (
+        "a.jsonl: holds keyframes as JSON lines; give the CSV beside it"
+    )
+    assert complaint("gone.csv", "truth.csv", code=2).startswith("gone.csv: does not exist")
+
+
+def test_plots_and_what_is_there_already(files: Path) -> None:
+    result = evaluate("found.csv", "truth.csv", "--plots", "pictures")
+    assert result.exit_code == 0, result.stderr
+    written = sorted(path.name for path in Path("pictures").iterdir())
+    assert written == ["ap.png", "calibration.png", "confusion.png", "precision_recall.png"]
+    assert f"wrote {Path('pictures/ap.png')}" in result.stderr
+    again = complaint("found.csv", "truth.csv", "--plots", "pictures", code=2)
+    assert again == f"{Path('pictures/ap.png')}: is there already; --overwrite writes over it"
+    more = ["--plots", "pictures", "--overwrite"]
+    assert evaluate("found.csv", "truth.csv", *more).exit_code == 0
+
+
+def gt() -> dict[str, Any]:
+    """One video of 20 frames, 100 x 200 pixels; one tube of class 0 in frames 1 to 20."""
+    frames = np.arange(1, 21)[:, None]
+    tube = np.concatenate([frames, np.tile([20, 20, 80, 80], (20, 1))], 1).astype(np.float32)
+    return {
+        "labels": ["jump", "run"],
+        "train_videos": [[]],
+        "test_videos": [["v"]],
+        "nframes": {"v": 20},
+        "resolution": {"v": (100, 200)},
+        "gttubes": {"v": {0: [tube]}},
+    }
+
+
+@pytest.fixture
+def pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """GT.pkl, and tubes of class 0 that have the first 12 of 20 frames."""
+    monkeypatch.chdir(tmp_path)
+    Path("GT.pkl").write_bytes(pickle.dumps(gt()))
+    tube = gt()["gttubes"]["v"][0][0][:12]
+    with_score = np.concatenate([tube, np.full((12, 1), 0.9)], 1)
+    Path("tubes.pkl").write_bytes(pickle.dumps({0: [("v", 0.9, with_score)], 1: []}))
+    rows = np.concatenate([np.zeros((12, 1)), tube[:, :1], np.zeros((12, 1))], 1)
+    rows = np.concatenate([rows, np.full((12, 1), 0.9), tube[:, 1:]], 1)
+    Path("frames.pkl").write_bytes(pickle.dumps(rows))
+    return tmp_path
+
+
+def test_tubes_of_pickles(pickles: Path) -> None:
+    facts = told("tubes.pkl", "GT.pkl")
+    assert facts["protocol"] == "multisports"
+    assert facts["frame_map"] == pytest.approx(12 / 20)
+    # MultiSports' lengths: 11 of 19.
+    assert facts["video_map"]["0.5"] == 1
+    assert facts["video_map"]["0.75"] == 0
+    assert facts["per_class"] == {"1": pytest.approx(0.6), "2": None}
+    facts = told("tubes.pkl", "GT.pkl", "--protocol", "act")
+    assert facts["video_map"]["0.5:0.95"] == pytest.approx(0.3)  # 12 of 20: up to 0.6
+    assert facts["frame_map"] == pytest.approx(0.6, abs=1e-6)
+    result = evaluate("tubes.pkl", "GT.pkl")
+    assert "video mAP   0.2 100.00, 0.5 100.00, 0.75 0.00" in result.stdout
+
+
+def test_frames_of_pickles(pickles: Path) -> None:
+    facts = told("frames.pkl", "GT.pkl")
+    assert facts["video_map"] is None
+    assert facts["frame_map"] == pytest.approx(0.6)
+    assert told("frames.pkl", "GT.pkl", "--protocol", "act")["frame_map"] == pytest.approx(0.6)
+
+
+def test_rows_of_csv_against_true_tubes(pickles: Path) -> None:
+    lines = [f"v,{n / 25:.2f},0.1,0.2,0.4,0.8,1,0.9\n" for n in range(20)]
+    Path("found.csv").write_text("".join(lines))
+    assert told("found.csv", "GT.pkl")["frame_map"] == 1
+    Path("found.csv").write_text("".join(line.replace("v,", "v.avi,") for line in lines))
+    assert "they are the same without file endings" in complaint("found.csv", "GT.pkl", code=5)
+
+
+def test_pyannot(pickles: Path) -> None:
+    box = np.tile(np.array([200, 60, 100, 120], np.uint8), (20, 1))  # x + width is above 255
+    annotation = {"label": 1, "sf": 0, "ef": 20, "boxes": box}
+    video = {"numf": 20, "label": 1, "annotations": [annotation]}
+    Path("pyannot.pkl").write_bytes(pickle.dumps({"v": video}))
+    sides = ",".join(str(n) for n in (200 / 320, 60 / 240, 300 / 320, 180 / 240))
+    lines = [f"v,{n / 25:.2f},{sides},2,0.{n + 10}\n" for n in range(20)]
+    Path("found.csv").write_text("".join(lines))
+    facts = told("found.csv", "pyannot.pkl")
+    assert facts["frame_map"] == 1
+    assert facts["classes"]["2"]["truth"] == 20
+
+
+def test_tubelets_are_linked_as_moc_links(pickles: Path) -> None:
+    folder = Path("tubelets/v")
+    folder.mkdir(parents=True)
+    for frame in range(1, 20):
+        rows = np.array([[20, 20, 80, 80, 20, 20, 80, 80, 0.9]], np.float32)
+        tubelets = {1: rows, 2: np.zeros((0, 9), np.float32)}
+        (folder / f"{frame:05d}.pkl").write_bytes(pickle.dumps(tubelets))
+    facts = told("tubelets", "GT.pkl", "--protocol", "act")
+    assert facts["video_map"]["0.5:0.95"] == 1
+    assert facts["frame_map"] == pytest.approx(1)
+    assert "holds pickles, no truth" in complaint("tubes.pkl", "tubelets", code=2)
+
+
+def test_a_malicious_pickle_is_refused(pickles: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return Path.touch, (Path("canary"),)
+
+    Path("evil.pkl").write_bytes(pickle.dumps(Evil()))
+    complaint("evil.pkl", "GT.pkl", code=2)
+    complaint("frames.pkl", "evil.pkl", code=2)
+    assert not Path("canary").exists()
+
+
+def test_tubes_of_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tube = {
+        "class_id": 3,
+        "class": "wave",
+        "score": 0.5,
+        "times": [0.0, 0.04, 0.08],
+        "boxes": [[0.1, 0.1, 0.5, 0.5]] * 3,
+    }
+    Path("tubes.json").write_text(json.dumps({"videos": {"v": [tube]}}))
+    facts = told("tubes.json", "tubes.json")
+    assert facts["per_class"] == {"3": 1.0}
+    assert facts["video_map"]["0.5:0.95"] == 1
+    assert "protocol act counts pixels" in complaint(
+        "tubes.json", "tubes.json", "--protocol", "act", code=2
+    )
+
+
+def test_thresholds() -> None:
+    assert parse_ious("0.5") == (0.5,)
+    assert parse_ious("0.5, .75") == (0.5, 0.75)
+    assert parse_ious("0.5:0.95") == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+    assert parse_ious("0.2,0.1:0.9:0.4") == (0.2, 0.1, 0.5, 0.9)
+    for text in ("", "0", "1.2", "0.9:0.5", "0.5:0.9:0", "1:2:3:4", "-0.5", "nan"):
+        with pytest.raises(UsageError, match="--iou"):
+            parse_ious(text)
+
+
+def test_bench(files: Path) -> None:
+    arguments = ["bench", "eval", "--keyframes", "900", "--runs", "1", "--json"]
+    result = CliRunner().invoke(app, arguments)
+    facts = json.loads(result.stdout)
+    assert facts["found_rows"] > 4 * facts["truth_rows"] > 0
+    assert facts["whole_s"] == pytest.approx(facts["read_s"] + facts["frame_map_s"], abs=0.002)
+    assert 0 < facts["frame_map"] < 1
+    assert facts["peak_gb"] > 0
+    arguments = ["bench", "video-map", "--videos", "20", "--tubes", "6", "--runs", "1"]
+    result = CliRunner().invoke(app, arguments)
+    assert "tubes                         120" in result.stdout
+    assert "act_s" in result.stdout
