@@ -51,7 +51,8 @@ def evaluate(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="The actions' list; else labels.txt beside TRUTH or FOUND, else AVA's 60."
+            help="The actions: a file, or 60 or 80 of AVA; else labels.txt beside TRUTH or FOUND, "
+            "else AVA's 60."
         ),
     ] = None,
     partial: Annotated[

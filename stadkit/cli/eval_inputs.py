@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.errors import AnnotationError, UsageError
-from stadkit.labels import Labels, ava_scored, read_labels
+from stadkit.labels import Labels, ava, ava_scored, read_labels
 
 if TYPE_CHECKING:
     from stadkit.claims import Claims
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stadkit.tubes import Tubelets, Tubes
 
 LABELS = "labels.txt"
+AVA = {"60": ava_scored, "80": ava}  # what --labels takes beside files
 
 
 def read_sides(
@@ -44,18 +45,23 @@ def read_sides(
 
         given = labels or _beside(truth)
         names, source = (
-            (read_labels(given), str(given)) if given else (labels_of(truth), str(truth))
+            (_labels(given), str(given)) if given else (labels_of(truth), str(truth))
         )
         side = _of_tubes(truth, read_tubes_json(truth, names))
         return _read_found(found, names, labels), side, names, TubeFacts(None, rate or 25.0), source
     if kind == "tubelets":
         raise UsageError(f"{truth}: holds pickles, no truth; give a CSV, a GT.pkl or tubes.json")
     given = labels or _beside(truth) or _beside(found)
-    names = read_labels(given) if given else ava_scored()
+    names = _labels(given) if given else ava_scored()
     claims, faults = _read_rows(truth, names, truth=True)
     side = Side(claims, faults)
     source = str(given) if given else "the 60 scored ones of AVA v2.2"
     return _read_found(found, names, labels), side, names, None, source
+
+
+def _labels(given: Path) -> Labels:
+    name = str(given)
+    return AVA[name]() if name in AVA and not given.exists() else read_labels(given)
 
 
 def only_videos(found: Side, truth: Side) -> Side:

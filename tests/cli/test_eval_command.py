@@ -178,6 +178,16 @@ def test_a_folder_of_detections_meets_truth_by_the_names_of_actions(files: Path)
     )
 
 
+@pytest.mark.parametrize(("list_", "count"), [("60", 60), ("80", 80)])
+def test_avas_lists_by_their_number(files: Path, list_: str, count: int) -> None:
+    Path("labels.txt").unlink()
+    facts = told("found.csv", "truth.csv", "--labels", list_)
+    assert len(facts["per_class"]) == count
+    # Class 2, crawl, is not among the 60; 1, bend, is in both.
+    assert facts["per_class"]["1"] == 1
+    assert ("2" in facts["per_class"]) == (count == 80)
+
+
 def test_avas_labels_and_groups_without_a_list(files: Path) -> None:
     Path("labels.txt").unlink()
     result = evaluate("found.csv", "truth.csv", "--json")
