@@ -1,0 +1,107 @@
+"""Tubelets, short tracks that a model gives, put together where they overlap in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.link.kalman import Floats
+from stadkit.link.people import grown_iou
+
+Rows = NDArray[np.intp]
+
+SAME = 0.5  # mean IoU in the common frames of two tubelets of one person
+
+
+@dataclass(frozen=True)
+class Sights:
+    """Who was seen where: p people, in the order of frames."""
+
+    frame: Rows  # [p]
+    box: Floats  # [p, 4]
+    rank: Floats  # [p]  the higher, the surer
+    score: Floats  # [p, c]
+    chain: Rows  # [p]  the tubelets it comes from; -1: none
+
+    def select(self, rows: Rows) -> Sights:
+        """Some of them."""
+        return Sights(
+            self.frame[rows], self.box[rows], self.rank[rows], self.score[rows], self.chain[rows]
+        )
+
+
+def chained(sights: Sights) -> tuple[Sights, Rows]:
+    """Tubelets (in `chain`) in longer chains, each once a frame, and the new row [p] of each row.
+
+    A tubelet goes on from the one that began before it, ends latest and shares most of its
+    place, on average over their common frames. Where several tubelets of a chain tell of one
+    frame, box, rank and scores are their means.
+    """
+    if (sights.chain < 0).all():
+        return sights, np.arange(len(sights.frame))
+    tubelet = np.unique(sights.chain, return_inverse=True)[1] - int((sights.chain < 0).any())
+    chain = np.where(tubelet >= 0, _chains(sights, tubelet)[tubelet], -1)
+    alone = np.where(chain < 0, np.arange(len(chain)), -1)
+    key = np.stack([sights.frame, chain, alone], 1)
+    first, row, count = np.unique(
+        key, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )[1:]
+    row = row.reshape(-1)
+    merged = Sights(
+        frame=sights.frame[first],
+        box=_means(sights.box, row, count),
+        rank=_means(sights.rank[:, None], row, count)[:, 0],
+        score=_means(sights.score, row, count),
+        chain=chain[first],
+    )
+    return merged, row
+
+
+def _means(values: Floats, row: Rows, count: Rows) -> Floats:
+    total = np.zeros((len(count), values.shape[1]))
+    np.add.at(total, row, values)
+    return np.asarray(total / count[:, None])
+
+
+def _chains(sights: Sights, tubelet: Rows) -> Rows:
+    """The chain of each tubelet; tubelet [p], -1 for rows of none."""
+    order = np.lexsort((sights.frame, tubelet))
+    order = order[tubelet[order] >= 0]
+    parts = np.split(order, np.flatnonzero(np.diff(tubelet[order])) + 1)
+    begins = np.array([sights.frame[rows[0]] for rows in parts])
+    chain = np.full(len(parts), -1, np.intp)
+    last: dict[int, Rows] = {}  # the rows of the tubelet that each chain ends with
+    for begin in np.unique(begins).tolist():
+        fresh = np.flatnonzero(begins == begin)
+        last = {c: rows for c, rows in last.items() if sights.frame[rows[-1]] >= begin}
+        going = list(last)
+        for c, t in _pairs(sights, [last[c] for c in going], [parts[t] for t in fresh.tolist()]):
+            chain[fresh[t]] = going[c]
+        for t in fresh.tolist():
+            if chain[t] < 0:
+                chain[t] = chain.max(initial=-1) + 1
+            last[int(chain[t])] = parts[t]
+    return chain
+
+
+def _pairs(sights: Sights, old: list[Rows], new: list[Rows]) -> list[tuple[int, int]]:
+    """Which of the old tubelets goes on as which of the new ones."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not old:
+        return []
+    shared = np.array([[_shared(sights, a, b) for b in new] for a in old])
+    rows, columns = linear_sum_assignment(-shared)
+    return [
+        (i, j) for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if shared[i, j] >= SAME
+    ]
+
+
+def _shared(sights: Sights, a: Rows, b: Rows) -> float:
+    """Mean IoU in the common frames; 0 where there are none."""
+    _, i, j = np.intersect1d(sights.frame[a], sights.frame[b], return_indices=True)
+    if not len(i):
+        return 0.0
+    return float(np.diag(grown_iou(sights.box[a[i]], sights.box[b[j]], np.zeros(len(i)))).mean())

@@ -1,0 +1,35 @@
+"""One row a person and keyframe: boxes that tell of the same one are put together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.link.kalman import Floats
+from stadkit.link.people import grown_iou
+
+Rows = NDArray[np.intp]
+
+
+def merge(frame: Rows, box: Floats, rank: Floats, max_iou: float) -> Rows:
+    """The row [n] that stands for each row: itself, or a better one of its frame it overlaps.
+
+    Rows are sorted by frame. As in non-maximum suppression, best `rank` first, earlier rows
+    first where it is equal; a row goes to the best of those kept that overlap it by more.
+    """
+    keeper = np.arange(len(frame))
+    for rows in np.split(keeper.copy(), np.flatnonzero(np.diff(frame)) + 1):
+        if len(rows) > 1:
+            near = grown_iou(box[rows], box[rows], np.zeros(len(rows))) > max_iou
+            if np.count_nonzero(near) > len(rows):
+                keeper[rows] = rows[_keepers(near, rank[rows])]
+    return keeper
+
+
+def _keepers(near: NDArray[np.bool_], rank: Floats) -> Rows:
+    keeper = np.full(len(rank), -1, np.intp)
+    for row in np.argsort(-rank, kind="stable").tolist():
+        if keeper[row] < 0:
+            keeper[near[row] & (keeper < 0)] = row
+            keeper[row] = row
+    return keeper

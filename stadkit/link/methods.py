@@ -1,0 +1,85 @@
+"""Every way of linking on the same table, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from stadkit.claims import Claims
+from stadkit.detections import Detections, Keyframes
+from stadkit.errors import UsageError
+from stadkit.link.act import link_act
+from stadkit.link.linking import Linked, link
+from stadkit.link.mmaction2 import link_mmaction2
+from stadkit.link.options import Options
+from stadkit.link.viterbi import link_viterbi
+from stadkit.tubes import Tubelets, Tubes
+
+Sizes = dict[str, tuple[int, int]]  # height, width in pixels of each video
+
+
+def link_by(
+    method: str,
+    found: Detections,
+    keyframes: Keyframes | None = None,
+    *,
+    rate: float = 25.0,
+    sizes: Sizes | None = None,
+    options: Options | None = None,
+) -> Linked:
+    """`track`, or what others do: `act` (ACT, MOC; one frame a tubelet), `mmaction2`, `viterbi`.
+
+    rate: keyframes a second, by which the others number frames; `act` wants `sizes`. Their tubes
+    are of single classes, and fill no tracks. Raises UsageError for another method, or without
+    sizes where they are wanted.
+    """
+    if method == "track":
+        return link(found, keyframes, options)
+    if method not in _OTHERS:
+        raise UsageError(f"--method {method}: wants one of {', '.join(METHODS)}")
+    nobody = found.with_track(np.full(len(found), -1, np.int32))
+    return Linked(nobody, _OTHERS[method](found, keyframes, rate, sizes))
+
+
+def _by_act(
+    found: Detections, keyframes: Keyframes | None, rate: float, sizes: Sizes | None
+) -> Tubes:
+    claims = Claims.of(found)
+    missing = [video for video in claims.videos if sizes is None or video not in sizes]
+    if sizes is None or missing:
+        raise UsageError(
+            f"method act counts in pixels, and the size of {missing[0] if missing else 'the'} "
+            "video is not known"
+        )
+    side = np.array([sizes[video][::-1] * 2 for video in claims.videos], np.float64)
+    tubelets = Tubelets(
+        videos=claims.videos,
+        video=claims.video,
+        frame=np.rint(claims.time * rate).astype(np.int64) + 1,
+        label=claims.label,
+        score=claims.score,
+        box=(claims.box * side.reshape(-1, 4)[claims.video])[:, None],
+        classes=claims.classes,
+    )
+    return link_act(tubelets, sizes, rate)
+
+
+def _by_mmaction2(
+    found: Detections, keyframes: Keyframes | None, rate: float, sizes: Sizes | None
+) -> Tubes:
+    return link_mmaction2(Claims.of(found), rate, sizes)
+
+
+def _by_viterbi(
+    found: Detections, keyframes: Keyframes | None, rate: float, sizes: Sizes | None
+) -> Tubes:
+    return link_viterbi(found, keyframes)
+
+
+_OTHERS: dict[str, Callable[[Detections, Keyframes | None, float, Sizes | None], Tubes]] = {
+    "act": _by_act,
+    "mmaction2": _by_mmaction2,
+    "viterbi": _by_viterbi,
+}
+METHODS = ("track", *_OTHERS)
