@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.link.kalman import Floats
-from stadkit.link.people import grown_iou
+from stadkit.link.people import overlaps
 
 Rows = NDArray[np.intp]
 
@@ -20,7 +20,7 @@ def merge(frame: Rows, box: Floats, rank: Floats, max_iou: float) -> Rows:
     keeper = np.arange(len(frame))
     for rows in np.split(keeper.copy(), np.flatnonzero(np.diff(frame)) + 1):
         if len(rows) > 1:
-            near = grown_iou(box[rows], box[rows], np.zeros(len(rows))) > max_iou
+            near = overlaps(box[rows], box[rows], np.zeros(len(rows)))[0] > max_iou
             if np.count_nonzero(near) > len(rows):
                 keeper[rows] = rows[_keepers(near, rank[rows])]
     return keeper

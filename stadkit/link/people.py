@@ -19,7 +19,10 @@ from stadkit.link.kalman import Floats, Motion, to_corners
 Rows = NDArray[np.intp]
 
 GROWN = 1.0  # sides by which a box is grown at most
-UNSURE = 0.05  # cost of a second's absence: of two tracks the one seen lately goes on
+# What an assignment costs beside the overlap that it lacks: a second of absence, a track that has
+# hardly been seen (over the root of its sights); what only grown boxes share counts little.
+UNSURE, YOUNG, FAR = 0.1, 0.2, 0.1
+NEVER = 1e6
 
 
 @dataclass
@@ -30,9 +33,16 @@ class Alive:
     motion: Motion
     seen: Floats  # [a]  seconds, the last time
     chain: Rows  # [a]  of tubelets that it was last seen in; -1: none
+    hits: Rows  # [a]  how often it was seen
 
     def select(self, rows: NDArray[np.bool_]) -> Alive:
-        return Alive(self.number[rows], self.motion.select(rows), self.seen[rows], self.chain[rows])
+        return Alive(
+            self.number[rows],
+            self.motion.select(rows),
+            self.seen[rows],
+            self.chain[rows],
+            self.hits[rows],
+        )
 
 
 def track_people(
@@ -46,17 +56,21 @@ def track_people(
     """
     track = np.full(len(box), -1, np.int32)
     nobody = np.zeros(0, np.intp)
-    alive = Alive(nobody, Motion.start(box[:0]), np.zeros(0), nobody)
+    alive = Alive(nobody, Motion.start(box[:0]), np.zeros(0), nobody, nobody)
     made = 0
     for rows in _by_frame(frame):
         now = float(time[frame[rows[0]]])
-        alive = alive.select(now - alive.seen <= max_gap)
+        late = now - alive.seen > max_gap
+        alive = alive.select(~late) if late.any() else alive
         here = box[rows]
         old, new = assign(alive, here, chain[rows], now, min_iou)
         alive.motion.correct(old, now - alive.seen[old], here[new])
         alive.seen[old], alive.chain[old] = now, chain[rows[new]]
+        alive.hits[old] += 1
         track[rows[new]] = alive.number[old]
-        fresh = np.setdiff1d(np.arange(len(rows)), new, assume_unique=True)
+        fresh = np.delete(np.arange(len(rows)), new)
+        if not len(fresh):
+            continue
         numbers = np.arange(made, made + len(fresh))
         track[rows[fresh]], made = numbers, made + len(fresh)
         alive = Alive(
@@ -64,6 +78,7 @@ def track_people(
             alive.motion.join(Motion.start(here[fresh])),
             np.concatenate([alive.seen, np.full(len(fresh), now)]),
             np.concatenate([alive.chain, chain[rows[fresh]]]),
+            np.concatenate([alive.hits, np.ones(len(fresh), np.intp)]),
         )
     return track
 
@@ -79,26 +94,40 @@ def assign(alive: Alive, box: Floats, chain: Rows, now: float, min_iou: float) -
     ahead, spread = alive.motion.predict(gap)
     last = to_corners(alive.motion.place)
     pad = np.minimum(spread, GROWN) * np.maximum(alive.motion.place[:, 2:].max(1), 1e-6)
-    likeness = np.maximum(grown_iou(ahead, box, pad), grown_iou(last, box, pad))
-    likeness += (alive.chain[:, None] == chain) & (chain >= 0)
-    old, new = linear_sum_assignment(
-        np.where(likeness >= min_iou, -likeness, 1.0) + UNSURE * gap[:, None]
-    )
-    good = likeness[old, new] >= min_iou
+    plain, grown = _better(overlaps(np.concatenate([ahead, last]), box, np.concatenate([pad, pad])))
+    same = (alive.chain[:, None] == chain) & (chain >= 0)
+    doubt = UNSURE * gap + YOUNG / np.sqrt(alive.hits)
+    cost = doubt[:, None] - plain - FAR * grown - same
+    allowed = same | (grown >= min_iou)
+    old, new = linear_sum_assignment(np.where(allowed, cost, NEVER))
+    good = allowed[old, new]
     return old[good], new[good]
 
 
-def grown_iou(a: Floats, b: Floats, pad: Floats) -> Floats:
-    """IoU [a, b] of boxes a [a, 4] and b [b, 4], each pair grown by pad [a] on every side."""
-    pad = pad[:, None]
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    side = np.maximum(high - low + 2 * pad[..., None], 0)
-    shared = side[..., 0] * side[..., 1]
-    first = a[:, None, 2:] - a[:, None, :2] + 2 * pad[..., None]
-    second = b[None, :, 2:] - b[None, :, :2] + 2 * pad[..., None]
+def _better(pair: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Overlaps [2 a, b] of predictions, then last places -> the larger of each [a, b]."""
+    plain, grown = (np.maximum(*np.split(part, 2)) for part in pair)
+    return plain, grown
+
+
+def overlaps(a: Floats, b: Floats, pad: Floats) -> tuple[Floats, Floats]:
+    """IoU [a, b] of boxes a [a, 4] and b [b, 4]: as they are, and grown by pad [a] all around."""
+    low = np.maximum(a[:, None, :2], b[:, :2])
+    common = np.minimum(a[:, None, 2:], b[:, 2:]) - low  # [a, b, 2], below 0 where apart
+    wide, high = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
+    more = 2 * pad[:, None]
+    plain = _iou(np.maximum(common, 0), wide[:, None], high[None])
+    grown = _iou(
+        np.maximum(common + more[..., None], 0), (wide + more)[:, None], high + more[..., None]
+    )
+    return plain, grown
+
+
+def _iou(common: Floats, first: Floats, second: Floats) -> Floats:
+    """IoU from the sides [..., 2] of what is common and of both boxes; 0 without a union."""
+    shared = common[..., 0] * common[..., 1]
     union = first[..., 0] * first[..., 1] + second[..., 0] * second[..., 1] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+    return np.asarray(shared / np.maximum(union, 1e-30))
 
 
 def _by_frame(frame: Rows) -> Iterator[Rows]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.link.order import stable_order
 from stadkit.link.overlap import Sides, summed_iou
 from stadkit.link.runs import Ints, first_of_each
 
@@ -17,13 +16,7 @@ def best_first(cell: Ints, score: NDArray[np.float64]) -> Ints:
     The references sort upwards and turn the result round.
     """
     order = np.argsort(score, kind="stable")[::-1]
-    return order[np.argsort(_small(cell)[order], kind="stable")]
-
-
-def _small(cell: Ints) -> NDArray[np.integer[Any]]:
-    # NumPy sorts 16 bits by counting, several times faster.
-    fits = len(cell) and cell.min() >= 0 and cell.max() < 1 << 16
-    return cell.astype(np.uint16) if fits else cell
+    return order[stable_order(cell[order])]
 
 
 def soft_nms(

@@ -64,8 +64,9 @@ def _of_video(
     score[:, table >= 0] = found.action[table[table >= 0]].T
     score[np.isnan(score)] = -np.inf
     classes = np.flatnonzero(np.isfinite(score).any((1, 2)))
-    source = np.array([_nearest(looked_at.time[keyframe], each) for each in score[classes]])
-    source = source.reshape(len(classes), len(keyframe))
+    source = np.zeros((len(classes), len(keyframe)), np.int64)
+    for taken, each in zip(source, score[classes], strict=True):
+        taken[:] = _nearest(looked_at.time[keyframe], each)
     score = np.take_along_axis(score[classes], source[:, :, None], 1)
     overlap = _overlaps(found.box[table].astype(np.float64), source)
     label, paths = _paths(score, overlap)
@@ -98,7 +99,7 @@ def _overlaps(box: Floats, source: Ints) -> Floats:
     )
     b = box.shape[1]
     each = np.array([iou(box[i], box[j]) for i, j in pairs.T.tolist()]).reshape(-1, b, b)
-    return np.asarray(each[which.ravel()].reshape(len(source), -1, b, b))
+    return np.asarray(each[which.ravel()].reshape(len(source), source.shape[1] - 1, b, b))
 
 
 def _paths(score: Floats, overlap: Floats) -> tuple[Ints, Ints]:

@@ -1,0 +1,179 @@
+"""Identity switches worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stadkit.detections import Detections
+from stadkit.metrics.switches import Switches, switches_of_people, switches_of_tubes
+from stadkit.synth.tubes import true_tubes
+from stadkit.tubes import Tubes
+
+LEFT, BESIDE, RIGHT = (0.0, 0.0, 0.4, 1.0), (0.1, 0.0, 0.5, 1.0), (0.6, 0.0, 1.0, 1.0)
+CLASSES = ("run", "jump")
+Person = tuple[int, tuple[float, ...], int, list[int]]  # time, box, track, classes that they do
+
+
+def people(*rows: Person, video: str = "a") -> Detections:
+    action = np.zeros((len(rows), len(CLASSES)), np.float32)
+    for row, (_, _, _, does) in enumerate(rows):
+        action[row, does] = 1
+    return Detections(
+        video=np.full(len(rows), video),
+        time=np.array([row[0] for row in rows], np.float64),
+        box=np.array([row[1] for row in rows], np.float32).reshape(-1, 4),
+        person=np.ones(len(rows), np.float32),
+        action=action,
+        track=np.array([row[2] for row in rows], np.int32),
+        classes=CLASSES,
+    )
+
+
+def tube(
+    times: range, box: tuple[float, ...], label: int = 0, track: int = -1, video: str = "a"
+) -> Tubes:
+    n = len(times)
+    return Tubes(
+        video=np.array([video]),
+        label=np.array([label], np.int32),
+        score=np.ones(1),
+        track=np.array([track], np.int32),
+        start=np.array([0, n], np.int64),
+        time=np.array(times, np.float64),
+        box=np.tile(np.array(box), (n, 1)),
+        box_score=np.ones(n),
+        interpolated=np.zeros(n, np.bool_),
+        classes=CLASSES,
+    )
+
+
+def tubes(*parts: Tubes) -> Tubes:
+    return Tubes.join(parts, CLASSES)
+
+
+def test_a_change_is_one_switch_and_back_another() -> None:
+    truth = people(*((t, LEFT, 7, [0]) for t in range(6)))
+    found = people(*((t, LEFT, track, [0]) for t, track in enumerate([0, 0, 1, 1, 0, 0])))
+    told = switches_of_people(found, truth)
+    assert told == Switches(switches=2, pairs=5, matched=6, truths=6, same=4)
+    assert told.share == pytest.approx(0.4)
+    assert told.recall == pytest.approx(4 / 6)
+
+
+def test_a_missed_keyframe_is_no_switch_but_what_comes_after_may_be() -> None:
+    truth = people(*((t, LEFT, 7, [0]) for t in range(6)))
+    kept = people(*((t, LEFT, 3, [0]) for t in (0, 1, 4, 5)))
+    assert switches_of_people(kept, truth).switches == 0
+    lost = people(*((t, LEFT, 3 if t < 3 else 4, [0]) for t in (0, 1, 4, 5)))
+    assert switches_of_people(lost, truth) == Switches(1, 3, 4, 6, 2)
+
+
+def test_two_people_who_swap_are_two_switches() -> None:
+    truth = people(*((t, box, i, [0]) for t in range(4) for i, box in enumerate((LEFT, RIGHT))))
+    found = people(
+        *((t, LEFT, int(t >= 2), [0]) for t in range(4)),
+        *((t, RIGHT, int(t < 2), [0]) for t in range(4)),
+    )
+    assert switches_of_people(found, truth) == Switches(2, 6, 8, 8, 4)
+
+
+def test_one_track_over_all_has_no_switch_but_a_low_recall() -> None:
+    # The track follows the first person to time 1, the second from time 2.
+    truth = people(*((t, box, i, [0]) for t in range(4) for i, box in enumerate((LEFT, RIGHT))))
+    found = people(*((t, LEFT if t < 2 else RIGHT, 0, [0]) for t in range(4)))
+    told = switches_of_people(found, truth)
+    assert told.switches == 0
+    assert told.recall == pytest.approx(2 / 8)
+
+
+def test_the_best_overlap_is_matched_first() -> None:
+    # IoU of LEFT and BESIDE is .3 / .5: enough, but each has a better partner.
+    truth = people((0, LEFT, 0, [0]), (0, BESIDE, 1, [0]), (1, LEFT, 0, [0]), (1, BESIDE, 1, [0]))
+    found = people((0, BESIDE, 5, [0]), (0, LEFT, 6, [0]), (1, LEFT, 6, [0]), (1, BESIDE, 5, [0]))
+    assert switches_of_people(found, truth) == Switches(0, 2, 4, 4, 4)
+    # With a partner gone the other one is left to a second best.
+    assert switches_of_people(found, truth.select(truth.track == 0)).matched == 2
+    assert switches_of_people(found.select(found.track == 6), truth).matched == 2
+
+
+def test_boxes_that_overlap_too_little_do_not_match() -> None:
+    truth = people((0, LEFT, 0, [0]), (1, LEFT, 0, [0]))
+    found = people((0, BESIDE, 0, [0]), (1, BESIDE, 0, [0]))
+    assert switches_of_people(found, truth, 0.59).matched == 2
+    assert switches_of_people(found, truth, 0.61).matched == 0
+    assert math.isnan(switches_of_people(found, truth, 0.61).share)
+
+
+def test_equal_numbers_in_two_videos_are_two_people() -> None:
+    parts = [people(*((t, LEFT, 0, [0]) for t in range(2)), video=video) for video in "ab"]
+    both = Detections.join(parts, CLASSES)
+    renamed = both.with_track(np.array([0, 0, 1, 1], np.int32))
+    assert switches_of_people(renamed, both) == Switches(0, 2, 4, 4, 4)
+
+
+def test_rows_without_a_track_are_passed_over() -> None:
+    truth = people(*((t, LEFT, 0, [0]) for t in range(3)))
+    found = people(*((t, LEFT, -1 if t == 1 else 4, [0]) for t in range(3)))
+    assert switches_of_people(found, truth) == Switches(0, 1, 2, 3, 2)
+
+
+def test_tubes_are_compared_within_a_class() -> None:
+    persons = people(*((t, LEFT, 0, [0] if t < 3 else [1]) for t in range(6)))
+    truth = true_tubes(persons, 1.0)
+    # A tube a class without a track: the action changes, and so may the tube.
+    right = tubes(tube(range(3), LEFT, 0), tube(range(3, 6), LEFT, 1))
+    assert switches_of_tubes(right, truth, persons) == Switches(0, 4, 6, 6, 6)
+    wrong = tubes(tube(range(3), LEFT, 1), tube(range(3, 6), LEFT, 0))
+    assert switches_of_tubes(wrong, truth, persons).matched == 0
+    broken = tubes(tube(range(2), LEFT, 0), tube(range(2, 3), LEFT, 0), tube(range(3, 6), LEFT, 1))
+    assert switches_of_tubes(broken, truth, persons) == Switches(1, 4, 6, 6, 5)
+
+
+def test_tubes_of_one_track_are_one_person() -> None:
+    persons = people(*((t, LEFT, 0, [0]) for t in range(4)))
+    truth = true_tubes(persons, 1.0)
+    same = tubes(tube(range(2), LEFT, track=5), tube(range(2, 4), LEFT, track=5))
+    assert switches_of_tubes(same, truth, persons).switches == 0
+    # A tube without a track is never taken for a tube of track 0 or 1.
+    mixed = tubes(tube(range(2), LEFT, track=-1), tube(range(2, 4), LEFT, track=1))
+    assert switches_of_tubes(mixed, truth, persons).switches == 1
+
+
+def test_tubes_of_a_neighbour_are_his() -> None:
+    # Both stand beside each other; only the left one runs, though both have tubes of it.
+    persons = people(*((t, box, i, [i]) for t in range(2) for i, box in enumerate((LEFT, BESIDE))))
+    truth = true_tubes(persons, 1.0)
+    his = tube(range(2), BESIDE, 0, track=1)
+    assert switches_of_tubes(his, truth, persons).matched == 0
+    both = tubes(his, tube(range(2), LEFT, 0, track=0))
+    assert switches_of_tubes(both, truth, persons) == Switches(0, 1, 2, 4, 2)
+
+
+def test_nothing() -> None:
+    none, truth = people(), people((0, LEFT, 0, [0]))
+    assert switches_of_people(none, truth) == Switches(0, 0, 0, 1, 0)
+    assert switches_of_people(truth, none) == Switches(0, 0, 0, 0, 0)
+    assert math.isnan(switches_of_people(none, none).recall)
+    empty = Tubes.empty(CLASSES)
+    assert switches_of_tubes(empty, empty, none) == Switches(0, 0, 0, 0, 0)
+
+
+@given(st.integers(0, 10_000))
+def test_true_tracks_have_no_switches_and_order_and_names_do_not_matter(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows: list[Person] = [
+        (t, (0.2 * i, 0.0, 0.2 * i + 0.15, 1.0), i, [0])
+        for t in range(5)
+        for i in rng.permutation(5)[: rng.integers(0, 6)].tolist()
+    ]
+    truth = people(*rows)
+    told = switches_of_people(truth, truth)
+    assert told.switches == 0
+    assert told.matched == told.same == len(truth)
+    found = truth.with_track(rng.integers(0, 3, len(truth)).astype(np.int32))
+    mixed = found.select(rng.permutation(len(found)))
+    renamed = mixed.with_track((2 - mixed.track).astype(np.int32))
+    assert switches_of_people(found, truth) == switches_of_people(renamed, truth)
