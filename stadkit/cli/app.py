@@ -19,6 +19,7 @@ from stadkit.cli.console import console, one_line
 from stadkit.cli.detect import detect
 from stadkit.cli.doctor import doctor
 from stadkit.cli.eval import evaluate
+from stadkit.cli.link import link
 from stadkit.cli.synth import synth
 from stadkit.cli.train import train
 from stadkit.errors import StadkitError
@@ -76,6 +77,7 @@ def common(
 
 
 app.command()(detect)
+app.command()(link)
 app.command("eval")(evaluate)
 app.command()(train)
 app.command()(synth)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stadkit.cli.bench_eval import bench_eval, bench_video_map
+from stadkit.cli.bench_link import bench_link
 from stadkit.cli.console import console
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Runs = Annotated[int, typer.Option(min=1, help="Times each is measured; the best counts.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the model; 0: all.")]
 app.command("eval")(bench_eval)
+app.command("link")(bench_link)
 app.command("video-map")(bench_video_map)
 GOAL = 1.15  # whole / slower part
 KEPT = 64  # clips held in memory for the model alone

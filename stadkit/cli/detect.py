@@ -54,6 +54,9 @@ def detect(
     save_video: Annotated[
         bool, typer.Option("--save-video", help="Draw what was found, as H.264 mp4.")
     ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Follow people: tracks and tubes, as `link` makes them.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option(help="Skip inputs whose results are there, from the same arguments.")
     ] = True,
@@ -69,6 +72,8 @@ def detect(
 
     Each video gives NAME.csv (AVA format) and NAME.jsonl (one keyframe a line), with
     --save-video NAME.mp4 of the part looked at; the run gives manifest.json and labels.txt.
+    With --link each gives NAME.tubes.json, tracks are in NAME.jsonl and in a ninth column of
+    NAME.csv, and the video shows a colour and an id a person.
 
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
     input is no video; 3 no weights; 5 the proposals are of other videos.
@@ -102,6 +107,7 @@ def detect(
         min_drawn=DRAWN if min_action is None else min_action,
         proposals=proposals,
         save_video=save_video,
+        link=link,
         resume=resume,
     )
     raise typer.Exit(detect_many(found, job, output, overwrite, as_json))

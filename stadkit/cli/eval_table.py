@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from stadkit.report.scores import Scores
 
 WIDE = 200  # columns, where stdout is no terminal
+LEAST = 8  # letters of a name that are shown; a terminal that lacks them breaks lines
 # What --sort takes: the place of a class, worst or fewest first.
 SORTS: dict[str, Callable[[Any], Any]] = {
     "id": lambda row: row["id"],
@@ -30,9 +32,24 @@ def show(scores: Scores, sort: str) -> None:
     out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     if not out.is_terminal:
         out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=WIDE)
-    out.print(_table(scores, sort))
+    # No cell is ever cut by rich, which would make 1.00 of 100.00.
+    out.print(_fitted(_table(scores, sort), out), crop=False)
     for line in sums(scores):
         out.print(line, soft_wrap=True)
+
+
+def _fitted(table: Table, out: Console) -> Table:
+    """The table, with names as short as this terminal needs, and numbers whole."""
+    from rich.measure import Measurement
+
+    def columns() -> int:
+        return Measurement.get(out, out.options.update(max_width=10**6), table).maximum
+
+    names, full = table.columns[1], columns()
+    names.width = LEAST
+    names.width = max(LEAST, min(full, out.width) - (columns() - LEAST))
+    table.width = columns()
+    return table
 
 
 def _table(scores: Scores, sort: str) -> Table:
@@ -42,7 +59,8 @@ def _table(scores: Scores, sort: str) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("id", "action", "AP", *_thresholds(scores), "recall", "truth", "found"):
-        table.add_column(name, justify="left" if name == "action" else "right", no_wrap=True)
+        justify: Any = "left" if name == "action" else "right"
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")
     for row in sorted(_rows(scores), key=SORTS[sort]):
         cells = (row["ap"], *row["at"], row["recall"])
         counts = (f"{row['truth']:,}", f"{row['found']:,}")
@@ -78,6 +96,9 @@ def sums(scores: Scores) -> list[str]:
     """The means, a line each."""
     frames, people = scores.frames, scores.people
     at = "IoU " + ", ".join(f"{iou:g}" for iou in frames.ious)
+    if len(frames.ious) > 3:
+        low, high = min(frames.ious), max(frames.ious)
+        at = f"{len(frames.ious)} IoUs from {low:g} to {high:g}"
     counted = int((~np.isnan(frames.ap).all(0)).sum())
     lines = [
         "",
@@ -99,15 +120,17 @@ def sums(scores: Scores) -> list[str]:
 
 def words(scores: Scores) -> list[str]:
     """What to know beside the numbers, and what to do about them: for stderr."""
+    from stadkit.metrics.mistakes import BOXED
+
     coverage, wrong = scores.coverage, scores.mistakes
-    lines = coverage.lines() + _advice(scores)
+    lines = [*scores.notes, *coverage.lines(), *_advice(scores)]
     lines += [f"{faults.path}: {line}" for faults in scores.faults for line in faults.lines()]
     shares = ", ".join(f"{kind} {share:.0%}" for kind, share in wrong.shares.items())
     missed, unboxed = int(wrong.missed.sum()), int(wrong.unseen.sum())
     lines += [
         f"of the {int(wrong.kinds.sum()):,} best detections: {shares}",
         f"of {int(wrong.truths.sum()):,} in truth {missed:,} are missed, {unboxed:,} of them "
-        "without any box there",
+        f"without a box of any action (IoU {BOXED:g})",
     ]
     if pairs := wrong.worst_pairs[:3]:
         told = "; ".join(f"{said!r} where truth has {was!r}" for was, said, _ in pairs)
@@ -122,9 +145,13 @@ def words(scores: Scores) -> list[str]:
 
 def _advice(scores: Scores) -> list[str]:
     """What to do where the two were not made for the same keyframes."""
+    from stadkit.metrics.video_map import TUBE_PROTOCOLS
+
     coverage, lines = scores.coverage, []
     unseen = coverage.found_keyframes - coverage.shared_keyframes
-    if unseen > 0.02 * coverage.found_keyframes and scores.frames.protocol.unseen == "wrong":
+    dense = scores.tubes is not None or scores.protocol in TUBE_PROTOCOLS  # all is labelled
+    wrong = scores.frames.protocol.unseen == "wrong" and not dense
+    if wrong and unseen > 0.02 * coverage.found_keyframes:
         lines.append(
             "keyframes without truth: their detections count as wrong; if nobody labelled them, "
             "use --protocol activitynet, which drops them"

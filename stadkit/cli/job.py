@@ -28,6 +28,7 @@ class Job:
     min_drawn: float = 0.3  # nor drawn
     proposals: Path | None = None  # the file that options.proposals came from
     save_video: bool = False
+    link: bool = False
     resume: bool = True
 
     @property
@@ -67,6 +68,7 @@ def facts(job: Job) -> dict[str, Any]:
             "classes": list(job.labels.names),
             "proposals": sha256(job.proposals) if job.proposals else None,
             "save_video": job.save_video,
+            "link": job.link,
         },
         "thresholds": {
             "min_person": job.min_person,
@@ -81,7 +83,7 @@ class Task:
 
     def __init__(self, item: Input, job: Job, folder: Path) -> None:
         """The files it gives, by kind, lie in `folder`."""
-        kinds = ["csv", "jsonl"] + ["mp4"] * job.save_video
+        kinds = ["csv", "jsonl"] + ["tubes.json"] * job.link + ["mp4"] * job.save_video
         self.item, self.job = item, job
         self.files = {kind: folder / f"{item.name}.{kind}" for kind in kinds}
 

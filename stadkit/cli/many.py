@@ -20,10 +20,13 @@ from stadkit.cli.job import Job, Task, facts
 from stadkit.cli.progress import Bar
 from stadkit.cli.runs import Entry, Run, new_folder
 from stadkit.detect import Found, detect_video
+from stadkit.detections import Detections, Keyframes
 from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
 from stadkit.files.ava_csv import write_found
 from stadkit.files.jsonl import write_jsonl
+from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
+from stadkit.tubes import Tubes
 from stadkit.video.check import shown
 from stadkit.zoo import sha256
 
@@ -101,6 +104,8 @@ def line(item: Input, entry: Entry, folder: Path) -> str:
     kept = "kept from before, " if entry.get("kept") else ""
     partial = f"; PARTIAL: {reason}" if entry["status"] == "partial" else ""
     counts = f"{entry['people']} people in {entry['keyframes']} keyframes"
+    if "tubes" in entry:
+        counts += f", {entry['tracks']} tracks, {entry['tubes']} tubes"
     outside = f" ({entry['outside']} proposal times outside)" if entry.get("outside") else ""
     seconds = f"{entry['seconds']} s"
     return f"{where}: {kept}{counts}{outside}, {seconds} -> {folder / item.name}.csv{partial}"
@@ -142,8 +147,7 @@ def _one(task: Task, run: Run) -> Entry:
         run.begin(name, mark, files)
         with Bar(task.item, task.job.options) as bar:
             found = detect_video(task.job.detector, task.item.path, task.job.options, bar.advance)
-        entry |= {**reading(found), "batch": task.job.batch}
-        _write(found, task)
+        entry |= {**reading(found), "batch": task.job.batch, **_write(found, task)}
         entry["outputs"] = {path.name: sha256(path) for path in files}
     except BrokenPipeError:
         raise
@@ -161,6 +165,8 @@ def reading(found: Found) -> Entry:
         "status": "partial" if found.report.partial else "ok",
         "reason": found.report.reason,
         "reader": found.info.reader,
+        "size": [found.info.height, found.info.width],
+        "rate": found.info.rate,
         "frames": found.report.frames,
         "expected": found.report.expected,
         "keyframes": len(found.keyframes),
@@ -169,15 +175,19 @@ def reading(found: Found) -> Entry:
     }
 
 
-def _write(found: Found, task: Task) -> None:
+def _write(found: Found, task: Task) -> Entry:
+    """The results of an input; what the manifest says of them."""
     name, job, files = task.item.name, task.job, task.files
     table = with_classes(found.table, job.labels)
     table = replace(table, video=np.full(len(table), name))
     keyframes = replace(found.keyframes, video=np.full(len(found.keyframes), name))
-    write_found(table, job.labels, files["csv"], job.min_action)
+    table, tubes = _link(table, keyframes, job) if job.link else (table, None)
+    write_found(table, job.labels, files["csv"], job.min_action, tracks=job.link)
     write_jsonl(table, keyframes, job.labels, files["jsonl"], job.min_action)
     # With these `eval` and `link` read the CSVs.
     write_labels(job.labels, files["csv"].with_name(LABELS))
+    if tubes is not None:
+        write_tubes_json(tubes, job.labels, files["tubes.json"], [name])
     if "mp4" in files:
         from stadkit.video.write import save_video
 
@@ -186,8 +196,21 @@ def _write(found: Found, task: Task) -> None:
             table,
             files["mp4"],
             times=keyframes.time,
+            tubes=tubes,
             start=job.options.start,
             duration=job.options.duration,
             min_action=job.min_drawn,
             reader=job.options.reader,
         )
+    if tubes is None:
+        return {}
+    return {"tracks": len(set(table.track.tolist()) - {-1}), "tubes": len(tubes)}
+
+
+def _link(table: Detections, keyframes: Keyframes, job: Job) -> tuple[Detections, Tubes]:
+    """Tracks and tubes of what is reported, so that `link` makes the same of the files."""
+    from stadkit.link import link
+
+    told = np.where(table.action >= job.min_action, table.action, np.float32(np.nan))
+    linked = link(replace(table, action=told), keyframes)
+    return table.with_track(linked.found.track), linked.tubes

@@ -18,21 +18,28 @@ from stadkit.files import pickles
 from stadkit.files.pixel_tubes import PixelTube, from_pixels, rows_of, to_pixels
 from stadkit.files.tube_truth import TubeTruth
 from stadkit.labels import Labels
+from stadkit.tubes import Tubes
 
 _KEYS = ("labels", "gttubes", "nframes", "resolution", "train_videos", "test_videos")
 CHOICES = ("test", "train", "all")
 
 
 def read_gt(
-    path: str | Path, split: int = 0, videos: str = "test", rate: float = 25.0
+    path: str | Path,
+    split: int = 0,
+    videos: str = "test",
+    rate: float = 25.0,
+    data: Any = None,
 ) -> TubeTruth:
     """The truth of the test, train or all videos of a split, counted from 0.
+
+    `data` is what the file holds, where it is loaded already.
 
     Tubes come by video, in the list's order, then by label. Label ids are counted from 1.
     Raises AnnotationError: file, video, reason; UsageError for a split that is not there.
     """
     path = Path(path)
-    data = with_keys(path, pickles.load(path), "GT.pkl", _KEYS)
+    data = with_keys(path, pickles.load(path) if data is None else data, "GT.pkl", _KEYS)
     names = labels_of(path, data["labels"])
     chosen = _chosen(path, data, split, videos)
     sizes, frames = {}, {}
@@ -72,6 +79,23 @@ def write_gt(truth: TubeTruth, path: str | Path, train: TubeTruth | None = None)
         },
         path,
     )
+
+
+def write_tubes(tubes: Tubes, truth: TubeTruth, path: str | Path) -> None:
+    """Write found tubes as ACT and MOC have them, all videos in one dict.
+
+    {video: {label from 0: [(array [k, 6] of frame, x1, y1, x2, y2, score, the tube's score)]}},
+    float32, for every video of the truth. Raises ValueError for classes or videos that the truth
+    lacks, or a time between frames.
+    """
+    if tubes.classes != truth.labels.names or not set(tubes.video.tolist()) <= set(truth.frames):
+        raise ValueError("the tubes are of other classes or videos than the truth")
+    made: dict[str, dict[int, list[Any]]] = {video: {} for video in truth.videos}
+    rows = np.split(to_pixels(tubes, truth.sizes, truth.rate), tubes.start[1:-1])
+    columns = (tubes.video.tolist(), tubes.label.tolist(), tubes.score.tolist())
+    for video, label, score, part in zip(*columns, rows, strict=False):
+        made[video].setdefault(label, []).append((part, score))
+    pickles.dump(made, path)
 
 
 def _gttubes(truth: TubeTruth) -> dict[str, dict[int, list[Any]]]:

@@ -1,8 +1,9 @@
 """AVA's CSV: truth and detections, excluded keyframes, person proposals.
 
 No header. A row is video, time (seconds, printed 0902), x1, y1, x2, y2 (fractions of the
-frame), action id, and the person's id (truth) or the score (detections). Rows of one person
-are one row of the table: those that share video, time (to a millisecond), box and person id.
+frame), action id, and the person's id (truth) or the score (detections). Linked detections have
+a ninth column of our own, the track; other evaluators want eight. Rows of one person are one row
+of the table: those that share video, time (to a millisecond), box and person id or track.
 A row that a person has already had, same action again, is another person with the same box:
 evaluators count both, and so nothing is lost. People come in order of first appearance.
 
@@ -13,7 +14,7 @@ kept byte for byte, '=cmd()' too: open files of strangers as text in a spreadshe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -45,13 +46,20 @@ _SCORE = Column("score", score, floats=True, low=0, high=1)
 
 # The columns that each kind of file may have, by their number.
 TRUTH = {7: (*_FRAME, *_BOX, _ACTION_OR_NONE), 8: (*_FRAME, *_BOX, _ACTION_OR_NONE, _PERSON)}
-FOUND = {7: (*_FRAME, *_BOX, _ACTION), 8: (*_FRAME, *_BOX, _ACTION, _SCORE)}
+FOUND = {
+    7: (*_FRAME, *_BOX, _ACTION),
+    8: (*_FRAME, *_BOX, _ACTION, _SCORE),
+    9: (*_FRAME, *_BOX, _ACTION, _SCORE, _PERSON),  # of `write_found` with tracks
+}
 PROPOSALS = {
     6: (*_FRAME, *_BOX),
     7: (*_FRAME, *_BOX, _SCORE),
     8: (*_FRAME, *_BOX, _ACTION_OR_NONE, _SCORE),
 }
 KEYFRAMES = {2: _FRAME}
+
+Kept = NDArray[np.bool_]  # [n, c]  which classes of which people are written
+Lines = Callable[[Detections, Kept, Labels], str]
 
 _PEOPLE_A_BLOCK = 5_000  # written at once: a few MB of text
 
@@ -74,9 +82,10 @@ def read_truth(path: str | Path, labels: Labels) -> Detections:
 
 
 def read_found(path: str | Path, labels: Labels) -> Detections:
-    """Detections: NaN where a class has no row, person NaN (the format has none), track -1.
+    """Detections: NaN where a class has no row, person NaN (the format has none).
 
-    A file without scores, seven columns, has score 1 in every row, as AVA's evaluator has it.
+    The track is the ninth column's, -1 where there is none. A file without scores, seven
+    columns, has score 1 in every row, as AVA's evaluator has it.
     Raises AnnotationError: file, line, column, reason.
     """
     path = Path(path)
@@ -122,21 +131,28 @@ def write_truth(table: Detections, labels: Labels, path: str | Path) -> None:
     _check_writable(table, labels, path)
     if not np.isin(table.action, (0, 1)).all():
         raise ValueError("Detections.action of truth must be 0 or 1")
-    write_text(Path(path), _blocks(table, table.action == 1, labels, truth=True))
+    write_text(Path(path), _blocks(table, table.action == 1, labels, _true_lines))
 
 
 def write_found(
-    table: Detections, labels: Labels, path: str | Path, min_action: float = 0.0
+    table: Detections,
+    labels: Labels,
+    path: str | Path,
+    min_action: float = 0.0,
+    *,
+    tracks: bool = False,
 ) -> None:
     """Write detections, a row a class that is scored `min_action` or more.
 
     Boxes and scores are written so that the same float32 is read back, times to a millisecond.
-    What the format cannot hold, person scores and tracks, is left out.
+    What the format cannot hold, person scores and, unless asked for, tracks, is left out. With
+    `tracks` rows end with a ninth column, which evaluators other than stadkit's do not take.
     Raises ValueError when the table's classes are not the labels' names; StadkitError for a
     video whose name no row can hold.
     """
     _check_writable(table, labels, path)
-    write_text(Path(path), _blocks(table, table.action >= min_action, labels, truth=False))
+    lines = _tracked_lines if tracks else _found_lines
+    write_text(Path(path), _blocks(table, table.action >= min_action, labels, lines))
 
 
 def _read(path: Path, layouts: Layouts) -> Columns:
@@ -205,34 +221,47 @@ def _check_writable(table: Detections, labels: Labels, path: str | Path) -> None
             raise StadkitError(f"{path}: a video's name {error}; rename the video") from error
 
 
-def _blocks(
-    table: Detections, kept: NDArray[np.bool_], labels: Labels, truth: bool
-) -> Iterator[str]:
+def _blocks(table: Detections, kept: Kept, labels: Labels, lines: Lines) -> Iterator[str]:
     """The file's text, some thousand people at a time."""
     for start in range(0, len(table), _PEOPLE_A_BLOCK):
         part = slice(start, start + _PEOPLE_A_BLOCK)
-        yield _lines(table.select(np.arange(len(table))[part]), kept[part], labels, truth)
+        yield lines(table.select(np.arange(len(table))[part]), kept[part], labels)
 
 
-def _lines(table: Detections, kept: NDArray[np.bool_], labels: Labels, truth: bool) -> str:
-    people = [
+def _found_lines(table: Detections, kept: Kept, labels: Labels) -> str:
+    return _scored_lines(table, kept, labels, [""] * len(table))
+
+
+def _tracked_lines(table: Detections, kept: Kept, labels: Labels) -> str:
+    return _scored_lines(table, kept, labels, [f",{track}" for track in table.track.tolist()])
+
+
+def _scored_lines(table: Detections, kept: Kept, labels: Labels, ends: list[str]) -> str:
+    people, ids = _people(table), [f"{label}," for label in labels.ids]
+    row, column = np.nonzero(kept)
+    scores = map(str, table.action[row, column])
+    deeds = zip(row.tolist(), column.tolist(), scores, strict=True)
+    return "".join([f"{people[r]}{ids[c]}{score}{ends[r]}\n" for r, c, score in deeds])
+
+
+def _true_lines(table: Detections, kept: Kept, labels: Labels) -> str:
+    # A person who does nothing that has a label gets a row with the last id, the empty one.
+    kept = np.column_stack([kept, ~kept.any(1)])
+    row, column = np.nonzero(kept)
+    people, ids = _people(table), [*(f"{label}," for label in labels.ids), ","]
+    tracks = table.track.tolist()
+    done = zip(row.tolist(), column.tolist(), strict=True)
+    return "".join([f"{people[r]}{ids[c]}{tracks[r]}\n" for r, c in done])
+
+
+def _people(table: Detections) -> list[str]:
+    """The first six fields of each person's rows, and the comma after."""
+    return [
         f"{quoted(video)},{_stamp(time)},{','.join(map(str, box))},"
         for video, time, box in zip(
             table.video.tolist(), milliseconds(table.time).tolist(), table.box, strict=True
         )
     ]
-    ids = [f"{label}," for label in labels.ids]
-    row, column = np.nonzero(kept)
-    if not truth:
-        scores = map(str, table.action[row, column])
-        deeds = zip(row.tolist(), column.tolist(), scores, strict=True)
-        return "".join([f"{people[r]}{ids[c]}{score}\n" for r, c, score in deeds])
-    # A person who does nothing that has a label gets a row with the last id, the empty one.
-    kept = np.column_stack([kept, ~kept.any(1)])
-    row, column = np.nonzero(kept)
-    ids, tracks = [*ids, ","], table.track.tolist()
-    done = zip(row.tolist(), column.tolist(), strict=True)
-    return "".join([f"{people[r]}{ids[c]}{tracks[r]}\n" for r, c in done])
 
 
 def _stamp(ms: int) -> str:

@@ -1,15 +1,15 @@
 """AVA's CSV as evaluators take it: every row kept in its order, faults counted, not refused.
 
 The format is that of `ava_csv`. What evaluators pass over is passed over here and counted:
-rows whose action the labels lack, and found boxes that are inverted or not finite. In truth
-such a box is an error. Broken CSV is an error in both.
+actions that the labels lack, whose boxes stay as people, and found boxes that are inverted or
+not finite. In truth such a box is an error. Broken CSV is an error in both.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,73 +19,32 @@ from numpy.typing import NDArray
 from stadkit.claims import Claims
 from stadkit.errors import AnnotationError
 from stadkit.files import ava_csv
+from stadkit.files.faults import SOME, TRUE_BOX, Faults, Rows, wrong_boxes
 from stadkit.files.fields import Column, any_number
 from stadkit.files.people import Columns, first_rows, people
 from stadkit.files.rows import Layouts, line_numbers, read_rows
 from stadkit.labels import Labels
 
-Rows = NDArray[np.bool_]  # a mask [n] of a file's rows
-
-_LARGEST_FRACTION = 2  # what reaches further is in pixels
 _NONE = -1  # the action and class of an empty field
-_SOME = 3  # lines and ids that a fault names
-_INVERTED, _INSIDE = 0.05, 0.99  # shares of rows, from which boxes look like x, y, w, h
-
-_WORDS = {
-    "unknown label": "an action id that the labels lack: passed over",
-    "pixels": "a box that reaches beyond 2, as pixels do: fractions of the frame are wanted",
-    "xywh": "x2 < x1 or y2 < y1: these boxes look like x, y, width, height; passed over",
-    "inverted": "a box with x2 < x1 or y2 < y1: passed over",
-    "no area": "a box without area: most protocols pass over it",
-    "not finite": "a box or score that is NaN or infinite: passed over",
-    "score outside 0..1": "a score outside 0..1: kept, as only the order counts",
-}
-_TRUE_BOX = {
-    "not finite": "a side is NaN or infinite; mend the box or remove the row",
-    "xywh": "x2 < x1 or y2 < y1: are these x, y, width, height? write x1, y1, x2, y2",
-    "inverted": "x2 < x1 or y2 < y1; a box is x1, y1, x2, y2: swap its corners",
-}
 _SIDES = ("x1", "y1", "x2", "y2")
-
-
-@dataclass(frozen=True)
-class Faults:
-    """What was wrong in a file and was passed over, or counted as it stands."""
-
-    path: Path
-    kinds: dict[str, tuple[int, tuple[int, ...]]]  # rows, and the first lines, 1-based
-    unknown: tuple[int, ...] = ()  # the first action ids that the labels lack
-
-    def lines(self) -> list[str]:
-        """A sentence a kind."""
-        return [self._line(kind, *where) for kind, where in self.kinds.items()]
-
-    def _line(self, kind: str, rows: int, lines: tuple[int, ...]) -> str:
-        have = "row has" if rows == 1 else "rows have"
-        what, _, done = _WORDS[kind].partition(":")
-        numbers = ", ".join(map(str, lines)) + (", ..." if rows > len(lines) else "")
-        if kind == "unknown label":
-            what += f", such as {', '.join(map(str, self.unknown))}"
-        of = "line" if rows == 1 else "lines"
-        return f"{rows:,} {have} {what} ({of} {numbers}):{done}"
 
 
 def read_claims(path: str | Path, labels: Labels, *, truth: bool) -> tuple[Claims, Faults]:
     """The rows of a file of truth or detections, and what was wrong with them.
 
-    Found rows without a score have 1. A person of the truth who does nothing that has a label
-    is one row with label -1. Boxes in pixels, and found boxes without area, are kept.
+    Found rows without a score have 1, and label -1 where the labels lack their action. A person
+    of the truth who does nothing that has a label is one row with label -1. Boxes in pixels, and
+    found boxes without area, are kept.
     Raises AnnotationError for CSV that is broken, and for a true box that is none.
     """
     path = Path(path)
     layouts = _layouts(ava_csv.TRUTH if truth else ava_csv.FOUND, labels)
     rows = cast(Columns, read_rows(path, layouts))
     faults = _faults(path, rows, truth)
-    known = rows["action"] >= 0
     if truth:
-        return _claims(rows, known | _idle(rows, labels), labels), faults
+        return _claims(rows, (rows["action"] >= 0) | _idle(rows, labels), labels), faults
     x1, y1, x2, y2 = (rows[side] for side in _SIDES)
-    kept = known & _finite(rows) & (x1 <= x2) & (y1 <= y2)
+    kept = _finite(rows) & (x1 <= x2) & (y1 <= y2)
     return _claims(rows, kept, labels), faults
 
 
@@ -96,12 +55,16 @@ def read_claims_of(
 
     Raises AnnotationError as `read_claims` does, and for a folder without CSV files.
     """
-    read = [read_claims(file, labels, truth=truth) for path in paths for file in _files(path)]
+    read = [read_claims(file, labels, truth=truth) for path in paths for file in csv_files(path)]
     claims = Claims.join([each for each, _ in read], labels.names)
     return claims, [faults for _, faults in read]
 
 
-def _files(path: str | Path) -> list[Path]:
+def csv_files(path: str | Path) -> list[Path]:
+    """The CSV files of a folder, by name; a file stands for itself.
+
+    Raises AnnotationError for a folder without one.
+    """
     path = Path(path)
     if not path.is_dir():
         return [path]
@@ -170,40 +133,22 @@ def _faults(path: Path, rows: Columns, truth: bool) -> Faults:
     if truth:
         wrong.pop("no area", None)  # it counts as any other
     lines = _lines(path, wrong)
-    for kind in _TRUE_BOX if truth else ():
+    for kind in TRUE_BOX if truth else ():
         if kind in wrong:
             more = f" ({len(wrong[kind]):,} rows)" if len(wrong[kind]) > 1 else ""
-            raise AnnotationError(f"{path}:{lines[kind][0]}: {_TRUE_BOX[kind]}{more}")
+            raise AnnotationError(f"{path}:{lines[kind][0]}: {TRUE_BOX[kind]}{more}")
     unknown = rows["action"][wrong.get("unknown label", np.zeros(0, np.intp))]
     return Faults(
         path,
         {kind: (len(at), lines[kind]) for kind, at in wrong.items()},
-        tuple(dict.fromkeys((-2 - unknown).tolist()))[:_SOME],
+        tuple(dict.fromkeys((-2 - unknown).tolist()))[:SOME],
     )
 
 
 def _wrong(rows: Columns) -> dict[str, Rows]:
     """The rows of each kind of fault."""
-    x1, y1, x2, y2 = sides = [rows[side] for side in _SIDES]
-    finite = _finite(rows)
-    inverted = finite & ((x1 > x2) | (y1 > y2))
-    far = [side > _LARGEST_FRACTION for side in sides]
-    wrong = {
-        "unknown label": rows["action"] < _NONE,
-        "pixels": finite & functools.reduce(np.logical_or, far),
-        "xywh" if inverted.any() and _are_sizes(rows, inverted) else "inverted": inverted,
-        "no area": finite & ((x1 == x2) | (y1 == y2)) & ~inverted,
-        "not finite": ~finite,
-    }
-    if "score" in rows:
-        wrong["score outside 0..1"] = finite & ((rows["score"] < 0) | (rows["score"] > 1))
-    return wrong
-
-
-def _are_sizes(rows: Columns, inverted: Rows) -> bool:
-    """Whether x2, y2 are rather a width and a height: x + width stays inside the frame."""
-    inside = (rows["x1"] + rows["x2"] < 1.01) & (rows["y1"] + rows["y2"] < 1.01)
-    return bool(inverted.mean() >= _INVERTED and inside.mean() >= _INSIDE)
+    boxes = wrong_boxes([rows[side] for side in _SIDES], rows.get("score"))
+    return {"unknown label": rows["action"] < _NONE, **boxes}
 
 
 def _finite(rows: Columns) -> Rows:
@@ -213,7 +158,7 @@ def _finite(rows: Columns) -> Rows:
 
 def _lines(path: Path, wrong: dict[str, NDArray[np.intp]]) -> dict[str, tuple[int, ...]]:
     """The first lines of each kind; the file is read again where there are any."""
-    first = {kind: at[:_SOME] for kind, at in wrong.items()}
+    first = {kind: at[:SOME] for kind, at in wrong.items()}
     if not first:
         return {}
     lines = line_numbers(path, np.concatenate(list(first.values())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from stadkit.errors import AnnotationError
 from stadkit.files import act
@@ -13,12 +14,18 @@ SPLITS = 3
 RATE = 30.0  # HMDB51, of which it is a part, was brought to 30 frames a second
 
 
-def read_gt(path: str | Path, split: int = 0, videos: str = "test") -> TubeTruth:
+def read_gt(
+    path: str | Path,
+    split: int = 0,
+    videos: str = "test",
+    rate: float = RATE,
+    data: Any = None,
+) -> TubeTruth:
     """The truth of GT.pkl, of split 0, 1 or 2; papers give the mean over the three.
 
     Raises AnnotationError where it is not of 21 classes, and as `act.read_gt` does.
     """
-    truth = act.read_gt(path, split, videos, RATE)
+    truth = act.read_gt(path, split, videos, rate, data)
     if len(truth.labels) != CLASSES:
         raise AnnotationError(f"{path}: JHMDB has 21 classes, this has {len(truth.labels)}")
     return truth

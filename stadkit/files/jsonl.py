@@ -1,16 +1,21 @@
-"""Keyframes as JSON, one a line, also the empty ones: for programs that read no AVA CSV."""
+"""Keyframes as JSON, one a line, also the empty ones: `detect` writes them beside its AVA CSV.
+
+They hold what CSV cannot: where nobody was found, person scores, people without an action.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stadkit.detections import Detections, Keyframes, milliseconds, rows_by_keyframe
-from stadkit.files.rows import write_text
+from stadkit.errors import AnnotationError
+from stadkit.files.rows import read_bytes, write_text
 from stadkit.labels import Labels
 
 
@@ -61,3 +66,143 @@ def _lines(
     for video, ms, time in zip(keyframes.video, times, keyframes.time, strict=True):
         rows = np.array(where.get((str(video), int(ms)), []), int)
         yield keyframe_line(str(video), float(time), table.select(rows), labels, min_action)
+
+
+def read_jsonl(path: str | Path, labels: Labels) -> tuple[Detections, Keyframes]:
+    """The people of a .jsonl or .jsonl.gz in its order, and every keyframe that it has a line of.
+
+    An action that a person has no score of is NaN, as is a person score of null; actions that
+    the labels lack are passed over. Raises AnnotationError: file, line, reason; also where no
+    action is a label's, or an id has another name there.
+    """
+    path = Path(path)
+    names = dict(zip(labels.ids, labels.names, strict=True))
+    rows = _Rows({number: c for c, number in enumerate(labels.ids)}, names)
+    for number, line in _objects(path):
+        try:
+            rows.add(line)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise AnnotationError(f"{path}:{number}: {_reason(error)}") from error
+    if rows.unknown and not rows.action:
+        raise AnnotationError(
+            f"{path}: none of its action ids ({', '.join(map(str, rows.unknown))}) is a label's; "
+            "give the labels it was made with by --labels"
+        )
+    return rows.table(labels.names), rows.keyframes()
+
+
+def read_looked(path: str | Path) -> Keyframes:
+    """The keyframes alone; raises AnnotationError as `read_jsonl` does."""
+    path, rows = Path(path), _Rows({}, {})
+    for number, line in _objects(path):
+        try:
+            rows.look(line)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise AnnotationError(f"{path}:{number}: {_reason(error)}") from error
+    return rows.keyframes()
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, the object of that line); blank lines are none."""
+    for number, line in enumerate(read_bytes(path).split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else "is no JSON text"
+            raise AnnotationError(f"{path}:{number}: {why}; was the file cut off?") from error
+        if not isinstance(value, dict):
+            raise AnnotationError(f"{path}:{number}: wants an object of video, time and people")
+        yield number, value
+
+
+def _reason(error: Exception) -> str:
+    return f"lacks {error}" if isinstance(error, KeyError) else str(error)
+
+
+@dataclass
+class _Rows:
+    """What was read so far; raises KeyError, TypeError or ValueError for what is not as said."""
+
+    classes: dict[int, int]  # id -> column
+    names: dict[int, str]  # id -> name
+    looked: list[tuple[str, float]] = field(default_factory=list)
+    keyframe: list[int] = field(default_factory=list)  # [n]  of each person
+    numbers: list[tuple[float, ...]] = field(default_factory=list)  # [n]  box, score
+    track: list[int] = field(default_factory=list)  # [n]
+    action: list[tuple[int, int, float]] = field(default_factory=list)  # person, class, score
+    unknown: dict[int, None] = field(default_factory=dict)  # first ids that the labels lack
+
+    def look(self, line: dict[str, Any]) -> None:
+        """One more keyframe."""
+        video, time = line["video"], line["time"]
+        if not isinstance(video, str) or not video:
+            raise ValueError(f"video is {video!r}, wants a name")
+        self.looked.append((video, _number("time", time, -1e9, 1e9)))
+
+    def add(self, line: dict[str, Any]) -> None:
+        """One more keyframe and its people."""
+        self.look(line)
+        for person in line["people"]:
+            row, box, score = len(self.track), person["box"], person["score"]
+            if not isinstance(box, list) or len(box) != 4:
+                raise ValueError(f"box is {box!r}, wants x1, y1, x2, y2")
+            sides = [_number("box", side, -3e38, 3e38) for side in box]
+            self.numbers.append((*sides, np.nan if score is None else _score(score)))
+            self.keyframe.append(len(self.looked) - 1)
+            track = person.get("track", -1)
+            if not isinstance(track, int) or not -1 <= track < 2**31:
+                raise ValueError(f"track is {track!r}, wants a whole number from -1 up")
+            self.track.append(track)
+            for deed in person["actions"]:
+                self._do(row, deed)
+
+    def _do(self, row: int, deed: dict[str, Any]) -> None:
+        number, name, score = deed["id"], deed.get("name"), _score(deed["score"])
+        if number not in self.classes:
+            if len(self.unknown) < 3:
+                self.unknown[number] = None
+        elif name is not None and name != self.names[number]:
+            raise ValueError(
+                f"action {number} is {name!r} here, {self.names[number]!r} in the labels; "
+                "give its own with --labels"
+            )
+        else:
+            self.action.append((row, self.classes[number], score))
+
+    def table(self, classes: tuple[str, ...]) -> Detections:
+        """All people, in order."""
+        numbers = np.array(self.numbers, np.float32).reshape(-1, 5)
+        looked = self.keyframes()
+        keyframe = np.array(self.keyframe, np.intp)
+        action = np.full((len(numbers), len(classes)), np.nan, np.float32)
+        if self.action:
+            row, column, score = zip(*self.action, strict=True)
+            action[row, column] = score
+        return Detections(
+            video=looked.video[keyframe],
+            time=looked.time[keyframe],
+            box=numbers[:, :4].copy(),
+            person=numbers[:, 4].copy(),
+            action=action,
+            track=np.array(self.track, np.int32),
+            classes=classes,
+        )
+
+    def keyframes(self) -> Keyframes:
+        """Every keyframe, in order."""
+        return Keyframes(
+            np.array([video for video, _ in self.looked], np.str_),
+            np.array([time for _, time in self.looked], np.float64),
+        )
+
+
+def _score(value: Any) -> float:
+    return _number("score", value, 0, 1)
+
+
+def _number(name: str, value: Any, low: float, high: float) -> float:
+    if not isinstance(value, int | float) or not low <= value <= high:  # NaN fails too
+        raise ValueError(f"{name} is {value!r}, wants a number from {low:g} to {high:g}")
+    return float(value)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.claims import Claims
-from stadkit.errors import AnnotationError
+from stadkit.errors import AnnotationError, UsageError
 from stadkit.files import act, pickles
 from stadkit.files.pixel_tubes import (
     PixelTube,
@@ -33,12 +33,18 @@ CLASSES = 66
 RATE = 25.0
 
 
-def read_gt(path: str | Path, split: int = 0, videos: str = "test") -> TubeTruth:
+def read_gt(
+    path: str | Path,
+    split: int = 0,
+    videos: str = "test",
+    rate: float = RATE,
+    data: Any = None,
+) -> TubeTruth:
     """The truth of GT.pkl; its test videos are what papers call the validation set.
 
     Raises AnnotationError where it is not of 66 classes, and as `act.read_gt` does.
     """
-    truth = act.read_gt(path, split, videos, RATE)
+    truth = act.read_gt(path, split, videos, rate, data)
     if len(truth.labels) != CLASSES:
         raise AnnotationError(f"{path}: MultiSports has 66 classes, this has {len(truth.labels)}")
     return truth
@@ -52,10 +58,13 @@ def sports(classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {sport: tuple(names) for sport, names in groups.items()}
 
 
-def read_frame_detections(path: str | Path, truth: TubeTruth) -> Claims:
-    """The rows of an array [n, 8], in its order; raises AnnotationError: file, row, reason."""
+def read_frame_detections(path: str | Path, truth: TubeTruth, data: Any = None) -> Claims:
+    """The rows of an array [n, 8], in its order; `data` is the array, where it is loaded already.
+
+    Raises AnnotationError: file, row, reason; UsageError for truth that numbers no videos.
+    """
     path = Path(path)
-    rows = pickles.load(path)
+    rows = pickles.load(path) if data is None else data
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != 8:
         got = f"{rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
         raise AnnotationError(
@@ -63,6 +72,11 @@ def read_frame_detections(path: str | Path, truth: TubeTruth) -> Claims:
         )
     if rows.dtype.kind not in "iuf":
         raise AnnotationError(f"{path}: is an array of {rows.dtype}; wants one of numbers")
+    if not truth.numbered:
+        raise UsageError(
+            f"{path}: counts the videos of a test list, and pyannot.pkl has none; give GT.pkl as "
+            "truth"
+        )
     rows = np.asarray(rows, np.float64)
     _check_rows(path, rows, truth)
     video = rows[:, 0].astype(np.int32)
@@ -92,13 +106,14 @@ def write_frame_detections(found: Claims, truth: TubeTruth, path: str | Path) ->
     pickles.dump(rows.astype(np.float32), path)
 
 
-def read_tubes(path: str | Path, truth: TubeTruth) -> Tubes:
+def read_tubes(path: str | Path, truth: TubeTruth, data: Any = None) -> Tubes:
     """Tubes of a pickle, by label or by video (ACT, MOC), or of MOC's folder of *_tubes.pkl.
 
-    In order of the file's labels. Raises AnnotationError: file, tube, reason.
+    In order of the file's labels; `data` is what the file holds, where it is loaded already.
+    Raises AnnotationError: file, tube, reason.
     """
     path = Path(path)
-    pieces = list(_pieces(path, truth))
+    pieces = list(_pieces(path, truth, data))
     for piece in pieces:
         if piece.video not in truth.frames:
             raise AnnotationError(
@@ -143,11 +158,11 @@ def _no_place(numbers: NDArray[np.float64], things: Sized) -> NDArray[np.bool_]:
     return np.asarray(outside | (numbers != np.rint(numbers)), np.bool_)
 
 
-def _pieces(path: Path, truth: TubeTruth) -> Iterator[PixelTube]:
+def _pieces(path: Path, truth: TubeTruth, data: Any) -> Iterator[PixelTube]:
     if path.is_dir():
         yield from _folder(path, truth)
         return
-    data = pickles.load(path)
+    data = pickles.load(path) if data is None else data
     if not isinstance(data, dict):
         raise AnnotationError(f"{path}: holds a {type(data).__name__}; wants tubes by label")
     if all(isinstance(key, str) for key in data):

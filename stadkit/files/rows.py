@@ -151,7 +151,8 @@ def _first_fault(row: list[str], layouts: Layouts) -> str:
         return fault
     if len(row) >= max(layouts) + 4 and all(field.strip().isdigit() for field in row[2:10]):
         return f"has {len(row)} columns; are these decimal commas? write points"
-    wanted = " or ".join(str(width) for width in sorted(layouts))
+    *widths, last = map(str, sorted(layouts))
+    wanted = f"{', '.join(widths)} or {last}" if widths else last
     names = ", ".join(column.name for column in layouts[max(layouts)])
     return f"has {len(row)} columns, wants {wanted}: {names}"
 

@@ -25,6 +25,7 @@ class TubeTruth:
     frames: dict[str, int]  # how many each video has
     rate: float  # frames a second
     labels: Labels
+    numbered: bool = True  # detections may name videos by their place in `frames`
 
     def __post_init__(self) -> None:
         if self.tubes.classes != self.labels.names:

@@ -13,21 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.detections import Detections
 from stadkit.errors import AnnotationError
 from stadkit.files import pickles
+from stadkit.files.pixel_tubes import Sizes, scale
 from stadkit.files.tube_truth import TubeTruth
 from stadkit.tubes import Tubelets
 
 ByFrame = Mapping[str, Mapping[int, Mapping[int, Any]]]  # video, start frame, label from 1
 
 
-def read_tubelets(source: str | Path | ByFrame, truth: TubeTruth, k: int) -> Tubelets:
+def read_tubelets(
+    source: str | Path | ByFrame, truth: TubeTruth, k: int, name: str | None = None
+) -> Tubelets:
     """The tubelets of the truth's videos, by video, start frame and label, then as stored.
 
-    `source` is MOC's folder, a pickle of {video: {start frame: {label: array}}}, or that dict.
+    `source` is MOC's folder, a pickle of {video: {start frame: {label: array}}}, or that dict,
+    which errors call `name`.
     Raises AnnotationError: file, reason; a start frame that is missing is one.
     """
-    name = str(source) if isinstance(source, str | Path) else "tubelets"
+    name = str(source) if isinstance(source, str | Path) else name or "tubelets"
     arrays: list[NDArray[Any]] = []
     places: list[tuple[int, int, int]] = []
     for video, frame, label, rows in _entries(source, name, truth, k):
@@ -76,6 +81,32 @@ def write_tubelets(tubelets: Tubelets, truth: TubeTruth, folder: str | Path) -> 
                 for label in range(len(tubelets.classes))
             }
             pickles.dump(by_label, _file(Path(folder), video, frame))
+
+
+def as_table(tubelets: Tubelets, sizes: Sizes, rate: float) -> Detections:
+    """A row for each box: equal boxes of one start frame, scored for several labels, are one.
+
+    The rows of a tubelet of two frames or more share a track, numbered in each video from 0;
+    `person` is NaN, and so is an action that has no tubelet. Scores are cut to 0..1.
+    """
+    n, k = len(tubelets), tubelets.length
+    key = np.column_stack([tubelets.video, tubelets.frame, tubelets.box.reshape(n, -1)])
+    first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)[1:]
+    action = np.full((len(first), len(tubelets.classes)), np.nan, np.float32)
+    np.fmax.at(action, (group.ravel(), tubelets.label), np.clip(tubelets.score, 0, 1))
+    video = tubelets.video[first]  # by video, so that numbers go up within each
+    number = np.arange(len(first)) - np.searchsorted(video, video)
+    frame = tubelets.frame[first][:, None] + np.arange(k)
+    sides = scale(tubelets.videos, sizes)[video][:, None]
+    return Detections(
+        video=np.repeat(np.array(tubelets.videos, np.str_)[video], k),
+        time=(frame.ravel() - 1) / rate,
+        box=(tubelets.box[first] / sides).reshape(-1, 4).astype(np.float32),
+        person=np.full(len(first) * k, np.nan, np.float32),
+        action=np.repeat(action, k, axis=0),
+        track=np.repeat(number if k > 1 else np.full(len(first), -1), k).astype(np.int32),
+        classes=tubelets.classes,
+    )
 
 
 def _file(folder: Path, video: str, frame: int) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -134,7 +134,7 @@ def _labels(path: Path, records: list[tuple[str, str, Record]]) -> Labels:
     names: dict[int, str] = {}
     for where, _, tube in records:
         number, name = tube.get("class_id"), tube.get("class")
-        if not isinstance(number, int) or not isinstance(name, str):
+        if not _is_id(number) or not isinstance(name, str):
             raise AnnotationError(f'{where}: wants "class_id" and "class", or give --labels')
         if names.setdefault(number, name) != name:
             raise AnnotationError(f"{where}: class {number} is {names[number]!r} before it")
@@ -151,7 +151,7 @@ def _label(
     number, name = tube.get("class_id"), tube.get("class")
     if number is None and isinstance(name, str) and name in names:
         return names[name]
-    if not isinstance(number, int) or number not in numbers:
+    if not _is_id(number) or number not in numbers:
         kind = f"class {number!r}" if number is not None else f"class {name!r}"
         raise AnnotationError(f"{where}: the labels lack its {kind}; give its own with --labels")
     label = numbers[number]
@@ -161,6 +161,11 @@ def _label(
             "give its own with --labels"
         )
     return label
+
+
+def _is_id(number: Any) -> TypeGuard[int]:
+    # JSON's true is Python's 1, and no id.
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _tube(where: str, video: str, tube: Record, label: int, labels: Labels) -> Tubes:

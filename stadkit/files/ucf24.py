@@ -35,9 +35,15 @@ def labels() -> Labels:
     return Labels(tuple(range(1, len(NAMES) + 1)), NAMES)
 
 
-def read_gt(path: str | Path, split: int = 0, videos: str = "test") -> TubeTruth:
+def read_gt(
+    path: str | Path,
+    split: int = 0,
+    videos: str = "test",
+    rate: float = RATE,
+    data: Any = None,
+) -> TubeTruth:
     """The truth of GT.pkl; raises AnnotationError where it is not of 24 classes."""
-    truth = act.read_gt(path, split, videos, RATE)
+    truth = act.read_gt(path, split, videos, rate, data)
     if len(truth.labels) != len(NAMES):
         raise AnnotationError(f"{path}: UCF101-24 has 24 classes, this has {len(truth.labels)}")
     return truth
@@ -48,6 +54,7 @@ def read_pyannot(
     videos: Collection[str] | None = None,
     sizes: dict[str, tuple[int, int]] | None = None,
     rate: float = RATE,
+    data: Any = None,
 ) -> TubeTruth:
     """The truth of pyannot.pkl for these videos, or all, in the file's order.
 
@@ -55,7 +62,7 @@ def read_pyannot(
     Raises AnnotationError: file, video, reason.
     """
     path = Path(path)
-    data = pickles.load(path)
+    data = pickles.load(path) if data is None else data
     if not isinstance(data, dict):
         raise AnnotationError(f"{path}: is no pyannot.pkl: holds a {type(data).__name__}")
     wanted = set(data) if videos is None else set(videos)
@@ -72,7 +79,7 @@ def read_pyannot(
         pieces += _tubes(path, video, entry["annotations"])
     size = {video: (sizes or {}).get(video, SIZE) for video in chosen}
     tubes = from_pixels(path, pieces, size, rate, NAMES)
-    return TubeTruth(tubes, size, frames, rate, labels())
+    return TubeTruth(tubes, size, frames, rate, labels(), numbered=False)
 
 
 _VIDEO = ("numf", "annotations")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.link.order import stable_order, stable_order_of_floats
+
 
 def ranked(
     label: NDArray[np.int32], score: NDArray[np.float64], classes: int
@@ -15,16 +17,10 @@ def ranked(
     """
     if not classes:
         return []
-    by_class = _stable_order(label)
+    by_class = stable_order(label)
     edges = np.searchsorted(label[by_class], np.arange(classes + 1))
     parts = np.split(by_class, edges)[1:-1]
-    return [rows[np.argsort(-score[rows], kind="stable")] for rows in parts]
-
-
-def _stable_order(label: NDArray[np.int32]) -> NDArray[np.intp]:
-    # NumPy sorts 16 bits by counting, several times faster.
-    small = len(label) == 0 or (label.min() >= -(2**15) and label.max() < 2**15)
-    return np.argsort(label.astype(np.int16) if small else label, kind="stable")
+    return [rows[stable_order_of_floats(-score[rows])] for rows in parts]
 
 
 def average_precision(right: NDArray[np.bool_], truths: int) -> float:
@@ -36,3 +32,9 @@ def average_precision(right: NDArray[np.bool_], truths: int) -> float:
     # Between two right ones precision only falls, so that these places hold the envelope.
     envelope = np.maximum.accumulate(precision[::-1])
     return float(envelope.sum() / truths)
+
+
+def known_mean(values: NDArray[np.float64]) -> float:
+    """The mean of those that are not NaN, as evaluators take it over classes; NaN of none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

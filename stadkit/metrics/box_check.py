@@ -48,14 +48,12 @@ def check_boxes(
         _raise_boxes("no", box, files, why)
     if sure:
         return [f"few boxes overlap; {why}"]
-    at = overlap >= 0.5
-    number = np.arange(len(found.classes)) if ids is None else np.asarray(ids)
-    why = mismatch.why_labels(
-        number[found.label[rows[0]][at]],
-        number[truth.label[rows[1]][best[at]]],
-        found.score[rows[0]][at],
-        best[at],
-    )
+    at = np.flatnonzero(overlap >= 0.5)
+    said, was = found.label[rows[0]][at], truth.label[rows[1]][best[at]]
+    named = (said >= 0) & (was >= 0)
+    at, number = at[named], np.arange(len(found.classes)) if ids is None else np.asarray(ids)
+    score = found.score[rows[0]][at]
+    why = mismatch.why_labels(number[said[named]], number[was[named]], score, best[at])
     return [why] if why else []
 
 

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes, milliseconds
 from stadkit.errors import NothingMatchedError
-from stadkit.files.ava_rows import Faults
+from stadkit.files.faults import Faults
 from stadkit.metrics import mismatch
 from stadkit.metrics.box_check import check_boxes, check_scores
 from stadkit.metrics.mismatch import Frames, because, listed, some
 
 _UNUSED = "none of the excluded keyframes is in found or truth; are their ids and times the same?"
+_NO_KEYS = np.zeros(0, np.int64)
 _CHANCE, _CERTAIN = 0.1, 0.9  # shares of frames: what meets anyhow, what proves a reason
 
 
@@ -41,13 +42,15 @@ class Coverage:
     never_detected: tuple[str, ...]  # classes of truth without a detection
     without_truth: tuple[str, ...]  # classes with detections, without truth
     notes: tuple[str, ...]  # what looks like a mistake
+    looked: bool = False  # found's keyframes are those looked at, not just those with detections
 
     def lines(self) -> list[str]:
         """For people, a sentence each; one line where all is covered."""
+        have = "were looked at" if self.looked else "have detections"
         told = [
             f"coverage: {_of(self.shared_videos, self.truth_videos, 'video')} and "
             f"{_of(self.shared_keyframes, self.truth_keyframes, 'keyframe')} of truth "
-            "have detections"
+            f"{have}"
         ]
         extra = self.found_keyframes - self.shared_keyframes
         lists = (
@@ -73,20 +76,23 @@ def check(
     truth_faults: Faults,
     excluded: Keyframes | None = None,
     ids: Sequence[int] | None = None,
+    looked: Keyframes | None = None,
 ) -> Coverage:
     """What the two have in common; `ids` [c] are the classes' numbers in the files.
 
-    Keyframes that are `excluded` count on neither side.
+    Keyframes that are `excluded` count on neither side. What found has is its keyframes with
+    rows, and those of `looked`, where detections were looked for.
     Raises NothingMatchedError where no video, time, label or box of one meets the other's.
     """
     _check_rows(truth, truth_faults, "truth", ids)
     _check_rows(found, found_faults, "detection", ids)
     files = f"{found_faults.path} and {truth_faults.path}"
-    videos = list(dict.fromkeys((*truth.videos, *found.videos)))
+    seen: Sequence[str] = () if looked is None else looked.video.tolist()
+    videos = list(dict.fromkeys((*truth.videos, *found.videos, *seen)))
     keys = [_keys(claims, videos) for claims in (found, truth)]
     unused = False
     if excluded is not None and len(excluded):
-        out = _excluded(excluded, videos)
+        out = _listed(excluded, videos)
         gone = [np.isin(key, out) for key in keys]
         if gone[1].all():
             raise NothingMatchedError(f"{truth_faults.path}: every keyframe of it is excluded")
@@ -99,8 +105,13 @@ def check(
     has = _classes(found), _classes(truth)
     _check_labels(has, truth.classes, files)
     notes += check_boxes(found, truth, keys, sides.shared, files, ids)
-    notes += check_scores(found)
-    return _coverage(sides, videos, has, truth.classes, notes)
+    if not _same(found, truth):
+        notes += check_scores(found)
+    notes += _check_ids((found_faults, truth_faults), ids)
+    if looked is not None:
+        out = _NO_KEYS if excluded is None else _listed(excluded, videos)
+        sides = _with(sides, _listed(looked, videos), out)
+    return _coverage(sides, videos, has, truth.classes, notes, looked is not None)
 
 
 _Classes = tuple[NDArray[np.int32], NDArray[np.int32]]  # of found, of truth
@@ -132,7 +143,8 @@ def _check_rows(claims: Claims, faults: Faults, what: str, ids: Sequence[int] | 
             f"a label's ({listed(known)}); name the list it was made with by --labels"
         )
     passed = "; ".join(faults.lines())
-    why = f": {passed}" if passed else "; it is empty"
+    why = f": {passed}" if passed else f"; its {len(claims):,} boxes have no action"
+    why = why if passed or len(claims) else "; it is empty"
     raise NothingMatchedError(f"{faults.path}: holds no {what} that counts{why}")
 
 
@@ -143,7 +155,14 @@ def _keys(claims: Claims, videos: list[str]) -> NDArray[np.int64]:
     return Frames(video, milliseconds(claims.time)).key
 
 
-def _excluded(keyframes: Keyframes, videos: list[str]) -> NDArray[np.int64]:
+def _with(sides: _Sides, looked: NDArray[np.int64], excluded: NDArray[np.int64]) -> _Sides:
+    """The sides, with frames that were looked at among those of found."""
+    key = np.union1d(sides.found.key, looked[~np.isin(looked, excluded)])
+    return _Sides(Frames.of(key), sides.truth)
+
+
+def _listed(keyframes: Keyframes, videos: list[str]) -> NDArray[np.int64]:
+    """The frames [k], as `Frames.key` has them; -2 in its video's place for one of no video."""
     number = {name: i for i, name in enumerate(videos)}
     video = np.array([number.get(name, -2) for name in keyframes.video.tolist()], np.int64)
     return Frames(video, milliseconds(keyframes.time)).key
@@ -203,12 +222,37 @@ def _check_labels(has: _Classes, classes: tuple[str, ...], files: str) -> None:
     )
 
 
+def _same(found: Claims, truth: Claims) -> bool:
+    """Whether found is truth itself, row by row, whose score is 1 throughout."""
+    return (
+        len(found) == len(truth)
+        and found.videos == truth.videos
+        and all(
+            np.array_equal(getattr(found, column), getattr(truth, column))
+            for column in ("score", "label", "video", "time", "box")
+        )
+    )
+
+
+def _check_ids(sides: Sequence[Faults], ids: Sequence[int] | None) -> list[str]:
+    """A note on a file that has an action 0 where the labels start at 1."""
+    if not ids or min(ids) != 1:
+        return []
+    return [
+        f"{faults.path} has action id 0, which the labels lack, and theirs start at 1; does it "
+        "count from 0?"
+        for faults in sides
+        if 0 in faults.unknown
+    ]
+
+
 def _coverage(
     sides: _Sides,
     videos: list[str],
     has: _Classes,
     classes: tuple[str, ...],
     notes: list[str],
+    looked: bool,
 ) -> Coverage:
     here = [np.unique(side.video) for side in sides]
 
@@ -227,6 +271,7 @@ def _coverage(
         never_detected=named(np.setdiff1d(has[1], has[0]), classes),
         without_truth=named(np.setdiff1d(has[0], has[1]), classes),
         notes=tuple(notes),
+        looked=looked,
     )
 
 

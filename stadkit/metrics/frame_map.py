@@ -9,18 +9,27 @@ wrong. It never falls back to its second-best truth. `protocols.py` says where e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes
-from stadkit.metrics.average_precision import average_precision, ranked
+from stadkit.metrics.average_precision import average_precision, known_mean, ranked
 from stadkit.metrics.counting import Counted, count_rows
-from stadkit.metrics.matching import Ints, best_truth, first_claims
+from stadkit.metrics.matching import best_truth, first_claims, in_class
 from stadkit.metrics.people import people
 from stadkit.metrics.protocols import Protocol, protocol_of
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What was found out on the way to an AP, for those who look at the same rows again."""
+
+    rows: Counted
+    by_class: list[NDArray[np.intp]]  # the counted rows of each class, best first
+    best: NDArray[np.int32]  # [n]  the row of truth that each looks at; -1: none
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,12 @@ class FrameMap:
     detections: NDArray[np.int64]  # [c]     counted ones
     recall: NDArray[np.float64]  # [k, c]  NaN: no truth
     classes: tuple[str, ...]
+    steps: Steps | None = field(default=None, repr=False, compare=False)
 
     @property
     def mean(self) -> float:
         """Mean AP over thresholds and the classes that have one; NaN when none has."""
-        return _mean(self.ap)
+        return known_mean(self.ap)
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -72,8 +82,9 @@ def frame_map(
     rules = protocol_of(protocol).with_cap(cap)
     rows = count_rows(found, truth, rules, excluded, only)
     by_class = ranked(np.where(rows.found, found.label, -1), found.score, len(found.classes))
-    right = _right(found, truth, rows, by_class, rules, ious)
-    return _result(found, truth, rows, by_class, right, rules, ious)
+    right, best = _right(found, truth, rows, by_class, rules, ious)
+    steps = Steps(rows, by_class, best)
+    return _result(found, truth, steps, right, rules, ious)
 
 
 def person_ap(
@@ -104,7 +115,7 @@ def person_ap(
     )
     right, counted = np.zeros((len(ious), len(found)), bool), np.zeros(len(found), bool)
     right[:, row], counted[row] = result.right, result.counted
-    return replace(result, right=right, counted=counted)
+    return replace(result, right=right, counted=counted, steps=None)
 
 
 def group_means(result: FrameMap, groups: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
@@ -114,7 +125,7 @@ def group_means(result: FrameMap, groups: Mapping[str, tuple[str, ...]]) -> dict
     """
     names = np.array(result.classes, np.str_)
     return {
-        group: _mean(result.ap[:, np.isin(names, np.array(members, np.str_))])
+        group: known_mean(result.ap[:, np.isin(names, np.array(members, np.str_))])
         for group, members in groups.items()
     }
 
@@ -126,13 +137,13 @@ def _right(
     by_class: list[NDArray[np.intp]],
     rules: Protocol,
     ious: Sequence[float],
-) -> NDArray[np.bool_]:
-    """Which rows of found are right at each threshold [k, n]."""
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+    """Which rows of found are right at each threshold [k, n], and the truth they look at [n]."""
     classes, there, counted = len(found.classes), np.flatnonzero(rows.truth), rows.found
     dtype = np.float32 if rules.float32 else np.float64
     best, overlap = best_truth(
-        np.where(counted, _group(rows.found_frame, found.label, classes), -1),
-        _group(rows.truth_frame[there], truth.label[there], classes),
+        np.where(counted, in_class(rows.found_frame, found.label, classes), -1),
+        in_class(rows.truth_frame[there], truth.label[there], classes),
         found.box.astype(dtype, copy=False),
         truth.box[there].astype(dtype, copy=False),
     )
@@ -140,7 +151,9 @@ def _right(
     right = np.zeros((len(ious), len(found)), bool)
     for k, threshold in enumerate(ious):
         right[k, first_claims(best, turn[overlap[turn] >= threshold])] = True
-    return right
+    seen = best >= 0
+    best[seen] = there[best[seen]]
+    return right, best
 
 
 def _ranked(best: NDArray[np.int32], by_class: list[NDArray[np.intp]]) -> NDArray[np.intp]:
@@ -148,20 +161,15 @@ def _ranked(best: NDArray[np.int32], by_class: list[NDArray[np.intp]]) -> NDArra
     return np.concatenate([np.zeros(0, np.intp), *(rows[best[rows] >= 0] for rows in by_class)])
 
 
-def _group(frame: Ints, label: NDArray[np.int32], classes: int) -> Ints:
-    """A number [n] for each row, equal where frame and class are."""
-    return frame * classes + label
-
-
 def _result(
     found: Claims,
     truth: Claims,
-    rows: Counted,
-    by_class: list[NDArray[np.intp]],
+    steps: Steps,
     right: NDArray[np.bool_],
     rules: Protocol,
     ious: Sequence[float],
 ) -> FrameMap:
+    rows, by_class = steps.rows, steps.by_class
     truths = np.bincount(truth.label[rows.truth | rows.missed], minlength=len(truth.classes))
     detections = np.array([len(of_class) for of_class in by_class], np.int64)
     ap, recall = (np.full((len(ious), len(truths)), np.nan) for _ in range(2))
@@ -183,9 +191,5 @@ def _result(
         detections=detections,
         recall=recall,
         classes=found.classes,
+        steps=steps,
     )
-
-
-def _mean(ap: NDArray[np.float64]) -> float:
-    known = ap[~np.isnan(ap)]
-    return float(known.mean()) if len(known) else float("nan")

@@ -92,6 +92,22 @@ def boxes_ap(
     boxes: FrameBoxes, true: FrameBoxes, classes: int, min_iou: float
 ) -> NDArray[np.float64]:
     """AP [classes] of boxes as they are scored."""
+    return ap_of_right(boxes, true, boxes_right(boxes, true, min_iou), classes)
+
+
+def ap_of_right(
+    boxes: FrameBoxes, true: FrameBoxes, right: NDArray[np.bool_], classes: int
+) -> NDArray[np.float64]:
+    """AP [classes] where it is known which boxes are right."""
+    order = np.argsort(-boxes.score, kind="stable")
+    truths = np.bincount(true.label, minlength=classes)
+    ranked = [order[boxes.label[order] == label] for label in range(classes)]
+    ap = [trapezoid_precision(right[rows], int(truths[c])) for c, rows in enumerate(ranked)]
+    return np.array(ap, np.float64)
+
+
+def boxes_right(boxes: FrameBoxes, true: FrameBoxes, min_iou: float) -> NDArray[np.bool_]:
+    """Which boxes [n] are right when each, from the best score down, takes a truth that is left."""
     order = np.argsort(-boxes.score, kind="stable")
     turn = np.empty(len(order), np.int64)
     turn[order] = np.arange(len(order))
@@ -101,7 +117,4 @@ def boxes_ap(
     near = near[np.lexsort((j[near], -iou[near], turn[i[near]]))]
     right = np.zeros(len(order), bool)
     right[i[near[take_in_turn(turn[i[near]], j[near])]]] = True
-    truths = np.bincount(true.label, minlength=classes)
-    ranked = [order[boxes.label[order] == label] for label in range(classes)]
-    ap = [trapezoid_precision(right[rows], int(truths[c])) for c, rows in enumerate(ranked)]
-    return np.array(ap, np.float64)
+    return right

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes, milliseconds
+from stadkit.link.runs import spread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32 | np.float64]
 
-_PAIRS_A_BLOCK = 1_000_000  # compared at once: about 100 MB
+_PAIRS_A_BLOCK = 1 << 16  # compared at once, so that they stay in the processor's cache
 
 
 def frames_of(*tables: Claims | Keyframes) -> tuple[Ints, ...]:
@@ -66,8 +68,8 @@ def best_truth(
     at[at == len(group)] = 0
     rows = np.flatnonzero(group[at] == found_group)
     start, count = start[at[rows]], count[at[rows]]
-    for part in _blocks(count):
-        a, b = _pairs(start[part], count[part])
+    for part in blocks(count, _PAIRS_A_BLOCK):
+        a, b = spread(start[part], count[part])
         b, here = order[b], rows[part]
         pair_iou = iou(found_box[here[a]], truth_box[b])
         winner = _first_largest(pair_iou, count[part])
@@ -75,23 +77,18 @@ def best_truth(
     return best, overlap
 
 
-def _blocks(count: NDArray[np.intp]) -> Iterator[slice]:
-    """Slices of detections that have about `_PAIRS_A_BLOCK` pairs together."""
+def in_class(frame: Ints, label: NDArray[np.int32], classes: int) -> Ints:
+    """A number [n] for each row, equal where frame and class are."""
+    return frame * classes + label
+
+
+def blocks(count: NDArray[Any], size: int) -> Iterator[slice]:
+    """Slices of rows, each with about `size` pairs together where row i has `count[i]`."""
     total = np.cumsum(count)
-    edges = np.arange(0, int(total[-1]) if len(total) else 0, _PAIRS_A_BLOCK)
+    edges = np.arange(0, int(total[-1]) if len(total) else 0, size)
     cuts = np.unique(np.append(np.searchsorted(total, edges, "right"), len(count)))
     for first, last in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
         yield slice(first, last)
-
-
-def _pairs(
-    start: NDArray[np.intp], count: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """All (i, j) with start[i] <= j < start[i] + count[i], those of one i together."""
-    before = np.cumsum(count) - count
-    i = np.repeat(np.arange(len(count)), count)
-    j = np.arange(len(i)) - np.repeat(before - start, count)
-    return i, j
 
 
 def _first_largest(value: NDArray[np.float64], count: NDArray[np.intp]) -> NDArray[np.intp]:

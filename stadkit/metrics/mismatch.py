@@ -140,7 +140,8 @@ def _near(found: Frames, truth: Frames) -> str:
         return ""
     return (
         f"they miss each other by about {gap / 1000:g} s, and times are the same to a "
-        "millisecond; write the same times in both"
+        "millisecond; write the same times in both or, where the truth counts frames, give their "
+        "own --rate"
     )
 
 

@@ -24,11 +24,12 @@ from stadkit.detections import Keyframes
 from stadkit.metrics.average_precision import ranked
 from stadkit.metrics.counting import Counted, count_rows
 from stadkit.metrics.frame_map import FrameMap
-from stadkit.metrics.matching import Ints, best_truth
-from stadkit.metrics.people import same_box
+from stadkit.metrics.matching import Ints, best_truth, in_class
+from stadkit.metrics.people import changes, same_box
 
 KINDS = ("right", "duplicate", "localization", "classification", "background")
 _NEAR = 0.1  # IoU from which a box is about this person
+BOXED = 0.5  # IoU from which a person has a box, whatever the threshold
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Mistakes:
     min_iou: float
     kinds: NDArray[np.int64]  # [c, 5]  best detections of each class, by KINDS
     missed: NDArray[np.int64]  # [c]     truth that no detection of its class is right on ...
-    unseen: NDArray[np.int64]  # [c]     ... and of those, where no box of any class is either
+    # ... and of those, truth that no box of any class overlaps by BOXED
+    unseen: NDArray[np.int64]  # [c]
     truths: NDArray[np.int64]  # [c]
     # Rows: truth, the last one background. Columns: what the best detections say, the last one
     # truth that is missed. A wrong class is counted at the truth that the box overlaps most, in
@@ -73,6 +75,7 @@ class Mistakes:
             **{kind: round(share, 6) for kind, share in self.shares.items()},
             "truth": int(self.truths.sum()),
             "missed": missed,
+            "box_iou": BOXED,
             "missed_with_box": missed - unseen,
             "missed_without_box": unseen,
             "confused": [
@@ -86,8 +89,9 @@ def mistakes(
     found: Claims, truth: Claims, result: FrameMap, excluded: Keyframes | None = None
 ) -> Mistakes:
     """What went wrong in `result`, which is `frame_map` of these, without the `excluded`."""
-    rows = count_rows(found, truth, result.protocol, excluded, None)
-    classes, min_iou = len(result.classes), result.ious[0]
+    steps = result.steps
+    rows = steps.rows if steps else count_rows(found, truth, result.protocol, excluded, None)
+    classes = len(result.classes)
     there = np.flatnonzero(rows.truth)
     truths = _count(truth.label[there], classes)
     best = _best_rows(found, result, truths)
@@ -95,7 +99,7 @@ def mistakes(
     kinds = np.zeros((classes, len(KINDS)), np.int64)
     np.add.at(kinds, (found.label[best], kind), 1)
     missed = _missed(found, truth, rows, there, result)
-    unseen = missed[_best_overlap(found, truth, rows, missed, result) < min_iou]
+    unseen = missed[_best_overlap(found, truth, rows, missed, result) < BOXED]
     confused = kind == KINDS.index("classification")
     person = same_box(rows.truth_frame[there], truth.box[there])
     of, deed, part = _deeds(person, truth.label[there], other[confused])
@@ -106,7 +110,7 @@ def mistakes(
     nobody = kinds[:, 1:].sum(1) - kinds[:, KINDS.index("classification")]
     nothing = _count(truth.label[missed], classes)
     return Mistakes(
-        min_iou=min_iou,
+        min_iou=result.ious[0],
         kinds=kinds,
         missed=nothing,
         unseen=_count(truth.label[unseen], classes),
@@ -124,19 +128,28 @@ def _kinds(
     there: NDArray[np.intp],
     result: FrameMap,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Of each best row its place in KINDS, and its nearest truth of any class (in `there`)."""
+    """Of each best row its place in KINDS, and its nearest truth of any class (in `there`).
+
+    The nearest is -1 where it was not asked for: only far from truth of its class it matters.
+    """
     min_iou = result.ious[0]
+    kind = np.zeros(len(best), np.int64)
+    other = np.full(len(best), -1, np.int32)
+    wrong = np.flatnonzero(~result.right[0, best])
     own_iou = best_truth(
-        _group(rows.found_frame, found, best),
+        _group(rows.found_frame, found, best[wrong]),
         _group(rows.truth_frame, truth, there),
-        found.box[best],
+        found.box[best[wrong]],
         truth.box[there],
     )[1]
-    other, other_iou = best_truth(
-        rows.found_frame[best], rows.truth_frame[there], found.box[best], truth.box[there]
+    kind[wrong] = np.where(own_iou >= min_iou, 1, 2)
+    far = wrong[(own_iou < min_iou) & (own_iou < _NEAR)]
+    at = best[far]
+    other[far], other_iou = best_truth(
+        rows.found_frame[at], rows.truth_frame[there], found.box[at], truth.box[there]
     )
-    is_kind = [result.right[0, best], own_iou >= min_iou, own_iou >= _NEAR, other_iou >= min_iou]
-    return np.select(is_kind, list(range(len(is_kind))), len(is_kind)), other
+    kind[far] = np.where(other_iou >= min_iou, 3, 4)
+    return kind, other
 
 
 def _count(label: NDArray[np.int32], classes: int) -> Ints:
@@ -145,14 +158,17 @@ def _count(label: NDArray[np.int32], classes: int) -> Ints:
 
 def _best_rows(found: Claims, result: FrameMap, truths: Ints) -> NDArray[np.intp]:
     """Of each class the best rows, as many as it has truth."""
-    by_class = ranked(np.where(result.counted, found.label, -1), found.score, len(truths))
+    if result.steps:
+        by_class = result.steps.by_class
+    else:
+        by_class = ranked(np.where(result.counted, found.label, -1), found.score, len(truths))
     parts = [rows[:count] for rows, count in zip(by_class, truths.tolist(), strict=True)]
     return np.concatenate([np.zeros(0, np.intp), *parts])
 
 
 def _group(frame: Ints, table: Claims, rows: NDArray[np.intp]) -> Ints:
     """A number for each of these rows, equal where frame and class are."""
-    return frame[rows] * len(table.classes) + table.label[rows]
+    return in_class(frame[rows], table.label[rows], len(table.classes))
 
 
 def _missed(
@@ -160,13 +176,17 @@ def _missed(
 ) -> NDArray[np.intp]:
     """The rows of truth that no right detection has."""
     right = np.flatnonzero(result.right[0])
+    if result.steps:
+        left = np.ones(len(truth), bool)
+        left[result.steps.best[right]] = False
+        return there[left[there]]
     taken = best_truth(
         _group(rows.found_frame, found, right),
         _group(rows.truth_frame, truth, there),
         found.box[right],
         truth.box[there],
     )[0]
-    return np.delete(there, taken)
+    return np.delete(there, taken[taken >= 0])  # ACT is right where edges only touch
 
 
 def _best_overlap(
@@ -174,11 +194,12 @@ def _best_overlap(
 ) -> NDArray[np.floating[Any]]:
     """The IoU of each of these rows of truth with the nearest box of any class."""
     counted = np.flatnonzero(result.counted)
-    frame, box = rows.found_frame[counted], found.box[counted]
     # Rows of one box mostly follow each other: one of them is enough.
-    new = np.ones(len(frame), bool)
-    new[1:] = (frame[1:] != frame[:-1]) | (box[1:] != box[:-1]).any(1)
-    return best_truth(rows.truth_frame[missed], frame[new], truth.box[missed], box[new])[1]
+    columns = (rows.found_frame[counted], *(side[counted] for side in found.box.T))
+    new = counted[changes(columns)]
+    return best_truth(
+        rows.truth_frame[missed], rows.found_frame[new], truth.box[missed], found.box[new]
+    )[1]
 
 
 def _deeds(

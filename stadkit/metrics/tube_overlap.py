@@ -7,15 +7,16 @@ tubes which share one frame overlap by 0, and so does a tube of one frame with a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.errors import UsageError
+from stadkit.files.pixel_tubes import scale
 from stadkit.link.overlap import Sides, iou_of_pairs, sides
 from stadkit.link.runs import Ints, first_of_each, spread
+from stadkit.metrics.matching import blocks
 from stadkit.tubes import Tubes
 
 _BOXES_A_BLOCK = 1 << 16  # compared at once, so that they stay in the processor's cache
@@ -86,10 +87,9 @@ def in_pixels(tubes: Tubes, sizes: dict[str, tuple[int, int]]) -> NDArray[np.flo
             f"no width and height for video {lacking[0]!r} ({len(lacking)} such); tubes are"
             " compared in pixels: take them out, or give the truth file that lists the videos"
         )
-    scale = np.array([sizes[name][::-1] * 2 for name in videos.tolist()], np.float64)
     # Boxes are mostly printed in whole or decimal pixels; a fraction and back leaves a trace
     # that an IoU of just the threshold would show.
-    pixels = tubes.box * scale.reshape(-1, 4)[np.repeat(video, np.diff(tubes.start))]
+    pixels = tubes.box * scale(videos.tolist(), sizes)[np.repeat(video, np.diff(tubes.start))]
     return np.asarray(np.round(pixels, 6))
 
 
@@ -119,7 +119,7 @@ def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np
     first = np.maximum(a.first[i], b.first[j])
     count = np.minimum(a.last[i], b.last[j]) - first + 1
     total, common = np.zeros(len(i)), np.zeros(len(i))
-    for part in _blocks(count):
+    for part in blocks(count, _BOXES_A_BLOCK):
         pair, frame = spread(first[part], count[part])
         if not len(pair):
             continue
@@ -131,12 +131,3 @@ def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np
         total[part] = np.add.reduceat(np.where(both, iou, 0), starts)
         common[part] = np.add.reduceat(both, starts, dtype=np.int64)
     return np.divide(total, common, out=total, where=common > 0)
-
-
-def _blocks(count: Ints) -> Iterator[slice]:
-    """Slices of pairs that have about `_BOXES_A_BLOCK` frames together."""
-    total = np.cumsum(count)
-    edges = np.arange(0, int(total[-1]) if len(total) else 0, _BOXES_A_BLOCK)
-    cuts = np.unique(np.append(np.searchsorted(total, edges, "right"), len(count)))
-    for first, last in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        yield slice(first, last)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stadkit.errors import UsageError
 from stadkit.link.runs import Ints, first_of_each, same_group
 from stadkit.link.turns import take_in_turn
-from stadkit.metrics.average_precision import average_precision
+from stadkit.metrics.average_precision import average_precision, known_mean
 from stadkit.metrics.trapezoid import trapezoid_precision
 from stadkit.metrics.tube_nms import tube_nms
 from stadkit.metrics.tube_overlap import Tracks, tube_overlap
@@ -35,6 +35,11 @@ RANGES: dict[str, tuple[float, ...]] = {
 }
 THRESHOLDS: tuple[float, ...] = tuple(
     sorted({0.2, 0.5, 0.75, *(value for values in RANGES.values() for value in values)})
+)
+TUBE_PROTOCOLS = ("multisports", "act")
+NO_SIZES = (
+    "protocol act counts pixels, and the truth does not say how large the videos are; "
+    "give a GT.pkl, or choose --protocol multisports"
 )
 NMS = 0.3  # "act": overlap of tubes above which only the better one stays
 
@@ -67,30 +72,21 @@ class VideoMap:
         """mAP at a threshold; NaN when no class has truth. Raises ValueError for another one."""
         if threshold not in self.thresholds:
             raise ValueError(f"no threshold {threshold}; these were computed: {self.thresholds}")
-        return _mean(self.ap[self.thresholds.index(threshold)])
-
-    def over(self, low: float, high: float) -> float:
-        """Mean of the mAP over one of `RANGES`, such as 0.5 to 0.95."""
-        values = RANGES.get(f"{low:g}:{high:g}")
-        if values is None:
-            raise ValueError(f"no range {low:g}:{high:g}; there are {', '.join(RANGES)}")
-        return _mean(np.array([self.mean(value) for value in values]))
+        return known_mean(self.ap[self.thresholds.index(threshold)])
 
     def summary(self) -> dict[str, float]:
         """mAP by name: 0.2, 0.5, 0.75 and the ranges, as far as thresholds were computed."""
-        known = set(self.thresholds)
-        single = {f"{value:g}": self.mean(value) for value in (0.2, 0.5, 0.75) if value in known}
-        whole = {
-            name: _mean(np.array([self.mean(value) for value in values]))
-            for name, values in RANGES.items()
-            if known.issuperset(values)
+        return {name: known_mean(ap) for name, ap in self.per_class().items()}
+
+    def per_class(self) -> dict[str, NDArray[np.float64]]:
+        """AP [c] by the names of `summary`, NaN for a class without truth or not scored."""
+        place = {value: k for k, value in enumerate(self.thresholds)}
+        named = {f"{value:g}": (value,) for value in (0.2, 0.5, 0.75)} | RANGES
+        return {
+            name: self.ap[[place[value] for value in values]].mean(0)
+            for name, values in named.items()
+            if place.keys() >= set(values)
         }
-        return single | whole
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def video_map(
@@ -110,13 +106,12 @@ def video_map(
     """
     if found.classes != truth.classes:
         raise ValueError(f"found has classes {found.classes}, truth {truth.classes}")
-    if protocol not in ("multisports", "act"):
-        raise UsageError(f"no video protocol {protocol!r}; there are multisports and act")
-    if protocol == "act" and sizes is None:
+    if protocol not in TUBE_PROTOCOLS:
         raise UsageError(
-            "protocol act counts pixels, and the truth does not say how large the videos are;"
-            " give a GT.pkl, or choose --protocol multisports"
+            f"no video protocol {protocol!r}; there are {' and '.join(TUBE_PROTOCOLS)}"
         )
+    if protocol == "act" and sizes is None:
+        raise UsageError(NO_SIZES)
     act = protocol == "act"
     edge = 1.0 if act else 0.0
     tracks, true_tracks = Tracks.of(found, rate, sizes), Tracks.of(truth, rate, sizes)

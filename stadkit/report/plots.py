@@ -93,7 +93,7 @@ def ap_bars(result: FrameMap) -> Figure:
     axes.set_ylim(-0.7, max(len(rows), 1) - 0.3)
     axes.set_xlabel("AP, percent (boxes of truth in brackets)")
     axes.grid(axis="x")
-    axes.set_title(f"Frame AP, {_at(result)}: mean {100 * result.mean:.2f} (line)", loc="left")
+    axes.set_title(f"Frame AP, {_at(result)}: mean {_percent(result.mean, 2)} (line)", loc="left")
     return figure
 
 
@@ -109,7 +109,7 @@ def curves(found: Claims, result: FrameMap) -> Figure:
         if place < len(rows):
             _curve(axes, *drawn[rows[place]])
             name = _short(result.classes[rows[place]], 22)
-            axes.set_title(f"{name}\nAP {100 * result.ap[0, rows[place]]:.1f}", fontsize=7)
+            axes.set_title(f"{name}\nAP {_percent(result.ap[0, rows[place]], 1)}", fontsize=7)
         else:
             axes.axis("off")
     figure.supxlabel("recall", fontsize=9)
@@ -189,7 +189,8 @@ def reliability(found: Claims, result: FrameMap) -> Figure:
     below.set_ylabel("detections")
     below.set_xlabel("score")
     below.grid(axis="y")
-    title = f"Calibration at IoU {result.ious[0]:g}: error {table.error:.3f}"
+    error = f"{table.error:.3f}" if np.isfinite(table.error) else "-"
+    title = f"Calibration at IoU {result.ious[0]:g}: error {error}"
     above.set_title(f"{title}\nline: score = share that is right", loc="left")
     return figure
 
@@ -210,6 +211,11 @@ def _at(result: FrameMap) -> str:
     if len(result.ious) == 1:
         return f"IoU {result.ious[0]:g}"
     return f"IoU {result.ious[0]:g} to {result.ious[-1]:g}"
+
+
+def _percent(value: float, digits: int) -> str:
+    """ "34.4"; a dash for what has no value."""
+    return f"{100 * value:.{digits}f}" if np.isfinite(value) else "-"
 
 
 def _short(name: str, letters: int = _LONGEST) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,29 +13,34 @@ from numpy.typing import NDArray
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes
 from stadkit.errors import UsageError
-from stadkit.files.ava_rows import Faults
+from stadkit.files.faults import Faults
 from stadkit.files.multisports import CLASSES as MULTISPORTS_CLASSES
 from stadkit.files.multisports import sports
 from stadkit.labels import Labels, ava_groups
+from stadkit.metrics.act_count import act_count, act_person_ap
+from stadkit.metrics.average_precision import known_mean
 from stadkit.metrics.coverage import Coverage, check
 from stadkit.metrics.frame_map import FrameMap, frame_map, group_means, person_ap
-from stadkit.metrics.frame_map_act import frame_map_act
 from stadkit.metrics.mistakes import Mistakes, mistakes
 from stadkit.metrics.protocols import PROTOCOLS, Protocol, protocol_of
-from stadkit.metrics.video_map import UNSCORED, VideoMap, video_map
+from stadkit.metrics.video_map import NO_SIZES, TUBE_PROTOCOLS, UNSCORED, VideoMap, video_map
 from stadkit.tubes import Tubelets, Tubes
-
-TUBE_PROTOCOLS = ("multisports", "act")
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: rows of frames, and tubes where the file has them."""
+    """One of the two: rows of frames, and tubes where the file has them.
+
+    `looked`: keyframes that are known to have been looked at, rows or not.
+    """
 
     claims: Claims
-    faults: tuple[Faults, ...]  # the whole side's first, then those of its files
+    faults: Faults  # of the whole side
+    files: tuple[Faults, ...]  # the same by its files
     tubes: Tubes | None = None
     tubelets: Tubelets | None = None
+    looked: Keyframes | None = None
+    notes: tuple[str, ...] = ()  # how it was read, where that is not plain
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,21 @@ class Scores:
     coverage: Coverage
     faults: tuple[Faults, ...]
     mistakes: Mistakes
+    found: Claims  # with the scores that they were ranked by
+    notes: tuple[str, ...] = ()  # how files were read, what an option does not touch
 
     def to_json(self) -> dict[str, Any]:
         """For machines: fractions of 1, null where there is no truth."""
         ids = [str(number) for number in self.labels.ids]
-        columns = {
+        columns: dict[str, Sequence[Any]] = {
             "name": self.labels.names,
             "ap": _plain(self.frames.ap.mean(0)),
+            "ap_at": _by_class(
+                {f"{iou:g}": self.frames.ap[k] for k, iou in enumerate(self.frames.ious)}
+            ),
+            "video_ap": (
+                [None] * len(ids) if self.tubes is None else _by_class(self.tubes.per_class())
+            ),
             "recall": _plain(self.frames.recall.mean(0)),
             "truth": self.frames.truths.tolist(),
             "found": self.frames.detections.tolist(),
@@ -74,7 +88,7 @@ class Scores:
             "iou": list(self.frames.ious),
             "frame_map": _or_none(self.frames.mean),
             "frame_map_at": {
-                f"{iou:g}": _or_none(_mean(ap))
+                f"{iou:g}": _or_none(known_mean(ap))
                 for iou, ap in zip(self.frames.ious, self.frames.ap, strict=True)
             },
             "per_class": dict(zip(ids, columns["ap"], strict=True)),
@@ -83,9 +97,11 @@ class Scores:
                 for i, number in enumerate(ids)
             },
             "person_ap": _or_none(self.people.mean),
-            "person_recall": _or_none(_mean(self.people.recall)),
+            "person_recall": _or_none(known_mean(self.people.recall)),
             "groups": {name: _or_none(value) for name, value in self.groups.items()},
             "video_map": self._video_map(),
+            "video_protocol": None if self.tubes is None else self.tubes.protocol,
+            "notes": list(self.notes),
             "coverage": self.coverage.to_json(),
             "faults": {
                 str(faults.path): {
@@ -117,38 +133,66 @@ def score(
 ) -> Scores:
     """Everything there is to say of found against truth.
 
-    `protocol` is one of PROTOCOLS or, for tubes, "multisports" or "act"; None: "multisports"
-    for true tubes, else "ava". Raises NothingMatchedError where nothing of one meets the other,
-    UsageError for a protocol that does not fit.
+    `protocol` is one of PROTOCOLS or, for tubes, "multisports" or "act"; None: "act" for
+    tubelets, "multisports" for other true tubes, else "ava". Raises NothingMatchedError where
+    nothing of one meets the other, UsageError for a protocol that does not fit.
     """
-    name = protocol or ("ava" if truth.tubes is None else "multisports")
+    name = protocol if protocol is not None else _default(found, truth)
     rules = _rules(name, truth)
     coverage = check(
-        found.claims, truth.claims, found.faults[0], truth.faults[0], excluded, labels.ids
+        found.claims,
+        truth.claims,
+        found.faults,
+        truth.faults,
+        excluded,
+        labels.ids,
+        found.looked,
     )
-    options: dict[str, Any] = {
-        "protocol": rules,
-        "ious": ious,
-        "excluded": excluded,
-        "cap": cap,
-    }
-    frames = frame_map(found.claims, truth.claims, **options)
-    wrong = mistakes(found.claims, truth.claims, frames, excluded)
+    options: dict[str, Any] = {"ious": ious, "excluded": excluded, "cap": cap}
     if name == "act":
-        frames = _counted_by_act(frames, found, truth, facts)
+        frames, people, ranked = _counted_by_act(found.claims, truth, facts, options)
+    else:
+        options["protocol"], ranked = rules, found.claims
+        with ThreadPoolExecutor(1) as pool:  # NumPy lets two cores work
+            boxes = pool.submit(person_ap, ranked, truth.claims, **options)
+            frames = frame_map(ranked, truth.claims, **options)
+        people = boxes.result()
+    wrong = mistakes(ranked, truth.claims, frames, excluded)
     if name == "multisports":
         frames = _without_unscored(frames)
+    tubes = _tubes(found, truth, facts, name)
     return Scores(
         protocol=name,
         labels=labels,
         frames=frames,
-        people=person_ap(found.claims, truth.claims, **options),
+        people=people,
         groups=group_means(frames, _groups(labels)),
-        tubes=_tubes(found, truth, facts, name),
+        tubes=tubes,
         coverage=coverage,
-        faults=found.faults[1:] + truth.faults[1:],
+        faults=found.files + truth.files,
         mistakes=wrong,
+        found=ranked,
+        notes=found.notes + truth.notes + (_untouched(truth, options) if tubes else ()),
     )
+
+
+def _default(found: Side, truth: Side) -> str:
+    if truth.tubes is None:
+        return "ava"
+    return "multisports" if found.tubelets is None else "act"
+
+
+def _untouched(truth: Side, options: dict[str, Any]) -> tuple[str, ...]:
+    """What is said of options that choose frames or boxes: tubes are compared whole."""
+    cut = truth.tubes is not None and len(truth.claims) < len(truth.tubes.time)
+    asked = {
+        "--exclude": options["excluded"] is not None,
+        "--only-found": cut,
+        "--cap": options["cap"] is not None,
+        "--iou": tuple(options["ious"]) != (0.5,),
+    }
+    names = ", ".join(name for name, given in asked.items() if given)
+    return (f"video mAP is of whole tubes: {names} only for frames",) if names else ()
 
 
 def _rules(name: str, truth: Side) -> Protocol:
@@ -178,37 +222,14 @@ def _without_unscored(frames: FrameMap) -> FrameMap:
 
 
 def _counted_by_act(
-    frames: FrameMap, found: Side, truth: Side, facts: TubeFacts | None
-) -> FrameMap:
-    """The same with the AP that ACT and MOC print; which rows are right stays as it was."""
-    if facts is None or facts.sizes is None or truth.tubes is None:
-        raise UsageError(
-            "protocol act counts pixels, and the truth does not say how large the videos are; "
-            "give a GT.pkl, or choose --protocol multisports"
-        )
-    tubelets = found.tubelets or _single_frames(found.claims, facts)
-    ap = [
-        frame_map_act(tubelets, truth.tubes, sizes=facts.sizes, rate=facts.rate, min_iou=iou)
-        for iou in frames.ious
-    ]
-    return replace(frames, ap=np.stack(ap))
-
-
-def _single_frames(found: Claims, facts: TubeFacts) -> Tubelets:
-    """Tubelets of one frame, of the videos whose size is known, in pixels."""
-    sizes = facts.sizes or {}
-    known = np.array([video in sizes for video in found.videos], bool)
-    found = found.select(known[found.video] & (found.label >= 0))
-    sides = np.array([sizes.get(video, (1, 1))[::-1] * 2 for video in found.videos], np.float64)
-    return Tubelets(
-        videos=found.videos,
-        video=found.video,
-        frame=np.rint(found.time * facts.rate).astype(np.int64) + 1,
-        label=found.label,
-        score=found.score,
-        box=(found.box * sides.reshape(-1, 4)[found.video])[:, None],
-        classes=found.classes,
-    )
+    found: Claims, truth: Side, facts: TubeFacts | None, options: dict[str, Any]
+) -> tuple[FrameMap, FrameMap, Claims]:
+    """Of frames, of people, and the rows with the scores that they are ranked by."""
+    if facts is None or facts.sizes is None:
+        raise UsageError(NO_SIZES)
+    options = options | {"sizes": facts.sizes, "rate": facts.rate}
+    frames, ranked = act_count(found, truth.claims, **options)
+    return frames, act_person_ap(found, truth.claims, **options), ranked
 
 
 def _tubes(found: Side, truth: Side, facts: TubeFacts | None, name: str) -> VideoMap | None:
@@ -223,13 +244,14 @@ def _tubes(found: Side, truth: Side, facts: TubeFacts | None, name: str) -> Vide
     )
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
 def _plain(values: NDArray[np.float64]) -> list[float | None]:
     return [_or_none(value) for value in values.tolist()]
+
+
+def _by_class(ap: dict[str, NDArray[np.float64]]) -> list[dict[str, float | None]]:
+    """AP [c] by name -> by name, a table a class."""
+    columns = [_plain(values) for values in ap.values()]
+    return [dict(zip(ap, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _or_none(value: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,6 +30,8 @@ PLAIN = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "–": "-"}
 )
 
+# How sure a box is: found at just this time, moved between two found ones, or past a miss.
+Edge = Literal["seen", "moved", "guessed"]
 Plate = tuple[int, int, int, int]  # x1 y1 x2 y2, pixels
 
 
@@ -37,24 +40,43 @@ def draw_people(
     box: NDArray[np.float32],
     person: Sequence[int],
     labels: Sequence[Sequence[str]],
+    edges: Sequence[Edge] = (),
 ) -> Pixels:
     """A new frame with n people drawn on it.
 
     pixels: uint8 [H, W, 3] RGB; box: [n, 4] fractions of it; person: n numbers, each with its
     colour; labels: n stacks of lines, best first. A stack stands above its box, or below or
-    inside it where there is more room, always within the frame.
+    inside it where there is more room, always within the frame. edges: n kinds of line, bold
+    for "seen", plain for "moved", dashed for "guessed"; all plain where there are none.
     """
     picture = np.array(pixels, np.uint8, order="C")
     height, width = picture.shape[:2]
     corners = np.rint(box * np.array([width, height, width, height])).astype(int).tolist()
     thick = max(1, round(min(height, width) / 270))
     for i, (x1, y1, x2, y2) in enumerate(corners):
-        cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), colour(person[i]), thick)
+        edge = edges[i] if edges else "moved"
+        wide = thick + max(1, thick // 2) if edge == "seen" else thick
+        draw = _dashed if edge == "guessed" else cv2.rectangle
+        draw(picture, (x1, y1), (x2 - 1, y2 - 1), colour(person[i]), wide)
     taken: list[Plate] = []
     for i, corner in enumerate(corners):
         if labels[i]:
             taken.append(_draw_stack(picture, corner, colour(person[i]), labels[i], taken))
     return picture
+
+
+def _dashed(
+    picture: Pixels, low: tuple[int, int], high: tuple[int, int], ink: tuple[int, int, int], w: int
+) -> None:
+    """A rectangle of dashes, begun at its corners."""
+    dash = 4 * w + 2
+    (x1, y1), (x2, y2) = low, high
+    for start in range(x1, x2 + 1, 2 * dash):
+        for y in (y1, y2):
+            cv2.line(picture, (start, y), (min(start + dash, x2), y), ink, w)
+    for start in range(y1, y2 + 1, 2 * dash):
+        for x in (x1, x2):
+            cv2.line(picture, (x, start), (x, min(start + dash, y2)), ink, w)
 
 
 def colour(person: int) -> tuple[int, int, int]:

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from stadkit.detections import Detections
 from stadkit.errors import UsageError, VideoError
+from stadkit.tubes import Tubes
 from stadkit.video.between import Motion
 from stadkit.video.check import shown
 from stadkit.video.clips import CLOSE
 from stadkit.video.decode import open_video
 from stadkit.video.draw import draw_people, label_lines
+from stadkit.video.follow import Follow
 from stadkit.video.frame import Frame, Pixels, Report, Video
 from stadkit.video.sound import Sound
 
@@ -166,6 +168,7 @@ def save_video(
     out: Path | str,
     *,
     times: NDArray[np.float64] | None = None,
+    tubes: Tubes | None = None,
     start: float = 0.0,
     duration: float | None = None,
     min_action: float = 0.3,
@@ -176,8 +179,10 @@ def save_video(
     """Writes the source video with the table's people drawn on every frame.
 
     table: rows of this one video; between keyframes boxes move along the same person (see
-    `between.Motion`; times [k]: keyframes looked at, empty ones too). min_action: lowest score
-    with a label; most: labels a person. start, duration (seconds): the part that is written, its
+    `between.Motion`; times [k]: keyframes looked at, empty ones too). tubes: what linking made of
+    the table, whose tracks then say who is who: an id and a colour a track, labels where a tube
+    is, boxes past missed keyframes dashed (see `follow.Follow`). min_action: lowest score with a
+    label; most: labels a person. start, duration (seconds): the part that is written, its
     second 0 at `start`; else all. Size (upright, square pixels; odd sides grow by one) and
     frame times are the source's; AAC sound is copied, other sound is left out. Gives the
     report of the reading; raises VideoError, also where the source ends before `start`, and
@@ -186,8 +191,7 @@ def save_video(
     source, out = Path(source), Path(out)
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"{shown(out)}: is the source video; write to another file.")
-    motion = Motion(table, times)
-    lines = [label_lines(scores, table.classes, min_action, most) for scores in table.action]
+    draw = _painter(table, times, tubes, min_action, most)
     with (
         open_video(source, reader) as video,
         closing(Sound(source, video.info.start + start)) as sound,
@@ -195,14 +199,38 @@ def save_video(
         width, height, rate = video.info.width, video.info.height, video.info.rate
         with VideoWriter(out, width, height, rate, crf=crf, sound=sound) as writer:
             for frame in _within(video, start, duration):
-                seen = motion.at(frame.time)
-                labels = [lines[row] for row in seen.row]
-                pixels = frame.rgb(height, width)
-                drawn = draw_people(pixels, seen.box, seen.person.tolist(), labels)
+                drawn = draw(frame.rgb(height, width), frame.time)
                 writer.write(drawn, max(0.0, frame.time - start))
             if writer.empty:
                 raise VideoError(f"{shown(source)}: ends before {start:g} s; nothing to draw.")
         return video.report
+
+
+def _painter(
+    table: Detections,
+    times: NDArray[np.float64] | None,
+    tubes: Tubes | None,
+    min_action: float,
+    most: int,
+) -> Callable[[Pixels, float], Pixels]:
+    """What draws the people of a time on a frame."""
+    if tubes is not None:
+        follow = Follow(table, tubes, table.time if times is None else times, min_action, most)
+
+        def linked(pixels: Pixels, time: float) -> Pixels:
+            scene = follow.at(time)
+            return draw_people(pixels, scene.box, scene.track, scene.lines, scene.edge)
+
+        return linked
+    motion = Motion(table, times)
+    lines = [label_lines(scores, table.classes, min_action, most) for scores in table.action]
+
+    def each(pixels: Pixels, time: float) -> Pixels:
+        seen = motion.at(time)
+        labels = [lines[row] for row in seen.row]
+        return draw_people(pixels, seen.box, seen.person.tolist(), labels)
+
+    return each
 
 
 def _within(video: Video, start: float, duration: float | None) -> Iterator[Frame]:

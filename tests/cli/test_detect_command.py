@@ -440,3 +440,45 @@ def test_wrong_use_is_2(
     assert result.exit_code == 2
     assert told in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_link_in_one_go(stadkit: Stadkit, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", seconds=3)
+    result = stadkit(path, "-o", "out", "--link", "--save-video", "--every", "0.5")
+    assert result.exit_code == 0, result.stderr
+    assert "6 people in 6 keyframes, 1 tracks, 2 tubes" in result.stderr
+    names = {"a.csv", "a.jsonl", "a.tubes.json", "a.mp4", "labels.txt", "manifest.json"}
+    assert set(os.listdir("out")) == names
+    lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
+    assert [[person["track"] for person in line["people"]] for line in lines] == [[0]] * 6
+    table = read_found("out/a.csv", read_labels("out/labels.txt"))
+    # Red is 0 at the first keyframe: no action passes, so the CSV has no row of it.
+    assert table.track.tolist() == [0] * 5
+    tubes = json.loads(Path("out/a.tubes.json").read_text())["videos"]["a"]
+    assert {(tube["track"], tube["class"]) for tube in tubes} == {(0, "wave"), (0, "sit")}
+    entry = manifest(Path("out"))["videos"]["a"]
+    assert (entry["tracks"], entry["tubes"]) == (1, 2)
+    assert (entry["size"], entry["rate"]) == ([48, 64], 10.0)
+    assert "a.tubes.json" in entry["outputs"]
+    # The same again is kept; without --link it would be another thing.
+    assert "kept from before" in stadkit(
+        path, "-o", "out", "--link", "--save-video", "--every", "0.5"
+    ).stderr  # fmt: skip
+    refused = stadkit(path, "-o", "out", "--save-video", "--every", "0.5")
+    assert "link was True, is False" in refused.stderr
+
+
+def test_link_afterwards_gives_the_same_tubes(stadkit: Stadkit, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", seconds=3)
+    assert stadkit(path, "-o", "linked", "--link", "--every", "0.5").exit_code == 0
+    assert stadkit(path, "-o", "plain", "--every", "0.5").exit_code == 0
+    result = CliRunner().invoke(app, ["link", "plain", "-o", "tubes.json"])
+    assert result.exit_code == 0, result.stderr
+    one, other = (
+        json.loads(Path(name).read_text())["videos"]["a"]
+        for name in ("linked/a.tubes.json", "tubes.json")
+    )
+    assert len(one) == len(other) == 2
+    for mine, theirs in zip(one, other, strict=True):
+        assert mine["times"] == theirs["times"]
+        np.testing.assert_allclose(mine["scores"], theirs["scores"], atol=2e-5)

@@ -96,7 +96,7 @@ def with_tube(tube: Any, label: Any = 0) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ([1], "is no GT.pkl: holds a list"),
+        ([1], "is no GT.pkl: holds an array or list"),
         ({"labels": []}, "is no GT.pkl: lacks gttubes, nframes, .*; it has 'labels'"),
         (changed(labels=["a", "a"]), "its labels are no list of names"),
         (changed(labels=3), "its labels are no list of names"),

@@ -189,7 +189,7 @@ FAULTS = [
     (GOOD.replace(",", "\t"), ":1: fields are separated by tabs"),
     ("a,0902,0,1,0,2,0,3,0,4,12,0,9\n", ":1: has 13 columns; are these decimal commas?"),
     (GOOD + 'a,1,"0,1",.2,.3,.4,12,1\n', ":2: x1: '0,1' has a decimal comma"),
-    ("a,0902,.1,.2\n", ":1: has 4 columns, wants 7 or 8: video, time, x1"),
+    ("a,0902,.1,.2\n", ":1: has 4 columns, wants 7, 8 or 9: video, time, x1"),
     (GOOD + "a,1,.1,.2,.3,.4,12\n", ":2: has 7 columns where the first line has 8"),
     (GOOD + "a,1,.1,.2,.3,.4,12,1,\n" * 3, ":2: has 9 columns where the first line has 8 (3 l"),
     ("\n" + GOOD + "\na,1\n", ":4: has 2 columns"),
@@ -334,7 +334,7 @@ def test_proposals(rows: str, scores: list[float], file: Path) -> None:
 
 def test_proposals_have_no_five_columns(file: Path) -> None:
     file.write_text("a,1,0,0,1\n")
-    with pytest.raises(AnnotationError, match="wants 6 or 7 or 8"):
+    with pytest.raises(AnnotationError, match="wants 6, 7 or 8"):
         read_proposals(file)
 
 
@@ -403,3 +403,22 @@ def test_the_fast_and_the_slow_look_agree(
             fault = str(error)
         assert "cannot be read as CSV" not in fault, "refused, but the line was not found"
         assert bool(fault) == bool(list(_faults(read_bytes(file), PROPOSALS)))
+
+
+def test_tracks_are_a_ninth_column(file: Path) -> None:
+    table = found(file, "a,0902,.1,.2,.3,.4,12,0.5\na,0902,.5,.2,.7,.4,14,0.25\n")
+    linked = table.with_track(np.array([3, -1], np.int32))
+    write_found(linked, LABELS, file, tracks=True)
+    assert file.read_text() == (
+        "a,0902,0.1,0.2,0.3,0.4,12,0.5,3\na,0902,0.5,0.2,0.7,0.4,14,0.25,-1\n"
+    )
+    assert_same(read_found(file, LABELS), linked)
+
+
+def test_people_with_one_box_are_told_apart_by_track(file: Path) -> None:
+    row = "a,1,.1,.2,.3,.4,"
+    table = found(file, f"{row}12,.5,0\n{row}14,.5,1\n{row}80,.25,0\n")
+    assert table.track.tolist() == [0, 1]
+    np.testing.assert_array_equal(
+        table.action, np.array([[0.5, NAN, 0.25], [NAN, 0.5, NAN]], np.float32)
+    )

@@ -14,7 +14,8 @@ from stadkit.claims import Claims
 from stadkit.errors import AnnotationError
 from stadkit.files import columns
 from stadkit.files.ava_csv import read_truth
-from stadkit.files.ava_rows import Faults, read_claims, read_claims_of
+from stadkit.files.ava_rows import read_claims, read_claims_of
+from stadkit.files.faults import Faults
 from stadkit.files.rows import line_numbers
 from stadkit.labels import Labels
 from stadkit.synth.ava_like import write_ava_like
@@ -82,21 +83,22 @@ def test_a_person_of_the_truth_without_a_known_action_stays_as_one_row(file: Pat
     assert faults.unknown == (2, 16)
 
 
-def test_unknown_actions_that_are_found_are_passed_over(file: Path) -> None:
+def test_unknown_actions_that_are_found_leave_a_person(file: Path) -> None:
     claims, faults = read(file, "a,1,0,0,1,1,2,.5\nb,1,0,0,1,1,12,.5\nb,1,0,0,1,1,0,.5\n")
-    assert claims.label.tolist() == [0]
+    assert claims.label.tolist() == [-1, 0, -1]
     assert claims.videos == ("a", "b")  # the file's, to be named where none matches
     assert faults.kinds == {"unknown label": (2, (1, 3))}
     assert faults.unknown == (2, 0)
     assert faults.lines() == [
-        "2 rows have an action id that the labels lack, such as 2, 0 (lines 1, 3): passed over"
+        "2 rows have an action id that the labels lack, such as 2, 0 (lines 1, 3): "
+        "counted for people only"
     ]
 
 
-def test_labels_that_know_no_action_leave_nothing(file: Path) -> None:
+def test_labels_that_know_no_action_leave_people(file: Path) -> None:
     file.write_text(GOOD)
     claims, faults = read_claims(file, Labels((), ()), truth=False)
-    assert len(claims) == 0
+    assert claims.label.tolist() == [-1]
     assert faults.unknown == (12,)
 
 
@@ -249,9 +251,9 @@ def test_several_files_and_folders_are_joined(tmp_path: Path) -> None:
     more.write_text("c,1,0,0,1,1,80,.5\na,2,0,0,1,1,12,.25\n")
     claims, faults = read_claims_of([folder, more], LABELS, truth=False)
     assert claims.videos == ("a", "b", "c")
-    assert claims.video.tolist() == [0, 1, 2, 0]
-    assert claims.label.tolist() == [0, 2, 1, 0]
-    assert claims.score.tolist() == [0.5, 0.5, 0.5, 0.25]
+    assert claims.video.tolist() == [0, 0, 1, 2, 0]
+    assert claims.label.tolist() == [0, -1, 2, 1, 0]
+    assert claims.score.tolist() == [0.5, 0.5, 0.5, 0.5, 0.25]
     assert [each.path.name for each in faults] == ["a.csv.gz", "b.csv", "empty.csv", "more.csv"]
     assert faults[0].kinds == {"unknown label": (1, (2,))}
 
@@ -354,3 +356,9 @@ def test_ava_size_fits_in_a_gigabyte(tmp_path: Path) -> None:
     assert (truth, found) == (f"{rows[0]} 0", f"{rows[1]} 0")
     # Kilobytes on Linux, bytes on macOS.
     assert int(peak) * (1 if sys.platform == "darwin" else 1024) < 1e9
+
+
+def test_a_track_after_the_score_is_passed_over(file: Path) -> None:
+    claims, faults = read(file, "a,0902,.1,.2,.3,.4,12,.5,3\na,0902,.1,.2,.3,.4,99,.5,-1\n")
+    assert claims.label.tolist() == [0, -1]
+    assert faults.kinds == {"unknown label": (1, (2,))}

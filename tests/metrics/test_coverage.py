@@ -13,7 +13,7 @@ import pytest
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes
 from stadkit.errors import NothingMatchedError
-from stadkit.files.ava_rows import Faults
+from stadkit.files.faults import Faults
 from stadkit.metrics.coverage import Coverage, check
 
 CLASSES = ("stand", "walk", "wave")
@@ -260,6 +260,44 @@ def test_detections_without_scores_are_noted() -> None:
         "all detections have score 1, so that their order in the file decides; "
         "is there no column of scores?"
     )
+
+
+def test_truth_against_itself_is_not_asked_for_scores() -> None:
+    truth = replace(claims(), score=np.ones(24))
+    assert compare(truth, truth).notes == ()
+    one_less = truth.select(np.arange(23))
+    assert "all detections have score 1" in compare(one_less, truth).notes[0]
+
+
+def test_an_unknown_0_is_asked_about() -> None:
+    unknown = Faults(Path("found.csv"), {"unknown label": (8, (1, 2, 3))}, (0,))
+    (note,) = check(claims(), claims(), unknown, TRUTH, ids=(1, 2, 3)).notes
+    assert note == (
+        "found.csv has action id 0, which the labels lack, and theirs start at 1; does it count "
+        "from 0?"
+    )
+    (note,) = check(
+        claims(), claims(), FOUND, replace(unknown, path=Path("t")), ids=(1, 2, 3)
+    ).notes
+    assert note.startswith("t has action id 0")
+    for ids, number in (((0, 1, 2), 0), ((2, 3, 4), 0), ((1, 2, 3), 9)):
+        other = replace(unknown, unknown=(number,))
+        assert check(claims(), claims(), other, TRUTH, ids=ids).notes == ()
+
+
+def test_people_without_actions_are_not_nothing() -> None:
+    truth = replace(claims(), label=np.full(24, -1, np.int32))
+    assert complaint(claims(), truth) == (
+        "truth.csv: holds no truth that counts; its 24 boxes have no action"
+    )
+
+
+def test_boxes_without_a_class_are_of_no_class() -> None:
+    """A label of -1 is not the last class, whose id 1 is here one below the truth's 2."""
+    truth = replace(claims(), label=np.zeros(24, np.int32))
+    few = np.where(np.arange(24) < 3, 0, -1).astype(np.int32)
+    assert compare(replace(truth, label=few), truth, ids=(2, 3, 1)).notes == ()
+    assert compare(truth, replace(truth, label=few), ids=(2, 3, 1)).notes == ()
 
 
 def test_a_single_loose_box_proves_nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,12 +97,39 @@ def test_excluded_frames_are_no_mistake() -> None:
     assert told.kinds[1].tolist() == [1, 0, 0, 0, 0]
 
 
+def test_a_loose_box_is_a_box_at_every_threshold() -> None:
+    """Walking at 1 s has a box of IoU 2/3, right at .5, too loose at .9."""
+    found = claims((1, 0.34, 1, 0.9))
+    for iou, missed in ((0.5, 1), (0.9, 2), (0.2, 1)):
+        told = mistakes(found, TRUTH, frame_map(found, TRUTH, ious=(iou,)))
+        assert told.missed[1] == missed
+        assert told.unseen[1] == 1
+    assert told.to_json()["box_iou"] == 0.5
+
+
 def test_json() -> None:
     told = analyse(claims((0, 0.01, 1, 0.9)), TRUTH).to_json()
     assert told["classification"] == 1
     assert (told["truth"], told["missed"], told["missed_with_box"]) == (4, 4, 2)
     assert told["missed_without_box"] == 2
     assert told["confused"][0] == {"truth": "stand", "found": "walk", "times": 0.5}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_are_looked_at_again_where_their_steps_are_not_known(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def table(count: int) -> Claims:
+        columns = rng.integers(0, 4, count), rng.integers(0, 12, count) / 20
+        return claims(*zip(*columns, rng.integers(0, 3, count), rng.random(count), strict=True))
+
+    found, truth, out = table(60), table(30), Keyframes(np.array(["a"]), np.array([1.0]))
+    result = frame_map(found, truth, excluded=out)
+    one = mistakes(found, truth, result, out)
+    other = mistakes(found, truth, replace(result, steps=None), out)
+    assert one.missed.sum() > 0
+    for name in ("kinds", "missed", "unseen", "truths", "confusion"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
 
 
 def test_nothing_found() -> None:

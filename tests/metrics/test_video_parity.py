@@ -16,6 +16,7 @@ from stadkit.claims import Claims
 from stadkit.files.tube_truth import frame_claims
 from stadkit.link.act import link_act
 from stadkit.link.mmaction2 import link_mmaction2
+from stadkit.metrics.act_count import act_count
 from stadkit.metrics.frame_map import frame_map
 from stadkit.metrics.frame_map_act import boxes_ap, by_frame, frame_map_act, suppressed
 from stadkit.metrics.video_map import video_map
@@ -174,3 +175,25 @@ def test_act_frame_map_in_our_order_of_equal_scores(case: Case) -> None:
     # 93.22 and 80.58 where the reference's sort happened to give 92.62 and 79.91: scores are of
     # two decimals and each stands for seven boxes.
     assert 100 * ap.mean() == pytest.approx(case.expected["moc_act"]["frameAP@0.5"], abs=0.7)
+
+
+def test_rows_count_as_tubelets_do(case: Case) -> None:
+    # The same count row by row, of boxes in fractions.
+    tubelets, truth = case.tubelets(), frame_claims(case.tubes("truth"))
+    k = tubelets.length
+    sides = np.array([case.sizes[name][::-1] * 2 for name in tubelets.videos], np.float64)
+    rows = Claims(
+        videos=tubelets.videos,
+        video=tubelets.video.repeat(k),
+        time=((tubelets.frame[:, None] + np.arange(k)).ravel() - 1) / RATE,
+        box=tubelets.box.reshape(-1, 4) / sides[tubelets.video.repeat(k)],
+        label=tubelets.label.repeat(k),
+        score=tubelets.score.repeat(k),
+        classes=tubelets.classes,
+    )
+    result, ranked = act_count(rows, truth, sizes=case.sizes, rate=RATE, ious=(0.5, 0.75))
+    for row, iou in zip(result.ap, (0.5, 0.75), strict=True):
+        ap = frame_map_act(tubelets, case.tubes("truth"), sizes=case.sizes, rate=RATE, min_iou=iou)
+        assert row.tolist() == pytest.approx(ap.tolist(), abs=1e-9)
+    assert (ranked.score <= rows.score).all()
+    assert (ranked.score < rows.score).any()

@@ -106,6 +106,17 @@ def test_pictures_say_what_they_should() -> None:
         assert {"missed", "background", "50"} <= set(said)
 
 
+def test_what_has_no_value_is_a_dash() -> None:
+    """mmaction2 leaves a class without detections out of the mean: it has truth, and no AP."""
+    result = frame_map(FOUND, TRUTH, protocol="mmaction2")
+    nothing = FOUND.select(np.zeros(0, np.int64))
+    none = frame_map(nothing, TRUTH, protocol="mmaction2")
+    with plots.drawing():
+        assert "wave \N{HORSE}\nAP -" in texts(plots.curves(FOUND, result))
+        assert "Frame AP, IoU 0.5: mean - (line)" in texts(plots.ap_bars(none))
+        assert any("error -\n" in text for text in texts(plots.reliability(nothing, none)))
+
+
 def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = frame_map(FOUND, TRUTH)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stadkit.video.draw import COLOURS, draw_people, label_lines, place, plain, short
+from stadkit.video.draw import COLOURS, Edge, draw_people, label_lines, place, plain, short
 
 BOX = np.array([[0.25, 0.25, 0.75, 0.75]], np.float32)
+EDGES: tuple[Edge, ...] = ("seen", "moved", "guessed")
 
 
 def test_a_box_is_drawn_in_its_persons_colour() -> None:
@@ -103,3 +104,17 @@ def test_names_are_made_to_fit_the_font(name: str, drawn: str) -> None:
 @given(st.text())
 def test_any_name_becomes_plain_letters(name: str) -> None:
     assert all(c.isascii() and c.isprintable() for c in plain(name))
+
+
+def test_lines_say_how_sure_a_box_is() -> None:
+    blank = np.zeros((540, 960, 3), np.uint8)
+    drawn = {edge: draw_people(blank, BOX, [1], [[]], [edge]) for edge in EDGES}
+    inked = {edge: int((picture.sum(2) > 0).sum()) for edge, picture in drawn.items()}
+    assert inked["guessed"] < 0.75 * inked["moved"] < inked["moved"] < inked["seen"]
+    # Dashes begin at the corner, and have gaps along the upper side.
+    top = drawn["guessed"][135, 240:720].sum(1) > 0
+    assert top[0]
+    assert 0.4 < top.mean() < 0.75
+    np.testing.assert_array_equal(drawn["moved"], draw_people(blank, BOX, [1], [[]]))
+    for edge in EDGES:
+        assert not drawn[edge][150:390, 255:705].any()

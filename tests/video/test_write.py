@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from made_videos import make, number_of, picture
 
 from stadkit.detections import Detections
 from stadkit.errors import UsageError, VideoError
+from stadkit.tubes import Tubes
 from stadkit.video.decode import open_video, probe
 from stadkit.video.draw import COLOURS
 from stadkit.video.write import VideoWriter, save_video
@@ -155,6 +157,22 @@ def test_a_saved_video_is_the_source_with_boxes(
         x = round((0.1 + 0.2 * time) * side[0])
         edge = pixels[round(0.6 * side[1]), x - 2 : x + 3]
         assert np.abs(edge - COLOURS[0]).sum(1).min() < 120
+
+
+def test_linked_people_have_the_colour_of_their_track_and_dashes_past_a_miss(
+    tmp_path: Path,
+) -> None:
+    source = make(tmp_path / "a.mp4", times=[0.0, 0.5, 1.0, 2.0], frames=4, width=640, height=480)
+    table = walker([0.0, 2.0], shift=0.0).with_track(np.array([3, 3], np.int32))
+    options: Any = {"times": np.arange(3.0), "tubes": Tubes.empty(("walk",)), "crf": 4}
+    save_video(source, table, tmp_path / "out.mp4", **options)
+    with open_video(tmp_path / "out.mp4") as video:
+        sides = [frame.rgb().astype(int)[150:430, 62:67] for frame in video]
+    inked = [(np.abs(side - COLOURS[3]).sum(2).min(1) < 120).mean() for side in sides]
+    assert inked[0] > 0.95
+    assert inked[3] > 0.95
+    assert 0.3 < inked[1] < 0.8  # keyframe 1 had nobody
+    assert 0.3 < inked[2] < 0.8
 
 
 def test_sound_is_copied_and_stays_in_step(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""What a path holds, by its content, and what lies beside it: labels, keyframes looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stadkit.errors import AnnotationError, UsageError
+from stadkit.labels import Labels, ava, ava_scored, read_labels
+
+if TYPE_CHECKING:
+    from stadkit.detections import Keyframes
+
+LABELS = "labels.txt"
+AVA = {"60": ava_scored, "80": ava}  # what --labels takes beside files
+
+
+def kind_of(path: Path) -> str:
+    """What a path holds: csv, json, pickle or, a folder of MOC's, tubelets."""
+    if path.is_dir():
+        csv = any(file.name.endswith((".csv", ".csv.gz")) for file in path.iterdir())
+        return "csv" if csv or not any(path.rglob("*.pkl")) else "tubelets"
+    if not path.exists():
+        raise AnnotationError(f"{path}: does not exist; give a file or folder")
+    name = path.name.removesuffix(".gz")
+    if name.endswith(".jsonl"):
+        raise UsageError(f"{path}: holds keyframes as JSON lines; give the CSV beside it")
+    if name.endswith((".csv", ".txt")):
+        return "csv"
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(64).lstrip()
+        if name.endswith((".pkl", ".pickle")) or start[:1] == b"\x80":
+            return "pickle"
+        if name.endswith(".json") or start[:1] == b"{":
+            return "json"
+    return "csv"
+
+
+def given_labels(given: Path) -> Labels:
+    name = str(given)
+    return AVA[name]() if name in AVA and not given.exists() else read_labels(given)
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The labels.txt in a folder, or beside a file, as `detect` and `synth` write it."""
+    beside = (path if path.is_dir() else path.parent) / LABELS
+    return beside if beside.is_file() else None
+
+
+def looked_at(path: Path) -> Keyframes | None:
+    """The keyframes of the .jsonl that `detect` writes beside a CSV, or beside those of a folder.
+
+    None where there is no such file.
+    """
+    from stadkit.detections import Keyframes
+    from stadkit.files.ava_rows import csv_files
+    from stadkit.files.jsonl import read_looked
+
+    beside = [file.with_name(f"{stem(file)}.jsonl") for file in csv_files(path)]
+    parts = [read_looked(file) for file in beside if file.is_file()]
+    if not parts:
+        return None
+    return Keyframes(
+        np.concatenate([part.video for part in parts]),
+        np.concatenate([part.time for part in parts]),
+    )
+
+
+def stem(path: Path) -> str:
+    """The name of a file of rows without its .csv, .jsonl or .gz."""
+    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".jsonl")

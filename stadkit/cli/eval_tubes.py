@@ -1,0 +1,149 @@
+"""Data sets of tubes as sides of a score: their truth, and pickles of what was found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stadkit.errors import AnnotationError, UsageError
+
+if TYPE_CHECKING:
+    from stadkit.claims import Claims
+    from stadkit.files.tube_truth import TubeTruth
+    from stadkit.report.scores import Side
+    from stadkit.tubes import Tubelets, Tubes
+
+RATE = 25.0  # frames a second, of a data set that is not known
+
+
+def read_gt(path: Path, rate: float | None, split: int | None) -> TubeTruth:
+    """The truth of a GT.pkl, at its data set's rate where none is given, or of pyannot.pkl.
+
+    Raises AnnotationError for a file that is neither, UsageError for a split that is not there.
+    """
+    from stadkit.files import act, jhmdb, multisports, pickles, ucf24
+
+    data = pickles.load(path)
+    if isinstance(data, dict) and "gttubes" not in data and _is_pyannot(data):
+        if split is not None:
+            raise UsageError(f"--split {split}: {path} has no splits; give GT.pkl, or leave it out")
+        return ucf24.read_pyannot(path, rate=rate or ucf24.RATE, data=data)
+    readers = {21: jhmdb.read_gt, 24: ucf24.read_gt, 66: multisports.read_gt}
+    rates = {21: jhmdb.RATE, 24: ucf24.RATE, 66: multisports.RATE}
+    count = _label_count(data)
+    read, usual = readers.get(count, act.read_gt), rates.get(count, RATE)
+    return read(path, split or 0, rate=rate or usual, data=data)
+
+
+def rate_note(path: Path, truth: TubeTruth) -> str:
+    """At what rate frames were taken, where the user named none."""
+    names = {21: "JHMDB's", 24: "UCF101-24's", 60: "MultiSports'", 66: "MultiSports'"}
+    count = len(truth.labels)
+    whose = f"{names[count]} {count} classes" if count in names else f"{count} classes"
+    return f"{path}: {whose}, taken at {truth.rate:g} frames a second; --rate names another"
+
+
+def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> Side:
+    """Tubes, found or true; AnnotationError for a true box that is none."""
+    from stadkit.files.tube_faults import faults_of_tubes
+    from stadkit.files.tube_truth import frame_claims
+    from stadkit.report.scores import Side
+
+    faults = faults_of_tubes(path, tubes, truth)
+    return Side(frame_claims(tubes), faults, (faults,), tubes)
+
+
+def side_of_pickle(path: Path, truth: TubeTruth) -> Side:
+    """What a pickle holds: detections of frames, tubes, or tubelets by video and frame."""
+    from stadkit.files import multisports, pickles
+    from stadkit.files.repeated import repeated
+    from stadkit.files.tube_faults import faults_of_rows
+    from stadkit.report.scores import Side
+
+    data = pickles.load(path)
+    if isinstance(data, np.ndarray):
+        claims = multisports.read_frame_detections(path, truth, data)
+        twice = repeated(claims)
+        faults = faults_of_rows(path, claims).with_kind(
+            "repeated", len(twice), [f"row {row}" for row in twice[:1].tolist()]
+        )
+        return Side(claims, faults, (faults,))
+    if _is_tubelets(data):
+        return _side_of_tubelets(path, data, truth)
+    return side_of_tubes(path, multisports.read_tubes(path, truth, data), truth=False)
+
+
+def side_of_folder(path: Path, truth: TubeTruth) -> Side:
+    """MOC's folder: *_tubes.pkl as they are, or tubelets, which are linked as MOC does."""
+    from stadkit.files.multisports import read_tubes
+
+    if any((path / f"{video}_tubes.pkl").is_file() for video in truth.videos):
+        return side_of_tubes(path, read_tubes(path, truth), truth=False)
+    return _side_of_tubelets(path, path, truth)
+
+
+def tubelet_length(source: Path | dict[Any, Any]) -> int:
+    """How many frames the tubelets of a folder, or of {video: {frame: ...}}, have."""
+    from stadkit.files import pickles
+
+    if isinstance(source, Path):
+        held = (pickles.load(path) for path in sorted(source.rglob("*.pkl")))
+    else:
+        held = (by for frames in source.values() for by in frames.values())
+    for data in held:
+        for rows in data.values() if isinstance(data, dict) else ():
+            if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.shape[1] % 4 == 1:
+                return int(rows.shape[1]) // 4
+    where = f"{source}: " if isinstance(source, Path) else ""
+    raise AnnotationError(f"{where}holds no tubelets, arrays [n, 4 k + 1]")
+
+
+def _side_of_tubelets(path: Path, source: Path | dict[Any, Any], truth: TubeTruth) -> Side:
+    from stadkit.files.tube_faults import faults_of_tubelets
+    from stadkit.files.tubelets import read_tubelets
+    from stadkit.link.act import link_act
+
+    tubelets = read_tubelets(source, truth, tubelet_length(source), str(path))
+    side = side_of_tubes(path, link_act(tubelets, truth.sizes, truth.rate), truth=False)
+    claims = _frames(tubelets, truth)
+    faults = faults_of_tubelets(path, tubelets, claims.box)
+    return replace(side, claims=claims, faults=faults, files=(faults,), tubelets=tubelets)
+
+
+def _frames(tubelets: Tubelets, truth: TubeTruth) -> Claims:
+    """A row for each box of each tubelet."""
+    from stadkit.claims import Claims
+    from stadkit.files.pixel_tubes import scale
+
+    k = tubelets.length
+    sides = scale(tubelets.videos, truth.sizes)[np.repeat(tubelets.video, k)]
+    frame = (tubelets.frame[:, None] + np.arange(k)).ravel()
+    return Claims(
+        videos=tubelets.videos,
+        video=np.repeat(tubelets.video, k),
+        time=(frame - 1) / truth.rate,
+        box=tubelets.box.reshape(-1, 4) / sides,
+        label=np.repeat(tubelets.label, k),
+        score=np.repeat(tubelets.score, k),
+        classes=tubelets.classes,
+    )
+
+
+def _is_pyannot(data: dict[Any, Any]) -> bool:
+    first = next(iter(data.values()), None)
+    return isinstance(first, dict) and "annotations" in first
+
+
+def _is_tubelets(data: Any) -> bool:
+    """Whether it is {video: {start frame: {label: array}}}; tubes have lists by label."""
+    first = next(iter(data.values()), None) if isinstance(data, dict) else None
+    second = next(iter(first.values()), None) if isinstance(first, dict) else None
+    return isinstance(second, dict)
+
+
+def _label_count(data: Any) -> int:
+    names = data.get("labels") if isinstance(data, dict) else None
+    return len(names) if isinstance(names, list | tuple) else 0
