@@ -22,7 +22,7 @@ GROWN = 1.0  # sides by which a box is grown at most
 # What an assignment costs beside the overlap that it lacks: a second of absence, a track that has
 # hardly been seen (over the root of its sights); what only grown boxes share counts little.
 UNSURE, YOUNG, FAR = 0.1, 0.2, 0.1
-NEVER = 1e6
+CERTAIN, NEVER = 4.0, 1e6  # of one chain of tubelets, whatever overlaps; out of reach
 
 
 @dataclass
@@ -97,7 +97,7 @@ def assign(alive: Alive, box: Floats, chain: Rows, now: float, min_iou: float) -
     plain, grown = _better(overlaps(np.concatenate([ahead, last]), box, np.concatenate([pad, pad])))
     same = (alive.chain[:, None] == chain) & (chain >= 0)
     doubt = UNSURE * gap + YOUNG / np.sqrt(alive.hits)
-    cost = doubt[:, None] - plain - FAR * grown - same
+    cost = doubt[:, None] - plain - FAR * grown - CERTAIN * same
     allowed = same | (grown >= min_iou)
     old, new = linear_sum_assignment(np.where(allowed, cost, NEVER))
     good = allowed[old, new]
