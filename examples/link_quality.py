@@ -106,12 +106,12 @@ def cut(tubes: Tubes, keyframes: Keyframes) -> Tubes:
 
 def quality(found: Tubes, truth: Tubes, people: Detections, rate: int) -> dict[str, float]:
     """Video mAP at .2, .5 and .5:.95; identity switches in true tubes; boxes on their one track."""
-    result = video_map(found, truth, sizes=None, rate=rate, thresholds=THRESHOLDS)
+    result = video_map(found, truth, sizes=None, rate=rate, thresholds=THRESHOLDS).summary()
     told = switches_of_tubes(found, truth, people)
     return {
-        "mAP .2": result.mean(0.2),
-        "mAP .5": result.mean(0.5),
-        "mAP .5:.95": result.over(0.5, 0.95),
+        "mAP .2": result["0.2"],
+        "mAP .5": result["0.5"],
+        "mAP .5:.95": result["0.5:0.95"],
         "switches": told.switches,
         "matched": told.matched / max(told.truths, 1),
         "on one track": told.recall,
