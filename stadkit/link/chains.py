@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ def chained(sights: Sights) -> tuple[Sights, Rows]:
     """
     if (sights.chain < 0).all():
         return sights, np.arange(len(sights.frame))
+    sights, of_row = _once(sights)
     tubelet = np.unique(sights.chain, return_inverse=True)[1] - int((sights.chain < 0).any())
     chain = np.where(tubelet >= 0, _chains(sights, tubelet)[tubelet], -1)
     alone = np.where(chain < 0, np.arange(len(chain)), -1)
@@ -56,7 +57,20 @@ def chained(sights: Sights) -> tuple[Sights, Rows]:
         score=_means(sights.score, row, count),
         chain=chain[first],
     )
-    return merged, row
+    return merged, row[of_row]
+
+
+def _once(sights: Sights) -> tuple[Sights, Rows]:
+    """Each tubelet once a frame, where its best row tells, with the largest scores of all."""
+    alone = np.where(sights.chain < 0, np.arange(len(sights.chain)), -1)
+    key = np.stack([sights.frame, sights.chain, alone], 1)
+    best = np.lexsort((-sights.rank, alone, sights.chain, sights.frame))
+    _, first, row = np.unique(key[best], axis=0, return_index=True, return_inverse=True)
+    of_row = np.empty(len(best), np.intp)
+    of_row[best] = row.reshape(-1)
+    score = np.full((len(first), sights.score.shape[1]), -np.inf)
+    np.maximum.at(score, of_row, sights.score)
+    return replace(sights.select(best[first]), score=score), of_row
 
 
 def _means(values: Floats, row: Rows, count: Rows) -> Floats:

@@ -16,6 +16,7 @@ Rows = NDArray[np.intp]
 # Missed keyframes that a tube goes on over: two at any rate, and no more than seven, for at 25 a
 # second nobody who is there is missed so often in a row.
 FEWEST, MOST = 2, 7
+FARTHEST = 10.0  # seconds that two missed keyframes may take
 
 
 def cut_tubes(
@@ -47,7 +48,8 @@ def cut_tubes(
 
 def longest_gap(seconds: float, interval: float) -> float:
     """Seconds between two sights that a tube bridges, with keyframes `interval` apart."""
-    return max(min(seconds, (MOST + 1) * interval), (FEWEST + 1) * interval) + 1e-6
+    fewest = min((FEWEST + 1) * interval, FARTHEST)
+    return max(min(seconds, (MOST + 1) * interval), fewest) + 1e-6
 
 
 def _inside(grid: Grid) -> NDArray[np.bool_]:

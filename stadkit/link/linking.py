@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.link.chains import Sights, chained
-from stadkit.link.cut import cut_tubes
+from stadkit.link.cut import cut_tubes, longest_gap
 from stadkit.link.kalman import Floats
 from stadkit.link.merge import merge
 from stadkit.link.options import Options
@@ -18,7 +18,7 @@ from stadkit.link.people import track_people
 from stadkit.link.tracks import Rows, Seen, grids
 from stadkit.tubes import Tubes
 
-KEYFRAMES = 3.0  # intervals that a person may be unseen, however far apart keyframes are
+KEYFRAMES, FARTHEST = 3.0, 10.0  # intervals that a person may be unseen, up to these seconds
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,11 @@ def _link_video(
     sights, person = _people(found, np.searchsorted(times, milliseconds(found.time)), options)
     seconds = times / 1000
     interval = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0
-    gap = max(options.max_gap, KEYFRAMES * interval) + 1e-6
+    gap = max(options.max_gap, min(KEYFRAMES * interval, FARTHEST)) + 1e-6
     track = track_people(seconds, sights.box, sights.frame, sights.chain, gap, options.min_iou)
     seen = Seen(seconds, sights.frame, sights.box, sights.score, track)
-    parts = [cut_tubes(g, video, found.classes, interval, options) for g in grids(seen)]
+    hole = longest_gap(options.max_fill, interval)
+    parts = [cut_tubes(g, video, found.classes, interval, options) for g in grids(seen, hole)]
     tubes = Tubes.join(parts, found.classes)
     order = np.lexsort((tubes.time[tubes.start[:-1]], tubes.label, tubes.track))
     return track[person], tubes.select(order)
@@ -96,7 +97,7 @@ def _people(found: Detections, frame: Rows, options: Options) -> tuple[Sights, R
     order = np.lexsort((*score.T, -rank, *box.T[::-1], frame))
     raw = Sights(frame, box, rank, score, found.track.astype(np.intp)).select(order)
     sights, row = chained(raw)
-    keeper = merge(sights.frame, sights.box, sights.rank, options.merge_iou)
+    keeper = merge(sights.frame, sights.box, sights.rank, sights.chain, options.merge_iou)
     kept, person = np.unique(keeper, return_inverse=True)
     whole: Floats = np.zeros((len(kept), score.shape[1]))
     np.maximum.at(whole, person, sights.score)

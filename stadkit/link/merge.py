@@ -11,19 +11,28 @@ from stadkit.link.people import overlaps
 Rows = NDArray[np.intp]
 
 
-def merge(frame: Rows, box: Floats, rank: Floats, max_iou: float) -> Rows:
+def merge(frame: Rows, box: Floats, rank: Floats, chain: Rows, max_iou: float) -> Rows:
     """The row [n] that stands for each row: itself, or a better one of its frame it overlaps.
 
     Rows are sorted by frame. As in non-maximum suppression, best `rank` first, earlier rows
     first where it is equal; a row goes to the best of those kept that overlap it by more.
+    Two of different chains [n] stay two, -1: of none.
     """
     keeper = np.arange(len(frame))
     for rows in np.split(keeper.copy(), np.flatnonzero(np.diff(frame)) + 1):
         if len(rows) > 1:
             near = overlaps(box[rows], box[rows], np.zeros(len(rows)))[0] > max_iou
-            if np.count_nonzero(near) > len(rows):
+            near &= _may_be_one(chain[rows])
+            np.fill_diagonal(near, False)
+            if near.any():
                 keeper[rows] = rows[_keepers(near, rank[rows])]
     return keeper
+
+
+def _may_be_one(chain: Rows) -> NDArray[np.bool_]:
+    """Which pairs [n, n] are not of two different chains."""
+    one, other = chain[:, None], chain[None]
+    return np.asarray((one < 0) | (other < 0) | (one == other))
 
 
 def _keepers(near: NDArray[np.bool_], rank: Floats) -> Rows:

@@ -22,7 +22,7 @@ GROWN = 1.0  # sides by which a box is grown at most
 # What an assignment costs beside the overlap that it lacks: a second of absence, a track that has
 # hardly been seen (over the root of its sights); what only grown boxes share counts little.
 UNSURE, YOUNG, FAR = 0.1, 0.2, 0.1
-CERTAIN, NEVER = 4.0, 1e6  # of one chain of tubelets, whatever overlaps; out of reach
+ALONE = 0.3  # what it costs to leave a track and a box unmatched rather than match them badly
 
 
 @dataclass
@@ -32,16 +32,16 @@ class Alive:
     number: Rows  # [a]
     motion: Motion
     seen: Floats  # [a]  seconds, the last time
-    chain: Rows  # [a]  of tubelets that it was last seen in; -1: none
     hits: Rows  # [a]  how often it was seen
+    held: Rows  # [a]  the last frame of the chain that it was last seen in; -1: of none
 
-    def select(self, rows: NDArray[np.bool_]) -> Alive:
+    def select(self, rows: NDArray[np.bool_] | Rows) -> Alive:
         return Alive(
             self.number[rows],
             self.motion.select(rows),
             self.seen[rows],
-            self.chain[rows],
             self.hits[rows],
+            self.held[rows],
         )
 
 
@@ -51,39 +51,83 @@ def track_people(
     """The track [n] of each box of one video, numbered from 0 by first appearance.
 
     time [f] seconds of the keyframes, growing; box [n, 4] with the frame [n] of each, growing;
-    chain [n]: boxes of one chain of tubelets are one person, -1: of none.
+    chain [n]: boxes of one chain are one person, whatever they overlap and however long it is
+    away, and nobody else while it lasts; -1: of none.
     Which of equal assignments is taken hangs on the order of the boxes of a frame.
     """
     track = np.full(len(box), -1, np.int32)
+    ends = _ends(chain, frame)  # [n]
+    owned: dict[int, int] = {}  # the track of each chain that was seen
     nobody = np.zeros(0, np.intp)
     alive = Alive(nobody, Motion.start(box[:0]), np.zeros(0), nobody, nobody)
     made = 0
     for rows in _by_frame(frame):
-        now = float(time[frame[rows[0]]])
-        late = now - alive.seen > max_gap
+        at = int(frame[rows[0]])
+        now = float(time[at])
+        late = (now - alive.seen > max_gap) & (alive.held < at)
         alive = alive.select(~late) if late.any() else alive
-        here = box[rows]
-        old, new = assign(alive, here, chain[rows], now, min_iou)
-        alive.motion.correct(old, now - alive.seen[old], here[new])
-        alive.seen[old], alive.chain[old] = now, chain[rows[new]]
+        old, new = _pairs(alive, box[rows], chain[rows], owned, at, now, min_iou)
+        alive.motion.correct(old, now - alive.seen[old], box[rows[new]])
+        alive.seen[old], alive.held[old] = now, ends[rows[new]]
         alive.hits[old] += 1
         track[rows[new]] = alive.number[old]
-        fresh = np.delete(np.arange(len(rows)), new)
-        if not len(fresh):
-            continue
-        numbers = np.arange(made, made + len(fresh))
-        track[rows[fresh]], made = numbers, made + len(fresh)
-        alive = Alive(
-            np.concatenate([alive.number, numbers]),
-            alive.motion.join(Motion.start(here[fresh])),
-            np.concatenate([alive.seen, np.full(len(fresh), now)]),
-            np.concatenate([alive.chain, chain[rows[fresh]]]),
-            np.concatenate([alive.hits, np.ones(len(fresh), np.intp)]),
-        )
+        fresh = rows[np.delete(np.arange(len(rows)), new)]
+        if len(fresh):
+            numbers = np.arange(made, made + len(fresh))
+            track[fresh], made = numbers, made + len(fresh)
+            alive = _born(alive, numbers, box[fresh], now, ends[fresh])
+        given = rows[chain[rows] >= 0]
+        owned.update(zip(chain[given].tolist(), track[given].tolist(), strict=True))
     return track
 
 
-def assign(alive: Alive, box: Floats, chain: Rows, now: float, min_iou: float) -> tuple[Rows, Rows]:
+def _ends(chain: Rows, frame: Rows) -> Rows:
+    """The last frame [n] of each row's chain, -1 for rows of none."""
+    last = np.full(int(chain.max(initial=-1)) + 2, -1, np.intp)
+    np.maximum.at(last, chain, frame)
+    return np.where(chain >= 0, last[chain], -1)
+
+
+def _born(alive: Alive, number: Rows, box: Floats, now: float, held: Rows) -> Alive:
+    """The tracks alive and new ones."""
+    return Alive(
+        np.concatenate([alive.number, number]),
+        alive.motion.join(Motion.start(box)),
+        np.concatenate([alive.seen, np.full(len(number), now)]),
+        np.concatenate([alive.hits, np.ones(len(number), np.intp)]),
+        np.concatenate([alive.held, held]),
+    )
+
+
+def _pairs(
+    alive: Alive,
+    box: Floats,
+    chain: Rows,
+    owned: dict[int, int],
+    at: int,
+    now: float,
+    min_iou: float,
+) -> tuple[Rows, Rows]:
+    """(row of alive, row of box) of who goes on: chains that have a track, then the others."""
+    if not owned:
+        return assign(alive, box, now, min_iou)
+    number = np.array([owned.get(c, -1) for c in chain.tolist()], np.intp)
+    mine = np.flatnonzero(number >= 0)
+    if not len(mine):
+        free, left = np.flatnonzero(alive.held < at), np.arange(len(box))
+    else:
+        place = {int(n): i for i, n in enumerate(alive.number.tolist())}
+        taken = np.array([place[int(n)] for n in number[mine].tolist()], np.intp)
+        free = np.setdiff1d(np.flatnonzero(alive.held < at), taken)
+        left = np.flatnonzero(number < 0)
+    rows = alive if len(free) == len(alive.number) else alive.select(free)
+    old, new = assign(rows, box[left], now, min_iou)
+    if not len(mine):
+        return free[old], new
+    return np.concatenate([taken, free[old]]), np.concatenate([mine, left[new]])
+
+
+def assign(alive: Alive, box: Floats, now: float, min_iou: float) -> tuple[Rows, Rows]:
     """Pairs (row of alive, row of box) of the best assignment."""
     none = np.zeros(0, np.intp)
     if not len(alive.number) or not len(box):
@@ -95,11 +139,10 @@ def assign(alive: Alive, box: Floats, chain: Rows, now: float, min_iou: float) -
     last = to_corners(alive.motion.place)
     pad = np.minimum(spread, GROWN) * np.maximum(alive.motion.place[:, 2:].max(1), 1e-6)
     plain, grown = _better(overlaps(np.concatenate([ahead, last]), box, np.concatenate([pad, pad])))
-    same = (alive.chain[:, None] == chain) & (chain >= 0)
     doubt = UNSURE * gap + YOUNG / np.sqrt(alive.hits)
-    cost = doubt[:, None] - plain - FAR * grown - CERTAIN * same
-    allowed = same | (grown >= min_iou)
-    old, new = linear_sum_assignment(np.where(allowed, cost, NEVER))
+    allowed = grown >= min_iou
+    cost = np.where(allowed, doubt[:, None] - plain - FAR * grown, ALONE)
+    old, new = linear_sum_assignment(cost)
     good = allowed[old, new]
     return old[good], new[good]
 

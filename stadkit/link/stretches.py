@@ -31,7 +31,7 @@ def active(score: Floats, seconds: Floats, present: Mask, min_score: float, swit
 def best_path(gain: Floats, cost: Floats) -> Mask:
     """The on/off paths of most gain: gain [T, ...] of being on, cost [...] of each change.
 
-    Off before the first step and after the last. Of equal paths, the one that changes later.
+    Off before the first step and after the last. Of equal paths, one that changes early.
     """
     stay_on, stay_off = np.ones(gain.shape, bool), np.ones(gain.shape, bool)
     on, off = np.full(gain.shape[1:], -np.inf), np.zeros(gain.shape[1:])

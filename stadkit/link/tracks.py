@@ -38,10 +38,16 @@ class Grid:
     unseen: Floats  # [T, n]  seconds between the sights before and after; 0 where seen
 
 
-def grids(seen: Seen) -> Iterator[Grid]:
-    """All tracks, those of like length together, so that little is wasted on padding."""
-    order = np.lexsort((seen.frame, seen.track))
-    track, start = np.unique(seen.track[order], return_index=True)
+def grids(seen: Seen, hole: float) -> Iterator[Grid]:
+    """All tracks, those of like length together, so that little is wasted on padding.
+
+    Where keyframes are more than `hole` seconds apart, a track goes on as another row.
+    """
+    piece = np.append(0, np.cumsum(np.diff(seen.time) > hole))[seen.frame]
+    order = np.lexsort((seen.frame, piece, seen.track))
+    whole = seen.track.astype(np.int64) * (int(piece.max(initial=0)) + 1) + piece
+    _, start = np.unique(whole[order], return_index=True)
+    track = seen.track[order[start]]
     ends = np.append(start[1:], len(order)) - 1
     length = seen.frame[order[ends]] - seen.frame[order[start]] + 1
     size = np.ceil(np.log2(length)).astype(np.intp)
