@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit import boxes
 from stadkit.link.kalman import Floats
-from stadkit.link.people import overlaps
 
 Rows = NDArray[np.intp]
 
@@ -118,4 +118,4 @@ def _shared(sights: Sights, a: Rows, b: Rows) -> float:
     _, i, j = np.intersect1d(sights.frame[a], sights.frame[b], return_indices=True)
     if not len(i):
         return 0.0
-    return float(np.diag(overlaps(sights.box[a[i]], sights.box[b[j]], np.zeros(len(i)))[0]).mean())
+    return float(np.diag(boxes.iou(sights.box[a[i]], sights.box[b[j]])).mean())

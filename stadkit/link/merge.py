@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit import boxes
 from stadkit.link.kalman import Floats
-from stadkit.link.people import overlaps
 
 Rows = NDArray[np.intp]
 
@@ -21,7 +21,7 @@ def merge(frame: Rows, box: Floats, rank: Floats, chain: Rows, max_iou: float) -
     keeper = np.arange(len(frame))
     for rows in np.split(keeper.copy(), np.flatnonzero(np.diff(frame)) + 1):
         if len(rows) > 1:
-            near = overlaps(box[rows], box[rows], np.zeros(len(rows)))[0] > max_iou
+            near = boxes.iou(box[rows], box[rows]) > max_iou
             near &= _may_be_one(chain[rows])
             np.fill_diagonal(near, False)
             if near.any():
