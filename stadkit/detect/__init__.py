@@ -4,7 +4,7 @@ from stadkit.detect.batch import to_batch
 from stadkit.detect.detector import Detector, Options
 from stadkit.detect.device import pick_device, pick_precision
 from stadkit.detect.load import load
-from stadkit.detect.table import to_table
+from stadkit.detect.table import to_table, to_tubelets
 from stadkit.detect.video import Found, detect_video
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "pick_precision",
     "to_batch",
     "to_table",
+    "to_tubelets",
 ]

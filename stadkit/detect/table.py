@@ -35,6 +35,50 @@ def to_table(
     ]
 
 
+def to_tubelets(
+    outputs: Outputs,
+    clips: Sequence[Clip],
+    classes: tuple[str, ...],
+    min_person: float,
+    first: int = 0,
+) -> Detections:
+    """All boxes of tubelets (T > 1): a row a person and frame, for `link`.
+
+    The T frames are spread evenly over the clip's. Rows of a tubelet share a `track`, numbered
+    over all clips of the call from `first` on, best first in each; boxes are cut to the frame,
+    empty ones dropped. Raises StadkitError where the model gave NaN.
+    """
+    person, _, action = _numbers(outputs)
+    frames = outputs.box.shape[2]
+    made, parts = first, []
+    for i, clip in enumerate(clips):
+        times = clip.times[np.linspace(0, len(clip.times) - 1, frames).round().astype(int)]
+        rows = np.flatnonzero((person[i] >= min_person) & (person[i] > 0))
+        rows = rows[np.argsort(-person[i, rows], kind="stable")]
+        cut = boxes.clip(outputs.box[i, rows].float().cpu().numpy().reshape(-1, 4))
+        who, number = np.repeat(rows, frames), np.repeat(np.arange(len(rows)) + made, frames)
+        kept = _once_a_time(np.tile(times, len(rows)), number) & _solid(cut)
+        parts.append(
+            Detections(
+                video=np.full(int(kept.sum()), clip.video),
+                time=np.tile(times, len(rows))[kept].astype(np.float64),
+                box=np.asarray(cut[kept], np.float32),
+                person=person[i, who[kept]],
+                action=action[i, who[kept]],
+                track=number[kept].astype(np.int32),
+                classes=classes,
+            )
+        )
+        made += len(rows)
+    return Detections.join(parts, classes)
+
+
+def _once_a_time(time: NDArray[np.float64], number: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """The first row of each tubelet and time: at a video's ends clips repeat frames."""
+    first = np.unique(np.stack([number, time]), axis=1, return_index=True)[1]
+    return np.isin(np.arange(len(time)), first)
+
+
 def _numbers(outputs: Outputs) -> tuple[NDArray[np.float32], ...]:
     """Scores [B, N], boxes [B, N, 4] at the middle frame of the tubelet, scores [B, N, C]."""
     middle = outputs.box.shape[2] // 2

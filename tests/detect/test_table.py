@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from stadkit.detect import to_table
+from stadkit.detect import to_table, to_tubelets
 from stadkit.detect.table import stack
 from stadkit.errors import StadkitError
+from stadkit.link import link
 from stadkit.models import Outputs
 from stadkit.video.clips import Clip
 
@@ -62,3 +63,33 @@ def test_batches_of_unlike_width_stack() -> None:
     both = stack(outputs(0.0), outputs(1.0, 2.0, 3.0))
     assert both.person.tolist() == [[0.0, -torch.inf, -torch.inf], [1.0, 2.0, 3.0]]
     assert both.box.shape == (2, 3, 1, 4)
+
+
+def tubelet_clip(begin: float) -> Clip:
+    times = begin + np.arange(4) * 0.25
+    return Clip("v", np.zeros((4, 4, 4, 3), np.uint8), float(times[2]), times, (4, 4))
+
+
+def test_tubelets_are_rows_of_one_track_and_link_to_one_person() -> None:
+    """Two clips that overlap by half, a person in both, a stranger and a nobody in the first."""
+    stays = torch.tensor([0.1, 0.2, 0.3, 0.8]).expand(4, 4)
+    other = torch.tensor([0.6, 0.2, 0.8, 0.8]).expand(4, 4)
+    box = torch.stack([torch.stack([other, stays, stays]), torch.stack([stays, other, other])])
+    person = torch.tensor([[1.0, 3.0, -9.0], [2.0, -9.0, -9.0]])
+    given = Outputs(person, box, torch.zeros(2, 3, 2))
+    table = to_tubelets(given, [tubelet_clip(0.0), tubelet_clip(0.5)], ("a", "b"), 0.4, first=5)
+    assert table.track.tolist() == [5] * 4 + [6] * 4 + [7] * 4
+    assert table.time.tolist() == [0, 0.25, 0.5, 0.75] * 2 + [0.5, 0.75, 1.0, 1.25]
+    np.testing.assert_allclose(table.box[:4], [[0.1, 0.2, 0.3, 0.8]] * 4)
+    np.testing.assert_allclose(table.person[[0, 4, 8]], [0.9526, 0.7311, 0.8808], atol=1e-4)
+    linked = link(table)
+    assert linked.found.track.tolist() == [0] * 4 + [1] * 4 + [0] * 4
+    assert sorted(np.diff(linked.tubes.start).tolist()) == [4, 4, 6, 6]
+
+
+def test_a_tubelet_of_repeated_frames_has_each_once() -> None:
+    times = np.array([0.0, 0.0, 0.0, 0.25])
+    clip = Clip("v", np.zeros((4, 4, 4, 3), np.uint8), 0.0, times, (4, 4))
+    box = torch.tensor([0.1, 0.2, 0.3, 0.8]).expand(1, 1, 4, 4)
+    table = to_tubelets(Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1)), [clip], ("a",), 0.4)
+    assert table.time.tolist() == [0.0, 0.25]
