@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from stadkit.cli.console import console
+from stadkit.cli.memory import peak_gb
 
 AVA_KEYFRAMES = 57_408  # 64 videos of 897 seconds
 GOAL_S, GOAL_GB, GOAL_VIDEO_S = 3.0, 1.5, 20.0
@@ -60,7 +61,7 @@ def measure(found: Path, truth: Path) -> dict[str, Any]:
         "frame_map": round(told["frame_map"], 6),
         "read_s": round(read - started, 3),
         "score_s": round(done - read, 3),
-        "peak_gb": round(_peak_gb(), 3),
+        "peak_gb": round(peak_gb(), 3),
     }
 
 
@@ -87,7 +88,7 @@ def bench_video_map(
             video_map(found, truth, sizes=sizes, rate=25.0, protocol=protocol)
 
         figures[f"{protocol}_s"] = round(min(_seconds(once) for _ in range(runs)), 3)
-    figures["peak_gb"] = round(_peak_gb(), 3)
+    figures["peak_gb"] = round(peak_gb(), 3)
     _show(figures, {"multisports_s": GOAL_VIDEO_S, "act_s": GOAL_VIDEO_S}, as_json)
 
 
@@ -103,14 +104,6 @@ def _in_new_process(found: Path, truth: Path) -> dict[str, Any]:
     whole = time.perf_counter() - started
     figures: dict[str, Any] = json.loads(done.stdout)
     return {**figures, "whole_s": round(whole, 3)}
-
-
-def _peak_gb() -> float:
-    """The most memory that this process has had; in GB of 10^9 bytes."""
-    import resource  # not on Windows
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stadkit.cli.bench_eval import _peak_gb
 from stadkit.cli.console import console
+from stadkit.cli.memory import peak_gb
 
 FRAMES, CLASSES, BOXES = 150, 24, 10
 JITTER, MISS, FALSE = 0.03, 0.05, 0.05  # as many false boxes as people missed
@@ -65,17 +65,15 @@ def measure(method: str, videos: int, seed: int, runs: int) -> dict[str, Any]:
         tubes = link_by(method, found, keyframes, rate=RATE, sizes=sizes).tubes
         seconds.append((time.perf_counter() - started, time.process_time() - before))
     wall, cpu = (round(min(column), 4) for column in zip(*seconds, strict=True))
-    peak = round(_peak_gb(), 3)
+    peak = round(peak_gb(), 3)
     return {"boxes": len(found), "s": wall, "cpu_s": cpu, "tubes": len(tubes), "peak_gb": peak}
 
 
 def _methods(given: list[str] | None) -> list[str]:
-    from stadkit.errors import UsageError
-    from stadkit.link import METHODS
+    from stadkit.link import METHODS, check_method
 
-    unknown = [name for name in given or () if name not in METHODS]
-    if unknown:
-        raise UsageError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}")
+    for name in given or ():
+        check_method(name)
     return given or list(METHODS)
 
 

@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from stadkit.detections import Keyframes
 
 LABELS = "labels.txt"
+TABLES, LINES = (".csv", ".csv.gz"), (".jsonl", ".jsonl.gz")
 AVA = {"60": ava_scored, "80": ava}  # what --labels takes beside files
 
 
 def kind_of(path: Path) -> str:
     """What a path holds: csv, json, pickle or, a folder of MOC's, tubelets."""
     if path.is_dir():
-        csv = any(file.name.endswith((".csv", ".csv.gz")) for file in path.iterdir())
+        csv = any(is_table(file) for file in path.iterdir())
         return "csv" if csv or not any(path.rglob("*.pkl")) else "tubelets"
     if not path.exists():
         raise AnnotationError(f"{path}: does not exist; give a file or folder")
     name = path.name.removesuffix(".gz")
-    if name.endswith(".jsonl"):
+    if is_lines(path):
         raise UsageError(f"{path}: holds keyframes as JSON lines; give the CSV beside it")
     if name.endswith((".csv", ".txt")):
         return "csv"
@@ -53,20 +54,35 @@ def labels_beside(path: Path) -> Path | None:
 def looked_at(path: Path) -> Keyframes | None:
     """The keyframes of the .jsonl that `detect` writes beside a CSV, or beside those of a folder.
 
-    None where there is no such file.
+    None where there is no such file, .jsonl.gz neither.
     """
     from stadkit.detections import Keyframes
     from stadkit.files.ava_rows import csv_files
     from stadkit.files.jsonl import read_looked
 
-    beside = [file.with_name(f"{stem(file)}.jsonl") for file in csv_files(path)]
-    parts = [read_looked(file) for file in beside if file.is_file()]
+    parts = [read_looked(lines) for file in csv_files(path) for lines in lines_beside(file)[:1]]
     if not parts:
         return None
     return Keyframes(
         np.concatenate([part.video for part in parts]),
         np.concatenate([part.time for part in parts]),
     )
+
+
+def lines_beside(table: Path) -> list[Path]:
+    """The .jsonl and .jsonl.gz of a CSV's name in its folder, those that are there."""
+    beside = [table.with_name(f"{stem(table)}{ending}") for ending in LINES]
+    return [file for file in beside if file.is_file()]
+
+
+def is_lines(path: Path) -> bool:
+    """Whether the name is one of keyframes as JSON lines."""
+    return path.name.endswith(LINES)
+
+
+def is_table(path: Path) -> bool:
+    """Whether the name is one of a CSV."""
+    return path.name.endswith(TABLES)
 
 
 def stem(path: Path) -> str:

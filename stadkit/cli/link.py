@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from stadkit.cli.link_inputs import Given
     from stadkit.files.tube_truth import TubeTruth
     from stadkit.link import Linked
+
+Places = tuple[Path, Path | None, Path | None]  # of the tubes, CSV, pickle
 
 
 def link(
@@ -84,54 +87,24 @@ def link(
     Keyframes of any rate; where somebody was missed, boxes are interpolated and marked so.
     Exit codes: 0 linked; 2 wrong use, or a file that cannot be read.
     """
+    from stadkit.cli.link_check import check_options, check_places, parse_size
+    from stadkit.cli.link_files import input_files
     from stadkit.cli.link_inputs import read_given
     from stadkit.cli.link_methods import link_given
     from stadkit.cli.link_pickles import about
 
     chosen = {"min_iou": min_iou, "max_gap": max_gap, "min_score": min_score, "smooth": smooth}
     options = {name: value for name, value in chosen.items() if value is not None}
-    _check(method, kind, rate, options)
-    _check_places(found, [path for path in (output, csv, pickle) if path], overwrite)
+    check_options(method, kind, rate, options)
+    sides = parse_size(size)
+    places = output, csv, pickle
+    check_places([p for p in places if p], input_files(found, labels, truth), overwrite)
     given = read_given(found, labels, _read_truth(truth, split, rate))
-    facts = about(given, rate, _size(size)) if pickle else None
-    linked = link_given(given.anew() if anew else given, method, options, rate, _size(size))
-    _write(linked, given, facts, (output, csv, pickle), kind)
-    _tell(linked, given, method, (output, csv, pickle), as_json)
-
-
-def _check(method: str, kind: str, rate: float | None, options: dict[str, float]) -> None:
-    """Before anything is read: raise UsageError for what cannot be."""
-    from stadkit.cli.link_pickles import FORMATS
-    from stadkit.errors import UsageError
-    from stadkit.link import METHODS
-
-    if method not in METHODS:
-        raise UsageError(f"--method {method!r}: wants one of {', '.join(METHODS)}")
-    if kind not in FORMATS:
-        raise UsageError(f"--format {kind!r}: wants one of {', '.join(FORMATS)}")
-    if rate is not None and not rate > 0:
-        raise UsageError(f"--rate {rate:g}: wants frames a second, above 0")
-    if options and method != "track":
-        name = next(iter(options)).replace("_", "-")
-        raise UsageError(f"--{name}: is of --method track; {method} keeps its authors' numbers")
-
-
-def _check_places(found: list[Path], outputs: list[Path], overwrite: bool) -> None:
-    """Raise UsageError where writing would destroy something."""
-    from stadkit.errors import UsageError
-
-    sources = {path.resolve() for path in found}
-    taken: set[Path] = set()
-    for path in outputs:
-        if path.resolve() in sources:
-            raise UsageError(f"{path}: is an input too; name another file")
-        if path.resolve() in taken:
-            raise UsageError(f"{path}: is named for two results; name another file")
-        if path.is_dir():
-            raise UsageError(f"{path}: is a folder; name a file, such as {path / 'tubes.json'}")
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path}: is there already; --overwrite writes over it")
-        taken.add(path.resolve())
+    given = given.anew() if anew else given
+    facts = about(given, rate, sides) if pickle else None
+    linked = link_given(given, method, options, rate, sides)
+    _write(linked, given, facts, places, kind)
+    _tell(linked, given, method, places, notes(linked, given, method, rate), as_json)
 
 
 def _read_truth(path: Path | None, split: int, rate: float | None) -> TubeTruth | None:
@@ -142,46 +115,33 @@ def _read_truth(path: Path | None, split: int, rate: float | None) -> TubeTruth 
     return read_gt(path, rate, split or None)
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    """ "320x240" -> height 240, width 320; raises UsageError for anything else."""
-    from stadkit.errors import UsageError
-
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, such as 320x240")
-    return int(height), int(width)
-
-
 def _write(
-    linked: Linked,
-    given: Given,
-    facts: TubeTruth | None,
-    places: tuple[Path, Path | None, Path | None],
-    kind: str,
+    linked: Linked, given: Given, facts: TubeTruth | None, places: Places, kind: str
 ) -> None:
+    """All the files that were asked for, or none."""
     from stadkit.cli.link_pickles import on_frames, write_pickle
+    from stadkit.cli.link_write import write_together
     from stadkit.files.ava_csv import write_found
     from stadkit.files.tubes_json import write_tubes_json
 
     output, csv, pickle = places
-    framed = on_frames(linked.tubes, facts.rate) if facts else None
-    for path in places:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    write_tubes_json(linked.tubes, given.labels, output, given.videos)
+    writers: dict[Path, Callable[[Path], None]] = {
+        output: lambda file: write_tubes_json(linked.tubes, given.labels, file, given.videos)
+    }
     if csv is not None:
-        write_found(linked.found, given.labels, csv, tracks=True)
-    if pickle is not None and facts is not None and framed is not None:
-        write_pickle(framed, facts, pickle, kind)
+        writers[csv] = lambda file: write_found(linked.found, given.labels, file, tracks=True)
+    if pickle is not None and facts is not None:
+        framed = on_frames(linked.tubes, facts.rate)
+        writers[pickle] = lambda file: write_pickle(framed, facts, file, kind)
+    write_together(writers)
 
 
 def _tell(
     linked: Linked,
     given: Given,
     method: str,
-    places: tuple[Path, Path | None, Path | None],
+    places: Places,
+    notes: list[str],
     as_json: bool,
 ) -> None:
     from stadkit.cli.console import console
@@ -189,8 +149,8 @@ def _tell(
     told = summary(linked, given)
     console.print(f"labels: {len(given.labels)}, {given.source}")
     console.print(words(told, method))
-    if not len(given.found):
-        console.print("warning: there are no detections to link")
+    for note in notes:
+        console.print(note)
     for path in places:
         if path is not None:
             console.print(f"wrote {path}")
@@ -198,6 +158,23 @@ def _tell(
         names = dict(zip(("output", "csv", "pickle"), places, strict=True))
         files = {name: None if path is None else str(path) for name, path in names.items()}
         typer.echo(json.dumps({"method": method, **files, **told}))
+
+
+def notes(linked: Linked, given: Given, method: str, rate: float | None) -> list[str]:
+    """What to know of how it went, for people."""
+    from stadkit.cli.link_methods import FRAMED
+
+    if not len(given.found):
+        return ["warning: there are no detections to link"]
+    if method == "track" and given.raw is None and (given.found.track >= 0).any():
+        return ["tracks of FOUND are kept; --anew forgets them"]
+    if method in FRAMED and not len(linked.tubes):
+        counted = "one a keyframe; --rate sets another" if rate is None else f"{rate:g} a second"
+        return [
+            f"warning: {method} ends a tube at a missed frame and drops tubes under 15 frames, "
+            f"counted here {counted}"
+        ]
+    return []
 
 
 def summary(linked: Linked, given: Given) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stadkit.cli.beside import given_labels, kind_of, labels_beside, looked_at, stem
+from stadkit.cli.beside import given_labels, is_lines, kind_of, labels_beside, looked_at
+from stadkit.cli.link_facts import VideoFacts, of_manifests, of_truth
+from stadkit.cli.link_files import row_files
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError
 from stadkit.labels import Labels, ava_scored
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
     from stadkit.claims import Claims
     from stadkit.files.tube_truth import TubeTruth
     from stadkit.tubes import Tubelets
-
-MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """What is known of videos beside what was found in them."""
-
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # height, width in pixels
-    frames: dict[str, int] = field(default_factory=dict)
-    rates: dict[str, float] = field(default_factory=dict)  # frames a second
 
 
 @dataclass(frozen=True)
@@ -81,7 +71,7 @@ def read_given(paths: Sequence[Path], labels: Path | None, truth: TubeTruth | No
 
 def _kind(path: Path) -> str:
     """rows, or pickles."""
-    if path.is_file() and path.name.removesuffix(".gz").endswith(".jsonl"):
+    if path.is_file() and is_lines(path):
         return "rows"
     kind = kind_of(path)
     if kind == "json":
@@ -91,13 +81,15 @@ def _kind(path: Path) -> str:
 
 def _read_rows(paths: Sequence[Path], labels: Path | None, truth: TubeTruth | None) -> Given:
     names, source = _names(paths, labels, truth)
-    parts = [_read(file, names) for path in paths for file in _files(path)]
+    files = [file for path in paths for file in row_files(path)]
+    parts = [_read(file, names) for file in files]
+    _check_videos(files, parts)
     looked = Keyframes(
         np.concatenate([part.video for _, part in parts]),
         np.concatenate([part.time for _, part in parts]),
     )
     found = Detections.join([table for table, _ in parts], names.names)
-    facts = _of_truth(truth) if truth else _of_manifests(paths)
+    facts = of_truth(truth) if truth else of_manifests(paths)
     return Given(found, looked, names, source, facts)
 
 
@@ -118,28 +110,31 @@ def _names(
     return ava_scored(), "the 60 scored ones of AVA v2.2"
 
 
-def _files(path: Path) -> list[Path]:
-    """The files of a path: of a folder the .jsonl that lies beside a .csv, as it says more."""
-    from stadkit.files.ava_rows import csv_files
-
-    if not path.is_dir():
-        return [path]
-    lines = {stem(file): file for file in sorted(path.iterdir()) if ".jsonl" in file.suffixes[-2:]}
-    if not any(file.name.endswith((".csv", ".csv.gz")) for file in path.iterdir()) and lines:
-        return list(lines.values())
-    tables = {stem(file): file for file in csv_files(path)}
-    return [file for _, file in sorted((tables | lines).items())]
-
-
 def _read(file: Path, labels: Labels) -> tuple[Detections, Keyframes]:
     """The rows of one file, and the keyframes that are known to have been looked at."""
     from stadkit.files.ava_csv import read_found
     from stadkit.files.jsonl import read_jsonl
 
-    if ".jsonl" in file.suffixes[-2:]:
+    if is_lines(file):
         return read_jsonl(file, labels)
     table = read_found(file, labels)
     return table, looked_at(file) or Keyframes.of(table)
+
+
+def _check_videos(files: Sequence[Path], parts: Sequence[tuple[Detections, Keyframes]]) -> None:
+    """Raise UsageError where two files have the same video: its people would count twice."""
+    first: dict[str, Path] = {}
+    for file, (table, looked) in zip(files, parts, strict=True):
+        for video in dict.fromkeys((*looked.video.tolist(), *table.video.tolist())):
+            if video not in first:
+                continue
+            if first[video].samefile(file):
+                raise UsageError(f"{file}: is given twice; give it once")
+            raise UsageError(
+                f"{first[video]} and {file} both have the video {video!r}; give one of them, or "
+                "name the videos apart"
+            )
+        first |= dict.fromkeys((*looked.video.tolist(), *table.video.tolist()), file)
 
 
 def _read_pickles(path: Path, truth: TubeTruth) -> Given:
@@ -148,7 +143,7 @@ def _read_pickles(path: Path, truth: TubeTruth) -> Given:
 
     raw = _raw(path, truth)
     found = as_table(_tubelets(raw, truth), truth.sizes, truth.rate)
-    return Given(found, truth.keyframes(), truth.labels, "the truth's", _of_truth(truth), raw)
+    return Given(found, truth.keyframes(), truth.labels, "the truth's", of_truth(truth), raw)
 
 
 def _raw(path: Path, truth: TubeTruth) -> Tubelets | Claims:
@@ -181,30 +176,3 @@ def _tubelets(raw: Tubelets | Claims, truth: TubeTruth) -> Tubelets:
         box=(raw.box * scale(raw.videos, truth.sizes)[raw.video])[:, None],
         classes=raw.classes,
     )
-
-
-def _of_truth(truth: TubeTruth) -> VideoFacts:
-    return VideoFacts(truth.sizes, truth.frames, dict.fromkeys(truth.frames, truth.rate))
-
-
-def _of_manifests(paths: Sequence[Path]) -> VideoFacts:
-    """What the manifests that `detect` writes say of their videos."""
-    facts = VideoFacts()
-    folders = dict.fromkeys(path if path.is_dir() else path.parent for path in paths)
-    for folder in folders:
-        for video, entry in _entries(folder / MANIFEST):
-            size, rate, frames = (entry.get(key) for key in ("size", "rate", "frames"))
-            if isinstance(size, list) and len(size) == 2 and all(side > 0 for side in size):
-                facts.sizes[video] = (int(size[0]), int(size[1]))
-            if isinstance(frames, int) and isinstance(rate, int | float) and rate > 0:
-                facts.frames[video], facts.rates[video] = frames, float(rate)
-    return facts
-
-
-def _entries(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(video, its entry) of a manifest; none of a file that is missing or something else."""
-    try:
-        held = json.loads(manifest.read_text("utf-8"))["videos"]
-        yield from ((str(video), dict(entry)) for video, entry in held.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from stadkit.claims import Claims
+from stadkit.cli.link_frames import Frames
 from stadkit.cli.link_inputs import Given
-from stadkit.detections import milliseconds
 from stadkit.errors import UsageError
 from stadkit.link import Linked, Options, link_by
 from stadkit.link.act import link_act
 from stadkit.link.mmaction2 import link_mmaction2
 from stadkit.tubes import Tubelets
+
+FRAMED = ("act", "mmaction2")  # methods that count frames
 
 
 def link_given(
@@ -25,23 +27,18 @@ def link_given(
 
     Raises UsageError where a method wants what is not known.
     """
-    if method in ("act", "mmaction2") and given.raw is not None:
+    if method not in FRAMED:
+        return link_by(method, given.found, given.looked, options=Options(**options))
+    if given.raw is not None:
         return _link_raw(given, method)
-    sizes = {video: s for video in given.videos if (s := size or given.facts.sizes.get(video))}
-    if lacks := [video for video in given.videos if video not in sizes and method == "act"]:
-        raise UsageError(
-            f"--method act: counts in pixels, and nothing says how large {lacks[0]!r} is; "
-            "give --size WxH"
-        )
-    frames = rate or (given.rate if given.raw is not None else None) or keyframe_rate(given)
-    return link_by(
-        method,
-        given.found,
-        given.looked,
-        rate=frames,
-        sizes=sizes if set(sizes) == set(given.videos) else None,
-        options=Options(**options),
-    )
+    known = {video: s for video in given.videos if (s := size or given.facts.sizes.get(video))}
+    # mmaction2 can do without, but not with some.
+    sizes = known if method == "act" or set(known) == set(given.videos) else None
+    if rate is not None:
+        return link_by(method, given.found, given.looked, rate=rate, sizes=sizes)
+    frames = Frames.of(given.looked, given.found)
+    linked = link_by(method, frames.count(given.found), rate=1.0, sizes=sizes)
+    return Linked(given.anew().found, frames.seconds(linked.tubes))
 
 
 def _link_raw(given: Given, method: str) -> Linked:
@@ -55,13 +52,3 @@ def _link_raw(given: Given, method: str) -> Linked:
         other = {"act": "mmaction2", "mmaction2": "act"}[method]
         raise UsageError(f"--method {method}: not of these pickles; --method {other} or track is")
     return Linked(given.found.with_track(np.full(len(given.found), -1, np.int32)), tubes)
-
-
-def keyframe_rate(given: Given) -> float:
-    """Keyframes a second: what the methods that count frames take for frames; 25 for none."""
-    video = np.unique(given.looked.video, return_inverse=True)[1]
-    ms = milliseconds(given.looked.time)
-    order = np.lexsort((ms, video))
-    gap = np.diff(ms[order])[np.diff(video[order]) == 0]
-    gap = gap[gap > 0]
-    return 1000 / float(np.median(gap)) if len(gap) else 25.0

@@ -81,14 +81,25 @@ def read_jsonl(path: str | Path, labels: Labels) -> tuple[Detections, Keyframes]
     for number, line in _objects(path):
         try:
             rows.add(line)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, ValueError) as error:
             raise AnnotationError(f"{path}:{number}: {_reason(error)}") from error
     if rows.unknown and not rows.action:
         raise AnnotationError(
             f"{path}: none of its action ids ({', '.join(map(str, rows.unknown))}) is a label's; "
             "give the labels it was made with by --labels"
         )
-    return rows.table(labels.names), rows.keyframes()
+    table = rows.table(labels.names)
+    _check_fractions(path, table)
+    return table, rows.keyframes()
+
+
+def _check_fractions(path: Path, table: Detections) -> None:
+    """Raise AnnotationError for boxes in pixels; a few that reach far may be faults."""
+    if len(table) and np.median(table.box.max(1)) > 2:
+        raise AnnotationError(
+            f"{path}: boxes reach {table.box.max():g}, as pixels do; "
+            "divide x by the width and y by the height of the frame"
+        )
 
 
 def read_looked(path: str | Path) -> Keyframes:
@@ -97,7 +108,7 @@ def read_looked(path: str | Path) -> Keyframes:
     for number, line in _objects(path):
         try:
             rows.look(line)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, ValueError) as error:
             raise AnnotationError(f"{path}:{number}: {_reason(error)}") from error
     return rows.keyframes()
 
@@ -123,7 +134,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass
 class _Rows:
-    """What was read so far; raises KeyError, TypeError or ValueError for what is not as said."""
+    """What was read so far; raises KeyError or ValueError for what is not as said."""
 
     classes: dict[int, int]  # id -> column
     names: dict[int, str]  # id -> name
@@ -144,22 +155,19 @@ class _Rows:
     def add(self, line: dict[str, Any]) -> None:
         """One more keyframe and its people."""
         self.look(line)
-        for person in line["people"]:
+        for person in _objects_of("people", line["people"]):
             row, box, score = len(self.track), person["box"], person["score"]
             if not isinstance(box, list) or len(box) != 4:
                 raise ValueError(f"box is {box!r}, wants x1, y1, x2, y2")
             sides = [_number("box", side, -3e38, 3e38) for side in box]
             self.numbers.append((*sides, np.nan if score is None else _score(score)))
             self.keyframe.append(len(self.looked) - 1)
-            track = person.get("track", -1)
-            if not isinstance(track, int) or not -1 <= track < 2**31:
-                raise ValueError(f"track is {track!r}, wants a whole number from -1 up")
-            self.track.append(track)
-            for deed in person["actions"]:
+            self.track.append(_whole("track", person.get("track", -1), -1))
+            for deed in _objects_of("actions", person["actions"]):
                 self._do(row, deed)
 
     def _do(self, row: int, deed: dict[str, Any]) -> None:
-        number, name, score = deed["id"], deed.get("name"), _score(deed["score"])
+        number, name, score = _whole("id", deed["id"], 0), deed.get("name"), _score(deed["score"])
         if number not in self.classes:
             if len(self.unknown) < 3:
                 self.unknown[number] = None
@@ -203,6 +211,33 @@ def _score(value: Any) -> float:
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
-    if not isinstance(value, int | float) or not low <= value <= high:  # NaN fails too
-        raise ValueError(f"{name} is {value!r}, wants a number from {low:g} to {high:g}")
+    if not _is(value, int | float) or not low <= value <= high:  # NaN fails too
+        raise ValueError(f"{name} is {_short(value)}, wants a number from {low:g} to {high:g}")
     return float(value)
+
+
+def _whole(name: str, value: Any, low: int) -> int:
+    if not _is(value, int) or not low <= value < 2**31:
+        raise ValueError(f"{name} is {_short(value)}, wants a whole number from {low} up")
+    number: int = value
+    return number
+
+
+def _objects_of(name: str, value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {_short(value)}, wants a list")
+    for each in value:
+        if not isinstance(each, dict):
+            raise ValueError(f"{name} holds {_short(each)}, wants objects")
+    return value
+
+
+def _is(value: Any, kind: Any) -> bool:
+    # JSON's true is Python's 1, and no number.
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    """A value as JSON has it, the start of a long one."""
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

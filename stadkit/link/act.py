@@ -36,7 +36,7 @@ def pixels_of(videos: Sequence[str], sizes: dict[str, tuple[int, int]]) -> NDArr
     if lacking:
         raise UsageError(
             f"no width and height for video {lacking[0]!r} ({len(lacking)} such), and linking"
-            " is in pixels; give the truth file that lists the videos' sizes"
+            " is in pixels; name them by --size WxH or a --truth that lists them"
         )
     return np.array([sizes[video][::-1] * 2 for video in videos], np.float64).reshape(-1, 4)
 

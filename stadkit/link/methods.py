@@ -9,7 +9,7 @@ import numpy as np
 from stadkit.claims import Claims
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError
-from stadkit.link.act import link_act
+from stadkit.link.act import link_act, pixels_of
 from stadkit.link.linking import Linked, link
 from stadkit.link.mmaction2 import link_mmaction2
 from stadkit.link.options import Options
@@ -34,32 +34,32 @@ def link_by(
     are of single classes, and fill no tracks. Raises UsageError for another method, or without
     sizes where they are wanted.
     """
+    check_method(method)
     if method == "track":
         return link(found, keyframes, options)
-    if method not in _OTHERS:
-        raise UsageError(f"--method {method}: wants one of {', '.join(METHODS)}")
     nobody = found.with_track(np.full(len(found), -1, np.int32))
     return Linked(nobody, _OTHERS[method](found, keyframes, rate, sizes))
+
+
+def check_method(method: str) -> None:
+    """Raise UsageError for a way of linking that there is not."""
+    if method not in METHODS:
+        raise UsageError(f"--method {method!r}: wants one of {', '.join(METHODS)}")
 
 
 def _by_act(
     found: Detections, keyframes: Keyframes | None, rate: float, sizes: Sizes | None
 ) -> Tubes:
     claims = Claims.of(found)
-    missing = [video for video in claims.videos if sizes is None or video not in sizes]
-    if sizes is None or missing:
-        raise UsageError(
-            f"method act counts in pixels, and the size of {missing[0] if missing else 'the'} "
-            "video is not known"
-        )
-    side = np.array([sizes[video][::-1] * 2 for video in claims.videos], np.float64)
+    sizes = sizes or {}
+    side = pixels_of(claims.videos, sizes)
     tubelets = Tubelets(
         videos=claims.videos,
         video=claims.video,
         frame=np.rint(claims.time * rate).astype(np.int64) + 1,
         label=claims.label,
         score=claims.score,
-        box=(claims.box * side.reshape(-1, 4)[claims.video])[:, None],
+        box=(claims.box * side[claims.video])[:, None],
         classes=claims.classes,
     )
     return link_act(tubelets, sizes, rate)

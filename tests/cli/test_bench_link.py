@@ -52,7 +52,10 @@ def test_words_name_the_goal_and_what_missed_it(monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_method_is_refused() -> None:
     done = CliRunner().invoke(app, ["bench", "link", "--method", "magic"])
     assert done.exit_code == 2
-    assert "no method 'magic'" in done.stderr
+    assert "--method 'magic': wants one of track, act, mmaction2, viterbi" in done.stderr
+    assert CliRunner().invoke(app, ["link", "x", "-o", "y", "--method", "magic"]).stderr == (
+        done.stderr
+    )
 
 
 def test_track_is_measured() -> None:

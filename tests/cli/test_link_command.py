@@ -321,12 +321,15 @@ def test_nothing_is_written_over(here: Path) -> None:
         (["gone.csv", "-o", "t.json"], "gone.csv: does not exist"),
         (["found.csv", "-o", "t.json", "--method", "sort"], "--method 'sort': wants one of track"),
         (["found.csv", "-o", "t.json", "--format", "x"], "--format 'x': wants one of act"),
-        (["found.csv", "-o", "t.json", "--rate", "0"], "--rate 0: wants frames a second"),
+        *(
+            (["found.csv", "-o", "t.json", "--rate", rate], f"--rate {rate}: wants frames a second")
+            for rate in ("0", "inf", "nan", "1e+300", "1001", "0.5")
+        ),
         (
             ["found.csv", "-o", "t.json", "--method", "act", "--min-iou", "0.3"],
             "--min-iou: is of --method track",
         ),
-        (["found.csv", "-o", "t.json", "--method", "act"], "--method act: counts in pixels"),
+        (["found.csv", "-o", "t.json", "--method", "act"], "no width and height for video 'a'"),
         (
             ["found.csv", "-o", "t.json", "--pickle", "t.pkl"],
             "--pickle: is of pixels, and nothing says how large 'a' is",
@@ -334,10 +337,6 @@ def test_nothing_is_written_over(here: Path) -> None:
         (
             ["found.csv", "-o", "t.json", "--pickle", "t.pkl", "--size", "320x240"],
             "--pickle: counts frames",
-        ),
-        (
-            ["found.csv", "-o", "t.json", "--pickle", "t.pkl", "--size", "32x24", "--rate", "0.5"],
-            "--rate 0.5: ",
         ),
         (["found.csv", "-o", "t.json", "--size", "big"], "--size 'big' is not WIDTHxHEIGHT"),
         (["found.csv", "-o", "."], ".: is a folder"),
@@ -347,6 +346,16 @@ def test_wrong_use_is_one_line(here: Path, arguments: list[str], message: str) -
     assert complaint(*arguments).startswith(message)
     assert not Path("t.json").exists()
     assert not Path("t.pkl").exists()
+
+
+def test_two_keyframes_are_not_one_frame_of_a_pickle(here: Path) -> None:
+    box = "0.1,0.2,0.3,0.8,1,0.9"
+    Path("close.csv").write_text("".join(f"a,{t},{box}\n" for t in (0, 0.9, 1.1, 2)))
+    said = complaint(
+        "close.csv", "-o", "t.json", "--pickle", "t.pkl", "--size", "32x24", "--rate", "1"
+    )
+    assert said == "--rate 1: 0.9 s and 1.1 s would be one frame; give the videos' own rate"
+    assert not Path("t.json").exists()
 
 
 def test_a_broken_file_is_named_by_line(here: Path) -> None:

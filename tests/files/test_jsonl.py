@@ -80,7 +80,7 @@ def test_what_is_written_comes_back(
     [
         ({"video": "a", "people": []}, "lacks 'time'"),
         ({"video": 3, "time": 0, "people": []}, "video is 3, wants a name"),
-        (keyframe(float("nan")), "time is nan, wants a number"),
+        (keyframe(float("nan")), "time is NaN, wants a number"),
         (keyframe(0, person(box=[0, 0, 1])), "box is [0, 0, 1], wants x1, y1, x2, y2"),
         (keyframe(0, person(score=1.5)), "score is 1.5, wants a number from 0 to 1"),
         (keyframe(0, person(track=0.5)), "track is 0.5, wants a whole number"),
@@ -90,6 +90,22 @@ def test_what_is_written_comes_back(
             "action 3 is 'run' here, 'wave' in the labels; give its own with --labels",
         ),
         ([1], "wants an object of video, time and people"),
+        ({"video": "a", "time": 0, "people": None}, "people is null, wants a list"),
+        ({"video": "a", "time": True, "people": []}, "time is true, wants a number"),
+        (keyframe(0, 7), "people holds 7, wants objects"),
+        (keyframe(0, person(actions=None)), "actions is null, wants a list"),
+        (keyframe(0, person(actions=["wave"])), 'actions holds "wave", wants objects'),
+        (keyframe(0, person(box=[True, 0, 1, 1])), "box is true, wants a number"),
+        (keyframe(0, person(score=True)), "score is true, wants a number from 0 to 1"),
+        (keyframe(0, person(track=True)), "track is true, wants a whole number from -1 up"),
+        (keyframe(0, person(track=2**31)), "track is 2147483648, wants a whole number"),
+        (keyframe(0, person(actions=[{**WAVE, "id": True}])), "id is true, wants a whole number"),
+        (keyframe(0, person(actions=[{**WAVE, "id": [3]}])), "id is [3], wants a whole number"),
+        (keyframe(0, person(actions=[{**WAVE, "id": "3"}])), 'id is "3", wants a whole number'),
+        (
+            keyframe(0, person(actions={"waving with both hands above the head": 0.5})),
+            'actions is {"waving with both hands above the he..., wants a list',
+        ),
     ],
 )
 def test_a_wrong_line_is_named(line: Any, message: str, tmp_path: Path) -> None:
@@ -112,6 +128,14 @@ def test_unknown_actions_are_passed_over_unless_all_are(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.action, [[0.5, np.nan]])
     with pytest.raises(AnnotationError, match=r"none of its action ids \(9\) is a label's"):
         read_jsonl(file(tmp_path, keyframe(0, person(actions=[other]))), LABELS)
+
+
+def test_boxes_in_pixels_are_refused(tmp_path: Path) -> None:
+    pixels, far = person(box=[32, 48, 96, 192]), person(box=[0, 0, 1, 2.5])
+    with pytest.raises(AnnotationError, match=r"a\.jsonl: boxes reach 192, as pixels do; divide x"):
+        read_jsonl(file(tmp_path, keyframe(0, pixels, pixels, PERSON)), LABELS)
+    table, _ = read_jsonl(file(tmp_path, keyframe(0, PERSON, far, PERSON)), LABELS)
+    assert len(table) == 3
 
 
 def test_an_empty_file_has_no_keyframes(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_unknown_methods_and_sizes() -> None:
     found = table((0, 0.1, 0.1, (0.9,)))
     with pytest.raises(UsageError, match="wants one of track, act, mmaction2, viterbi"):
         link_by("sort", found)
-    with pytest.raises(UsageError, match="the size of a video is not known"):
+    with pytest.raises(UsageError, match="no width and height for video .a."):
         link_by("act", found, sizes={"b": (1, 1)})
 
 
