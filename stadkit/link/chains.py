@@ -96,7 +96,9 @@ def _chains(sights: Sights, tubelet: Rows) -> Rows:
         for t in fresh.tolist():
             if chain[t] < 0:
                 chain[t] = chain.max(initial=-1) + 1
-            last[int(chain[t])] = parts[t]
+            now, old = parts[t], last.get(int(chain[t]))
+            if old is None or sights.frame[now[-1]] >= sights.frame[old[-1]]:
+                last[int(chain[t])] = now
     return chain
 
 

@@ -14,9 +14,9 @@ Rows = NDArray[np.intp]
 def merge(frame: Rows, box: Floats, rank: Floats, chain: Rows, max_iou: float) -> Rows:
     """The row [n] that stands for each row: itself, or a better one of its frame it overlaps.
 
-    Rows are sorted by frame. As in non-maximum suppression, best `rank` first, earlier rows
-    first where it is equal; a row goes to the best of those kept that overlap it by more.
-    Two of different chains [n] stay two, -1: of none.
+    Rows are sorted by frame. As in non-maximum suppression, rows of a chain first, then best
+    `rank` first, earlier rows where it is equal; a row goes to the best of those kept that
+    overlap it by more. Two of different chains [n] stay two, -1: of none.
     """
     keeper = np.arange(len(frame))
     for rows in np.split(keeper.copy(), np.flatnonzero(np.diff(frame)) + 1):
@@ -25,7 +25,8 @@ def merge(frame: Rows, box: Floats, rank: Floats, chain: Rows, max_iou: float) -
             near &= _may_be_one(chain[rows])
             np.fill_diagonal(near, False)
             if near.any():
-                keeper[rows] = rows[_keepers(near, rank[rows])]
+                order = np.lexsort((-rank[rows], chain[rows] < 0))  # what is given goes first
+                keeper[rows] = rows[_keepers(near, order)]
     return keeper
 
 
@@ -35,9 +36,10 @@ def _may_be_one(chain: Rows) -> NDArray[np.bool_]:
     return np.asarray((one < 0) | (other < 0) | (one == other))
 
 
-def _keepers(near: NDArray[np.bool_], rank: Floats) -> Rows:
-    keeper = np.full(len(rank), -1, np.intp)
-    for row in np.argsort(-rank, kind="stable").tolist():
+def _keepers(near: NDArray[np.bool_], order: Rows) -> Rows:
+    """The row that stands for each, taken in this order."""
+    keeper = np.full(len(order), -1, np.intp)
+    for row in order.tolist():
         if keeper[row] < 0:
             keeper[near[row] & (keeper < 0)] = row
             keeper[row] = row

@@ -22,6 +22,7 @@ GROWN = 1.0  # sides by which a box is grown at most
 # What an assignment costs beside the overlap that it lacks: a second of absence, a track that has
 # hardly been seen (over the root of its sights); what only grown boxes share counts little.
 UNSURE, YOUNG, FAR = 0.1, 0.2, 0.1
+STAYS = 0.8  # what the overlap with where a track was last counts
 ALONE = 0.3  # what it costs to leave a track and a box unmatched rather than match them badly
 
 
@@ -141,16 +142,21 @@ def assign(alive: Alive, box: Floats, now: float, min_iou: float) -> tuple[Rows,
     plain, grown = _better(overlaps(np.concatenate([ahead, last]), box, np.concatenate([pad, pad])))
     doubt = UNSURE * gap + YOUNG / np.sqrt(alive.hits)
     allowed = grown >= min_iou
-    cost = np.where(allowed, doubt[:, None] - plain - FAR * grown, ALONE)
+    # A match that is allowed is never dearer than none: nobody far away decides whether it holds.
+    match = np.minimum(doubt[:, None] - plain - FAR * grown, ALONE - 1e-3)
+    cost = np.where(allowed, match, ALONE)
     old, new = linear_sum_assignment(cost)
     good = allowed[old, new]
     return old[good], new[good]
 
 
 def _better(pair: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Overlaps [2 a, b] of predictions, then last places -> the larger of each [a, b]."""
-    plain, grown = (np.maximum(*np.split(part, 2)) for part in pair)
-    return plain, grown
+    """Overlaps [2 a, b] of predictions, then last places -> the larger of each [a, b].
+
+    The last place counts less: two who meet halfway between keyframes have changed places.
+    """
+    (plain, plain_last), (grown, grown_last) = (np.split(part, 2) for part in pair)
+    return np.maximum(plain, STAYS * plain_last), np.maximum(grown, grown_last)
 
 
 def overlaps(a: Floats, b: Floats, pad: Floats) -> tuple[Floats, Floats]:

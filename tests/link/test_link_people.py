@@ -83,6 +83,12 @@ def test_where_no_box_touches_the_nearest_one_goes_on() -> None:
     assert follow(rows, every=1) == [0, 1, 1, 0]
 
 
+def test_who_walked_far_goes_on_though_another_left_and_a_stranger_came() -> None:
+    # A second later .15 to the right: no overlap, but .425 / .725 of the grown boxes.
+    rows = [at(0, 0.10, 0.6), at(0, 0.9, 0.0), at(1, 0.25, 0.6), at(1, 0.45, 0.0)]
+    assert follow(rows, every=1) == [0, 1, 0, 2]
+
+
 def test_a_box_grows_by_its_longer_side_at_most() -> None:
     # 1.8 s after one sight the spread is 1.6 sides. Grown by one, boxes are .7 by .9: .45 apart
     # they share .25 / 1.15 = .22, .48 apart .22 / 1.18 = .19.
@@ -131,6 +137,9 @@ def test_no_other_box_takes_the_track_of_a_chain_that_lasts() -> None:
     assert follow(rows + loose) == [0, 0, 1, 1]
     other = [at(1, 0.1, chain=7), at(2, 0.1, chain=7)]
     assert follow(rows + other) == [0, 0, 1, 1]
+    # Nor does it where another chain is seen.
+    elsewhere = [at(f, 0.8, chain=9) for f in range(4)]
+    assert follow(rows + elsewhere + loose) == [0, 0, 1, 1, 1, 1, 2, 2]
 
 
 def test_a_chain_keeps_its_track_beside_a_box_that_fits_it_better() -> None:

@@ -159,6 +159,32 @@ def test_tubelets_that_overlap_are_one_person() -> None:
     assert linked.tubes.box[2, 1] == pytest.approx(0.305)
 
 
+def test_a_box_of_none_joins_a_tubelet_however_sure_it_is() -> None:
+    rows = [(t / 5, 0.1, 0.3, (0.9,)) for t in (0, 1, 2, 3, 4, 2)]
+    found = table(*rows, track=[0] * 5 + [-1])
+    sure = replace(found, person=np.float32([0.9] * 5 + [0.99]))
+    linked = link(sure, None, PLAIN)
+    assert linked.found.track.tolist() == [0] * 6
+    assert np.diff(linked.tubes.start).tolist() == [5]
+
+
+def test_a_tubelet_within_another_does_not_end_it() -> None:
+    spans = [(0, 10), (2, 5), (6, 14)]
+    rows = [(t / 5, 0.1, 0.3, (0.9,)) for begin, end in spans for t in range(begin, end)]
+    number = [k for k, (begin, end) in enumerate(spans) for _ in range(begin, end)]
+    linked = link(table(*rows, track=number), None, PLAIN)
+    assert set(linked.found.track.tolist()) == {0}
+    assert np.diff(linked.tubes.start).tolist() == [14]
+
+
+def test_nobody_far_away_decides_whether_a_person_goes_on() -> None:
+    rows = [(0.0, 0.1, 0.6, (0.9,)), (3.0, 0.25, 0.6, (0.9,))]
+    assert tracks(table(*rows), times(4, 1.0)) == [0, 0]
+    rows += [(0.0, 0.9, 0.0, (0.9,)), (3.0, 0.45, 0.0, (0.9,))]
+    got = tracks(table(*rows), times(4, 1.0))
+    assert got[0] == got[1]
+
+
 def test_nothing_and_next_to_nothing() -> None:
     nothing = link(Detections.empty(("a",)), times(3))
     assert (len(nothing.found), len(nothing.tubes)) == (0, 0)
@@ -200,7 +226,7 @@ def test_unknown_methods_and_sizes() -> None:
     found = table((0, 0.1, 0.1, (0.9,)))
     with pytest.raises(UsageError, match="wants one of track, act, mmaction2, viterbi"):
         link_by("sort", found)
-    with pytest.raises(UsageError, match="no width and height for video .a."):
+    with pytest.raises(UsageError, match=r"no width and height for video .a."):
         link_by("act", found, sizes={"b": (1, 1)})
 
 
