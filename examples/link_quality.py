@@ -21,13 +21,14 @@ from stadkit.detections import Detections, Keyframes, milliseconds, number_frame
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels
 from stadkit.link.act import ACT, link_act
+from stadkit.link.methods import one_frame_tubelets
 from stadkit.link.mmaction2 import MMACTION2, link_mmaction2
 from stadkit.link.viterbi import link_viterbi
 from stadkit.metrics.switches import switches_of_tubes
 from stadkit.metrics.video_map import RANGES, video_map
 from stadkit.synth.degraded import degrade
 from stadkit.synth.tubes import true_tubes
-from stadkit.tubes import Tubelets, Tubes
+from stadkit.tubes import Tubes
 
 RATES = (1, 5, 25)  # keyframes a second
 MISSES = (0.0, 0.35)
@@ -46,18 +47,9 @@ def by_track(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
 
 
 def by_act(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
-    claims = Claims.of(found)
-    tubelets = Tubelets(
-        videos=claims.videos,
-        video=claims.video,
-        frame=np.rint(claims.time * rate).astype(np.int64) + 1,
-        label=claims.label,
-        score=claims.score,
-        box=(claims.box * np.array(SIZE[::-1] * 2))[:, None],
-        classes=claims.classes,
-    )
+    sizes = dict.fromkeys(found.video.tolist(), SIZE)
     rules = replace(ACT, min_length=max(round(SHORTEST * rate), 1))
-    return link_act(tubelets, dict.fromkeys(claims.videos, SIZE), rate, rules)
+    return link_act(one_frame_tubelets(found, rate, sizes), sizes, rate, rules)
 
 
 def by_mmaction2(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:

@@ -52,6 +52,15 @@ def read_gt(
     return TubeTruth(tubes, sizes, frames, rate, names)
 
 
+def of_classes(truth: TubeTruth, path: str | Path, data_set: str, count: int) -> TubeTruth:
+    """The truth; raises AnnotationError where it has not as many classes as its data set."""
+    if len(truth.labels) != count:
+        raise AnnotationError(
+            f"{path}: {data_set} has {count} classes, this has {len(truth.labels)}"
+        )
+    return truth
+
+
 def write_gt(truth: TubeTruth, path: str | Path, train: TubeTruth | None = None) -> None:
     """Write the truth as the test videos of one split, and `train` as its train videos.
 

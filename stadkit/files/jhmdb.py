@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stadkit.errors import AnnotationError
 from stadkit.files import act
 from stadkit.files.tube_truth import TubeTruth
 
@@ -25,7 +24,4 @@ def read_gt(
 
     Raises AnnotationError where it is not of 21 classes, and as `act.read_gt` does.
     """
-    truth = act.read_gt(path, split, videos, rate, data)
-    if len(truth.labels) != CLASSES:
-        raise AnnotationError(f"{path}: JHMDB has 21 classes, this has {len(truth.labels)}")
-    return truth
+    return act.of_classes(act.read_gt(path, split, videos, rate, data), path, "JHMDB", CLASSES)

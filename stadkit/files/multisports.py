@@ -45,9 +45,7 @@ def read_gt(
     Raises AnnotationError where it is not of 66 classes, and as `act.read_gt` does.
     """
     truth = act.read_gt(path, split, videos, rate, data)
-    if len(truth.labels) != CLASSES:
-        raise AnnotationError(f"{path}: MultiSports has 66 classes, this has {len(truth.labels)}")
-    return truth
+    return act.of_classes(truth, path, "MultiSports", CLASSES)
 
 
 def sports(classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

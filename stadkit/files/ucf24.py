@@ -44,9 +44,7 @@ def read_gt(
 ) -> TubeTruth:
     """The truth of GT.pkl; raises AnnotationError where it is not of 24 classes."""
     truth = act.read_gt(path, split, videos, rate, data)
-    if len(truth.labels) != len(NAMES):
-        raise AnnotationError(f"{path}: UCF101-24 has 24 classes, this has {len(truth.labels)}")
-    return truth
+    return act.of_classes(truth, path, "UCF101-24", len(NAMES))
 
 
 def read_pyannot(

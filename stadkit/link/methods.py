@@ -47,13 +47,11 @@ def check_method(method: str) -> None:
         raise UsageError(f"--method {method!r}: wants one of {', '.join(METHODS)}")
 
 
-def _by_act(
-    found: Detections, keyframes: Keyframes | None, rate: float, sizes: Sizes | None
-) -> Tubes:
+def one_frame_tubelets(found: Detections, rate: float, sizes: Sizes) -> Tubelets:
+    """A tubelet of one frame for each class of each detection, in pixels by these sizes."""
     claims = Claims.of(found)
-    sizes = sizes or {}
     side = pixels_of(claims.videos, sizes)
-    tubelets = Tubelets(
+    return Tubelets(
         videos=claims.videos,
         video=claims.video,
         frame=np.rint(claims.time * rate).astype(np.int64) + 1,
@@ -62,7 +60,13 @@ def _by_act(
         box=(claims.box * side[claims.video])[:, None],
         classes=claims.classes,
     )
-    return link_act(tubelets, sizes, rate)
+
+
+def _by_act(
+    found: Detections, keyframes: Keyframes | None, rate: float, sizes: Sizes | None
+) -> Tubes:
+    sizes = sizes or {}
+    return link_act(one_frame_tubelets(found, rate, sizes), sizes, rate)
 
 
 def _by_mmaction2(

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from evaluating import evaluate, told
+from typer.testing import CliRunner
 
 from stadkit.cli.app import app
 from stadkit.cli.eval import parse_ious
@@ -48,17 +49,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("truth.csv").write_text("\n".join(truth_lines()) + "\n")
     Path("found.csv").write_text("\n".join(found_lines()) + "\n")
     return tmp_path
-
-
-def evaluate(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["eval", *arguments])
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = evaluate(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    facts: dict[str, Any] = json.loads(result.stdout)
-    return facts
 
 
 def complaint(*arguments: str, code: int) -> str:

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
-
-from stadkit.cli.app import app
+from evaluating import evaluate, told
 
 PERSON, OTHER = "0.1,0.2,0.4,0.8", "0.6,0.2,0.9,0.8"
-
-
-def evaluate(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["eval", *arguments])
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = evaluate(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    facts: dict[str, Any] = json.loads(result.stdout)
-    return facts
 
 
 @pytest.fixture(autouse=True)

@@ -9,24 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from evaluating import evaluate, told
 
-from stadkit.cli.app import app
 from stadkit.cli.eval import parse_ious
 from stadkit.errors import UsageError
 
 PARITY = Path(__file__).parents[1] / "data" / "ava_parity"
-
-
-def evaluate(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["eval", *arguments])
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = evaluate(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    facts: dict[str, Any] = json.loads(result.stdout)
-    return facts
 
 
 def complaint(*arguments: str) -> str:

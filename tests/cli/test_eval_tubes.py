@@ -9,23 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluating import evaluate, told
 from numpy.typing import NDArray
-from typer.testing import CliRunner, Result
-
-from stadkit.cli.app import app
 
 HERE, LOW, FAR = [0, 0, 9, 9], [0, 0, 9, 4], [50, 50, 59, 59]
-
-
-def evaluate(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["eval", *arguments])
-
-
-def told(*arguments: str) -> dict[str, Any]:
-    result = evaluate(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    facts: dict[str, Any] = json.loads(result.stdout)
-    return facts
 
 
 def complaint(*arguments: str) -> str:
