@@ -1,9 +1,10 @@
 """Who is who from keyframe to keyframe, whatever they do: one track a person.
 
-At each keyframe the people seen are assigned to the tracks that are alive, the sum of overlaps
-as large as can be. A track's box is compared where it was last and where its motion leads,
-grown by how uncertain that is: after a long gap, or at one keyframe a second, a person can be
-where the old box never was. A track that nobody continues lives on for `max_gap` seconds.
+At each keyframe the people seen are assigned to the tracks that are alive: the sum of overlaps as
+large as can be, less what is doubtful about each match and what it costs to leave somebody alone.
+A track's box is compared where it was last and where its motion leads. Who may be compared at all
+is said by boxes grown by how uncertain that is: after a long gap, or at one keyframe a second, a
+person can be where the old box never was. A track that nobody continues lives on for `max_gap`.
 """
 
 from __future__ import annotations
