@@ -15,14 +15,18 @@ from stadkit.link.overlap import sides
 from stadkit.link.runs import Ints
 from stadkit.metrics.counting import count_rows
 from stadkit.metrics.frame_map import FrameMap
-from stadkit.metrics.frame_map_act import FrameBoxes, ap_of_right, boxes_right, suppressed
+from stadkit.metrics.frame_map_act import (
+    FrameBoxes,
+    ap_of_right,
+    boxes_right,
+    ranking_of,
+    suppressed,
+)
 from stadkit.metrics.people import people
-from stadkit.metrics.protocols import Protocol
+from stadkit.metrics.protocols import ACT
 
 Rows = NDArray[np.intp]
 Sizes = dict[str, tuple[int, int]]  # height, width in pixels
-
-ACT = Protocol("act", no_area="wrong")  # the last pixel is inside, so that a line has an area
 
 
 def act_count(
@@ -53,9 +57,10 @@ def act_count(
     counted, true = np.flatnonzero(rows.found), np.flatnonzero(rows.truth)
     mine, theirs = _part(replace(boxes[0], score=score), counted), _part(boxes[1], true)
     classes = len(truth.classes)
+    ranking = ranking_of(mine, classes)
     right = np.zeros((len(ious), len(found)), bool)
     for k, iou in enumerate(ious):
-        right[k, counted] = boxes_right(mine, theirs, iou)
+        right[k, counted] = boxes_right(mine, theirs, ranking, iou)
     truths = np.bincount(truth.label[true], minlength=classes)
     hits = [np.bincount(found.label[hit], minlength=classes) for hit in right]
     with np.errstate(invalid="ignore"):
@@ -63,13 +68,14 @@ def act_count(
     result = FrameMap(
         protocol=ACT.with_cap(cap),
         ious=tuple(ious),
-        ap=np.stack([ap_of_right(mine, theirs, hit[counted], classes) for hit in right]),
+        ap=np.stack([ap_of_right(theirs, hit[counted], ranking) for hit in right]),
         right=right,
         counted=rows.found,
         truths=truths.astype(np.int64),
         detections=np.bincount(found.label[counted], minlength=classes).astype(np.int64),
         recall=recall,
         classes=found.classes,
+        ranking=tuple(counted[of_class] for of_class in ranking),
     )
     return result, replace(found, score=np.where(np.isnan(score), found.score, score))
 
@@ -90,7 +96,8 @@ def act_person_ap(
     result, _ = act_count(mine, people(truth)[0], sizes=sizes, rate=rate, **options)  # type: ignore[arg-type]
     right, counted = np.zeros((len(ious), len(found)), bool), np.zeros(len(found), bool)
     right[:, row], counted[row] = result.right, result.counted
-    return replace(result, right=right, counted=counted)
+    ranking = tuple(row[of_class] for of_class in result.ranking)
+    return replace(result, right=right, counted=counted, ranking=ranking)
 
 
 def _usable(found: Claims, sizes: Sizes) -> Rows:
@@ -113,8 +120,11 @@ def _check_sizes(truth: Claims, sizes: Sizes) -> None:
 def _boxes(
     found: Claims, truth: Claims, sizes: Sizes, rate: float
 ) -> tuple[FrameBoxes, FrameBoxes]:
-    """Every row in pixels; equal cells are the same video, frame and class."""
-    number = {name: i for i, name in enumerate(dict.fromkeys((*truth.videos, *found.videos)))}
+    """Every row in pixels; equal cells are the same video, frame and class.
+
+    Cells go up with the videos of `found`, then with frames.
+    """
+    number = {name: i for i, name in enumerate(dict.fromkeys((*found.videos, *truth.videos)))}
     frames = [np.rint(table.time * rate).astype(np.int64) for table in (found, truth)]
     low = min(int(frame.min(initial=0)) for frame in frames)
     span = max(int(frame.max(initial=0)) for frame in frames) - low + 1

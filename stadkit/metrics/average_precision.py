@@ -5,23 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.link.order import stable_order, stable_order_of_floats
-
-
-def ranked(
-    label: NDArray[np.int32], score: NDArray[np.float64], classes: int
-) -> list[NDArray[np.intp]]:
-    """The rows of each class, best score first, equal scores in the order of the rows.
-
-    Rows with a label outside 0..classes - 1 are in none.
-    """
-    if not classes:
-        return []
-    by_class = stable_order(label)
-    edges = np.searchsorted(label[by_class], np.arange(classes + 1))
-    parts = np.split(by_class, edges)[1:-1]
-    return [rows[stable_order_of_floats(-score[rows])] for rows in parts]
-
 
 def average_precision(right: NDArray[np.bool_], truths: int) -> float:
     """AP of detections that are right or not, best first; NaN without truth."""

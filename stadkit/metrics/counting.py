@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes
+from stadkit.metrics.heaps import heap_places
 from stadkit.metrics.matching import Ints, frames_of
 from stadkit.metrics.protocols import Protocol
 
@@ -24,6 +25,7 @@ class Counted:
     found: Mask  # [n]
     truth: Mask  # [m]  can be found
     missed: Mask  # [m]  in an excluded frame, yet lowers recall
+    held: Ints | None = None  # [n]  place in the heap of the frame, where the protocol has heaps
 
 
 def count_rows(
@@ -43,13 +45,18 @@ def count_rows(
     there = known & left_out
     counts = (found.label >= 0) & ~np.isnan(found.score)
     counts &= _within(found_frame, asked) & _without(found_frame, gone)
-    if rules.cap is not None:
+    held = None
+    if rules.ties == "heap":
+        held = np.full(len(found), -1, np.int64)
+        held[counts] = heap_places(found.select(counts), found_frame[counts], rules.cap)
+        counts &= held >= 0
+    elif rules.cap is not None:
         counts[counts] = best_of_frame(found_frame[counts], found.score[counts], rules.cap)
     if rules.unseen == "dropped":
         counts &= _within(found_frame, truth_frame[there])
     counts &= _has_area(found.box, rules)
     missed = known & ~left_out if rules.excluded == "missed" else np.zeros_like(known)
-    return Counted(found_frame, truth_frame, counts, there, missed)
+    return Counted(found_frame, truth_frame, counts, there, missed, held)
 
 
 def best_of_frame(frame: Ints, score: NDArray[np.float64], cap: int) -> Mask:

@@ -1,9 +1,10 @@
 """Frame mAP: average precision of boxes with actions, as each protocol counts.
 
-Per class, detections go from the best score down, equal scores in the order of the rows. Each
-looks only at the truth of its class in its frame that it overlaps most (the first of equals):
-it is right when their IoU is at least the threshold and nobody before it has that truth, else
-wrong. It never falls back to its second-best truth. `protocols.py` says where evaluators part.
+Per class, detections go from the best score down; `ranking.py` says what becomes of equal
+scores. Each looks only at the truth of its class in its frame that it overlaps most (the first
+of equals): it is right when their IoU is at least the threshold and nobody before it has that
+truth, else wrong. It never falls back to its second-best truth. `protocols.py` says where
+evaluators part.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes
-from stadkit.metrics.average_precision import average_precision, known_mean, ranked
+from stadkit.metrics.average_precision import average_precision, known_mean
 from stadkit.metrics.counting import Counted, count_rows
 from stadkit.metrics.matching import best_truth, first_claims, in_class
 from stadkit.metrics.people import people
 from stadkit.metrics.protocols import Protocol, protocol_of
+from stadkit.metrics.ranking import Orders, orders
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,6 @@ class Steps:
     """What was found out on the way to an AP, for those who look at the same rows again."""
 
     rows: Counted
-    by_class: list[NDArray[np.intp]]  # the counted rows of each class, best first
     best: NDArray[np.int32]  # [n]  the row of truth that each looks at; -1: none
 
 
@@ -45,6 +46,8 @@ class FrameMap:
     detections: NDArray[np.int64]  # [c]     counted ones
     recall: NDArray[np.float64]  # [k, c]  NaN: no truth
     classes: tuple[str, ...]
+    # The counted rows of each class, best first: equal scores as AP took them.
+    ranking: tuple[NDArray[np.intp], ...] = field(repr=False, compare=False)
     steps: Steps | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -81,10 +84,9 @@ def frame_map(
         raise ValueError(f"IoU thresholds {tuple(ious)}: wants one or more, above 0")
     rules = protocol_of(protocol).with_cap(cap)
     rows = count_rows(found, truth, rules, excluded, only)
-    by_class = ranked(np.where(rows.found, found.label, -1), found.score, len(found.classes))
-    right, best = _right(found, truth, rows, by_class, rules, ious)
-    steps = Steps(rows, by_class, best)
-    return _result(found, truth, steps, right, rules, ious)
+    both = orders(found, truth, rows, rules)
+    right, best = _right(found, truth, rows, both, rules, ious)
+    return _result(found, truth, Steps(rows, best), tuple(both.ranking), right, rules, ious)
 
 
 def person_ap(
@@ -115,7 +117,8 @@ def person_ap(
     )
     right, counted = np.zeros((len(ious), len(found)), bool), np.zeros(len(found), bool)
     right[:, row], counted[row] = result.right, result.counted
-    return replace(result, right=right, counted=counted, steps=None)
+    ranking = tuple(row[of_class] for of_class in result.ranking)
+    return replace(result, right=right, counted=counted, ranking=ranking, steps=None)
 
 
 def group_means(result: FrameMap, groups: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
@@ -134,7 +137,7 @@ def _right(
     found: Claims,
     truth: Claims,
     rows: Counted,
-    by_class: list[NDArray[np.intp]],
+    both: Orders,
     rules: Protocol,
     ious: Sequence[float],
 ) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
@@ -147,7 +150,7 @@ def _right(
         found.box.astype(dtype, copy=False),
         truth.box[there].astype(dtype, copy=False),
     )
-    turn = np.flatnonzero(best >= 0) if rules.order == "file" else _ranked(best, by_class)
+    turn = np.concatenate([np.zeros(0, np.intp), *(mine[best[mine] >= 0] for mine in both.claims)])
     right = np.zeros((len(ious), len(found)), bool)
     for k, threshold in enumerate(ious):
         right[k, first_claims(best, turn[overlap[turn] >= threshold])] = True
@@ -156,24 +159,20 @@ def _right(
     return right, best
 
 
-def _ranked(best: NDArray[np.int32], by_class: list[NDArray[np.intp]]) -> NDArray[np.intp]:
-    """The rows that have a best truth, in the order of their class' ranking."""
-    return np.concatenate([np.zeros(0, np.intp), *(rows[best[rows] >= 0] for rows in by_class)])
-
-
 def _result(
     found: Claims,
     truth: Claims,
     steps: Steps,
+    ranking: tuple[NDArray[np.intp], ...],
     right: NDArray[np.bool_],
     rules: Protocol,
     ious: Sequence[float],
 ) -> FrameMap:
-    rows, by_class = steps.rows, steps.by_class
+    rows = steps.rows
     truths = np.bincount(truth.label[rows.truth | rows.missed], minlength=len(truth.classes))
-    detections = np.array([len(of_class) for of_class in by_class], np.int64)
+    detections = np.array([len(of_class) for of_class in ranking], np.int64)
     ap, recall = (np.full((len(ious), len(truths)), np.nan) for _ in range(2))
-    for c, of_class in enumerate(by_class):
+    for c, of_class in enumerate(ranking):
         if not truths[c]:
             continue
         for k in range(len(ious)):
@@ -191,5 +190,6 @@ def _result(
         detections=detections,
         recall=recall,
         classes=found.classes,
+        ranking=ranking,
         steps=steps,
     )

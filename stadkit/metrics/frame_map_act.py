@@ -1,9 +1,12 @@
 """Frame mAP of tubelets, as ACT and MOC count it.
 
 Each tubelet is a box at each frame it covers, with its score. In each frame and class the boxes
-pass soft NMS; then, from the best score down, equal scores in the order of the rows, a box takes
-the truth that it overlaps most of those that are left, the last pixel counted as inside. It is
-right when that overlap is at least the threshold. AP is the trapezoid's.
+pass soft NMS; then, from the best score down, a box takes the truth that it overlaps most of
+those that are left, the last pixel counted as inside. It is right when that overlap is at least
+the threshold. AP is the trapezoid's.
+
+Of equal scores both steps take the one that NumPy's sort of float32 gives them, as ACT and MOC
+do; each score stands for k boxes here, so that many are equal.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.link.overlap import Sides, iou_of_pairs, sides
-from stadkit.link.runs import Ints, same_group
+from stadkit.link.runs import Ints, first_of_each, same_group
 from stadkit.link.soft_nms import soft_nms
 from stadkit.link.turns import take_in_turn
+from stadkit.metrics.ranking import Rows, by_class
 from stadkit.metrics.trapezoid import trapezoid_precision
 from stadkit.metrics.tube_overlap import in_pixels
 from stadkit.tubes import Tubelets, Tubes
@@ -57,13 +61,16 @@ def frame_map_act(
 def by_frame(
     found: Tubelets, truth: Tubes, sizes: dict[str, tuple[int, int]], rate: float
 ) -> tuple[FrameBoxes, FrameBoxes]:
-    """The boxes of tubelets, k rows each, and of true tubes; cells number both alike."""
+    """The boxes of tubelets, k rows each, and of true tubes; cells number both alike.
+
+    Cells go up with the videos of `found`, then with frames.
+    """
     k, classes = found.length, len(truth.classes)
-    names = np.array(found.videos, np.str_)
-    videos = np.unique(np.concatenate([names, truth.video]))
-    video = np.searchsorted(videos, names)[found.video].repeat(k)
+    names = dict.fromkeys((*found.videos, *truth.video.tolist()))
+    number = {name: place for place, name in enumerate(names)}
+    video = found.video.astype(np.int64).repeat(k)
     frame = (found.frame[:, None] + np.arange(k)).ravel()
-    true_video = np.searchsorted(videos, truth.video)[truth.owner]
+    true_video = np.array([number[name] for name in truth.video.tolist()], np.int64)[truth.owner]
     true_frame = np.rint(truth.time * rate).astype(np.int64) + 1
     span = int(max(frame.max(initial=0), true_frame.max(initial=0))) + 1
     label, true_label = found.label.repeat(k), truth.label[truth.owner]
@@ -84,31 +91,43 @@ def by_frame(
 
 def suppressed(boxes: FrameBoxes) -> FrameBoxes:
     """The same boxes with their scores after soft NMS in each frame and class."""
-    box = boxes.box[:, None]
-    return replace(boxes, score=soft_nms(boxes.cell, boxes.score, box, SOFT_NMS, EDGE))
+    order = _upward_in_cells(boxes.cell, boxes.score.astype(np.float32))
+    # Of equal scores soft_nms takes the last row first, as the references turn their sort round.
+    box = boxes.box.take(order, 1)[:, None]
+    score = np.empty(len(order))
+    score[order] = soft_nms(boxes.cell[order], boxes.score[order], box, SOFT_NMS, EDGE)
+    return replace(boxes, score=score)
 
 
 def boxes_ap(
     boxes: FrameBoxes, true: FrameBoxes, classes: int, min_iou: float
 ) -> NDArray[np.float64]:
     """AP [classes] of boxes as they are scored."""
-    return ap_of_right(boxes, true, boxes_right(boxes, true, min_iou), classes)
+    ranking = ranking_of(boxes, classes)
+    return ap_of_right(true, boxes_right(boxes, true, ranking, min_iou), ranking)
+
+
+def ranking_of(boxes: FrameBoxes, classes: int) -> list[Rows]:
+    """The rows of each class, best first, as the sort leaves them when they go in by cells."""
+    by_cell = np.argsort(boxes.cell, kind="stable")
+    parts = [by_cell[rows] for rows in by_class(boxes.label[by_cell], classes)]
+    return [rows[np.argsort(-boxes.score[rows].astype(np.float32))] for rows in parts]
 
 
 def ap_of_right(
-    boxes: FrameBoxes, true: FrameBoxes, right: NDArray[np.bool_], classes: int
+    true: FrameBoxes, right: NDArray[np.bool_], ranking: list[Rows]
 ) -> NDArray[np.float64]:
     """AP [classes] where it is known which boxes are right."""
-    order = np.argsort(-boxes.score, kind="stable")
-    truths = np.bincount(true.label, minlength=classes)
-    ranked = [order[boxes.label[order] == label] for label in range(classes)]
-    ap = [trapezoid_precision(right[rows], int(truths[c])) for c, rows in enumerate(ranked)]
+    truths = np.bincount(true.label, minlength=len(ranking))
+    ap = [trapezoid_precision(right[rows], int(truths[c])) for c, rows in enumerate(ranking)]
     return np.array(ap, np.float64)
 
 
-def boxes_right(boxes: FrameBoxes, true: FrameBoxes, min_iou: float) -> NDArray[np.bool_]:
-    """Which boxes [n] are right when each, from the best score down, takes a truth that is left."""
-    order = np.argsort(-boxes.score, kind="stable")
+def boxes_right(
+    boxes: FrameBoxes, true: FrameBoxes, ranking: list[Rows], min_iou: float
+) -> NDArray[np.bool_]:
+    """Which boxes [n] are right when each, the best first, takes a truth that is left."""
+    order = np.concatenate([np.zeros(0, np.intp), *ranking])
     turn = np.empty(len(order), np.int64)
     turn[order] = np.arange(len(order))
     i, j = same_group(boxes.cell, true.cell)
@@ -118,3 +137,16 @@ def boxes_right(boxes: FrameBoxes, true: FrameBoxes, min_iou: float) -> NDArray[
     right = np.zeros(len(order), bool)
     right[i[near[take_in_turn(turn[i[near]], j[near])]]] = True
     return right
+
+
+def _upward_in_cells(cell: Ints, score: NDArray[np.float32]) -> Rows:
+    """The rows [n] by cell, in each as the sort leaves them, the least score first."""
+    order = np.lexsort((score, cell))
+    new = first_of_each(cell[order])
+    start = np.flatnonzero(new)
+    end = np.append(start[1:], len(order))
+    twin = np.flatnonzero(~new & ~first_of_each(score[order]))
+    for at in np.unique(np.searchsorted(start, twin, "right") - 1).tolist():
+        rows = np.sort(order[start[at] : end[at]])
+        order[start[at] : end[at]] = rows[np.argsort(score[rows])]
+    return order

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes
-from stadkit.metrics.average_precision import ranked
 from stadkit.metrics.counting import Counted, count_rows
 from stadkit.metrics.frame_map import FrameMap
 from stadkit.metrics.matching import Ints, best_truth, in_class
@@ -94,7 +93,7 @@ def mistakes(
     classes = len(result.classes)
     there = np.flatnonzero(rows.truth)
     truths = _count(truth.label[there], classes)
-    best = _best_rows(found, result, truths)
+    best = _best_rows(result, truths)
     kind, other = _kinds(found, truth, rows, best, there, result)
     kinds = np.zeros((classes, len(KINDS)), np.int64)
     np.add.at(kinds, (found.label[best], kind), 1)
@@ -156,13 +155,9 @@ def _count(label: NDArray[np.int32], classes: int) -> Ints:
     return np.bincount(label, minlength=classes).astype(np.int64)
 
 
-def _best_rows(found: Claims, result: FrameMap, truths: Ints) -> NDArray[np.intp]:
+def _best_rows(result: FrameMap, truths: Ints) -> NDArray[np.intp]:
     """Of each class the best rows, as many as it has truth."""
-    if result.steps:
-        by_class = result.steps.by_class
-    else:
-        by_class = ranked(np.where(result.counted, found.label, -1), found.score, len(truths))
-    parts = [rows[:count] for rows, count in zip(by_class, truths.tolist(), strict=True)]
+    parts = [rows[:count] for rows, count in zip(result.ranking, truths.tolist(), strict=True)]
     return np.concatenate([np.zeros(0, np.intp), *parts])
 
 

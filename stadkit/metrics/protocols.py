@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Literal
 
 from stadkit.errors import UsageError
 
@@ -21,6 +22,11 @@ class Protocol:
     order: str = (
         "score"  # who claims a truth first in a frame: best "score" | earlier in the "file"
     )
+    # Who of equal scores in a frame does: the "first" or the "last" row, or the one that its
+    # "heap" holds first. "sort": the one that the ranking has first.
+    ties: Literal["first", "last", "heap", "sort"] = "last"
+    # In whose order frames go into the ranking, which turns it round for equal scores.
+    frames: Literal["found", "truth"] = "found"
     cap: int | None = None  # best rows that count in a frame, all known classes together
     float32: bool = False  # boxes and IoU, else float64
     undetected: float = 0.0  # AP of a class with truth and no detection; NaN: not in the mean
@@ -38,13 +44,16 @@ class Protocol:
 
 _ALL = (
     Protocol("ava"),  # AlphAction, STMixer
-    Protocol("activitynet", unseen="dropped", cap=50),  # get_ava_performance.py since May 2020
-    Protocol("activitynet-2019", cap=50),  # the same file in 2019
-    Protocol("slowfast", order="file"),  # PySlowFast, EVAD
+    # get_ava_performance.py since May 2020, and as it was in 2019
+    Protocol("activitynet", unseen="dropped", ties="heap", cap=50),
+    Protocol("activitynet-2019", ties="heap", cap=50),
+    Protocol("slowfast", order="file", ties="first"),  # PySlowFast, EVAD
     # Its truth is counted before excluded frames are left out.
     Protocol(
         "mmaction2",
         unseen="dropped",
+        ties="first",
+        frames="truth",
         float32=True,
         undetected=float("nan"),
         no_area="wrong",
@@ -52,6 +61,10 @@ _ALL = (
     ),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}
+
+# Frames of true tubes; ACT also counts otherwise, in `act_count`.
+MULTISPORTS = Protocol("multisports", ties="sort")
+ACT = Protocol("act", ties="sort", no_area="wrong")  # the last pixel is inside: a line has an area
 
 
 def protocol_of(name: str | Protocol) -> Protocol:

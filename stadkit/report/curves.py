@@ -8,20 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.claims import Claims
-from stadkit.metrics.average_precision import ranked
 from stadkit.metrics.frame_map import FrameMap
 
 Floats = NDArray[np.float64]
 
 
-def precision_recall(found: Claims, result: FrameMap) -> list[tuple[Floats, Floats]]:
+def precision_recall(result: FrameMap) -> list[tuple[Floats, Floats]]:
     """(recall, precision) of each class at the first threshold, after each right detection.
 
     Precision is the envelope that AP is the area of; nothing for a class without truth.
     """
-    by_class = ranked(np.where(result.counted, found.label, -1), found.score, len(result.classes))
     curves = []
-    for rows, truths in zip(by_class, result.truths.tolist(), strict=True):
+    for rows, truths in zip(result.ranking, result.truths.tolist(), strict=True):
         at = np.flatnonzero(result.right[0, rows]) if truths else np.zeros(0, np.intp)
         hits = np.arange(1, len(at) + 1)
         envelope = np.maximum.accumulate((hits / (at + 1))[::-1])[::-1]

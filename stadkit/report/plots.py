@@ -46,7 +46,7 @@ def write_plots(folder: Path, found: Claims, result: FrameMap, wrong: Mistakes) 
     """
     draw: tuple[Callable[[], Figure], ...] = (
         lambda: ap_bars(result),
-        lambda: curves(found, result),
+        lambda: curves(result),
         lambda: confusion(wrong),
         lambda: reliability(found, result),
     )
@@ -97,14 +97,14 @@ def ap_bars(result: FrameMap) -> Figure:
     return figure
 
 
-def curves(found: Claims, result: FrameMap) -> Figure:
+def curves(result: FrameMap) -> Figure:
     """Precision over recall, a small picture a class, in the order of the classes."""
     rows = np.flatnonzero(result.truths > 0)
     across = int(min(8, max(1, np.ceil(np.sqrt(1.6 * len(rows))))))
     down = max(1, -(-len(rows) // across))
     figure = _empty(1.75 * across + 0.4, 1.55 * down + 0.9)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    drawn = precision_recall(found, result)
+    drawn = precision_recall(result)
     for place, axes in enumerate(panels.ravel()):
         if place < len(rows):
             _curve(axes, *drawn[rows[place]])

@@ -22,7 +22,7 @@ from stadkit.metrics.average_precision import known_mean
 from stadkit.metrics.coverage import Coverage, check
 from stadkit.metrics.frame_map import FrameMap, frame_map, group_means, person_ap
 from stadkit.metrics.mistakes import Mistakes, mistakes
-from stadkit.metrics.protocols import PROTOCOLS, Protocol, protocol_of
+from stadkit.metrics.protocols import MULTISPORTS, PROTOCOLS, Protocol, protocol_of
 from stadkit.metrics.video_map import NO_SIZES, TUBE_PROTOCOLS, UNSCORED, VideoMap, video_map
 from stadkit.tubes import Tubelets, Tubes
 
@@ -201,7 +201,7 @@ def _rules(name: str, truth: Side) -> Protocol:
     if truth.tubes is None:
         frames = ", ".join(PROTOCOLS)
         raise UsageError(f"protocol {name} is for true tubes; for keyframes there are {frames}")
-    return protocol_of("ava")  # the same count in frames: those without truth are wrong
+    return MULTISPORTS  # "act" counts by itself
 
 
 def _groups(labels: Labels) -> dict[str, tuple[str, ...]]:

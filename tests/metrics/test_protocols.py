@@ -121,11 +121,70 @@ def test_area_under_the_envelope(protocol: str) -> None:
     assert ap(found, truth, protocol) == pytest.approx(4 / 9)
 
 
-@pytest.mark.parametrize("protocol", EVERY)
-def test_ties_go_in_the_order_of_the_rows(protocol: str) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "right_first", "wrong_first"),
+    [
+        ("ava", 1, 0.5),
+        ("slowfast", 0.5, 1),
+        ("mmaction2", 0.5, 1),
+        ("activitynet", 0.5, 0.5),  # the heap has the left box first, whatever the rows
+        ("activitynet-2019", 0.5, 0.5),
+    ],
+)
+def test_equal_scores_of_a_frame(protocol: str, right_first: float, wrong_first: float) -> None:
     right, wrong = ("v", 1.0, LEFT, 0, 0.5), ("v", 1.0, RIGHT, 0, 0.5)
-    assert ap([right, wrong], [ONE], protocol) == 1
-    assert ap([wrong, right], [ONE], protocol) == 0.5
+    assert ap([right, wrong], [ONE], protocol) == right_first
+    assert ap([wrong, right], [ONE], protocol) == wrong_first
+
+
+@pytest.mark.parametrize("protocol", EVERY)
+def test_of_equal_scores_the_later_frame_is_ranked_first(protocol: str) -> None:
+    right, wrong = ("v", 1.0, LEFT, 0, 0.5), ("v", 2.0, RIGHT, 0, 0.5)
+    truth: list[Row] = [ONE, ("v", 2, LEFT, 1, 1)]
+    # mmaction2 takes the frames in the order of the truth, the others in that of the rows.
+    of_rows, of_truth = (right, wrong), (wrong, right)
+    later = 0.5 if protocol == "mmaction2" else 1
+    assert ap(list(of_rows), truth, protocol) == 0.5
+    assert ap(list(of_truth), truth, protocol) == later
+    assert ap(list(of_rows), truth[::-1], protocol) == (1 if protocol == "mmaction2" else 0.5)
+
+
+@pytest.mark.parametrize("protocol", EVERY[:4])
+def test_a_frame_stands_where_its_first_row_of_any_class_does(protocol: str) -> None:
+    truth: list[Row] = [ONE, ("v", 2, LEFT, 1, 1)]
+    found: list[Row] = [
+        ("v", 2, RIGHT, 1, 0.1),
+        ("v", 1, LEFT, 0, 0.5),
+        ("v", 2, RIGHT, 0, 0.5),  # by frame the earlier one, so that it is ranked last
+    ]
+    assert ap(found, truth, protocol) == 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "first"),
+    [
+        ("ava", [False, True]),
+        ("slowfast", [True, False]),
+        ("mmaction2", [True, False]),
+        ("activitynet", [False, True]),  # the narrower one is the lesser entry of the heap
+        ("activitynet-2019", [False, True]),
+    ],
+)
+def test_who_of_equal_scores_claims_a_truth(protocol: str, first: list[bool]) -> None:
+    found = claims(("v", 1, LEFT, 0, 0.5), ("v", 1, NEAR_LEFT, 0, 0.5))
+    result = frame_map(found, claims(ONE), protocol=protocol)
+    assert result.right[0].tolist() == first
+    assert result.mean == 0.5  # who claims first is ranked last
+    assert [rows.tolist() for rows in result.ranking] == [[0, 1] if first[1] else [1, 0], []]
+
+
+def test_mmaction2_ranks_by_float32() -> None:
+    # In float64 the wrong one is better; in float32 they are equal, and of those the later
+    # frame is ranked first.
+    found: list[Row] = [("v", 1, RIGHT, 0, 0.5 + 1e-9), ("v", 2, LEFT, 0, 0.5)]
+    truth: list[Row] = [("v", 1, LEFT, 1, 1), ("v", 2, LEFT, 0, 1)]
+    assert ap(found, truth, "mmaction2") == 1
+    assert ap(found, truth, "activitynet") == 0.5
 
 
 @pytest.mark.parametrize(
@@ -173,6 +232,16 @@ def test_the_cap_is_a_frame_s_and_takes_the_earlier_of_equals() -> None:
     result = frame_map(claims(*found), claims(*truth), cap=1)
     assert result.counted.tolist() == [True, False, True]
     assert result.mean == 1
+
+
+@pytest.mark.parametrize(("protocol", "kept"), [("ava", [0, 2]), ("activitynet", [1, 2])])
+def test_a_full_heap_gives_up_its_least(protocol: str, kept: list[int]) -> None:
+    found = claims(("v", 1, LEFT, 0, 0.5), ("v", 1, RIGHT, 0, 0.5), ("v", 1, MIDDLE, 0, 0.9))
+    result = frame_map(found, claims(ONE), protocol=protocol, cap=2)
+    assert np.flatnonzero(result.counted).tolist() == kept
+    # One that is no better does not get in.
+    result = frame_map(found.select(np.array([1, 0])), claims(ONE), protocol=protocol, cap=1)
+    assert result.counted.tolist() == [True, False]
 
 
 def test_a_row_without_area_takes_its_place_under_the_cap() -> None:

@@ -38,7 +38,7 @@ FOUND = claims([0, 9, 1, 1, 0], [0, 0, 0, 1, 3], [0.9, 0.8, 0.7, 0.25, 0.5])
 
 
 def test_precision_over_recall() -> None:
-    drawn = precision_recall(FOUND, frame_map(FOUND, TRUTH))
+    drawn = precision_recall(frame_map(FOUND, TRUTH))
     recall, precision = drawn[0]
     assert recall.tolist() == [0.25, 0.5]
     assert precision == pytest.approx([1, 2 / 3])
@@ -47,9 +47,9 @@ def test_precision_over_recall() -> None:
 
 def test_the_area_under_the_curve_is_ap() -> None:
     rng = np.random.default_rng(0)
-    found = claims(rng.integers(0, 6, 80).tolist(), [0] * 80, rng.random(80).tolist())
+    found = claims(rng.integers(0, 6, 80).tolist(), [0] * 80, (rng.integers(0, 9, 80) / 9).tolist())
     result = frame_map(found, TRUTH)
-    recall, precision = precision_recall(found, result)[0]
+    recall, precision = precision_recall(result)[0]
     assert np.sum(np.diff(recall, prepend=0) * precision) == pytest.approx(result.ap[0, 0])
 
 
@@ -101,7 +101,7 @@ def test_pictures_say_what_they_should() -> None:
         assert "walk $5" in said
         assert "never" not in said
         assert "Frame AP, IoU 0.5: mean 13.89 (line)" in said
-        assert "stand\nAP 41.7" in texts(plots.curves(FOUND, result))
+        assert "stand\nAP 41.7" in texts(plots.curves(result))
         said = texts(plots.confusion(mistakes(FOUND, TRUTH, result)))
         assert {"missed", "background", "50"} <= set(said)
 
@@ -112,7 +112,7 @@ def test_what_has_no_value_is_a_dash() -> None:
     nothing = FOUND.select(np.zeros(0, np.int64))
     none = frame_map(nothing, TRUTH, protocol="mmaction2")
     with plots.drawing():
-        assert "wave \N{HORSE}\nAP -" in texts(plots.curves(FOUND, result))
+        assert "wave \N{HORSE}\nAP -" in texts(plots.curves(result))
         assert "Frame AP, IoU 0.5: mean - (line)" in texts(plots.ap_bars(none))
         assert any("error -\n" in text for text in texts(plots.reliability(nothing, none)))
 
