@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,7 @@ class Role:
     look: Look
     timeline: Timeline
     local: Floats  # [T, K, 3]  the body in its own frame
+    make: Callable[..., Figure] = person  # of its points, build, look, telephone and number
 
     @property
     def speed(self) -> Floats:
@@ -56,7 +58,7 @@ def draw_role(rng: Rng, t: Floats, upper: bool = False) -> Role:
 
 def place(rng: Rng, role: Role, path: Path, number: int) -> Actor:
     """The actor on its path, with what it sits, lies or rides on."""
-    figure = person(role.local, role.build, role.look, _phone(role.timeline), number)
+    figure = role.make(role.local, role.build, role.look, _phone(role.timeline), number)
     used = mounts.materials(rng)
     figure = replace(
         figure,

@@ -39,16 +39,17 @@ def draw_backdrop(rng: Rng, camera: Camera, wall: float) -> Backdrop:
     """A place, with what ends the ground `wall` body heights away."""
     size = (camera.image_height + 2 * MARGIN, camera.width + 2 * MARGIN)
     indoors = happens(rng, 0.6)
-    pixels = _sky(rng, size)
-    _put_ground(rng, camera, pixels, indoors)
+    pixels = paint_sky(rng, size)
+    lay_ground(rng, camera, pixels, *_ground_texture(rng, indoors))
     if indoors:
-        _put_wall(rng, camera, pixels, wall)
+        lay_wall(rng, camera, pixels, paint_wall(rng, WALL_HEIGHT, WALL_WIDTH), wall)
     else:
-        _put_distance(rng, camera, pixels, wall)
+        put_distance(rng, camera, pixels, wall)
     return Backdrop(_finish(rng, pixels))
 
 
-def _sky(rng: Rng, size: tuple[int, int]) -> Pixels:
+def paint_sky(rng: Rng, size: tuple[int, int]) -> Pixels:
+    """A sky [*size, 3] with its clouds."""
     low, high = rng.uniform(120, 245, 3), rng.uniform(90, 230, 3)
     high[2] = max(high[2], rng.uniform(140, 235))
     ramp = np.linspace(0, 1, size[0])[:, None, None]
@@ -75,8 +76,8 @@ def _warp(homography: Floats, texture: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(warped, np.uint8)
 
 
-def _put_ground(rng: Rng, camera: Camera, pixels: Pixels, indoors: bool) -> None:
-    texture, cell = _ground_texture(rng, indoors)
+def lay_ground(rng: Rng, camera: Camera, pixels: Pixels, texture: Pixels, cell: float) -> None:
+    """Cover the picture below the horizon; a pixel of the texture is `cell` body heights."""
     angle = 0.0 if happens(rng, 0.5) else rng.uniform(-0.8, 0.8)
     across = cell * np.array([np.cos(angle), 0, np.sin(angle)])
     along = cell * np.array([-np.sin(angle), 0, np.cos(angle)])
@@ -154,17 +155,18 @@ def _scatter(rng: Rng, texture: Floats, most: int) -> None:
         cv2.ellipse(texture, at, axes, rng.uniform(0, 180), 0, 360, paint(muted(rng)), -1)
 
 
-def _put_wall(rng: Rng, camera: Camera, pixels: Pixels, wall: float) -> None:
-    texture = paint_wall(rng, WALL_HEIGHT, WALL_WIDTH)
+def lay_wall(rng: Rng, camera: Camera, pixels: Pixels, texture: Pixels, wall: float) -> None:
+    """Put up a wall of this texture `wall` body heights away."""
+    height, width = texture.shape[:2]
     # A far wall is a large one: the picture shall not see the texture repeat itself often.
     tall = max(WALL_TALL, rng.uniform(0.6, 1.1) * wall * camera.image_height / camera.focal)
-    cell = tall / WALL_HEIGHT
+    cell = tall / height
     turn = 0.0 if happens(rng, 0.5) else rng.uniform(-0.45, 0.45)
     across = cell * np.array([np.cos(turn), 0, np.sin(turn)])
-    start = np.array([0, tall, wall]) - across * rng.uniform(0.35, 0.65) * WALL_WIDTH
+    start = np.array([0, tall, wall]) - across * rng.uniform(0.35, 0.65) * width
     homography = camera.plane(start, across, np.array([0, -cell, 0]))
     warped = _warp(homography, texture, pixels.shape[:2])
-    cv2.copyTo(warped, _above(camera, start + across * WALL_WIDTH / 2, across, pixels), pixels)
+    cv2.copyTo(warped, _above(camera, start + across * width / 2, across, pixels), pixels)
 
 
 def _above(camera: Camera, middle: Floats, across: Floats, pixels: Pixels) -> Pixels:
@@ -182,7 +184,7 @@ def _above(camera: Camera, middle: Floats, across: Floats, pixels: Pixels) -> Pi
     return mask
 
 
-def _put_distance(rng: Rng, camera: Camera, pixels: Pixels, wall: float) -> None:
+def put_distance(rng: Rng, camera: Camera, pixels: Pixels, wall: float) -> None:
     """Hills, houses, trees, hedges and crowds between the ground and the sky."""
     horizon = round(camera.horizon) + MARGIN
     height = pixels.shape[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,12 @@ from stadkit.synth.props import draw_prop
 from stadkit.synth.scene import Painted, Scene, Staged, develop, paint_frame, stage
 from stadkit.synth.skeleton import JOINTS
 from stadkit.synth.truth import truth
+from stadkit.synth.wide import draw_wide_scene
 
+Variety = Literal["standard", "wide"]
+
+STREAMS: dict[Variety, int] = {"standard": 0x57AD, "wide": 0x31DE}  # of random numbers
+AS_STANDARD = 0.2  # of the wide clips are drawn as standard ones
 UPPER = 0.28  # of the clips show people from the hips or chest up
 EMPTY = 0.045  # of the clips hold nobody
 BLURRED = 0.07  # of the clips blur what moves
@@ -47,15 +53,18 @@ def render_clip(
     key: int = 4,
     height: int = 144,
     width: int = 192,
+    variety: Variety = "standard",
 ) -> RenderedClip:
-    """The clip of this seed: the same in every process and order.
+    """The clip of this seed and variety: the same in every process and order.
 
+    "wide" has more kinds of places, people and framings, and a fifth of standard scenes.
     Frame i is at (i - key) * stride seconds; truth is of frame `key`.
     """
-    rng = np.random.default_rng((seed, 0x57AD))
+    rng = np.random.default_rng((seed, STREAMS[variety]))
     exposure = _draw_exposure(rng)
     t = (np.arange(frames) - key)[:, None] * stride + exposure  # [T, shots]
-    scene = draw_scene(rng, t.ravel(), height, width)
+    widely = variety == "wide" and not happens(rng, AS_STANDARD)
+    scene = (draw_wide_scene if widely else draw_scene)(rng, t.ravel(), height, width)
     staged = stage(scene)
     painted = [_expose(scene, staged, i, len(exposure)) for i in range(frames)]
     middle = np.arange(frames) * len(exposure) + len(exposure) // 2  # shot of each frame

@@ -76,3 +76,4 @@ class Figure:
     face_after: int = -1  # index of the part that is the head
     number: int = 1
     shown: NDArray[np.bool_] | None = None  # [T, N]  which parts are there; None: all, always
+    round: bool = False  # light falls off in steps from core to rim, and the edge is soft

@@ -13,6 +13,10 @@ from stadkit.synth.figure import FLAT, MATERIALS, OWN, Canvas, Figure, Material
 from stadkit.synth.outline import FINE, Shapes
 from stadkit.synth.texture import NEUTRAL, TILE
 
+# How far from rim to core a step of light is, and its share of the way from dark to light: the
+# last steps are narrower than the core, as light on a cylinder is.
+LEVELS = ((0.4, 0.4), (0.8, 0.7), (1.2, 0.9), (1.6, 1.0))
+NEAR = 60  # pixels a body height from which on these steps are seen
 SCRAP = 20  # pixels of a material that are too few for its cloth to be seen
 
 Area = tuple[slice, slice]  # rows, columns
@@ -25,6 +29,7 @@ def draw(figure: Figure, shapes: Shapes, t: int, canvas: Canvas) -> int:
         return 0
     first = figure.number * MATERIALS
     canvas.shade[area] = FLAT
+    behind = canvas.pixels[area].copy() if figure.round else None
     for n in shapes.order[t].tolist():
         if figure.shown is None or figure.shown[t, n]:
             _draw_part(figure, shapes, n, t, canvas, first)
@@ -36,7 +41,9 @@ def draw(figure: Figure, shapes: Shapes, t: int, canvas: Canvas) -> int:
     covered = int(np.count_nonzero(mine & (ids < first + OWN)))
     if mine.any():
         _lay_cloths(figure, shapes.view, t, canvas, area)
-        _lay_shade(shapes.view.scale[t, 0], canvas, area, mine.view(np.uint8))
+        _lay_shade(shapes.view.scale[t, 0], canvas, area, mine.view(np.uint8), figure.round)
+        if behind is not None:
+            _soften(canvas.pixels[area], behind, mine.view(np.uint8))
     return covered
 
 
@@ -58,7 +65,15 @@ def _draw_part(figure: Figure, shapes: Shapes, n: int, t: int, canvas: Canvas, f
     cv2.fillConvexPoly(canvas.pixels, rim, figure.materials[material].paint, cv2.LINE_8, FINE)
     cv2.fillConvexPoly(canvas.ids, rim, (first + material,), cv2.LINE_8, FINE)
     cv2.fillConvexPoly(canvas.shade, rim, (FLAT * dark,), cv2.LINE_8, FINE)
-    cv2.fillConvexPoly(canvas.shade, shapes.core[t][n], (FLAT * light,), cv2.LINE_8, FINE)
+    core = shapes.core[t][n]
+    near = shapes.view.scale[t, 0] > NEAR
+    if figure.round and near and len(core) == len(rim):
+        for s, lit in LEVELS:
+            level = np.rint(rim + s * (core - rim)).astype(np.int32)
+            gain = FLAT * (dark + (light - dark) * lit)
+            cv2.fillConvexPoly(canvas.shade, level, (gain,), cv2.LINE_8, FINE)
+        return
+    cv2.fillConvexPoly(canvas.shade, core, (FLAT * light,), cv2.LINE_8, FINE)
 
 
 def _lay_cloths(figure: Figure, view: View, t: int, canvas: Canvas, area: Area) -> None:
@@ -103,9 +118,21 @@ def _tile_to_area(
     return np.array([[down_y, down_x, x], [-down_x, down_y, y]])
 
 
-def _lay_shade(scale: float, canvas: Canvas, area: Area, mine: Pixels) -> None:
+def _lay_shade(scale: float, canvas: Canvas, area: Area, mine: Pixels, sharp: bool = False) -> None:
     pixels = canvas.pixels[area]
-    width = min(int(scale * 0.03) * 2 + 3, 31)
+    width = min(int(scale * (0.008 if sharp else 0.03)) * 2 + 3, 31)
     soft = cv2.blur(cv2.blur(canvas.shade[area], (width, width)), (width, width))
     soft = cv2.merge([soft, soft, soft])
     cv2.copyTo(cv2.multiply(pixels, soft, scale=1 / FLAT), mine, pixels)
+
+
+def _soften(pixels: Pixels, behind: Pixels, mine: Pixels) -> None:
+    """Let what is behind a figure through at its edge; `mine` [H, W] is 1 where the figure is."""
+    cover = cv2.blur(mine * np.uint8(255), (3, 3))
+    edge = ((cover < 255) & (mine > 0)).view(np.uint8)
+    cover = cv2.merge([cover, cover, cover])
+    mixed = cv2.add(
+        cv2.multiply(pixels, cover, scale=1 / 255),
+        cv2.multiply(behind, cv2.bitwise_not(cover), scale=1 / 255),
+    )
+    cv2.copyTo(mixed, edge, pixels)
