@@ -96,3 +96,27 @@ def fake_detector(fake_model: Any, fake_card: Any) -> Any:
     from stadkit.detect import Detector
 
     return Detector(fake_model, fake_card, "cpu", "fp32", "fake", "0" * 64)
+
+
+@pytest.fixture
+def pruning_detector(fake_model: Any, fake_card: Any) -> Any:
+    """The same with a backbone beside it that drops patches of 16 pixels twice; clips are padded
+    to multiples of 32."""
+    from torch import Tensor, nn
+
+    from stadkit.detect import Detector
+    from stadkit.models.vit import Vit, VitConfig
+
+    class Pruning(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            config = VitConfig(
+                width=8, depth=3, heads=2, base=(2, 2), maps_at=(0,), prune_at=(0, 2), keep_rate=0.8
+            )
+            self.backbone, self.heads = Vit(config), fake_model
+
+        def forward(self, pixels: Tensor, *rest: Any) -> Any:
+            self.backbone(pixels)
+            return self.heads(pixels, *rest)
+
+    return Detector(Pruning(), replace(fake_card, multiple=32), "cpu", "fp32", "fake", "0" * 64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import tempfile
 import time
@@ -15,6 +14,7 @@ import typer
 
 from stadkit.cli.bench_eval import bench_eval, bench_video_map
 from stadkit.cli.bench_link import bench_link
+from stadkit.cli.bench_model import Runs, Threads, bench_model, show, use_threads
 from stadkit.cli.console import console
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Runs = Annotated[int, typer.Option(min=1, help="Times each is measured; the best counts.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the model; 0: all.")]
 app.command("eval")(bench_eval)
 app.command("link")(bench_link)
+app.command("model")(bench_model)
 app.command("video-map")(bench_video_map)
 GOAL = 1.15  # whole / slower part
 KEPT = 64  # clips held in memory for the model alone
@@ -50,14 +49,14 @@ def bench_detect(
     """Decoding alone, the model alone, and both together, as `detect` runs them."""
     from stadkit.detect import Options, load
 
-    _use_threads(threads)
+    use_threads(threads)
     detector = load(model, device, precision)
     options = Options(every=every, batch=batch)
     with tempfile.TemporaryDirectory() as folder:
         path = video or _made_video(Path(folder) / "made.mp4")
         figures = measure_detect(detector, path, options, runs)
     figures = {"model": detector.name, "device": str(detector.device), "every": every, **figures}
-    _show(figures, as_json)
+    show(figures, as_json)
     if not as_json:
         console.print(f"whole / slower part: {figures['ratio']} (goal: at most {GOAL})")
         console.print(
@@ -111,69 +110,6 @@ def measure_detect(detector: Detector, path: Path, options: Any, runs: int) -> d
     }
 
 
-@app.command("model")
-def bench_model(
-    name: Annotated[str, typer.Argument(help="A name of `stadkit models list`.")],
-    batch: Annotated[int, typer.Option(min=1, help="Clips at once.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    threads: Threads = 0,
-    runs: Annotated[int, typer.Option(min=1, help="Passes; the best counts.")] = 10,
-    as_json: AsJson = False,
-) -> None:
-    """A model on square clips, beside what this machine reaches in a matrix product."""
-    from stadkit.detect import Detector
-    from stadkit.models.cost import cost
-    from stadkit.zoo import build, card
-
-    _use_threads(threads)
-    known = card(name)
-    size = -(-known.short_side // known.multiple) * known.multiple
-    # Speed does not depend on the weights, so those of a new model will do.
-    model = build(name)
-    gmacs = cost(model, size, known.frames)["gmacs"]
-    detector = Detector(model, known, device, precision, name)
-    seconds = min(_forward_seconds(detector, batch, size) for _ in range(runs + 2))
-    peak = matmul_peak(detector)
-    figures = {
-        "model": name,
-        "device": str(detector.device),
-        "precision": str(detector.precision).removeprefix("torch."),
-        "batch": batch,
-        "pixels": size,
-        "gmacs": round(gmacs, 3),
-        "ms": float(f"{1000 * seconds:.4g}"),
-        "clips_per_second": float(f"{batch / seconds:.4g}"),
-        "matmul_gflops": round(peak / 1e9, 1),
-        "share_of_matmul": round(2e9 * gmacs * batch / seconds / peak, 3),
-    }
-    _show(figures, as_json)
-
-
-def _forward_seconds(detector: Detector, batch: int, size: int) -> float:
-    import numpy as np
-
-    from stadkit.video.clips import Clip
-
-    frames = detector.card.frames
-    pixels = np.random.default_rng(0).integers(0, 256, (frames, size, size, 3), np.uint8)
-    clip = Clip("made", pixels, 0.0, np.zeros(frames), (size, size))
-    return _seconds(lambda: list(detector.detect_clips([clip] * batch, batch=batch)))
-
-
-def matmul_peak(detector: Detector, size: int = 2048) -> float:
-    """FLOP/s of a square matrix product in the detector's precision, the best of five."""
-    import torch
-
-    a = torch.randn(size, size, device=detector.device, dtype=detector.precision)
-
-    def product() -> None:
-        (a @ a)[0, 0].item()  # waits for a GPU to finish
-
-    product()
-    return 2 * float(size) ** 3 / min(_seconds(product) for _ in range(5))
-
-
 def _made_video(path: Path, seconds: int = 20) -> Path:
     """720p at 25 frames a second: a drifting pattern, so that decoding has work to do."""
     import numpy as np
@@ -188,29 +124,8 @@ def _made_video(path: Path, seconds: int = 20) -> Path:
     return path
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 def _wall_and_work(work: Callable[[], Any]) -> tuple[float, float]:
     """Seconds on the clock, and processor seconds of all threads."""
     started, before = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - started, time.process_time() - before
-
-
-def _use_threads(threads: int) -> None:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
-def _show(figures: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        typer.echo(f"{name:<16} {value}")

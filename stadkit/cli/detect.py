@@ -1,4 +1,4 @@
-"""`stadkit detect`: videos in; CSV, JSON lines, drawn videos and a manifest out."""
+"""`stadkit detect`: videos in; CSV, JSON lines, drawn videos, pictures and a manifest out."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ def detect(
     save_video: Annotated[
         bool, typer.Option("--save-video", help="Draw what was found, as H.264 mp4.")
     ] = False,
+    save_tokens: Annotated[
+        bool, typer.Option("--save-tokens", help="Draw which patches the model kept, as PNGs.")
+    ] = False,
     link: Annotated[
         bool, typer.Option("--link", help="Follow people: tracks and tubes, as `link` makes them.")
     ] = False,
@@ -73,7 +76,8 @@ def detect(
     Each video gives NAME.csv (AVA format) and NAME.jsonl (one keyframe a line), with
     --save-video NAME.mp4 of the part looked at; the run gives manifest.json and labels.txt.
     With --link each gives NAME.tubes.json, tracks are in NAME.jsonl and in a ninth column of
-    NAME.csv, and the video shows a colour and an id a person.
+    NAME.csv, and the video shows a colour and an id a person. With --save-tokens a model that
+    drops tokens gives NAME.tokens/SECONDS.png for each keyframe: what each stage kept.
 
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
     input is no video; 3 no weights; 5 the proposals are of other videos.
@@ -83,12 +87,15 @@ def detect(
     from stadkit.cli.job import Job
     from stadkit.cli.many import detect_many
     from stadkit.detect import Options, load
+    from stadkit.detect.tokens import pruning_backbone
     from stadkit.files.ava_csv import read_proposals
 
     found = gather(inputs)
     _use_threads(threads)
     boxes = read_proposals(proposals) if proposals else None
     detector = load(model, device, precision)
+    if save_tokens:
+        pruning_backbone(detector)
     job = Job(
         detector=detector,
         options=Options(
@@ -107,6 +114,7 @@ def detect(
         min_drawn=DRAWN if min_action is None else min_action,
         proposals=proposals,
         save_video=save_video,
+        save_tokens=save_tokens,
         link=link,
         resume=resume,
     )

@@ -28,6 +28,7 @@ class Job:
     min_drawn: float = 0.3  # nor drawn
     proposals: Path | None = None  # the file that options.proposals came from
     save_video: bool = False
+    save_tokens: bool = False
     link: bool = False
     resume: bool = True
 
@@ -68,6 +69,7 @@ def facts(job: Job) -> dict[str, Any]:
             "classes": list(job.labels.names),
             "proposals": sha256(job.proposals) if job.proposals else None,
             "save_video": job.save_video,
+            "save_tokens": job.save_tokens,
             "link": job.link,
         },
         "thresholds": {
@@ -82,8 +84,9 @@ class Task:
     """One input of a job, with what is known of its file once it was asked for."""
 
     def __init__(self, item: Input, job: Job, folder: Path) -> None:
-        """The files it gives, by kind, lie in `folder`."""
-        kinds = ["csv", "jsonl"] + ["tubes.json"] * job.link + ["mp4"] * job.save_video
+        """What it gives, by kind, lies in `folder`; "tokens" is a folder of pictures."""
+        asked = {"tubes.json": job.link, "mp4": job.save_video, "tokens": job.save_tokens}
+        kinds = ["csv", "jsonl", *(kind for kind, wanted in asked.items() if wanted)]
         self.item, self.job = item, job
         self.files = {kind: folder / f"{item.name}.{kind}" for kind in kinds}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from stadkit.cli.choose import with_classes
 from stadkit.cli.console import console, one_line
 from stadkit.cli.inputs import Input
 from stadkit.cli.job import Job, Task, facts
+from stadkit.cli.pictures import keep_tokens, pictures, remove
 from stadkit.cli.progress import Bar
 from stadkit.cli.runs import Entry, Run, new_folder
 from stadkit.detect import Found, detect_video
@@ -145,10 +146,11 @@ def _one(task: Task, run: Run) -> Entry:
         if done is not None:
             return {**done, "kept": True}
         run.begin(name, mark, files)
-        with Bar(task.item, task.job.options) as bar:
-            found = detect_video(task.job.detector, task.item.path, task.job.options, bar.advance)
+        found = _look(task)
         entry |= {**reading(found), "batch": task.job.batch, **_write(found, task)}
-        entry["outputs"] = {path.name: sha256(path) for path in files}
+        entry["outputs"] = {
+            path.relative_to(run.folder).as_posix(): sha256(path) for path in _written(files)
+        }
     except BrokenPipeError:
         raise
     except (StadkitError, OSError) as error:
@@ -157,6 +159,22 @@ def _one(task: Task, run: Run) -> Entry:
         run.drop(name, files)
     entry["seconds"] = round(time.perf_counter() - started, 2)
     return run.end(name, entry)
+
+
+def _look(task: Task) -> Found:
+    """What is in an input; pictures of its tokens are written on the way, where wanted."""
+    job, folder = task.job, task.files.get("tokens")
+    if folder is not None:
+        remove(folder)  # those of other key times, or of a run that was cut off
+    on_tokens = None if folder is None else keep_tokens(folder)
+    with Bar(task.item, job.options) as bar:
+        return detect_video(job.detector, task.item.path, job.options, bar.advance, on_tokens)
+
+
+def _written(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files there are of an input; of a folder, those inside."""
+    for path in paths:
+        yield from pictures(path) if path.is_dir() else [path]
 
 
 def reading(found: Found) -> Entry:

@@ -12,15 +12,25 @@ from stadkit.cli.console import console
 
 app = typer.Typer(no_args_is_help=True, help="Models and their weights.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Anyway = Annotated[
+    bool,
+    typer.Option(
+        "--anyway", help="Keep it although the config inside the file says another keep rate."
+    ),
+]
+LICENCES = {
+    "CC-BY-NC-4.0": "CC-BY-NC-4.0: name the authors, and no commercial use "
+    "(https://creativecommons.org/licenses/by-nc/4.0)",
+}
 COLUMNS = ("name", "weights", "size", "frames", "classes", "licence", "reported")
 
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """Every model, with its licence and whether its weights are here."""
-    from stadkit.zoo import CARDS
+    """Every model and backbone, with its licence and whether its weights are here."""
+    from stadkit.zoo import BACKBONES, CARDS
 
-    rows = [_row(name) for name in CARDS]
+    rows = [*(_row(name) for name in CARDS), *(_backbone_row(name) for name in BACKBONES)]
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -48,6 +58,22 @@ def _row(name: str) -> dict[str, Any]:
     }
 
 
+def _backbone_row(name: str) -> dict[str, Any]:
+    from stadkit.zoo import BACKBONES, state, weights_path
+
+    known, path = BACKBONES[name], weights_path(name)
+    return {
+        "name": name,
+        "family": "backbone",
+        "weights": state(name),
+        "size": path.stat().st_size if path else known.size,
+        "frames": None,
+        "classes": None,
+        "licence": known.licence,
+        "reported": {},
+    }
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {figure}" for name, figure in value.items()) or "-"
@@ -64,14 +90,32 @@ def info(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """A model's card, parameters and cost."""
+    """A model's card, parameters and cost; of a backbone, what it is."""
+    from stadkit.zoo import BACKBONES
+
+    facts = _backbone_facts(name) if name in BACKBONES else _facts(name, size)
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    facts["reported"] = _cell(facts["reported"])
+    if "labels" in facts:
+        facts["labels"] = ", ".join(facts["labels"].values())
+    for key, value in facts.items():
+        typer.echo(f"{key:<11} {'-' if value is None else value}")
+
+
+def _facts(name: str, size: int | None) -> dict[str, Any]:
+    import torch
+
     from stadkit.models.cost import cost
     from stadkit.zoo import build, card
 
     known = card(name)
     pixels = size or known.short_side
-    counted = cost(build(name), pixels, known.frames)
-    facts = _row(name) | {
+    with torch.device("meta"):  # shapes are enough, and large models need no memory
+        model = build(name)
+    counted = cost(model, pixels, known.frames)
+    return _row(name) | {
         "parameters": int(counted["parameters"]),
         "gmacs": round(counted["gmacs"], 3),
         "pixels": pixels,
@@ -81,38 +125,86 @@ def info(
         "source": known.source,
         "note": known.note,
     }
-    if as_json:
-        typer.echo(json.dumps(facts))
-        return
-    facts |= {"labels": ", ".join(known.classes.names), "reported": _cell(facts["reported"])}
-    for key, value in facts.items():
-        typer.echo(f"{key:<11} {value}")
+
+
+def _backbone_facts(name: str) -> dict[str, Any]:
+    from stadkit.zoo import BACKBONES
+
+    known = BACKBONES[name]
+    return _backbone_row(name) | {
+        **known.settings,
+        "trained": known.trained,
+        "source": known.url,
+        "note": f"To start a training from: `init: {name}` in its YAML.",
+    }
 
 
 @app.command("import")
 def import_weights(
     file: Annotated[Path, typer.Argument(help="safetensors, or a torch file of tensors by name.")],
-    name: Annotated[str, typer.Option("--as", help="The model whose weights these are.")],
+    name: Annotated[
+        str, typer.Option("--as", help="The model or backbone whose weights these are.")
+    ],
+    anyway: Anyway = False,
 ) -> None:
     """Check a checkpoint, key by key, and keep it as a model's weights."""
-    from stadkit.zoo import card, import_file, read_sidecar
+    from stadkit.zoo import import_file
+    from stadkit.zoo.pulling import licence
 
-    kept = import_file(file, name)
-    console.print(f"{name}: {kept} (sha256 {read_sidecar(kept)['sha256']})")
-    console.print(f"licence: as its author says (card: {card(name).licence})")
+    kept = import_file(file, name, anyway)
+    _tell(name, kept)
+    console.print(f"licence: as its author says (card: {licence(name)})")
     typer.echo(str(kept))
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="A name of `stadkit models list`.")],
+    again: Annotated[bool, typer.Option("--again", help="Even where weights are here.")] = False,
+    anyway: Anyway = False,
+) -> None:
+    """Download weights from where their authors put them, and import them.
+
+    A download that broke goes on where it ended. EVAD's files want gdown: `pip install 'gdown>=5'`.
+    """
+    from stadkit import zoo
+    from stadkit.zoo.pulling import licence, source
+    from stadkit.zoo.weights import verify as check
+
+    here = zoo.weights_path(name) if zoo.state(name) == "here" and not again else None
+    if here is not None:
+        check(here)
+        console.print(f"{name} is here; --again downloads it anew")
+    else:
+        whence = source(name)
+        console.print(f"{name}: {whence}")
+        console.print(f"licence: {LICENCES.get(licence(name), licence(name))}")
+        here = zoo.pull(name, anyway)
+        _tell(name, here)
+    typer.echo(str(here))
+
+
+def _tell(name: str, kept: Path) -> None:
+    """What was found out about weights as they were imported."""
+    from stadkit.zoo import read_sidecar
+
+    notes = read_sidecar(kept)
+    console.print(f"{name}: {kept} (sha256 {notes['sha256']})")
+    console.print(f"the file it was: sha256 {notes['source_sha256']}")
+    for told in notes.get("told", []):
+        console.print(f"note: {told}")
 
 
 @app.command()
 def verify(as_json: AsJson = False) -> None:
     """Hash all weights that are here again, and compare with what was noted."""
     from stadkit.errors import WeightsError
-    from stadkit.zoo import CARDS, weights_path
+    from stadkit.zoo import BACKBONES, CARDS, weights_path
     from stadkit.zoo.weights import expected_sha256
     from stadkit.zoo.weights import verify as check
 
     found: dict[str, str] = {}
-    for name in CARDS:
+    for name in (*CARDS, *BACKBONES):
         path = weights_path(name)
         if path is None:
             continue
@@ -126,6 +218,6 @@ def verify(as_json: AsJson = False) -> None:
     else:
         for name, told in found.items():
             typer.echo(f"{name}: {told}")
-        console.print(f"{len(found)} of {len(CARDS)} models have weights here")
+        console.print(f"{len(found)} of {len(CARDS) + len(BACKBONES)} names have weights here")
     if any(told != "ok" for told in found.values()):
         raise typer.Exit(WeightsError.exit_code)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from stadkit.cli.pictures import remove
 from stadkit.errors import StadkitError, UsageError
 from stadkit.files.rows import write_text
 from stadkit.zoo import sha256
@@ -92,8 +93,7 @@ class Run:
         """Take away what an input that failed has claimed, new or old."""
         if self.entries.get(name, {}).get("status") == "begun":
             for path in files:
-                with suppress(OSError):
-                    path.unlink()
+                remove(path)
 
     def end(self, name: str, entry: Entry) -> Entry:
         """Note how an input ended."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stadkit.detect.ahead import ahead
 from stadkit.detect.batch import to_batch
@@ -17,7 +17,7 @@ from stadkit.detect.device import pick_device, pick_precision
 from stadkit.detect.table import stack, to_table
 from stadkit.detections import Detections, milliseconds
 from stadkit.errors import StadkitError
-from stadkit.layers.layout import channels_last
+from stadkit.layers.layout import channels_last, lower
 from stadkit.models import Outputs
 from stadkit.video.clips import Clip, Cut, check_times, clips
 from stadkit.video.decode import check_reader, open_video
@@ -66,6 +66,17 @@ class Detector:
         self.name = name
         self.sha256 = sha256
         self.most_clips: int | None = None  # set when the device's memory was too small for more
+        # Told of clips when the model has looked at them, before their tables are there.
+        self.on_clips: Callable[[Sequence[Clip]], None] | None = None
+
+    def lower(self) -> Detector:
+        """The same detector, its weights once for all in the precision of its products.
+
+        Faster, with the same results; the model cannot be trained after that.
+        """
+        if self.precision is not torch.float32:
+            lower(self.model, self.precision)
+        return self
 
     @property
     def cut(self) -> Cut:
@@ -165,17 +176,22 @@ class Detector:
             self._run(group[half:], None if given is None else given[half:]),
         )
 
-    @torch.inference_mode()
     def _forward(self, group: Sequence[Clip], given: Sequence[Detections] | None) -> Outputs:
         pixels, sizes = to_batch(group, self.card, self.device)
-        extra = [] if given is None else [[torch.from_numpy(table.box) for table in given]]
-        if given is not None:
-            # A proposal without a score counts as certain.
-            scores = (np.nan_to_num(table.person, nan=1.0) for table in given)
-            extra.append([torch.from_numpy(score) for score in scores])
+        outputs = self.forward(pixels, sizes, *_proposals(given))
+        if self.on_clips is not None:
+            self.on_clips(group)
+        return outputs
+
+    @torch.inference_mode()
+    def forward(self, pixels: Tensor, sizes: Tensor, *given: list[Tensor]) -> Outputs:
+        """The model on a batch as `to_batch` makes it, in this detector's precision.
+
+        given: boxes [n_i, 4] of each clip, as fractions, and their scores [n_i].
+        """
         low = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=low):
-            outputs: Outputs = self.model(pixels, sizes, *extra)
+            outputs: Outputs = self.model(pixels, sizes, *given)
         return outputs
 
 
@@ -191,6 +207,16 @@ def key_times(proposals: Detections, options: Options) -> list[float]:
     end = np.inf if options.duration is None else options.start + options.duration
     times = np.unique(milliseconds(proposals.time)) / 1000
     return [float(time) for time in times[(times >= options.start) & (times < end)]]
+
+
+def _proposals(given: Sequence[Detections] | None) -> list[list[Tensor]]:
+    """Boxes and scores of each clip as a model takes them; nothing where none are given."""
+    if given is None:
+        return []
+    # A proposal without a score counts as certain.
+    scores = (np.nan_to_num(table.person, nan=1.0) for table in given)
+    boxes = [torch.from_numpy(table.box) for table in given]
+    return [boxes, [torch.from_numpy(score) for score in scores]]
 
 
 def _at(proposals: Detections, clip: Clip, min_person: float) -> Detections:

@@ -28,7 +28,7 @@ def load(name: str, device: str = "auto", precision: str = "auto") -> Detector:
         wanted = expected_sha256(name, path)
     model = build_card(known)
     digest = load_weights(model, path, wanted)
-    return Detector(model, known, device, precision, path.stem, digest)
+    return Detector(model, known, device, precision, path.stem, digest).lower()
 
 
 def _card_beside(path: Path) -> Card:

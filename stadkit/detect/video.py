@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stadkit.detect.detector import Detector, Options, asked_times
+from stadkit.detect.tokens import OnTokens, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
@@ -33,16 +35,19 @@ def detect_video(
     path: Path | str,
     options: Options | None = None,
     on_keyframe: OnKeyframe | None = None,
+    on_tokens: OnTokens | None = None,
 ) -> Found:
     """Look at a whole video; `on_keyframe(time, table)` is called as each keyframe is done.
 
+    Before that, `on_tokens(clip, kept)` is told which patches the model kept of its clip.
     Raises VideoError for a file that cannot be read at all; one that is damaged gives what
-    could be decoded.
+    could be decoded. Raises UsageError for `on_tokens` with a model that drops none.
     """
     options = options or Options()
+    watched = nullcontext() if on_tokens is None else TokenWatch(detector, on_tokens)
     times: list[float] = []
     rows = Rows(detector.card.classes.names)
-    with open_video(path, options.reader) as video:
+    with watched, open_video(path, options.reader) as video:
         for time, table in detector.watch(video, options):
             times.append(time)
             rows.add(table)

@@ -14,8 +14,9 @@ def cost(model: nn.Module, size: int, frames: int | None = None) -> dict[str, fl
     """{"parameters", "gmacs"} of `model(pixels, sizes)` on one clip of `size` x `size` pixels.
 
     frames: of the clip; the model's own `frames` if not given. Torch's counter sees
-    convolutions and matrix products (2 FLOPs a multiply-accumulate); norms, activations and
-    pooling count nothing. Runs on the meta device: shapes without numbers.
+    convolutions and matrix products, those of attention too (2 FLOPs a multiply-accumulate);
+    norms, activations and pooling, RoIAlign's as well, count nothing. Runs on the meta device:
+    shapes without numbers.
     """
     if frames is None:
         frames = int(model.frames)  # type: ignore[arg-type]

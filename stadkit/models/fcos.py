@@ -1,4 +1,4 @@
-"""FCOS for one class, people: a feature pyramid and a head shared by its levels.
+"""FCOS for one class, people: a head shared by the levels of a feature pyramid.
 
 Tian et al. 2019 with the later improvements that ME-STAD keeps (norm on boxes, quality on
 the box tower); centre sampling belongs to the targets, see `mestad_loss.py`.
@@ -25,33 +25,6 @@ class Dense:
     point: Tensor  # [P, 2]     x y, pixels
     stride: Tensor  # [P]        pixels
     level: Tensor  # [P]        0: the finest
-
-
-class Pyramid(nn.Module):
-    """Feature pyramid (Lin et al. 2017) without norms: maps of the stages to maps of one width.
-
-    channels: of each stage, fine to coarse. extra: one more level from the coarsest output.
-    """
-
-    def __init__(self, channels: Sequence[int], width: int = 256, extra: bool = True) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
-        self.output = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
-        self.extra = nn.Conv2d(width, width, 3, stride=2, padding=1) if extra else None
-        for conv in (m for m in self.modules() if isinstance(m, nn.Conv2d)):
-            nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps [B, D of the stage, h, w], fine to coarse -> maps [B, width, h, w]."""
-        sums = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
-        for i in range(len(sums) - 2, -1, -1):
-            # Odd maps are not half as large: stretch to the finer map's size, not by 2.
-            sums[i] = sums[i] + F.interpolate(sums[i + 1], size=sums[i].shape[-2:], mode="nearest")
-        levels = [output(x) for output, x in zip(self.output, sums, strict=True)]
-        if self.extra is not None:
-            levels.append(self.extra(F.relu(levels[-1])))
-        return levels
 
 
 class Fcos(nn.Module):

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
+from stadkit.layers.pyramid import Pyramid
 from stadkit.models import Outputs, people
 from stadkit.models.action_head import AcrnHead, LinearHead
-from stadkit.models.fcos import Dense, Fcos, Pyramid
+from stadkit.models.fcos import Dense, Fcos
 from stadkit.models.grid_head import GridHead
 
 # Stages that feed the pyramid, and whether a coarser level is made from the last (Table 8).

@@ -15,15 +15,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch import distributed as dist
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
 from stadkit.layers import losses, overlap
+from stadkit.layers.world import world_mean
 from stadkit.models import action_rois
 from stadkit.models.fcos import Dense
 from stadkit.models.fcos_targets import assign, centerness
 from stadkit.models.mestad import Features, Mestad
+from stadkit.models.targets import Targets, pad_rows, pad_targets
 
 ROIS = ("dense", "sparse", "gt", "jitter", "proposals")
 
@@ -74,26 +75,6 @@ class LossConfig:
         return cls(**{"center_radius": None, "box_loss": "iou", **changes})
 
 
-@dataclass(frozen=True)
-class Targets:
-    """The people of one clip's key frame; raises ValueError where a shape is not as said.
-
-    A row of `action` that is all NaN (nobody knows) or all 0 (nothing to learn) gives no
-    action loss; its box still trains the localization. A single NaN leaves out one class.
-    """
-
-    box: Tensor  # [n, 4]  x1 y1 x2 y2, pixels of the padded clip
-    action: Tensor  # [n, C]  1, 0 or NaN
-    joints: Tensor | None = None  # [n, T, J, 2]  x y in each frame, pixels; None: nobody knows
-
-    def __post_init__(self) -> None:
-        if self.box.ndim != 2 or self.box.shape[1] != 4:
-            raise ValueError(f"Targets.box has shape {tuple(self.box.shape)}, wants [n, 4]")
-        if self.action.ndim != 2 or len(self.action) != len(self.box):
-            want = f"[{len(self.box)}, C]"
-            raise ValueError(f"Targets.action has shape {tuple(self.action.shape)}, wants {want}")
-
-
 def mestad_loss(
     model: Mestad,
     features: Features,
@@ -108,7 +89,7 @@ def mestad_loss(
     `rois="proposals"`. Means over the batch stand for the paper's 1/N sum over clips.
     """
     config = config or LossConfig()
-    rows, truth, action = _pad(targets, dense.box.device)
+    rows, truth, action = pad_targets(targets, dense.box)
     bounds = (*config.ranges, config.last_range)
     match = assign(dense, rows, truth, bounds, config.center_radius)
     actor = actor_loss(dense, match, truth, config, model.config.quality)
@@ -119,7 +100,7 @@ def mestad_loss(
     known = [t.joints for t in targets if t.joints is not None]
     if model.config.joints and len(known) == len(targets):
         said, placed = model.classify_and_place(features, rois.box, rois.index)
-        joints = _rows([t.to(truth) for t in known])[0][rois.index, rois.person]
+        joints = pad_rows([t.to(truth) for t in known])[0][rois.index, rois.person]
         terms["joints"] = config.joints_weight * joints_loss(placed, joints, rois.box)
     else:
         said = model.classify(features, rois.box, rois.index)
@@ -138,8 +119,8 @@ def actor_loss(
     goal = truth[clip, match[clip, point]]  # [n, 4]
     box, center = dense.box[clip, point], centerness(dense.point[point], goal)
     goals = center if quality == "centerness" else overlap.iou(box.detach(), goal)
-    count = _world_mean(center.new_tensor(len(clip))).clamp(min=1)
-    share = _world_mean(center.sum().detach()).clamp(min=1e-6)
+    count = world_mean(center.new_tensor(len(clip))).clamp(min=1)
+    share = world_mean(center.sum().detach()).clamp(min=1e-6)
     person = losses.focal_loss(dense.person, match >= 0, config.alpha, config.gamma)
     distance = losses.giou_loss if config.box_loss == "giou" else losses.iou_loss
     logit = dense.quality[clip, point]
@@ -152,11 +133,7 @@ def actor_loss(
 
 def action_loss(logit: Tensor, action: Tensor) -> Tensor:
     """ME-STAD Eq. 2: binary cross-entropy, the mean over boxes and known classes [n, C]."""
-    known = ~action.isnan()
-    cross = F.binary_cross_entropy_with_logits(
-        logit.float(), action.float().nan_to_num(0.0), reduction="none"
-    )
-    return (cross * known).sum() / known.sum().clamp(min=1)
+    return losses.known_cross_entropy(logit, action)
 
 
 MOVED = 2.0  # what a joint's way counts beside its place: ways are short
@@ -195,29 +172,6 @@ def _candidates(
     if config.rois == "proposals":
         if proposals is None:
             raise UsageError('LossConfig.rois "proposals" wants the boxes as an argument.')
-        return _rows([p.to(truth) for p in proposals])
+        return pad_rows([p.to(truth) for p in proposals])
     max_iou = config.max_iou if config.rois == "sparse" else None
     return action_rois.own(dense, config.min_person, config.max_proposals, max_iou)
-
-
-def _pad(targets: Sequence[Targets], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Targets of each clip -> rows [B, M] bool, boxes [B, M, 4], actions [B, M, C]."""
-    box, rows = _rows([t.box.to(device, torch.float32) for t in targets])
-    action, _ = _rows([t.action.to(device, torch.float32) for t in targets])
-    return rows, box, action
-
-
-def _rows(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Tensors [n_i, ...] -> [B, M, ...] with zeros beyond, and [B, M] which rows are real."""
-    padded = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
-    lengths = torch.tensor([len(p) for p in parts], device=padded.device)
-    return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
-
-
-def _world_mean(x: Tensor) -> Tensor:
-    """The mean of a number over all processes, itself where there is one."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return x
-    total = x.clone()
-    dist.all_reduce(total)
-    return total / dist.get_world_size()

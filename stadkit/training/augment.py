@@ -29,18 +29,28 @@ class View:
 def random_view(
     config: AugmentConfig, height: int, width: int, random: np.random.Generator
 ) -> View:
-    """ME-STAD section 4.1: short side uniform in a range, random crop, flip."""
+    """ME-STAD section 4.1: short side uniform in a range, random crop (or none), flip."""
     scale = random.uniform(*config.short_side) / min(height, width)
     across = scale * random.uniform(1 - config.stretch, 1 + config.stretch)
     wide, high = width * across, height * scale
-    crop_high, crop_wide = config.crop
-    left = random.uniform(0, max(wide - crop_wide, 0))
-    top = random.uniform(0, max(high - crop_high, 0))
-    size = (min(crop_high, int(high)), min(crop_wide, int(wide)))
+    left, top, size = _window(config.crop, wide, high, random)
     matrix = np.array([[across, 0, -left], [0, scale, -top]], np.float32)
     if random.random() < config.flip:
         matrix[0] = [-across, 0, size[1] + left]
-    return View(matrix, size, config.crop)
+    return View(matrix, size, config.crop or size)
+
+
+def _window(
+    crop: tuple[int, int] | None, wide: float, high: float, random: np.random.Generator
+) -> tuple[float, float, tuple[int, int]]:
+    """Left, top, (height, width) of what is seen of a scaled picture."""
+    whole = (int(high + 0.5), int(wide + 0.5))
+    crop_high, crop_wide = crop or whole
+    left = random.uniform(0, max(wide - crop_wide, 0))
+    top = random.uniform(0, max(high - crop_high, 0))
+    if crop is None:
+        return 0.0, 0.0, whole
+    return left, top, (min(crop_high, int(high)), min(crop_wide, int(wide)))
 
 
 def warp(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stadkit import boxes
 from stadkit.errors import StadkitError, UsageError
-from stadkit.models.mestad_loss import Targets
+from stadkit.models.targets import Targets
 from stadkit.synth.skeleton import MIRRORED
 from stadkit.training.augment import View, move_boxes, move_joints, random_view, recolour, warp
 from stadkit.training.config import AugmentConfig
@@ -23,7 +24,10 @@ from stadkit.training.sources import Example, Source
 
 @dataclass(frozen=True)
 class Batch:
-    """Augmented clips, padded with zeros at the bottom and right, and their targets."""
+    """Augmented clips, padded with zeros at the bottom and right, and their targets.
+
+    All are as large as the largest.
+    """
 
     pixels: Tensor  # [B, 3, T, H, W]  uint8
     sizes: Tensor  # [B, 2]  height, width before padding
@@ -86,8 +90,8 @@ def _joints(example: Example, view: View, stays: NDArray[np.bool_]) -> Tensor | 
     return torch.from_numpy(move_joints(example.joints[stays] * size, view, MIRRORED))
 
 
-def collate(items: list[Item]) -> Batch | Exception:
-    """Views of one padded size -> a batch, or the first error among them."""
+def collate(items: list[Item], multiple: int = 1) -> Batch | Exception:
+    """Views -> a batch padded to multiples of `multiple` pixels, or the first error among them."""
     views = []
     for item in items:
         if isinstance(item, Exception):
@@ -95,10 +99,22 @@ def collate(items: list[Item]) -> Batch | Exception:
         views.append(item)
     pixels, sizes, targets = zip(*views, strict=True)
     return Batch(
-        pixels=torch.from_numpy(np.stack(pixels)).permute(0, 4, 1, 2, 3),
+        pixels=torch.from_numpy(_stacked(pixels, multiple)).permute(0, 4, 1, 2, 3),
         sizes=torch.tensor(sizes),
         targets=list(targets),
     )
+
+
+def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> NDArray[np.uint8]:
+    """Clips [T, h, w, 3] of several sizes -> [B, T, H, W, 3], zero beyond each."""
+    shapes = np.array([clip.shape for clip in pixels])
+    frames, height, width, colours = shapes.max(0)
+    # As `detect` pads.
+    high, wide = (-(-side // multiple) * multiple for side in (height, width))
+    out = np.zeros((len(pixels), frames, high, wide, colours), np.uint8)
+    for target, clip in zip(out, pixels, strict=True):
+        target[:, : clip.shape[1], : clip.shape[2]] = clip
+    return out
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
@@ -126,13 +142,16 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, int(index)) for index in batch[self._rank :: self._world]]
 
 
-def loader(views: Views, sampler: EpochSampler, workers: int) -> DataLoader[Any]:
-    """Batches of one epoch after another; the sampler's `epoch` says which."""
+def loader(views: Views, sampler: EpochSampler, workers: int, multiple: int = 1) -> DataLoader[Any]:
+    """Batches of one epoch after another; the sampler's `epoch` says which.
+
+    Their height and width are multiples of `multiple` pixels.
+    """
     return DataLoader(
         views,
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=partial(collate, multiple=multiple),
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
         # The workers' seeds come from here: from torch's own generator they would move the dice

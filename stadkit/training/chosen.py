@@ -12,13 +12,15 @@ from torch import nn
 from stadkit import zoo
 from stadkit.errors import UsageError
 from stadkit.labels import Labels
+from stadkit.models.evad import EvadConfig
 from stadkit.models.mestad import MestadConfig
 from stadkit.training.config import complaints
 
 Config = TypeVar("Config")
 
-CONFIGS = {"mestad": MestadConfig}  # of each family of models
-MAY_BE_ZERO = ("roi_sampling", "depth", "joints")  # of the whole numbers
+CONFIGS = {"mestad": MestadConfig, "evad": EvadConfig}  # of each family of models
+# Of the whole numbers.
+MAY_BE_ZERO = ("roi_sampling", "depth", "joints", "maps_at", "prune_at")
 
 
 def checked(kind: type[Config], values: Mapping[str, Any], place: str) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ class PlaygroundSource(Strict):
     seed: int = Field(ge=0)
     height: int = Field(180, ge=32)
     width: int = Field(240, ge=32)
+    variety: Literal["standard", "wide"] = "standard"  # wide: more places, people and framings
 
 
 class AnnotatedSource(Strict):
@@ -54,10 +56,13 @@ class DataConfig(Strict):
 
 
 class AugmentConfig(Strict):
-    """ME-STAD section 4.1: random short side, random crop, flip; the rest is off by default."""
+    """ME-STAD section 4.1: random short side, random crop, flip; the rest is off by default.
+
+    EVAD sees whole frames: `crop: null`, which pads to the largest of a batch.
+    """
 
     short_side: tuple[int, int] = (256, 320)
-    crop: tuple[int, int] = (256, 256)  # height, width
+    crop: tuple[int, int] | None = (256, 256)  # height, width; null: the whole frame
     flip: float = Field(0.5, ge=0, le=1)
     stretch: float = Field(0.0, ge=0, lt=0.5)  # width scaled by 1 - stretch .. 1 + stretch
     gain: float = Field(0.0, ge=0, lt=1)  # each colour channel scaled by 1 - gain .. 1 + gain
@@ -70,27 +75,45 @@ class AugmentConfig(Strict):
     def ordered(self) -> AugmentConfig:
         if not 0 < self.short_side[0] <= self.short_side[1]:
             raise ValueError("short_side wants [low, high] with 0 < low <= high")
-        if min(self.crop) < 16:
+        if self.crop is not None and min(self.crop) < 16:
             raise ValueError("crop wants [height, width] of 16 pixels or more")
         return self
 
 
 class OptimizerConfig(Strict):
-    """SGD as in ME-STAD section 4.1, AdamW or Muon; `lr` is the rate after the warm-up."""
+    """SGD as in ME-STAD section 4.1, AdamW or Muon; `lr` is the rate after the warm-up.
+
+    EVAD's heads learn at 8 times the rate of its backbone, pyramid and first boxes: `head_scale`.
+    """
 
     name: Literal["sgd", "adamw", "muon"] = "sgd"
     lr: float = Field(0.075, gt=0)
-    weight_decay: float = Field(1e-5, ge=0)  # not on norms and biases
+    head_scale: float = Field(1.0, gt=0)  # times `lr`: of all that starts from nothing
+    weight_decay: float = Field(1e-5, ge=0)  # not on norms, biases and mask tokens
     momentum: float = Field(0.9, ge=0, lt=1)  # sgd, muon
-    clip_grad: float = Field(40.0, gt=0)  # L2 norm
+    clip_grad: float = Field(40.0, ge=0)  # L2 norm; 0: not clipped
 
 
 class ScheduleConfig(Strict):
-    """Linear warm-up from a tenth of the rate, then a cosine to `last` of it, per step."""
+    """Linear warm-up, then a cosine to `last` of the rate, or `steps` down; per step."""
 
     epochs: int = Field(gt=0)
     warmup: float = Field(2.0, ge=0)  # epochs
-    last: float = Field(0.0, ge=0, le=1)
+    start: float = Field(0.1, ge=0, le=1)  # share of the rate at step 0 of the warm-up
+    shape: Literal["cosine", "steps"] = "cosine"
+    last: float = Field(0.0, ge=0, le=1)  # cosine: share of the rate at the end
+    steps: tuple[float, ...] = ()  # steps: epochs after which the rate is a tenth, a hundredth, ...
+
+    @model_validator(mode="after")
+    def of_one_shape(self) -> ScheduleConfig:
+        if (self.shape == "steps") != bool(self.steps):
+            raise ValueError("give `steps` with `shape: steps`, and only with it")
+        if self.shape == "steps" and self.last:
+            raise ValueError("`last` is of `shape: cosine`")
+        ends = (0.0, *self.steps, float(self.epochs))
+        if any(not a < b for a, b in itertools.pairwise(ends)):
+            raise ValueError("steps wants rising epochs, between 0 and `epochs`")
+        return self
 
 
 class TrainConfig(Strict):

@@ -19,6 +19,7 @@ from stadkit.detect import pick_precision
 from stadkit.errors import StadkitError, UsageError
 from stadkit.files.rows import write_text
 from stadkit.layers.layout import channels_last
+from stadkit.layers.matching import Diverged
 from stadkit.training import results
 from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler, Views, loader, unfailing
@@ -26,7 +27,7 @@ from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint, 
 from stadkit.training.chosen import build_chosen, chosen_card
 from stadkit.training.config import TrainConfig
 from stadkit.training.criteria import Criterion, build_criterion
-from stadkit.training.optim import build_optimizer, learning_rate
+from stadkit.training.optim import build_optimizer, learning_rate, set_rate
 from stadkit.training.pixels import normalise
 from stadkit.training.processes import Processes, joined
 from stadkit.training.sources import Source, open_source
@@ -125,7 +126,7 @@ def _prepare(
         optimizer=build_optimizer(config.optimizer, model),
         average=Average(model, config.ema) if config.ema else None,
         sampler=sampler,
-        batches=loader(views, sampler, config.data.workers),
+        batches=loader(views, sampler, config.data.workers, card.multiple),
         processes=processes,
         autocast=pick_precision(config.precision, processes.device) == torch.bfloat16,
         report=report,
@@ -177,29 +178,38 @@ def _epoch(training: Training, epoch: int) -> dict[str, Any]:
 
 
 def _step(training: Training, batch: Batch, step: int) -> dict[str, float]:
-    config, device = training.config, training.processes.device
+    optimizer, config = training.optimizer, training.config
     steps = len(training.sampler)
-    for group in training.optimizer.param_groups:
-        group["lr"] = learning_rate(config.optimizer.lr, config.schedule, step, steps)
-    sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
-    batch = batch.to(device)
-    pixels = normalise(batch.pixels, sizes, training.card, training.autocast)
-    with cast(device, training.autocast):
-        losses = training.objective(pixels, batch)
-    total = torch.stack(list(losses.values())).sum()
-    if not torch.isfinite(total):
+    set_rate(optimizer, learning_rate(config.optimizer.lr, config.schedule, step, steps))
+    try:
+        losses = _losses(training, batch)
+    except Diverged as error:
         again = "go on with --resume" if step >= steps else "start again"
         raise StadkitError(
-            f"the loss became {total.item()} at step {step}; lower optimizer.lr or set "
-            f"precision: fp32, then {again}"
-        )
-    training.optimizer.zero_grad()
-    total.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(training.model.parameters(), config.optimizer.clip_grad)
-    training.optimizer.step()
+            f"{error} at step {step}; lower optimizer.lr or set precision: fp32, then {again}"
+        ) from None
+    optimizer.zero_grad()
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    if config.optimizer.clip_grad:
+        nn.utils.clip_grad_norm_(training.model.parameters(), config.optimizer.clip_grad)
+    optimizer.step()
     if training.average is not None:
         training.average.follow(training.model)
     return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def _losses(training: Training, batch: Batch) -> dict[str, Tensor]:
+    """The weighted terms of a batch; raises Diverged where their sum is not finite."""
+    device, half = training.processes.device, training.autocast
+    sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
+    batch = batch.to(device)
+    pixels = normalise(batch.pixels, sizes, training.card, half)
+    with cast(device, half):
+        losses: dict[str, Tensor] = training.objective(pixels, batch)
+    total = torch.stack(list(losses.values())).sum()
+    if not torch.isfinite(total):
+        raise Diverged(f"the loss became {total.item()}")
+    return losses
 
 
 def cast(device: torch.device, autocast: bool) -> AbstractContextManager[Any]:

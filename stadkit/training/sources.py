@@ -54,7 +54,9 @@ class Playground:
         self.labels = synth.labels()
         self._config, self._card = config, card
         size = (card.frames, card.stride, card.key, config.height, config.width)
-        made_from = {"playground": size, "generator": _generator()}
+        made_from: dict[str, Any] = {"playground": size, "generator": _generator()}
+        if config.variety != "standard":
+            made_from["variety"] = config.variety
         self._store = ClipStore(store, made_from)
 
     def __len__(self) -> int:
@@ -79,6 +81,7 @@ class Playground:
             key=card.key,
             height=config.height,
             width=config.width,
+            variety=config.variety,
         )
 
     def _clip(self, name: str, pixels: NDArray[np.uint8]) -> Clip:

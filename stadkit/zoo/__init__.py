@@ -1,9 +1,11 @@
 """Names of models -> cards, untrained modules, and weights that are what they claim to be."""
 
+from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import CARDS, Card, build, build_card, card
 from stadkit.zoo.checkpoint import read_checkpoint
 from stadkit.zoo.importing import import_file
 from stadkit.zoo.machine import bf16_pays
+from stadkit.zoo.pulling import pull
 from stadkit.zoo.weights import (
     find_weights,
     load_weights,
@@ -15,6 +17,7 @@ from stadkit.zoo.weights import (
 )
 
 __all__ = [
+    "BACKBONES",
     "CARDS",
     "Card",
     "bf16_pays",
@@ -24,6 +27,7 @@ __all__ = [
     "find_weights",
     "import_file",
     "load_weights",
+    "pull",
     "read_checkpoint",
     "read_sidecar",
     "save_weights",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stadkit.errors import UsageError
 from stadkit.labels import Labels, ava
 from stadkit.synth.classes import labels as playground
+from stadkit.zoo.backbones import BACKBONES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,6 +77,29 @@ def _published(backbone: str, frames: int, stride: float, ava_map: float) -> Car
     )
 
 
+def _evad(drive_id: str, ava_map: float, **settings: Any) -> Card:
+    """EVAD as its authors released it, for AVA's 80 classes."""
+    return Card(
+        family="evad",
+        # Released weights were trained with the tokens in this order.
+        settings={"classes": 80, "token_order": "importance", **settings},
+        classes=ava(),
+        frames=16,
+        stride=4,
+        key=8,
+        short_side=288,
+        mean=PYSLOWFAST_MEAN,
+        std=PYSLOWFAST_STD,
+        min_person=0.7,
+        min_action=0.002,
+        drive_id=drive_id,
+        licence="CC-BY-NC-4.0",
+        reported={"AVA v2.2 frame mAP": ava_map},
+        source="EVAD's model zoo (arXiv 2304.08451); the authors' figure, not measured here",
+        note="Its weights are on Google Drive only: see `stadkit models pull`.",
+    )
+
+
 CARDS: dict[str, Card] = {
     "mestad-nano": Card(
         family="mestad",
@@ -113,6 +137,71 @@ CARDS: dict[str, Card] = {
     "mestad-slowonly-r50": _published("slowonly-r50", 4, 16, 21.5),
     "mestad-slowfast-r50": _published("slowfast-r50", 32, 2, 25.5),
     "mestad-slowfast-r101-nl": _published("slowfast-r101-nl", 32, 2, 28.5),
+    "evad-tiny": Card(
+        family="evad",
+        settings={
+            "classes": len(playground().ids),
+            "frames": 8,
+            "width": 128,
+            "depth": 8,
+            "heads": 4,
+            "base": (8, 10),
+            "maps_at": (1, 3, 5, 7),
+            "prune_at": (2, 4, 6),
+            "drop_path": 0.0,
+            "proposals": 20,
+            "people_width": 96,
+            "people_heads": 3,
+            "people_attention": 4,
+            "feedforward": 384,
+            "dynamic": 24,
+            "decoder_width": 96,
+            "decoder_depth": 2,
+            "decoder_heads": 4,
+            "decoder_drop_path": 0.0,
+            "classifier": 256,
+        },
+        classes=playground(),
+        frames=8,
+        stride=4.8,
+        key=4,
+        short_side=128,
+        mean=PYSLOWFAST_MEAN,
+        std=PYSLOWFAST_STD,
+        min_person=0.5,
+        min_action=0.1,
+        batch=8,
+        multiple=16,
+        note="For trying EVAD on a CPU: train it with examples/configs/evad-tiny.yaml.",
+    ),
+    "evad-vit-b": _evad(
+        "1cvFLZNuP6jfGSkE7UCdI1cJTennqXsMS", 32.3, keep_rate=0.7, roi_extension=(0.4, 0.2)
+    ),
+    "evad-vit-b-keep06": _evad(
+        "1toUWQTQz1SlkZ0k2_AC5l58-GfNpbZTw",
+        31.8,
+        keep_rate=0.6,
+        keyframe_weight=4.0,
+        roi_extension=(0.4, 0.2),
+    ),
+    "evad-vit-b-full": _evad(
+        "1gBqYhNmE0RBidSfG-QSaU1ur_hwv1i2u", 32.1, keep_rate=1.0, roi_extension=(0.0, 0.0)
+    ),
+    "evad-vit-l": _evad(
+        "1FVosE4p27a4GDwG_PNYtGbkupx4vGOi-",
+        39.7,
+        width=1024,
+        depth=24,
+        heads=16,
+        maps_at=(5, 11, 17, 23),
+        prune_at=(6, 12, 18),
+        keep_rate=0.7,
+        drop_path=0.2,
+        decoder_width=512,
+        decoder_depth=12,
+        decoder_heads=8,
+        roi_extension=(0.4, 0.2),
+    ),
 }
 
 
@@ -120,6 +209,10 @@ def card(name: str) -> Card:
     """The card of this name; raises UsageError with the nearest name when there is none."""
     if name in CARDS:
         return CARDS[name]
+    if name in BACKBONES:
+        raise UsageError(
+            f"{name} is a backbone, not a model: start a training from it with `init: {name}`"
+        )
     near = difflib.get_close_matches(name, CARDS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UsageError(f"no model is called {name!r}; {hint}`stadkit models list` shows them all")
@@ -132,15 +225,27 @@ def build(name: str) -> nn.Module:
 
 def build_card(card: Card) -> nn.Module:
     """The untrained module that a card describes; raises UsageError where it describes none."""
-    from stadkit.models import mestad  # torch starts here
-
-    families = {"mestad": lambda settings: mestad.build(mestad.MestadConfig(**settings))}
-    if card.family not in families:
-        raise UsageError(f"no family of models is called {card.family!r}: {', '.join(families)}")
+    if card.family not in FAMILIES:
+        raise UsageError(f"no family of models is called {card.family!r}: {', '.join(FAMILIES)}")
     try:
-        return families[card.family](card.settings)
+        return FAMILIES[card.family](card.settings)
     except TypeError as error:  # a setting that the family's config does not have
         raise UsageError(f"settings of {card.family}: {error}") from error
+
+
+def _build_mestad(settings: Mapping[str, Any]) -> nn.Module:
+    from stadkit.models import mestad  # torch starts here
+
+    return mestad.build(mestad.MestadConfig(**settings))
+
+
+def _build_evad(settings: Mapping[str, Any]) -> nn.Module:
+    from stadkit.models import evad
+
+    return evad.build(evad.EvadConfig(**settings))
+
+
+FAMILIES = {"mestad": _build_mestad, "evad": _build_evad}
 
 
 def to_json(card: Card) -> dict[str, Any]:
@@ -153,4 +258,7 @@ def from_json(held: Mapping[str, Any]) -> Card:
     labels = held["classes"]
     classes = Labels(ids=tuple(labels["ids"]), names=tuple(labels["names"]))
     triples = {name: tuple(held[name]) for name in ("mean", "std")}
-    return Card(**{**held, "classes": classes, **triples})
+    # JSON has lists only.
+    given = held["settings"].items()
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given}
+    return Card(**{**held, "settings": settings, "classes": classes, **triples})

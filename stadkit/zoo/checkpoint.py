@@ -6,6 +6,7 @@ import pickle
 import re
 import stat
 import zipfile
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 # torch.save before 1.6 starts with its magic number as a pickle of its own.
 LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-WRAPPERS = ("model_state", "state_dict", "model", "ema")
+WRAPPERS = ("model_state", "state_dict", "model", "module", "ema")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -27,9 +28,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises WeightsError that says what the file is when it is no checkpoint (a web page, a
     Git LFS pointer, cut short, a pickle that holds more than tensors).
     """
+    return read_with_config(path)[0]
+
+
+def read_with_config(path: Path) -> tuple[dict[str, Tensor], str]:
+    """What `read_checkpoint` gives, and the text that lies beside it as `cfg`; "" for none."""
     kind = sniff(path)
     held = read_safetensors(path) if kind == "safetensors" else _read_torch(path, kind)
-    return unwrap(held, path)
+    text = held.get("cfg") if isinstance(held, Mapping) else None
+    return unwrap(held, path), text if isinstance(text, str) else ""
 
 
 def sniff(path: Path) -> str:
@@ -69,8 +76,11 @@ def _what_else(head: bytes) -> str:
     """What a file that is no checkpoint is, and what to do, from its first bytes."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        notice = b"google drive" in text or b"virus" in text
-        kind = " (Google Drive's virus-scan notice)" if notice else ""
+        kind = ""
+        if b"quota" in text or b"too many users" in text:
+            kind = " (Google Drive's quota notice: try again in a day)"
+        elif b"google drive" in text or b"virus" in text:
+            kind = " (Google Drive's virus-scan notice)"
         return f"this is a web page{kind}, not a checkpoint; download it in a browser, to the end"
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file; fetch it with `git lfs pull`"
@@ -88,7 +98,10 @@ def _read_torch(path: Path, kind: str) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
+        # A Namespace of command-line options lies beside VideoMAE's weights; making one runs
+        # nothing, and nobody reads it.
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, {_refusal(str(error))}") from None
     except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):

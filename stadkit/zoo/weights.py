@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import WeightsError
-from stadkit.zoo.cards import Card, card
+from stadkit.zoo.backbones import BACKBONES
+from stadkit.zoo.cards import card
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,27 +54,35 @@ def state(name: str) -> str:
 
 
 def find_weights(name: str) -> Path:
-    """The file of a model's weights; raises WeightsError that says how to get them."""
+    """The file of a model's or backbone's weights; raises WeightsError that says how to get them,
+    UsageError for an unknown name."""
     path = weights_path(name)
     if path is None:
-        raise WeightsError(_absent(name, card(name)))
+        looked = " and ".join(str(path.parent) for path in places(name))
+        raise WeightsError(
+            f"no weights for {name}: looked for {name}.safetensors in {looked}; {how_to_get(name)}"
+        )
     return path
 
 
-def _absent(name: str, card: Card) -> str:
-    looked = " and ".join(str(path.parent) for path in places(name))
-    file = card.file or f"{name}.safetensors"
-    drive = f"https://drive.google.com/file/d/{card.drive_id}" if card.drive_id else ""
-    whence = card.url or drive
-    size = f", {card.size / 1e6:.0f} MB" if card.size else ""
-    digest = f", sha256 {card.sha256}" if card.sha256 else ""
-    get = (
-        f"get {file}{size}{digest} from {whence} (licence: {card.licence}), then"
-        if whence
-        else "none were released: train it with `stadkit train`, then"
-    )
-    command = f"stadkit models import {file if whence else 'FILE'} --as {name}"
-    return f"no weights for {name}: looked for {name}.safetensors in {looked}; {get} `{command}`"
+def how_to_get(name: str) -> str:
+    """What a user does to have these weights, in words."""
+    if name in BACKBONES:
+        known = BACKBONES[name]
+        return f"`stadkit models pull {name}` gets them ({known.url}; licence: {known.licence})"
+    held = card(name)
+    last = f"`stadkit models import FILE --as {name}`"
+    whence = held.url or (drive_page(held.drive_id) if held.drive_id else "")
+    if not whence:
+        return f"none were released: train it with `stadkit train`, then {last}"
+    pull = f"`stadkit models pull {name}` gets them, or " if held.drive_id else ""
+    file, size = held.file or "the file", f", {held.size / 1e6:.0f} MB" if held.size else ""
+    return f"{pull}download {file}{size} from {whence} (licence: {held.licence}), then {last}"
+
+
+def drive_page(drive_id: str) -> str:
+    """The page of a file on Google Drive."""
+    return f"https://drive.google.com/file/d/{drive_id}"
 
 
 def expected_sha256(name: str, path: Path) -> str:

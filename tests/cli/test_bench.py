@@ -32,3 +32,20 @@ def test_model() -> None:
     told = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert told["clips_per_second"] == pytest.approx(1000 / told["ms"], rel=0.01)
     assert told["share_of_matmul"] > 0
+    assert set(told["parts_ms"]) == {"backbone", "pyramid", "fcos", "head"}
+    assert 0 < sum(told["parts_ms"].values()) < 10 * told["ms"]
+
+
+def test_model_of_other_settings_and_size() -> None:
+    arguments = ["bench", "model", "mestad-nano", "--runs", "1", "--size", "64", "--json"]
+    plain = json.loads(CliRunner().invoke(app, arguments).stdout)
+    changed = json.loads(CliRunner().invoke(app, [*arguments, "--set", "width=32"]).stdout)
+    assert plain["pixels"] == 64
+    assert changed["gmacs"] < plain["gmacs"]
+
+
+@pytest.mark.parametrize("given", ["width", "widht=3", "width=[", "keep_rate=2"])
+def test_wrong_settings_are_named(given: str) -> None:
+    done = CliRunner().invoke(app, ["bench", "model", "mestad-nano", "--set", given])
+    assert done.exit_code == 2
+    assert given.split("=")[0] in done.stderr

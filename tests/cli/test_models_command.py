@@ -26,12 +26,12 @@ def models(*arguments: str | Path) -> Result:
 
 def test_list_shows_licence_and_state() -> None:
     rows = {row["name"]: row for row in json.loads(models("list", "--json").stdout)}
-    assert rows.keys() == zoo.CARDS.keys()
+    assert rows.keys() == zoo.CARDS.keys() | zoo.BACKBONES.keys()
     assert rows["mestad-slowfast-r50"]["weights"] == "absent"
     assert rows["mestad-slowfast-r50"]["licence"] == "none released"
     told = models("list").stdout
     assert "AVA v2.2 frame mAP 25.5" in told
-    assert len(told.splitlines()) == 1 + len(zoo.CARDS)
+    assert len(told.splitlines()) == 1 + len(zoo.CARDS) + len(zoo.BACKBONES)
 
 
 def test_info_counts_parameters_and_gmacs() -> None:

@@ -38,3 +38,24 @@ def test_boxes_apart_have_a_gradient_under_giou_only() -> None:
     (none,) = torch.autograd.grad(losses.iou_loss(box, truth).sum(), box)
     assert towards[0, 2] < 0  # growing to the right helps
     assert none.abs().max() == 0
+
+
+def test_cross_entropy_is_a_mean_over_what_is_known() -> None:
+    logit = torch.zeros(2, 3)
+    truth = torch.tensor([[1.0, 0, torch.nan], [1, 1, 0]])
+    assert losses.known_cross_entropy(logit, truth).item() == pytest.approx(math.log(2))
+    far = torch.tensor([[100.0, 0, 0], [0, 0, 0]])
+    assert losses.known_cross_entropy(far, truth).item() == pytest.approx(math.log(2) * 4 / 5)
+    nothing = losses.known_cross_entropy(far, torch.full((2, 3), torch.nan))
+    assert nothing.item() == 0
+
+
+def test_float64_stays() -> None:
+    exact, box = torch.zeros(2).double(), torch.rand(2, 4).double()
+    got = [
+        losses.known_cross_entropy(exact, torch.ones(2)),
+        losses.focal_loss(exact, torch.tensor([True, False])),
+        losses.giou_loss(box, box),
+        losses.iou_loss(box, box),
+    ]
+    assert {loss.dtype for loss in got} == {torch.float64}

@@ -109,6 +109,13 @@ def test_float32_inside_and_the_maps_type_outside() -> None:
     assert torch.equal(rounded, exact.bfloat16())
 
 
+def test_float64_maps_are_pooled_in_float64() -> None:
+    maps, index = ramp(6, 6).double() / 3, torch.tensor([0])
+    got = roi_align(maps, torch.tensor([[1.0, 1, 4, 4]]), index, 1, 1.0, 3)
+    assert got.dtype == torch.float64
+    assert abs(got.item() - 2 / 3) < 1e-15  # the box's middle is between cells, at 2.5 - .5
+
+
 def test_shapes_without_numbers() -> None:
     maps, box = torch.zeros(1, 3, 4, 4, device="meta"), torch.zeros(5, 4, device="meta")
     index = torch.zeros(5, dtype=torch.long, device="meta")

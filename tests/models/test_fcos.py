@@ -1,9 +1,9 @@
-"""FCOS: points, boxes and levels by hand; the pyramid on odd maps; how the head starts."""
+"""FCOS: points, boxes and levels by hand; how the head starts."""
 
 import pytest
 import torch
 
-from stadkit.models.fcos import Fcos, Pyramid, points
+from stadkit.models.fcos import Fcos, points
 
 
 def test_points_are_the_cells_centres_row_by_row() -> None:
@@ -51,20 +51,3 @@ def test_float32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         dense = Fcos(4, 1, 1, 2)([torch.randn(1, 4, 3, 3)], (8,))
     assert {dense.person.dtype, dense.box.dtype, dense.quality.dtype} == {torch.float32}
-
-
-def test_top_down_on_odd_maps_repeats_cells() -> None:
-    pyramid = Pyramid([1, 1], 1, extra=False)
-    for module in pyramid.modules():
-        if isinstance(module, torch.nn.Conv2d):  # every convolution passes its input on
-            torch.nn.init.dirac_(module.weight)
-    fine, coarse = torch.zeros(1, 1, 1, 5), torch.tensor([[[[1.0, 2, 3]]]])
-    with torch.no_grad():
-        assert pyramid([fine, coarse])[0].flatten().tolist() == [1, 1, 2, 2, 3]
-
-
-@pytest.mark.parametrize("extra", [True, False])
-def test_levels_and_their_sizes(extra: bool) -> None:
-    maps = [torch.randn(2, 3, 9, 7), torch.randn(2, 5, 5, 4)]
-    sizes = [tuple(x.shape[1:]) for x in Pyramid([3, 5], 8, extra)(maps)]
-    assert sizes == [(8, 9, 7), (8, 5, 4), (8, 3, 2)][: 2 + extra]

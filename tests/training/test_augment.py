@@ -62,6 +62,31 @@ def test_small_pictures_are_padded_with_zeros() -> None:
     assert out[:, 30:].max() == out[:, :, 40:].max() == 0
 
 
+@given(seed=st.integers(0, 10_000), short=st.integers(20, 90))
+def test_whole_frames(seed: int, short: int) -> None:
+    config = AugmentConfig(short_side=(short, short), crop=None, flip=0.0)
+    view = random_view(config, 54, 97, np.random.default_rng(seed))
+    assert view.size == view.padded == (short, int(97 * short / 54 + 0.5))
+    assert view.matrix[:, 2].tolist() == [0, 0]
+    box, stays = move_boxes(np.array([[0, 0, 97, 54]], np.float32), view, 1.0 - 0.5 / short)
+    assert stays.all()
+    assert np.abs(box[0] - [0, 0, *view.size[::-1]]).max() <= 0.5
+
+
+def test_whole_frames_keep_the_other_dice() -> None:
+    cropped, whole = (AugmentConfig(short_side=(40, 80), crop=crop) for crop in ((30, 30), None))
+    dice = [np.random.default_rng(3), np.random.default_rng(3)]
+    views = [random_view(cropped, 60, 80, dice[0]), random_view(whole, 60, 80, dice[1])]
+    assert views[0].matrix[1, 1] == views[1].matrix[1, 1]
+    assert dice[0].random() == dice[1].random()
+
+
+def test_a_frame_of_the_right_size_is_not_resampled() -> None:
+    pixels = DICE.integers(0, 256, (2, 54, 96, 3)).astype(np.uint8)
+    config = AugmentConfig(short_side=(54, 54), crop=None, flip=0.0)
+    assert np.array_equal(warp(pixels, random_view(config, 54, 96, DICE)), pixels)
+
+
 @pytest.mark.parametrize("field", ["gain", "shift", "grey", "shuffle"])
 def test_each_colour_option_changes_pixels(field: str) -> None:
     random = np.random.default_rng(1)

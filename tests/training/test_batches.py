@@ -8,7 +8,16 @@ import torch
 
 from stadkit import zoo
 from stadkit.errors import UsageError, VideoError
-from stadkit.training.batches import Batch, EpochSampler, Views, collate, loader, unfailing
+from stadkit.models.targets import Targets
+from stadkit.training.batches import (
+    Augmented,
+    Batch,
+    EpochSampler,
+    Views,
+    collate,
+    loader,
+    unfailing,
+)
 from stadkit.training.config import AugmentConfig, PlaygroundSource
 from stadkit.training.sources import Example, Playground
 from stadkit.video.clips import Clip
@@ -32,6 +41,28 @@ def test_a_view_depends_on_seed_epoch_and_index_alone(tmp_path: Path) -> None:
     assert isinstance(batch, Batch)
     assert batch.pixels.shape == (2, 3, 8, 24, 32)
     assert batch.sizes.tolist() == [[24, 32], [24, 32]]
+
+
+def test_clips_of_several_sizes_are_padded() -> None:
+    def view(height: int, width: int) -> Augmented:
+        pixels = np.full((2, height, width, 3), 9, np.uint8)
+        return pixels, (height, width), Targets(torch.zeros(0, 4), torch.zeros(0, 3))
+
+    batch = collate([view(20, 33), view(30, 16)], multiple=16)
+    assert isinstance(batch, Batch)
+    assert batch.pixels.shape == (2, 3, 2, 32, 48)
+    assert batch.sizes.tolist() == [[20, 33], [30, 16]]
+    for clip, (height, width) in zip(batch.pixels, batch.sizes.tolist(), strict=True):
+        assert (clip[..., :height, :width] == 9).all()
+        assert clip.sum() == 9 * 3 * 2 * height * width
+
+
+def test_batches_are_of_multiples(tmp_path: Path) -> None:
+    source = Playground(PlaygroundSource(clips=2, seed=9, height=48, width=64), CARD, tmp_path)
+    views = Views(source, AugmentConfig(short_side=(40, 40), crop=None), 5)
+    (batch,) = unfailing(loader(views, EpochSampler(2, 2, seed=0), 0, multiple=32))
+    assert batch.pixels.shape == (2, 3, 8, 64, 64)
+    assert batch.sizes.tolist() == [[40, 53], [40, 53]]
 
 
 def test_epochs_cover_everything_once_in_another_order() -> None:

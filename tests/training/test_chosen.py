@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+import torch
 
 from stadkit.errors import UsageError
 from stadkit.labels import Labels
 from stadkit.training.chosen import build_chosen, chosen_card
-from stadkit.training.criteria import build_criterion
+from stadkit.training.criteria import build_criterion, summed
 
 TWO = Labels(ids=(1, 5), names=("stand", "walk"))
 
@@ -39,6 +40,26 @@ def test_wrong_settings(settings: dict[str, Any], words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"keep_rat": 0.5}, "settings.keep_rat: no such field"),
+        ({"proposals": 0}, "settings.proposals: is 0, wants more than 0"),
+        ({"token_order": "any"}, "token_order is 'any'; choose one of position, importance"),
+    ],
+)
+def test_wrong_settings_of_evad(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        chosen_card("evad-vit-b", settings, TWO)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_first_block_may_be_named() -> None:
+    first = {"maps_at": [0, 2, 5, 8], "prune_at": [0, 3, 6]}
+    assert chosen_card("evad-vit-b", first, TWO).settings["maps_at"] == [0, 2, 5, 8]
+
+
 def test_settings_that_do_not_go_together() -> None:
     card = chosen_card("mestad-nano", {"width": 10, "groups": 4}, TWO)
     with pytest.raises(UsageError, match=r"make no model: num_channels \(10\) must be"):
@@ -63,5 +84,32 @@ def test_wrong_losses(loss: dict[str, Any], words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ({"rois": "gt"}, "loss.rois: no such field; known are action_weight, background"),
+        ({"background": -1}, "loss.background: is -1, wants 0 or more"),
+    ],
+)
+def test_wrong_losses_of_evad(loss: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build_criterion("evad", loss)
+    assert words in str(caught.value)
+
+
+def test_terms_of_evad_are_summed_to_their_mean() -> None:
+    terms = {"loss_ce": 1.0, "loss_bbox": 2.0, "loss_giou": 3.0, "loss_bce": 4.0}
+    early = {"loss_ce_0": 10.0, "loss_bbox_0": 20.0, "loss_giou_0": 30.0, "loss_bce_0": 40.0}
+    got = summed({name: torch.tensor(value) for name, value in (terms | early).items()})
+    values = {name: value.item() for name, value in got.items()}
+    assert values == pytest.approx({"person": 1.375, "box": 2.75, "giou": 4.125, "action": 5.5})
+
+
+def test_other_families_cannot_be_trained() -> None:
+    with pytest.raises(UsageError, match="family 'yolo' cannot be trained"):
+        build_criterion("yolo", {})
+
+
 def test_right_losses() -> None:
+    build_criterion("evad", {"action_weight": 6})
     build_criterion("mestad", {"action_weight": 0, "ranges": [32, 64], "center_radius": None})

@@ -37,6 +37,16 @@ def test_paths_are_taken_from_the_yamls_folder(tmp_path: Path) -> None:
     assert source.videos == tmp_path / "v"
 
 
+def test_recipes_of_evad(tmp_path: Path) -> None:
+    text = GOOD.replace("epochs: 2", "epochs: 12, shape: steps, steps: [5, 8]")
+    config = read_config(
+        write(tmp_path, f"{text}augment: {{crop: null}}\noptimizer: {{clip_grad: 0}}\n")
+    )
+    assert config.augment.crop is None
+    assert config.schedule.steps == (5, 8)
+    assert config.optimizer.clip_grad == 0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -47,6 +57,15 @@ def test_paths_are_taken_from_the_yamls_folder(tmp_path: Path) -> None:
         ("{clips: 10, seed: 3}", "{truth: a, labels: l}", "give one of `videos` and `frames`"),
         ("schedule:", "augment: {short_side: [9, 5]}\nschedule:", "augment: short_side wants"),
         ("schedule:", "augment: {crop: [0, 0]}\nschedule:", "augment: crop wants"),
+        ("epochs: 2", "epochs: 9, shape: steps", "schedule: give `steps` with `shape: steps`"),
+        ("epochs: 2", "epochs: 9, steps: [5]", "schedule: give `steps` with `shape: steps`"),
+        ("epochs: 2", "epochs: 9, shape: steps, steps: [8, 5]", "schedule: steps wants rising"),
+        ("epochs: 2", "epochs: 8, shape: steps, steps: [5, 8]", "schedule: steps wants rising"),
+        ("epochs: 2", "epochs: 8, shape: steps, steps: [0]", "schedule: steps wants rising"),
+        ("epochs: 2", "epochs: 8, shape: steps, steps: [5], last: .1", "`last` is of `shape:"),
+        ("epochs: 2", "epochs: 2, start: 2", "schedule.start: Input should be less than"),
+        ("schedule:", "optimizer: {head_scale: 0}\nschedule:", "optimizer.head_scale"),
+        ("schedule:", "optimizer: {clip_grad: -1}\nschedule:", "optimizer.clip_grad"),
     ],
 )
 def test_errors_name_the_field(tmp_path: Path, old: str, new: str, words: str) -> None:

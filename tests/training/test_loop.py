@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
-from stadkit.errors import UsageError, VideoError, WeightsError
+from stadkit.errors import StadkitError, UsageError, VideoError, WeightsError
+from stadkit.layers.matching import Diverged
+from stadkit.models import evad_loss
 from stadkit.training import loop
 from stadkit.training.config import TrainConfig, read_config
 from stadkit.training.loop import train
@@ -91,6 +94,53 @@ def test_validation_scores(tmp_path: Path) -> None:
     figures = watch.epochs[0]
     assert 0 <= figures["person_ap"] <= 1
     assert set(figures["per_class"]) >= {"stand", "walk"}
+
+
+EVAD = """
+model: evad-vit-b
+settings:
+  {token_order: position, width: 32, depth: 4, heads: 2, maps_at: [0, 1, 2, 3], prune_at: [1, 2],
+   drop_path: 0, proposals: 8, people_width: 32, people_heads: 2, people_attention: 2,
+   feedforward: 32, dynamic: 8, decoder_width: 16, decoder_depth: 2, decoder_heads: 2,
+   decoder_drop_path: 0, classifier: 16}
+data:
+  train: {clips: 4, seed: 40, height: 64, width: 72}
+  store: clips
+  workers: 0
+augment: {short_side: [48, 64], crop: null}
+optimizer: {name: adamw, lr: 0.002, head_scale: 2, clip_grad: 0}
+schedule: {epochs: 6, warmup: 1, shape: steps, steps: [5]}
+batch: 2
+"""
+
+
+def test_evad_learns(tmp_path: Path) -> None:
+    watch = Watch()
+    train(config(tmp_path, EVAD), made(tmp_path / "out"), "cpu", False, watch)
+    first, last = watch.epochs[0], watch.epochs[-1]
+    assert {"person", "box", "giou", "action"} <= set(first)
+    assert sum(last[k] for k in ("box", "giou")) < 0.8 * sum(first[k] for k in ("box", "giou"))
+
+
+def test_divergence_names_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> None:
+        raise Diverged("the cost became nan")
+
+    monkeypatch.setattr(evad_loss, "assign", lost)
+    with pytest.raises(StadkitError, match=r"became nan at step 0; lower .* start again"):
+        train(config(tmp_path, EVAD), made(tmp_path / "out"), "cpu", False, Watch())
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(0, []), (3, [3.0])])
+def test_gradients_may_be_clipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, asked: list[float]
+) -> None:
+    limits = []
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda _, most: limits.append(most))
+    text = EVAD.replace("clip_grad: 0", f"clip_grad: {limit}").replace("clips: 4", "clips: 2")
+    text = text.replace("epochs: 6", "epochs: 1").replace(", shape: steps, steps: [5]", "")
+    train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, Watch())
+    assert limits == asked
 
 
 def test_another_config_does_not_resume(tmp_path: Path) -> None:

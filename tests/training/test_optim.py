@@ -1,4 +1,4 @@
-"""The learning rate by hand, and what is decayed."""
+"""The learning rate by hand, what is decayed, and what learns faster."""
 
 import copy
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from stadkit.layers.layout import channels_last
 from stadkit.training.config import OptimizerConfig, ScheduleConfig
-from stadkit.training.optim import MuonAdamW, build_optimizer, learning_rate
+from stadkit.training.optim import MuonAdamW, build_optimizer, learning_rate, set_rate
 
 
 def test_rate_by_hand() -> None:
@@ -23,6 +23,12 @@ def test_rate_by_hand() -> None:
 def test_last_is_the_floor() -> None:
     schedule = ScheduleConfig(epochs=1, warmup=0, last=0.2)
     assert learning_rate(2.0, schedule, 10, 10) == pytest.approx(0.4)
+
+
+def test_steps_by_hand() -> None:
+    schedule = ScheduleConfig(epochs=12, warmup=2, shape="steps", steps=(5, 8), start=0.2)
+    rates = [learning_rate(3.0, schedule, step, 7) for step in (0, 7, 14, 34, 35, 55, 56, 83)]
+    assert rates == pytest.approx([0.6, 1.8, 3, 3, 0.3, 0.3, 0.03, 0.03])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
@@ -92,3 +98,68 @@ def test_muon_follows_the_rate_it_is_given() -> None:
         group["lr"] = 0.0
     before = [p.detach().clone() for p in model.parameters()]
     assert all(map(torch.equal, before, descend(model, optimizer, 1)))
+
+
+class Detector(nn.Module):
+    """The names of EVAD's parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.backbone = nn.Linear(24, 24)
+        self.pyramid = nn.Linear(24, 24)
+        self.people = nn.ParameterDict(
+            {name: torch.randn(24, 24) for name in ("box", "feature", "heads")}
+        )
+        self.mask_token = nn.Parameter(torch.randn(1, 1, 24))
+        self.decoder = nn.Linear(24, 24)
+
+
+def first_steps(name: str, scale: float, decay: float = 0.0) -> dict[str, float]:
+    """How far a first step of rate .001 goes, in that rate, by parameter."""
+    model = Detector()
+    settings = {"name": name, "lr": 1.0, "head_scale": scale, "weight_decay": decay}
+    optimizer = build_optimizer(OptimizerConfig.model_validate(settings), model)
+    before = {key: p.detach().clone() for key, p in model.named_parameters()}
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p) if decay else torch.ones_like(p)
+    set_rate(optimizer, 0.001)
+    optimizer.step()
+    moved = {key: before[key] - p.detach() for key, p in model.named_parameters()}
+    return {key: way.abs().mean().item() / 0.001 for key, way in moved.items()}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
+def test_heads_learn_faster(name: str) -> None:
+    plain, scaled = first_steps(name, 1.0), first_steps(name, 8.0)
+    fast = {key for key in plain if scaled[key] == pytest.approx(8 * plain[key], rel=1e-3)}
+    same = {key for key in plain if scaled[key] == pytest.approx(plain[key], rel=1e-3)}
+    assert fast == {"people.heads", "mask_token", "decoder.weight", "decoder.bias"}
+    assert fast | same == set(plain)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_mask_tokens_are_not_decayed(scale: float) -> None:
+    decayed = {key for key, way in first_steps("adamw", scale, decay=0.1).items() if way}
+    learned = {"backbone.weight", "pyramid.weight", "decoder.weight"}
+    assert decayed == learned | {"people.box", "people.feature", "people.heads"}
+
+
+def test_muon_leaves_learned_rows_to_adamw() -> None:
+    # Muon makes all directions of a step equally long; AdamW's first is along the sign: 1.
+    ways = first_steps("muon", 1.0)
+    for name in ("people.box", "people.feature", "mask_token"):
+        assert ways[name] == pytest.approx(1, rel=1e-3)
+    assert ways["people.heads"] != pytest.approx(1, rel=1e-2)
+
+
+def test_muon_goes_on_with_new_settings() -> None:
+    old = build_optimizer(MUON, Detector())
+    gentler = MUON.model_copy(update={"weight_decay": 0.5, "momentum": 0.3})
+    new = build_optimizer(gentler, Detector())
+    assert isinstance(new, MuonAdamW)
+    new.load_state_dict(copy.deepcopy(old.state_dict()))
+    held = new.state_dict()
+    assert {g["weight_decay"] for g in held["muon"]["param_groups"]} == {0.5}
+    assert {g["momentum"] for g in held["muon"]["param_groups"]} == {0.3}
+    assert {g["weight_decay"] for g in held["adamw"]["param_groups"]} == {0.5, 0.0}

@@ -87,6 +87,7 @@ def test_the_optimizer_may_change(tmp_path: Path) -> None:
         ({"batch": 8}, "another batch;"),
         ({"data": {**CONFIG["data"], "train": {"clips": 9}}}, r"another data\.train;"),
         ({"optimizer": {**CONFIG["optimizer"], "name": "adamw"}}, r"another optimizer\.name;"),
+        ({"optimizer": {**CONFIG["optimizer"], "head_scale": 2}}, r"optimizer\.head_scale;"),
     ],
 )
 def test_the_run_may_not_change(tmp_path: Path, change: dict[str, Any], named: str) -> None:

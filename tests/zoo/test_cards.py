@@ -30,6 +30,24 @@ def test_reported_figures_are_of_table_1(name: str, figure: float) -> None:
     assert zoo.card(name).licence == "none released"
 
 
+def test_evad_as_released() -> None:
+    cards = {name: zoo.card(name) for name in zoo.CARDS if name.startswith("evad-vit")}
+    assert {
+        name: (card.settings["keep_rate"], *card.reported.values()) for name, card in cards.items()
+    } == {
+        "evad-vit-b": (0.7, 32.3),
+        "evad-vit-b-keep06": (0.6, 31.8),
+        "evad-vit-b-full": (1.0, 32.1),
+        "evad-vit-l": (0.7, 39.7),
+    }
+    for card in cards.values():
+        assert (card.frames, card.stride, card.key, card.short_side) == (16, 4, 8, 288)
+        assert (card.multiple, card.min_person) == (32, 0.7)
+        assert card.settings["token_order"] == "importance"
+        assert card.licence == "CC-BY-NC-4.0"
+    assert len({card.drive_id for card in cards.values()}) == 4
+
+
 def test_wrong_name_gets_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean mestad-nano"):
         zoo.card("mestad-nanno")
@@ -37,8 +55,8 @@ def test_wrong_name_gets_the_nearest() -> None:
 
 def test_a_card_of_no_model_is_one_line() -> None:
     card = zoo.card("mestad-nano")
-    with pytest.raises(UsageError, match="no family of models is called 'evad'"):
-        zoo.build_card(replace(card, family="evad"))
+    with pytest.raises(UsageError, match="no family of models is called 'tad'"):
+        zoo.build_card(replace(card, family="tad"))
     with pytest.raises(UsageError, match=r"settings of mestad: .*'depht'"):
         zoo.build_card(replace(card, settings={**card.settings, "depht": 2}))
 

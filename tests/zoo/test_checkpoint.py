@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from stadkit.errors import WeightsError
 from stadkit.zoo import read_checkpoint
+from stadkit.zoo.checkpoint import read_with_config
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 
@@ -26,7 +27,7 @@ class Evil:
         return os.mkdir, (str(self.canary),)
 
 
-@pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state", "ema", None])
+@pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state", "module", "ema", None])
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_wrappers_and_prefixes_come_off(
@@ -105,10 +106,36 @@ def test_a_plain_evil_pickle_does_not_run(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
-def test_arguments_beside_the_weights_are_refused_by_name(tmp_path: Path) -> None:
-    torch.save({"model": TENSORS, "args": Namespace(lr=1)}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match=r"argparse\.Namespace"):
+class Config(dict[str, int]):
+    """As yacs' CfgNode: a class of its own beside the weights."""
+
+
+def test_a_class_beside_the_weights_is_refused_by_name(tmp_path: Path) -> None:
+    torch.save({"model": TENSORS, "cfg": Config(a=1)}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"it holds \S*Config, and loading"):
         read_checkpoint(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_command_line_options_beside_the_weights_are_not(tmp_path: Path, new: bool) -> None:
+    path = tmp_path / "x.pth"
+    held = {"model": TENSORS, "args": Namespace(lr=1, name="x")}
+    torch.save(held, path, _use_new_zipfile_serialization=new)
+    assert read_checkpoint(path).keys() == TENSORS.keys()
+    canary = tmp_path / "canary"
+    torch.save({"model": TENSORS, "args": Namespace(a=Evil(canary))}, path)
+    with pytest.raises(WeightsError, match="refused"):
+        read_checkpoint(path)
+    assert not canary.exists()
+
+
+def test_a_config_in_words_comes_with_the_weights(tmp_path: Path) -> None:
+    torch.save({"model_state": TENSORS, "cfg": "A: 1\n"}, tmp_path / "x.pth")
+    assert read_with_config(tmp_path / "x.pth")[1] == "A: 1\n"
+    torch.save({"model_state": TENSORS, "cfg": {"A": 1}}, tmp_path / "x.pth")
+    assert read_with_config(tmp_path / "x.pth")[1] == ""
+    save_file(TENSORS, tmp_path / "x.pth")
+    assert read_with_config(tmp_path / "x.pth")[1] == ""
 
 
 def test_a_checkpoint_without_weights_is_told(tmp_path: Path) -> None:

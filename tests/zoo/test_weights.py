@@ -95,6 +95,18 @@ def test_absent_weights_tell_where_to_get_them(own_home: Path) -> None:
     assert str(own_home) in told
 
 
+def test_absent_weights_on_drive_and_hub_tell_how() -> None:
+    with pytest.raises(WeightsError) as caught:
+        zoo.find_weights("evad-vit-b")
+    told = str(caught.value)
+    assert "`stadkit models pull evad-vit-b` gets them, or download the file from https" in told
+    assert zoo.card("evad-vit-b").drive_id in told
+    assert "(licence: CC-BY-NC-4.0)" in told
+    assert "`stadkit models import FILE --as evad-vit-b`" in told
+    with pytest.raises(WeightsError, match="`stadkit models pull videomae-base` gets them"):
+        zoo.find_weights("videomae-base")
+
+
 def test_home_follows_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STADKIT_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")

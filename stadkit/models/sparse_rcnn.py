@@ -1,0 +1,172 @@
+"""Sparse R-CNN (Sun et al. 2021) for one class, people, as EVAD has it.
+
+A fixed number of learned boxes, each with a learned feature, is refined by several heads, one
+after the other. In a head the boxes talk to each other, each feature makes two small layers for
+what its own box shows, and the box is moved. There is nothing dense and no suppression.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.layers.roi_align import Cells
+from stadkit.models.people import frame
+
+SHIFT = 2.0  # what a head says is divided by this for the centre; for width and height by 1
+MOST = math.log(100000 / 16)  # logarithm of how many times a head can make a side longer
+
+
+@dataclass(frozen=True)
+class LocalizerConfig:
+    """Architecture only; defaults are Sparse R-CNN's, with 100 boxes."""
+
+    proposals: int = 100  # boxes a clip
+    width: int = 256  # channels of the maps and of the boxes' features
+    heads: int = 6  # one after the other
+    attention_heads: int = 8
+    feedforward: int = 2048
+    dynamic: int = 64  # channels between the two layers that a feature makes
+    roi_size: int = 7  # cells a side
+    roi_sampling: int = 2  # samples a cell and axis
+    cls_layers: int = 1
+    reg_layers: int = 3
+
+
+@dataclass(frozen=True)
+class Localized:
+    """The boxes after each of I heads; raises ValueError where a shape is not as said."""
+
+    logit: Tensor  # [I, B, P, 2]  person, background
+    box: Tensor  # [I, B, P, 4]  x1 y1 x2 y2, pixels of the padded clip, not clipped
+    feature: Tensor  # [B, P, D]  after the last head
+
+    def __post_init__(self) -> None:
+        rows = (len(self.logit), *self.feature.shape[:2])
+        for name, x, last in (("logit", self.logit, 2), ("box", self.box, 4)):
+            if tuple(x.shape) != (*rows, last):
+                wanted = (*rows, last)
+                raise ValueError(f"Localized.{name} has shape {tuple(x.shape)}, wants {wanted}")
+
+
+class Localizer(nn.Module):
+    """Finds people on the key frame's pyramid; the boxes start as the whole picture."""
+
+    def __init__(self, config: LocalizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        whole = torch.tensor([0.5, 0.5, 1.0, 1.0])
+        self.box = nn.Parameter(whole.repeat(config.proposals, 1))  # cx cy w h, fractions
+        self.feature = nn.Parameter(torch.randn(config.proposals, config.width))
+        self.heads = nn.ModuleList(Head(config) for _ in range(config.heads))
+
+    def forward(self, maps: Sequence[Tensor], sizes: Tensor, strides: Sequence[float]) -> Localized:
+        """Maps [B, D, h, w], fine to coarse, with the stride of each in pixels -> the boxes.
+
+        sizes [B, 2]: (height, width) of each clip before padding. Logits and boxes are float32
+        or wider; gradients run through the features of all heads, but not from box to box.
+        """
+        config, clips = self.config, len(sizes)
+        cells = Cells(maps, strides)
+        index = torch.arange(clips, device=sizes.device).repeat_interleave(config.proposals)
+        box = self._start(sizes)
+        feature = self.feature.expand(clips, -1, -1)
+        logits, boxes = [], []
+        for head in self.heads:
+            region = cells.cut(box.flatten(0, 1), index, config.roi_size, config.roi_sampling)
+            logit, delta, feature = head(feature, region)
+            moved = apply_delta(box, delta)
+            logits.append(logit)
+            boxes.append(moved)
+            box = moved.detach()
+        return Localized(torch.stack(logits), torch.stack(boxes), feature)
+
+    def _start(self, sizes: Tensor) -> Tensor:
+        """The learned boxes on each clip, in pixels: [B, P, 4]."""
+        box = _wide(self.box)
+        centre, half = box[:, :2], box[:, 2:] / 2
+        return torch.cat([centre - half, centre + half], -1) * frame(sizes).to(box.dtype)
+
+
+class Head(nn.Module):
+    """One refinement: features [B, P, D] and what their boxes show -> logits, deltas, features."""
+
+    def __init__(self, config: LocalizerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.self_attn = nn.MultiheadAttention(width, config.attention_heads, batch_first=True)
+        self.inst_interact = DynamicConv(width, config.dynamic, config.roi_size**2)
+        self.linear1 = nn.Linear(width, config.feedforward)
+        self.linear2 = nn.Linear(config.feedforward, width)
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+        self.cls_module = _tower(width, config.cls_layers)
+        self.reg_module = _tower(width, config.reg_layers)
+        self.class_logits = nn.Linear(width, 2)
+        self.bboxes_delta = nn.Linear(width, 4)
+        for weight in self.parameters():
+            if weight.ndim > 1:
+                nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(self.class_logits.bias)
+
+    def forward(self, feature: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """feature [B, P, D]; region [B * P, cells, D] -> [B, P, 2], [B, P, 4], [B, P, D]."""
+        others = self.self_attn(feature, feature, feature, need_weights=False)[0]
+        feature = self.norm1(feature + others)
+        seen = self.inst_interact(feature.flatten(0, 1), region)  # [B * P, D]
+        feature = self.norm2(feature + seen.view_as(feature))
+        feature = self.norm3(feature + self.linear2(F.relu(self.linear1(feature))))
+        logit = self.class_logits(self.cls_module(feature))
+        delta = self.bboxes_delta(self.reg_module(feature))
+        return _wide(logit), _wide(delta), feature
+
+
+class DynamicConv(nn.Module):
+    """Two layers made by a feature, for the cells of its own box; then one vector of them all."""
+
+    def __init__(self, width: int, hidden: int, cells: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.dynamic_layer = nn.Linear(width, 2 * width * hidden)
+        self.norm1 = nn.LayerNorm(hidden)
+        self.norm2 = nn.LayerNorm(width)
+        self.out_layer = nn.Linear(cells * width, width)
+        self.norm3 = nn.LayerNorm(width)
+
+    def forward(self, feature: Tensor, region: Tensor) -> Tensor:
+        """feature [n, D] and region [n, cells, D] -> [n, D]."""
+        count, width = feature.shape
+        layer = self.dynamic_layer
+        halves = zip(layer.weight.chunk(2), layer.bias.chunk(2), strict=True)
+        # One by one: as halves of one result they would be copied before the next product.
+        first, second = (F.linear(feature, *half) for half in halves)  # [n, D * hidden] each
+        x = region @ first.view(count, width, self.hidden)
+        x = F.relu(self.norm1(x), inplace=True)  # [n, cells, hidden]
+        x = x @ second.view(count, self.hidden, width)
+        x = F.relu(self.norm2(x), inplace=True)  # [n, cells, D]
+        return F.relu(self.norm3(self.out_layer(x.flatten(1))))
+
+
+def apply_delta(box: Tensor, delta: Tensor) -> Tensor:
+    """Boxes [..., 4] moved by delta [..., 4]: dx dy in halves of a side, then log growths."""
+    low, high = box.chunk(2, -1)
+    side = high - low
+    centre = low + side / 2 + delta[..., :2] / SHIFT * side
+    half = delta[..., 2:].clamp(max=MOST).exp() * side / 2
+    return torch.cat([centre - half, centre + half], -1)
+
+
+def _tower(width: int, depth: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(width, width, bias=False), nn.LayerNorm(width), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """x in float32 at least: boxes in pixels have no room in 16 bits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,0 +1,233 @@
+"""ViT of VideoMAE (Tong et al. 2022) with EVAD's pruning: tokens outside the key frame go early.
+
+Letters beside those of `stadkit.models`: N tokens now, N1 tokens of the key frame (h * w).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.errors import UsageError
+from stadkit.layers.attention import Block
+from stadkit.layers.positions import positions
+
+
+@dataclass(frozen=True)
+class VitConfig:
+    """Architecture only; defaults are ViT-B. Raises UsageError for what cannot be built."""
+
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    patch: int = 16  # pixels a side of a token
+    tubelet: int = 2  # frames of a token
+    base: tuple[int, int] = (14, 14)  # cells (h, w) that the position codes were made for
+    maps_at: tuple[int, ...] = (2, 5, 8, 11)  # blocks after which the key frame's tokens are taken
+    prune_at: tuple[int, ...] = (3, 6, 9)  # blocks that drop tokens
+    keep_rate: float = 1.0  # rho of EVAD: the share that a pruning block keeps; 1: nothing goes
+    keyframe_weight: float = 1.0  # w_kf of EVAD's token importance
+    drop_path: float = 0.1  # of the last block; falls linearly to 0 at the first
+
+    def __post_init__(self) -> None:
+        for name in ("base", "maps_at", "prune_at"):  # YAML has lists only
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not 0 < self.keep_rate <= 1:
+            raise UsageError(f"VitConfig.keep_rate is {self.keep_rate}; choose above 0, up to 1.")
+        if self.width % self.heads:
+            raise UsageError(f"VitConfig.width {self.width} is no multiple of {self.heads} heads.")
+        for name in ("maps_at", "prune_at"):
+            blocks: tuple[int, ...] = getattr(self, name)
+            if list(blocks) != sorted({x for x in blocks if 0 <= x < self.depth}):
+                raise UsageError(
+                    f"VitConfig.{name} is {blocks}; name blocks 0..{self.depth - 1} in order."
+                )
+
+    @classmethod
+    def large(cls, **changes: Any) -> VitConfig:
+        """ViT-L."""
+        settings = {
+            "width": 1024,
+            "depth": 24,
+            "heads": 16,
+            "maps_at": (5, 11, 17, 23),
+            "prune_at": (6, 12, 18),
+            "drop_path": 0.2,
+        }
+        return cls(**{**settings, **changes})
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What is left of a clip; raises ValueError where a shape is not as said."""
+
+    token: Tensor  # [B, N, D]  after the last norm: the N1 of the key frame, then the kept others
+    kept: Tensor  # [B, N - N1] int64: cell of each of the others; raster order, no key frame
+    grid: tuple[int, int, int]  # cells (t, h, w) of the clip
+    maps: tuple[Tensor, ...]  # [B, D, h, w] each: the key frame after blocks `maps_at`, no norm
+    stages: tuple[Tensor, ...]  # `kept` after each pruning block, the last is `kept`; or none
+
+    def __post_init__(self) -> None:
+        b, n, d = self.token.shape
+        _, height, width = self.grid
+        _check("kept", self.kept, b, n - height * width)
+        for x in self.maps:
+            _check("maps", x, b, d, height, width)
+
+
+def _check(name: str, x: Tensor, *shape: int) -> None:
+    if x.shape != shape:
+        raise ValueError(f"Tokens.{name} has shape {list(x.shape)}, wants {list(shape)}")
+
+
+class PatchEmbed(nn.Module):
+    """Boxes of `tubelet` frames and `patch` x `patch` pixels, each a token."""
+
+    def __init__(self, width: int, patch: int, tubelet: int) -> None:
+        super().__init__()
+        size = (tubelet, patch, patch)
+        self.proj = nn.Conv3d(3, width, size, size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """pixels [B, 3, T, H, W] -> tokens [B, t * h * w, D] in raster order."""
+        # As a product of matrices the convolution is faster, a quarter under bfloat16.
+        tubelet, patch, _ = self.proj.kernel_size
+        count, colours, *size = pixels.shape
+        t, h, w = (x // step for x, step in zip(size, self.proj.kernel_size, strict=True))
+        boxes = pixels.view(count, colours, t, tubelet, h, patch, w, patch)
+        boxes = boxes.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(count, t * h * w, -1)
+        return F.linear(boxes, self.proj.weight.flatten(1), self.proj.bias)
+
+
+class Vit(nn.Module):
+    """`model(pixels) -> Tokens`: any number of frames and any size that patches fill."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbed(config.width, config.patch, config.tubelet)
+        last = max(config.depth - 1, 1)
+        rates = [config.drop_path * i / last for i in range(config.depth)]
+        self.blocks = nn.ModuleList(Block(config.width, config.heads, x) for x in rates)
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.apply(_initialise)
+
+    def forward(self, pixels: Tensor) -> Tokens:
+        """pixels [B, 3, T, H, W], normalised RGB; T multiple of `tubelet`, H and W of `patch`.
+
+        Raises ValueError for another size, and UsageError where so few cells are to be kept that
+        none outside the key frame is left.
+        """
+        config = self.config
+        grid = self.grid(pixels)
+        keyframe = grid[1] * grid[2]
+        keep = others_kept(grid, config.keep_rate, config.prune_at)
+        x = self.patch_embed(pixels)
+        x = _keyframe_first(x, grid) + self._positions(grid, x.device)
+        kept = torch.arange(x.shape[1] - keyframe, device=x.device).expand(len(x), -1)
+        maps, stages = [], []
+        for i, block in enumerate(cast(Iterable[Block], self.blocks)):
+            if i in keep:
+                x, index = block.prune(x, keyframe, keep[i], config.keyframe_weight)
+                kept = kept.gather(1, index)
+                stages.append(kept)
+            else:
+                x = block(x)
+            if i in config.maps_at:
+                maps.append(x[:, :keyframe].view(len(x), *grid[1:], -1).permute(0, 3, 1, 2))
+        return Tokens(self.norm(x), kept, grid, tuple(maps), tuple(stages))
+
+    def grid(self, pixels: Tensor) -> tuple[int, int, int]:
+        """Cells (t, h, w) of pixels [B, 3, T, H, W]."""
+        steps = (self.config.tubelet, self.config.patch, self.config.patch)
+        size = pixels.shape[2:]
+        if any(x < step or x % step for x, step in zip(size, steps, strict=True)):
+            raise ValueError(f"Vit wants T, H, W to be multiples of {steps}, got {tuple(size)}")
+        slices, height, width = (x // step for x, step in zip(size, steps, strict=True))
+        return slices, height, width
+
+    def _positions(self, grid: tuple[int, int, int], device: torch.device) -> Tensor:
+        # In the type of the weights: under autocast all sums of tokens stay float32.
+        dtype = self.norm.weight.dtype
+        codes: Tensor = _codes(grid, self.config.base, self.config.width, dtype, device)
+        return codes
+
+
+def keyframe_slice(slices: int) -> int:
+    """Which of a clip's slices is the key frame's: the first after the middle."""
+    return slices // 2
+
+
+def others_kept(grid: tuple[int, int, int], rate: float, prune_at: Sequence[int]) -> dict[int, int]:
+    """{block: cells outside the key frame that it keeps}; empty for rate 1.
+
+    A block keeps ceil(rate * N) of the N tokens it gets, those of the key frame among them.
+    Raises UsageError where none of the others would be left.
+    """
+    if rate == 1:
+        return {}
+    kept = _kept(grid, rate, len(prune_at))
+    if min(kept, default=1) < 1:
+        fits = (p / 100 for p in range(1, 101) if min(_kept(grid, p / 100, len(prune_at))) > 0)
+        least = next(fits, 1.0)
+        raise UsageError(
+            f"keep_rate {rate} leaves nothing beside the key frame of a clip of {grid} cells; "
+            f"the smallest that works is {least}."
+        )
+    return dict(zip(prune_at, kept, strict=True))
+
+
+def _kept(grid: tuple[int, int, int], rate: float, stages: int) -> list[int]:
+    keyframe = grid[1] * grid[2]
+    tokens, kept = grid[0] * keyframe, []
+    for _ in range(stages):
+        tokens = math.ceil(rate * tokens)
+        kept.append(tokens - keyframe)
+    return kept
+
+
+def _keyframe_first(x: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """x [..., t * h * w, D] in raster order, with the key frame's slice moved to the front."""
+    cells = grid[1] * grid[2]
+    first = keyframe_slice(grid[0]) * cells
+    before, key, after = x.tensor_split((first, first + cells), -2)
+    return torch.cat([key, before, after], -2)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _codes(
+    grid: tuple[int, int, int],
+    base: tuple[int, int],
+    width: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """Position codes [t * h * w, width], those of the key frame first."""
+    return _cached_codes(grid, base, width, dtype, device)
+
+
+@lru_cache(maxsize=4)
+def _cached_codes(
+    grid: tuple[int, int, int],
+    base: tuple[int, int],
+    width: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    with torch.inference_mode(False):
+        return _keyframe_first(positions(grid, base, width), grid).to(device, dtype)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Linear layers small and without bias; norms and convolutions keep PyTorch's start."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

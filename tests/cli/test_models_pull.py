@@ -1,0 +1,182 @@
+"""`stadkit models pull`, with what brings files replaced."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import save_file
+from typer.testing import CliRunner, Result
+
+from stadkit import zoo
+from stadkit.cli.app import app
+from stadkit.models.vit import Vit, VitConfig
+from stadkit.zoo import hub, official
+from stadkit.zoo.backbones import Backbone
+
+SHAPE: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2, "maps_at": (0, 1), "prune_at": ()}
+SMALL: dict[str, Any] = {
+    **{"width": 16, "depth": 2, "heads": 2, "maps_at": [0, 1], "prune_at": [1], "proposals": 2},
+    **{"people_width": 8, "people_heads": 1, "people_attention": 1, "feedforward": 8},
+    **{"dynamic": 2, "decoder_width": 8, "decoder_depth": 1, "decoder_heads": 1, "classifier": 4},
+}
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    small = Backbone("some/repo", SHAPE, 1_500_000, "nothing")
+    monkeypatch.setitem(zoo.BACKBONES, "videomae-base", small)
+    for name in ("evad-vit-b", "evad-vit-b-keep06"):
+        card = zoo.card(name)
+        held = {**card.__dict__, "settings": {**card.settings, **SMALL}}
+        monkeypatch.setitem(zoo.CARDS, name, zoo.Card(**held))
+    return tmp_path / "home"
+
+
+def models(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["models", *map(str, arguments)])
+
+
+@pytest.fixture
+def from_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the Hub is asked for; it has a small backbone."""
+    asked: list[tuple[str, str]] = []
+
+    def fetch(repo: str, file: str, name: str, folder: Path) -> hub.Fetched:
+        asked.append((repo, file))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(Vit(VitConfig(**SHAPE)).state_dict(), folder / "x.safetensors")
+        return hub.Fetched(folder / "x.safetensors", "c" * 40, True)
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    return asked
+
+
+def from_drive(monkeypatch: pytest.MonkeyPatch, config: str) -> list[str]:
+    """What Drive is asked for; it has a small EVAD with this config inside."""
+    asked: list[str] = []
+
+    def download(id: str, output: str, quiet: bool, resume: bool) -> str:
+        if not Path(output).exists():
+            asked.append(id)
+            held = official.to_official(zoo.build("evad-vit-b").state_dict())
+            torch.save({"model_state": held, "cfg": config}, output)
+        return output
+
+    monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=download))
+    return asked
+
+
+def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
+    result = models("pull", "videomae-base")
+    assert result.exit_code == 0, result.stderr
+    kept = Path(result.stdout.strip())
+    assert kept == own_home / "weights" / "videomae-base.safetensors"
+    first, second, *rest = result.stderr.splitlines()
+    assert first == (
+        "videomae-base: https://huggingface.co/some/repo, model.safetensors, about 2 MB"
+    )
+    assert "CC-BY-NC-4.0: name the authors, and no commercial use" in second
+    assert f"sha256 {zoo.sha256(kept)}" in "".join(rest)
+    notes = zoo.read_sidecar(kept)
+    assert (notes["revision"], notes["sha256_checked"]) == ("c" * 40, True)
+    assert notes["licence"] == "CC-BY-NC-4.0"
+    assert not (own_home / "downloads" / "x.safetensors").exists()
+    again = models("pull", "videomae-base")
+    assert again.stdout.strip() == str(kept)
+    assert "is here; --again" in again.stderr
+    assert from_hub == [("some/repo", "model.safetensors")]
+    assert models("pull", "videomae-base", "--again").exit_code == 0
+    assert len(from_hub) == 2
+
+
+def test_the_licence_comes_before_the_download(
+    from_hub: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> hub.Fetched:
+        raise zoo.weights.WeightsError("no route to host")
+
+    monkeypatch.setattr(hub, "fetch", fails)
+    result = models("pull", "videomae-base")
+    assert result.exit_code == 3
+    lines = result.stderr.splitlines()
+    assert "CC-BY-NC-4.0" in lines[1]
+    assert lines[2:] == ["stadkit: error: no route to host"]
+
+
+def test_backbones_are_listed_told_and_verified(from_hub: list[tuple[str, str]]) -> None:
+    models("pull", "videomae-base")
+    rows = {row["name"]: row for row in json.loads(models("list", "--json").stdout)}
+    assert rows["videomae-base"]["weights"] == "here"
+    assert rows["videomae-large"]["weights"] == "absent"
+    assert rows["videomae-large"]["licence"] == "CC-BY-NC-4.0"
+    told = models("info", "videomae-base").stdout
+    assert "init: videomae-base" in told
+    assert json.loads(models("verify", "--json").stdout)["videomae-base"] == "ok"
+
+
+def test_an_evad_through_gdown(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = from_drive(monkeypatch, "KEEP_RATE: 0.7")
+    result = models("pull", "evad-vit-b")
+    assert result.exit_code == 0, result.stderr
+    assert asked == [zoo.card("evad-vit-b").drive_id]
+    assert f"https://drive.google.com/file/d/{asked[0]}" in result.stderr
+    assert "no commercial use" in result.stderr
+    kept = Path(result.stdout.strip())
+    assert zoo.read_sidecar(kept)["licence"] == "CC-BY-NC-4.0"
+    assert not (own_home / "downloads" / asked[0]).exists()
+    assert models("verify").exit_code == 0
+
+
+def test_a_file_of_another_keep_rate_stays(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
+    result = models("pull", "evad-vit-b")
+    assert result.exit_code == 3
+    (error,) = (line for line in result.stderr.splitlines() if "error" in line)
+    assert "keep rate 0.6, not 0.7" in error
+    came = own_home / "downloads" / asked[0]
+    assert came.exists()
+    assert models("import", came, "--as", "evad-vit-b-keep06").exit_code == 0
+    result = models("pull", "evad-vit-b", "--anyway")
+    assert result.exit_code == 0
+    assert "note: kept as evad-vit-b, though the config inside says" in result.stderr
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("mestad-nano", 2, "mestad-nano has its weights built in; there is nothing to pull"),
+        ("mestad-slowfast-r50", 3, "cannot be pulled: none were released"),
+        ("videomae-bass", 2, "no model is called"),
+    ],
+)
+def test_what_cannot_be_pulled(name: str, code: int, told: str) -> None:
+    result = models("pull", name)
+    assert result.exit_code == code
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_two_at_once_are_refused(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
+    (own_home / "downloads").mkdir(parents=True)
+    with FileLock(own_home / "downloads" / "videomae-base.lock"):
+        result = models("pull", "videomae-base")
+    assert result.exit_code == 3
+    assert "another process is pulling it" in result.stderr
+    assert from_hub == []
+
+
+def test_a_backbone_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    result = CliRunner().invoke(app, ["detect", str(tmp_path / "a.mp4"), "-m", "videomae-base"])
+    assert result.exit_code == 2
+    assert "start a training from it with `init: videomae-base`" in result.stderr

@@ -1,0 +1,171 @@
+"""Attention and its importance, against the whole N x N map."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from stadkit.layers.attention import Attention, Block, DropPath
+
+
+def filled(module: nn.Module, dtype: torch.dtype = torch.float32) -> Any:
+    """Weights large enough that tokens differ in what they are asked."""
+    random = torch.Generator().manual_seed(0)
+    for weight in module.parameters():
+        nn.init.normal_(weight, std=0.5, generator=random)
+    return module.to(dtype)
+
+
+def tokens(count: int, clips: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(clips, count, 8, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+def by_map(attention: Attention, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What `attention` gives, and its whole map [B, heads, N, N]."""
+    width, heads = x.shape[2], attention.heads
+    q, k, v = (x @ attention.qkv.weight.T).split(width, 2)
+    q, v = q + attention.q_bias, v + attention.v_bias
+    q, k, v = (y.view(len(x), -1, heads, width // heads).transpose(1, 2) for y in (q, k, v))
+    whole = (q @ k.transpose(2, 3) / (width // heads) ** 0.5).softmax(3)
+    out: Tensor = attention.proj((whole @ v).transpose(1, 2).flatten(2))
+    return out, whole
+
+
+def test_tokens_ask_all_tokens_of_their_clip() -> None:
+    attention, x = filled(Attention(8, 2)), tokens(7)
+    torch.testing.assert_close(attention(x), by_map(attention, x)[0])
+
+
+def test_only_the_last_tokens_ask() -> None:
+    attention, x = filled(Attention(8, 2)), tokens(7)
+    torch.testing.assert_close(attention(x, 3), attention(x)[:, -3:])
+    assert attention(x, 0).shape == (2, 0, 8)
+
+
+def test_importance_by_hand() -> None:
+    attention = Attention(8, 2)
+    nn.init.zeros_(attention.qkv.weight)  # all of the 4 tokens get a quarter of each query
+    _, importance = attention.with_importance(tokens(4), 1, 4.0)
+    assert importance.tolist() == [[(4 + 3) / 4 / 4] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    ("dtype", "close"), [(torch.float32, 1e-6), (torch.float64, 1e-14)], ids=str
+)
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_importance_is_that_of_the_whole_map(
+    dtype: torch.dtype, close: float, grad: bool, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    attention, x = filled(Attention(8, 4), dtype), tokens(300, dtype=dtype)
+    with torch.set_grad_enabled(grad):
+        out, importance = attention.with_importance(x, 37, 4.0)
+    wanted, whole = by_map(attention, x)
+    whole = torch.cat([4 * whole[:, :, :37], whole[:, :, 37:]], 2)
+    assert importance.dtype == dtype
+    torch.testing.assert_close(importance, whole.mean((1, 2))[:, 37:], rtol=0, atol=close)
+    torch.testing.assert_close(out, wanted)
+
+
+def gradients(attention: Attention, out: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(out.square().sum(), list(attention.parameters())))
+
+
+def test_gradients_are_those_of_attention_and_importance_has_none() -> None:
+    attention, x = filled(Attention(8, 2), torch.float64), tokens(9, dtype=torch.float64)
+    out, importance = attention.with_importance(x, 4, 4.0)
+    assert not importance.requires_grad
+    for got, wanted in zip(
+        gradients(attention, out), gradients(attention, by_map(attention, x)[0]), strict=True
+    ):
+        torch.testing.assert_close(got, wanted)
+
+
+class Largest(TorchDispatchMode):
+    """Numbers in the largest tensor that any operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        sizes = [x.numel() for x in tree_leaves(out) if isinstance(x, Tensor)]
+        self.numbers = max([self.numbers, *sizes])
+        return out
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_no_map_of_all_tokens_is_ever_made(grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    attention, x = filled(Attention(8, 2)), tokens(1000, clips=1)
+    with torch.set_grad_enabled(grad), Largest() as largest:
+        out, _ = attention.with_importance(x, 4, 4.0)
+        if grad:
+            out.sum().backward()
+    assert 1000 * 3 * 8 <= largest.numbers <= 1000 * 128
+
+
+def test_autocast_gives_float32_importance() -> None:
+    attention, x = filled(Attention(8, 2)), tokens(200)
+    wanted, whole = by_map(attention, x)
+    for grad in (False, True):
+        with torch.set_grad_enabled(grad), torch.autocast("cpu", torch.bfloat16):
+            out, importance = attention.with_importance(x, 50, 1.0)
+        assert out.dtype == torch.bfloat16
+        assert importance.dtype == torch.float32
+        torch.testing.assert_close(out.float(), wanted, rtol=0.05, atol=0.05)
+        torch.testing.assert_close(importance, whole.mean((1, 2))[:, 50:], rtol=0.05, atol=0)
+
+
+def test_shapes_alone() -> None:
+    attention = Attention(8, 2).to("meta")
+    out, importance = attention.with_importance(torch.empty(3, 9, 8, device="meta"), 4, 1.0)
+    assert out.shape == (3, 9, 8)
+    assert importance.shape == (3, 5)
+
+
+def test_a_block_s_last_tokens_are_those_of_all() -> None:
+    block, x = filled(Block(8, 2)), tokens(7)
+    torch.testing.assert_close(block(x, 3), block(x)[:, -3:])
+
+
+def test_a_block_is_norm_attention_norm_perceptron() -> None:
+    block, x = filled(Block(8, 2, ratio=3)), tokens(7)
+    assert block.mlp.fc1.weight.shape == (24, 8)
+    middle = x + by_map(block.attn, block.norm1(x))[0]
+    hidden = block.mlp.fc1(block.norm2(middle))
+    hidden = hidden * (1 + torch.erf(hidden / 2**0.5)) / 2
+    torch.testing.assert_close(block(x), middle + block.mlp.fc2(hidden))
+
+
+def test_pruning_keeps_the_most_important_best_first() -> None:
+    block, x = filled(Block(8, 2)), tokens(9)
+    got, index = block.prune(x, 4, 3, 2.0)
+    _, importance = block.attn.with_importance(block.norm1(x), 4, 2.0)
+    for clip in range(2):
+        best = sorted(range(5), key=lambda i, c=clip: -importance[c, i])[:3]
+        assert index[clip].tolist() == best
+        rows = [0, 1, 2, 3] + [4 + i for i in best]
+        torch.testing.assert_close(got[clip], block(x)[clip, rows])
+
+
+def test_drop_path_leaves_out_whole_clips() -> None:
+    torch.manual_seed(0)
+    drop, x = DropPath(0.25), torch.ones(4000, 2, 3)
+    out = drop(x)
+    kept = out.flatten(1).amax(1) > 0
+    assert (out[kept] == 1 / 0.75).all()
+    assert (out[~kept] == 0).all()
+    assert out.mean() == pytest.approx(1, abs=0.03)
+    assert drop.eval()(x) is x
+
+
+def test_a_block_drops_both_of_its_paths() -> None:
+    block, x = filled(Block(8, 2, drop_path=0.999999)), tokens(7)
+    assert torch.equal(block(x), x)
+    got, index = block.prune(x, 4, 2, 1.0)
+    assert torch.equal(got[:, 4:], x[:, 4:].gather(1, index[..., None].expand(-1, -1, 8)))
+    assert not torch.equal(block.eval()(x), x)

@@ -1,0 +1,176 @@
+"""EVAD as a whole, tiny: tokens go back where they came from, and options mean what they say."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stadkit.errors import UsageError
+from stadkit.models.cost import cost
+from stadkit.models.evad import Evad, EvadConfig, build, extend
+from stadkit.models.vit import Tokens
+
+TINY: dict[str, Any] = {
+    "classes": 3,
+    "frames": 8,
+    "width": 16,
+    "depth": 4,
+    "heads": 2,
+    "base": (4, 4),
+    "maps_at": (0, 1, 2, 3),
+    "prune_at": (1, 2),
+    "proposals": 5,
+    "people_width": 16,
+    "people_heads": 2,
+    "people_attention": 2,
+    "feedforward": 16,
+    "dynamic": 4,
+    "decoder_width": 8,
+    "decoder_depth": 2,
+    "decoder_heads": 2,
+    "classifier": 16,
+}
+
+
+def tiny(**changes: Any) -> Evad:
+    """A model that says something: with their own start, all tokens are nearly alike."""
+    torch.manual_seed(0)
+    model = build(EvadConfig(**{**TINY, **changes})).eval()
+    for weight in model.backbone.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=0.2)
+    return model
+
+
+def clip(count: int = 2, height: int = 64, width: int = 96, frames: int = 8) -> Tensor:
+    random = torch.Generator().manual_seed(1)
+    return torch.randn(count, 3, frames, height, width, generator=random)
+
+
+SIZES = torch.tensor([[64, 96], [50, 70]])
+
+
+@pytest.mark.parametrize("frames", [2, 6, 8])
+@pytest.mark.parametrize("size", [(64, 96), (32, 160), (48, 16)])
+@pytest.mark.parametrize("rate", [1.0, 0.8])
+def test_any_length_size_and_rate(frames: int, size: tuple[int, int], rate: float) -> None:
+    model, pixels = tiny(keep_rate=rate), clip(1, *size, frames)
+    if frames == 2 and rate < 1:  # the key frame is all there is
+        with pytest.raises(UsageError, match="keep_rate"):
+            model(pixels, torch.tensor([size]))
+        return
+    with torch.no_grad():
+        found = model(pixels, torch.tensor([size]))
+    assert found.person.shape == (1, 5)
+    assert found.box.shape == (1, 5, 1, 4)
+    assert found.action.shape == (1, 5, 3)
+    assert found.action.isfinite().all()
+
+
+@pytest.mark.parametrize("order", ["position", "importance"])
+def test_forward_is_the_last_of_the_details_and_lean_changes_nothing(order: str) -> None:
+    model, full = tiny(token_order=order), tiny(token_order=order, lean=False)
+    with torch.no_grad():
+        found, details = model(clip(), SIZES), model.details(clip(), SIZES)
+        whole = full(clip(), SIZES)
+    logit = details.people.logit[-1]
+    torch.testing.assert_close(found.person, logit[..., 0] - logit[..., 1])
+    torch.testing.assert_close(found.action, details.action[-1])
+    torch.testing.assert_close(found.action, whole.action)
+    # Of clips with another size than the batch, fractions are of their own.
+    torch.testing.assert_close(found.box[1, :, 0], details.people.box[-1][1] / BOTH)
+
+
+BOTH = torch.tensor([70, 50, 70, 50])
+
+
+def test_lean_costs_less() -> None:
+    assert cost(tiny(), 64)["gmacs"] < cost(tiny(lean=False), 64)["gmacs"]
+
+
+def given_tokens(kept: list[int]) -> Tokens:
+    """A clip of 3 slices of 1 x 2 cells, token number n full of 10 n; the key frame's are 0, 1."""
+    token = 10.0 * torch.arange(2 + len(kept))[None, :, None].expand(1, -1, 16)
+    maps = (torch.zeros(1, 16, 1, 2),) * 4
+    return Tokens(token, torch.tensor([kept]), (3, 1, 2), maps, ())
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "last"),
+    # Others were kept in order 3, 0: cells 5 and 0 of the clip. The authors' code sorts the cells.
+    [("position", [30, -1], [-1, 20]), ("importance", [20, -1], [-1, 30])],
+)
+def test_kept_tokens_go_back_to_their_cells(
+    order: str, first: list[float], last: list[float]
+) -> None:
+    model = tiny(token_order=order)
+    with torch.no_grad():
+        model.encoder_to_decoder.weight.zero_()[:, 0] = 1
+        model.mask_token.fill_(-1)
+        context, restored = model.restore(given_tokens([3, 0]))
+        code = model.restore(given_tokens([0, 1, 2, 3]))[1] - torch.tensor(
+            [[20.0, 30], [0, 10], [40, 50]]
+        ).view(1, 3, 1, 2, 1)
+    got = (restored - code)[0, :, 0, :, 0]
+    torch.testing.assert_close(got, torch.tensor([first, [0.0, 10], last]))
+    cells = restored.flatten(1, 3)
+    place = {"position": [2, 3, 5, 0], "importance": [2, 3, 0, 5]}[order]
+    torch.testing.assert_close(context[0], cells[0, place])
+
+
+def test_boxes_are_extended_within_the_picture() -> None:
+    box = torch.tensor([[[10.0, 20, 29, 49]], [[-5.0, 0, 80, 60]]])
+    grown = extend(box, torch.tensor([[64, 96], [50, 70]]), (0.4, 0.2))
+    # 20 wide: 4 on each side; 30 high: 3 above and below. The second picture ends at 69, 49.
+    torch.testing.assert_close(grown[0, 0], torch.tensor([6.0, 17, 33, 52]))
+    torch.testing.assert_close(grown[1, 0], torch.tensor([0.0, 0, 69, 49]))
+
+
+def test_an_actor_is_the_most_in_space_and_the_mean_in_time() -> None:
+    model = tiny()
+    restored = torch.zeros(1, 2, 4, 4, 8)
+    restored[0, 0, 1, 1] = 4  # pixels 16 to 32
+    restored[0, 1, 3, 3] = 100  # outside the box
+    actor = model.actors(restored, torch.tensor([[[0.0, 0, 40, 40]]]))
+    assert actor.shape == (1, 1, 8)
+    assert 1.5 < actor[0, 0, 0] <= 2  # half of a bin's value near 4
+
+
+def test_other_peoples_boxes_are_scored() -> None:
+    model = tiny()
+    proposals = [torch.tensor([[0.1, 0.1, 0.5, 0.9], [0.2, 0, 1, 1]]), torch.zeros(0, 4)]
+    with torch.no_grad():
+        found = model(clip(), SIZES, proposals, [torch.tensor([0.5, 1.0]), torch.zeros(0)])
+        nobody = model(clip(), SIZES, [torch.zeros(0, 4)] * 2)
+    assert found.person.isneginf().tolist() == [[False, False], [True, True]]
+    torch.testing.assert_close(found.box[0, :, 0], proposals[0])
+    assert found.action[0].isfinite().all()
+    assert nobody.action.shape == (2, 0, 3)
+
+
+def test_bfloat16_autocast_runs_and_stays_near() -> None:
+    model = tiny(keep_rate=1.0)  # less than all would be others than in float32
+    with torch.no_grad():
+        exact = model.details(clip(), SIZES)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = model.details(clip(), SIZES)
+    assert rough.action.dtype == rough.people.box.dtype == torch.float32
+    torch.testing.assert_close(rough.people.box, exact.people.box, atol=3, rtol=0.1)
+
+
+def test_gradients_reach_every_weight_without_checkpointing() -> None:
+    model = tiny().train()
+    details = model.details(clip(), SIZES)
+    people = details.people
+    (details.action.sum() + people.box.sum() + people.logit[..., 0].sum()).backward()  # type: ignore[no-untyped-call]
+    lacking = [name for name, weight in model.named_parameters() if weight.grad is None]
+    assert not lacking
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"token_order": "size"}, {"keep_rate": 0.0}, {"heads": 3}, {"frames": 7}]
+)
+def test_wrong_settings_are_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        tiny(**wrong)

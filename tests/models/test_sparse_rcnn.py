@@ -1,0 +1,146 @@
+"""Sparse R-CNN: boxes moved by hand, the dynamic layers written out, where gradients run."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stadkit.models.sparse_rcnn import (
+    DynamicConv,
+    Localized,
+    Localizer,
+    LocalizerConfig,
+    apply_delta,
+)
+
+TINY = LocalizerConfig(
+    proposals=5, width=8, heads=2, attention_heads=2, feedforward=16, dynamic=3, roi_size=2
+)
+STRIDES = (4, 8, 16, 32)
+
+
+def made_maps(clips: int, side: int = 64) -> list[Tensor]:
+    random = torch.Generator().manual_seed(1)
+    return [torch.randn(clips, 8, side // s, side // s, generator=random) for s in STRIDES]
+
+
+def made_localizer() -> Localizer:
+    torch.manual_seed(0)
+    model = Localizer(TINY)
+    torch.nn.init.uniform_(model.box, 0.3, 0.7)
+    return model.eval()
+
+
+def test_a_box_moved_by_hand() -> None:
+    box = torch.tensor([[10.0, 20, 30, 60]])  # 20 x 40 about (20, 40)
+    delta = torch.tensor([[1.0, -0.5, math.log(2), 0]])  # half a side right, a quarter up
+    assert apply_delta(box, delta).tolist() == [[10, 10, 50, 50]]
+
+
+def test_a_side_grows_by_so_much_at_most() -> None:
+    box = torch.tensor([[0.0, 0, 16, 16]]).double()
+    wide, high = (apply_delta(box, box.new_tensor([[0, 0, 99, -99]]))[0, i::2] for i in (0, 1))
+    assert wide.diff().item() == pytest.approx(100000)
+    assert high.diff().item() == pytest.approx(0)
+
+
+def test_boxes_start_as_shares_of_the_unpadded_picture() -> None:
+    model = Localizer(TINY)
+    for name, weight in model.named_parameters():
+        if "bboxes_delta" in name:  # no head moves a box
+            torch.nn.init.zeros_(weight)
+    with torch.no_grad():
+        model.box[1] = torch.tensor([0.25, 0.5, 0.5, 0.2])
+        found = model(made_maps(2), torch.tensor([[50, 60], [64, 40]]), STRIDES)
+    assert found.box[-1, :, 0].tolist() == [[0, 0, 60, 50], [0, 0, 40, 64]]
+    torch.testing.assert_close(found.box[0, 0, 1], torch.tensor([0, 20.0, 30, 30]))
+
+
+def test_dynamic_layers_written_out() -> None:
+    torch.manual_seed(0)
+    layer = DynamicConv(4, 3, 2).double()
+    feature, region = torch.randn(5, 4).double(), torch.randn(5, 2, 4).double()
+    made = feature @ layer.dynamic_layer.weight.T + layer.dynamic_layer.bias
+    first, second = made[:, :12].reshape(5, 4, 3), made[:, 12:].reshape(5, 3, 4)
+    x = F.relu(layer.norm1(torch.einsum("ncd,ndh->nch", region, first)))
+    x = F.relu(layer.norm2(torch.einsum("nch,nhd->ncd", x, second)))
+    # Cell by cell: the numbers of the first cell stand before those of the second.
+    flat = torch.cat([x[:, 0], x[:, 1]], 1)
+    want = F.relu(layer.norm3(flat @ layer.out_layer.weight.T + layer.out_layer.bias))
+    torch.testing.assert_close(layer(feature, region), want)
+
+
+def test_clips_do_not_meet() -> None:
+    model, sizes = made_localizer().double(), torch.tensor([[64, 64], [40, 56]])
+    maps = [x.double() for x in made_maps(2)]
+    with torch.no_grad():
+        both = model(maps, sizes, STRIDES)
+        for clip in range(2):
+            alone = model([x[clip : clip + 1] for x in maps], sizes[clip : clip + 1], STRIDES)
+            # Boxes are pooled in float32: a last digit that differs there comes through.
+            torch.testing.assert_close(both.box[:, clip], alone.box[:, 0], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(both.logit[:, clip], alone.logit[:, 0], rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_run_through_features_but_not_from_box_to_box() -> None:
+    model, maps, sizes = made_localizer(), made_maps(1), torch.tensor([[64, 64]])
+    maps[0].requires_grad_()
+    names = ["box", "feature", "heads.0.bboxes_delta.weight", "heads.0.norm3.weight"]
+    wanted = [*(model.get_parameter(name) for name in names), maps[0]]
+    box = model(maps, sizes, STRIDES).box
+    reached = [
+        [bool(g.any()) for g in torch.autograd.grad(box[i].sum(), wanted, retain_graph=True)]
+        for i in range(2)
+    ]
+    # The first head moves the learned boxes; the second gets its boxes as they are.
+    assert reached == [[True, True, True, True, True], [False, True, False, True, True]]
+
+
+def test_the_start() -> None:
+    model = Localizer(LocalizerConfig(heads=1))
+    assert (model.box == torch.tensor([0.5, 0.5, 1, 1])).all()
+    assert model.feature.std().item() == pytest.approx(1, rel=0.05)
+    weight = model.get_parameter("heads.0.inst_interact.dynamic_layer.weight")
+    edge = math.sqrt(6 / (256 + 32768))
+    assert 0.99 * edge < weight.abs().max().item() <= edge
+    assert model.get_parameter("heads.0.class_logits.bias").tolist() == [0, 0]
+
+
+def test_parameters_by_hand() -> None:
+    attention, dynamic = 4 * 256 * 257, 257 * 32768 + 256 * (12544 + 1) + 2 * (64 + 256 + 256)
+    feedforward, norms = 2 * 256 * 2048 + 2048 + 256, 3 * 512
+    towers = 4 * (256 * 256 + 512) + 257 * 2 + 257 * 4
+    model = Localizer(LocalizerConfig(heads=1))
+    count = sum(x.numel() for x in model.heads.parameters())
+    assert count == attention + dynamic + feedforward + norms + towers
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_types(kind: torch.dtype) -> None:
+    model, sizes = made_localizer(), torch.tensor([[64, 64]])
+    maps = [x.to(kind) for x in made_maps(1)]
+    if kind == torch.float64:
+        model = model.double()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
+        found = model(maps, sizes, STRIDES)
+    assert found.box.dtype == found.logit.dtype == torch.promote_types(kind, torch.float32)
+    with torch.no_grad():
+        exact = made_localizer().double()([x.double() for x in made_maps(1)], sizes, STRIDES)
+    limit = 5.0 if kind == torch.bfloat16 else 1e-3
+    assert (found.box - exact.box).abs().max() < limit  # pixels, of boxes up to 100 wide
+
+
+def test_shapes_without_numbers() -> None:
+    model = Localizer(TINY).to("meta")
+    sizes = torch.empty(2, 2, dtype=torch.long, device="meta")
+    found = model([x.to("meta") for x in made_maps(2)], sizes, STRIDES)
+    assert found.box.shape == (2, 2, 5, 4)
+
+
+def test_wrong_shapes_are_told() -> None:
+    with pytest.raises(ValueError, match=r"Localized.box has shape \(1, 2, 3, 5\)"):
+        Localized(torch.zeros(1, 2, 3, 2), torch.zeros(1, 2, 3, 5), torch.zeros(2, 3, 8))
+    with pytest.raises(ValueError, match="4 maps but 3 strides"):
+        made_localizer()(made_maps(1), torch.tensor([[64, 64]]), STRIDES[:3])

@@ -1,0 +1,238 @@
+"""ViT with token pruning: which tokens go, where the rest lie, and any size of clip."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stadkit.errors import UsageError
+from stadkit.layers.positions import positions
+from stadkit.models.vit import Tokens, Vit, VitConfig, keyframe_slice, others_kept
+
+SMALL: dict[str, Any] = {
+    "width": 16,
+    "depth": 4,
+    "heads": 2,
+    "patch": 4,
+    "base": (2, 3),
+    "maps_at": (0, 1, 2, 3),
+    "prune_at": (1, 2),
+}
+
+
+def tiny(**changes: Any) -> Vit:
+    torch.manual_seed(0)
+    model = Vit(VitConfig(**{**SMALL, **changes})).eval()
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.3)
+    return model
+
+
+def clips(count: int = 2, frames: int = 8, height: int = 8, width: int = 12) -> Tensor:
+    random = torch.Generator().manual_seed(1)
+    return torch.randn(count, 3, frames, height, width, generator=random)
+
+
+def look(model: Vit, pixels: Tensor) -> Tokens:
+    with torch.no_grad():
+        return model(pixels)  # type: ignore[no-any-return]
+
+
+def blind(**changes: Any) -> Vit:
+    """A model whose blocks change no token, and whose last norm only normalises."""
+    model = tiny(**changes)
+    for block in model.blocks:
+        assert isinstance(block, nn.Module)
+        for name in ("attn.proj", "mlp.fc2"):
+            for weight in block.get_submodule(name).parameters():
+                nn.init.zeros_(weight)
+    nn.init.ones_(model.norm.weight)
+    nn.init.zeros_(model.norm.bias)
+    return model
+
+
+def embedded(model: Vit, pixels: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """Tokens [B, t, h * w, D] before the blocks, in raster order."""
+    maps = model.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
+    codes = positions(grid, model.config.base, model.config.width)
+    return (maps + codes).view(len(pixels), grid[0], grid[1] * grid[2], -1)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.7])
+def test_tokens_lie_where_kept_says(rate: float) -> None:
+    model, pixels = blind(keep_rate=rate), clips()
+    found = look(model, pixels)
+    with torch.no_grad():
+        start = embedded(model, pixels, (4, 2, 3))
+    key, others = start[:, 2], start[:, [0, 1, 3]].flatten(1, 2)
+    kept = others.gather(1, found.kept[..., None].expand(-1, -1, 16))
+    with torch.no_grad():
+        wanted = model.norm(torch.cat([key, kept], 1))
+    torch.testing.assert_close(found.token, wanted)
+    for map_ in found.maps:
+        torch.testing.assert_close(map_, key.transpose(1, 2).view(2, 16, 2, 3))
+
+
+def test_all_are_kept_in_order_at_rate_1() -> None:
+    found = look(tiny(), clips())
+    assert found.stages == ()
+    assert found.kept.tolist() == [list(range(18))] * 2
+    assert found.token.shape == (2, 24, 16)
+    assert found.grid == (4, 2, 3)
+
+
+def test_each_stage_keeps_some_of_the_one_before() -> None:
+    found = look(tiny(keep_rate=0.7), clips())
+    assert [x.shape for x in found.stages] == [(2, 11), (2, 6)]  # ceil(.7 * 24), ceil(.7 * 17)
+    assert found.stages[-1] is found.kept
+    for clip in range(2):
+        first, second = (set(x[clip].tolist()) for x in found.stages)
+        assert len(first) == 11
+        assert second < first <= set(range(18))
+
+
+def test_the_keyframe_weight_changes_what_is_kept() -> None:
+    same, heavy = tiny(keep_rate=0.7), tiny(keep_rate=0.7, keyframe_weight=100.0)
+    assert not torch.equal(look(same, clips()).kept, look(heavy, clips()).kept)
+
+
+def test_maps_come_after_their_blocks() -> None:
+    model = tiny(maps_at=(1, 3))
+    nn.init.ones_(model.norm.weight)
+    nn.init.zeros_(model.norm.bias)
+    found = look(model, clips())
+    last = found.maps[1].flatten(2).transpose(1, 2)
+    torch.testing.assert_close(model.norm(last), found.token[:, :6])
+    assert not torch.equal(*found.maps)
+    shallow = look(tiny(maps_at=(1,), prune_at=()), clips())
+    assert torch.equal(shallow.maps[0], found.maps[0])
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), [(2, 4, 4), (10, 16, 4), (16, 4, 24)])
+def test_any_length_and_size(frames: int, height: int, width: int) -> None:
+    found = look(tiny(), clips(1, frames, height, width))
+    assert found.grid == (frames // 2, height // 4, width // 4)
+    assert found.token.shape[1] == frames * height * width // 32
+    assert found.token.isfinite().all()
+
+
+def test_a_batch_gives_what_its_clips_give_alone() -> None:
+    model, pixels = tiny(keep_rate=0.7), clips(3)
+    together = look(model, pixels)
+    for i in range(3):
+        alone = look(model, pixels[i : i + 1])
+        assert torch.equal(alone.kept[0], together.kept[i])
+        torch.testing.assert_close(alone.token[0], together.token[i])
+
+
+@pytest.mark.parametrize("size", [(7, 8, 8), (8, 9, 8), (8, 8, 10), (8, 0, 8)])
+def test_a_size_that_patches_do_not_fill(size: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="multiples"):
+        tiny()(torch.zeros(1, 3, *size))
+
+
+def test_gradients_reach_every_weight_through_pruning() -> None:
+    model = tiny(keep_rate=0.7, drop_path=0.0).train()
+    found = model(clips())
+    (found.token.square().sum() + sum(x.square().sum() for x in found.maps)).backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.any(), name
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_under_autocast(grad: bool) -> None:
+    model, pixels = tiny(), clips()
+    with torch.set_grad_enabled(grad), torch.autocast("cpu", torch.bfloat16):
+        found = model(pixels)
+        assert tiny(keep_rate=0.7)(pixels).kept.shape == (2, 6)
+    torch.testing.assert_close(found.token, look(model, pixels).token, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_other_types_of_number(dtype: torch.dtype) -> None:
+    found = look(tiny(keep_rate=0.7).to(dtype), clips().to(dtype))
+    assert found.token.dtype == dtype
+    assert found.maps[0].dtype == dtype
+
+
+def test_compiled_in_one_piece() -> None:
+    model, pixels = tiny(keep_rate=0.7), clips()
+    found = look(torch.compile(model, backend="eager", fullgraph=True), pixels)  # type: ignore[arg-type]
+    assert torch.equal(found.kept, look(model, pixels).kept)
+    torch.testing.assert_close(found.token, look(model, pixels).token)
+
+
+# The paper's sizes: 8 slices of 14 x 14 cells.
+@pytest.mark.parametrize(
+    ("rate", "tokens"),
+    [(0.9, (1412, 1271, 1144)), (0.8, (1255, 1004, 804)), (0.7, (1098, 769, 539))],
+)
+def test_how_many_are_kept(rate: float, tokens: tuple[int, ...]) -> None:
+    kept = others_kept((8, 14, 14), rate, (3, 6, 9))
+    assert kept == dict(zip((3, 6, 9), (n - 196 for n in tokens), strict=True))
+
+
+def test_too_small_a_rate_says_what_works() -> None:
+    with pytest.raises(UsageError, match=r"smallest that works is 0\.51\."):
+        others_kept((8, 14, 14), 0.4, (3, 6, 9))
+    assert others_kept((8, 14, 14), 0.51, (3, 6, 9))[9] > 0
+    with pytest.raises(UsageError, match=r"smallest that works is 1\.0\."):
+        tiny(keep_rate=0.9)(clips(1, frames=2))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"keep_rate": 0.0},
+        {"keep_rate": 1.1},
+        {"width": 15},
+        {"maps_at": (1, 0)},
+        {"maps_at": (1, 1)},
+        {"prune_at": (3, 4)},
+        {"prune_at": (-1,)},
+    ],
+    ids=str,
+)
+def test_a_config_that_cannot_be_built(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"VitConfig\."):
+        VitConfig(**{**SMALL, **wrong})
+
+
+def test_lists_will_do() -> None:
+    assert VitConfig(prune_at=[1, 2], base=[3, 4]) == VitConfig(prune_at=(1, 2), base=(3, 4))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"), [(VitConfig(), 86_227_200), (VitConfig.large(), 303_860_736)]
+)
+def test_parameters_of_the_published_models(config: VitConfig, parameters: int) -> None:
+    with torch.device("meta"):
+        model = Vit(config)
+    assert sum(x.numel() for x in model.parameters()) == parameters
+
+
+def test_names_are_those_of_published_weights() -> None:
+    names = set(tiny(depth=1, maps_at=(), prune_at=()).state_dict())
+    block = ["norm1.weight", "norm1.bias", "attn.q_bias", "attn.v_bias", "attn.qkv.weight"]
+    block += ["attn.proj.weight", "attn.proj.bias", "norm2.weight", "norm2.bias"]
+    block += ["mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"]
+    rest = ["patch_embed.proj.weight", "patch_embed.proj.bias", "norm.weight", "norm.bias"]
+    assert names == {*rest, *(f"blocks.0.{name}" for name in block)}
+
+
+def test_drop_path_rises_to_its_rate() -> None:
+    rates = [x.drop_path.rate for x in Vit(VitConfig(**SMALL, drop_path=0.3)).blocks]  # type: ignore[union-attr]
+    assert rates == pytest.approx([0, 0.1, 0.2, 0.3])
+
+
+def test_the_key_frame_is_the_first_after_the_middle() -> None:
+    assert [keyframe_slice(n) for n in (1, 2, 7, 8)] == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize(("kept", "side"), [(5, 3), (4, 2)])
+def test_tokens_check_their_shapes(kept: int, side: int) -> None:
+    token, map_ = torch.zeros(1, 10, 4), torch.zeros(1, 4, 2, side)
+    with pytest.raises(ValueError, match=r"Tokens\."):
+        Tokens(token, torch.zeros(1, kept).long(), (3, 2, 3), (map_,), ())

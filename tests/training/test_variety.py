@@ -1,0 +1,43 @@
+"""Which of the Playground's varieties a source renders, and where it keeps it."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from stadkit import synth, zoo
+from stadkit.training.config import PlaygroundSource
+from stadkit.training.sources import Playground
+
+CARD = zoo.card("mestad-nano")
+
+
+def source(folder: Path, **settings: str) -> Playground:
+    config = {"clips": 1, "seed": 5, "height": 48, "width": 64, **settings}
+    return Playground(PlaygroundSource.model_validate(config), CARD, folder)
+
+
+def test_each_variety_has_its_own_store(tmp_path: Path) -> None:
+    standard, wide = source(tmp_path), source(tmp_path, variety="wide")
+    assert (standard[0].clip.pixels != wide[0].clip.pixels).any()
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
+    source(tmp_path, variety="standard")  # the default: no third folder
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_wide_truth_is_of_the_wide_clip(tmp_path: Path) -> None:
+    made = synth.render_clip(
+        5,
+        frames=CARD.frames,
+        stride=CARD.seconds,
+        key=CARD.key,
+        height=48,
+        width=64,
+        variety="wide",
+    )
+    assert (source(tmp_path, variety="wide")[0].box == made.box).all()
+
+
+def test_other_varieties_are_refused() -> None:
+    with pytest.raises(ValidationError, match="variety"):
+        PlaygroundSource.model_validate({"clips": 1, "seed": 0, "variety": "wild"})

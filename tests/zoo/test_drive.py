@@ -1,0 +1,149 @@
+"""Files of Google Drive, with a gdown of our own in place of the real one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from stadkit.errors import WeightsError
+from stadkit.zoo import drive
+
+Give = Callable[[Path], None]
+
+
+def checkpoint(path: Path) -> None:
+    torch.save({"model_state": {"a": torch.arange(500.0)}}, path)
+
+
+def page(text: bytes) -> Give:
+    return lambda path: [path.write_bytes(b"<!DOCTYPE html><html>" + text), None][1]
+
+
+@pytest.fixture
+def gdown(monkeypatch: pytest.MonkeyPatch) -> Callable[[Give], list[dict[str, Any]]]:
+    """gdown(give): a gdown that writes what `give` does; gives the list of what it was asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+    def install(give: Give) -> list[dict[str, Any]]:
+        asked: list[dict[str, Any]] = []
+
+        def download(**options: Any) -> str | None:
+            asked.append(options)
+            give(Path(options["output"]))
+            return str(options["output"]) if Path(options["output"]).exists() else None
+
+        monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=download))
+        return asked
+
+    return install
+
+
+def fetch(folder: Path, size: int = 0) -> Path:
+    return drive.fetch("abc", "evad-vit-b", folder, size)
+
+
+def test_a_checkpoint_comes_whole(gdown: Any, tmp_path: Path) -> None:
+    asked = gdown(checkpoint)
+    path = fetch(tmp_path / "d")
+    assert path == tmp_path / "d" / "abc"
+    assert torch.load(path, weights_only=True)["model_state"]["a"][499] == 499
+    assert asked == [{"id": "abc", "output": str(path), "quiet": True, "resume": True}]
+
+
+def short(path: Path) -> None:
+    checkpoint(path)
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def flipped(path: Path) -> None:
+    checkpoint(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(500.0).numpy().tobytes()) + 999] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("give", "told"),
+    [
+        (page(b"Google Drive - Virus scan warning"), "web page .*virus-scan notice.*not a checkpo"),
+        (page(b"Google Drive - Quota exceeded"), "quota notice: try again in a day"),
+        (short, "cut short"),
+        (flipped, "damaged on the way .checksum of .*data/0"),
+        (lambda path: path.touch(), "empty"),
+    ],
+    ids=["page", "quota", "short", "flipped", "empty"],
+)
+def test_something_else_is_named_and_deleted(
+    gdown: Any, tmp_path: Path, give: Give, told: str
+) -> None:
+    gdown(give)
+    with pytest.raises(WeightsError, match=told) as caught:
+        fetch(tmp_path)
+    assert "deleted: pull again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_size_than_the_card_says(gdown: Any, tmp_path: Path) -> None:
+    gdown(checkpoint)
+    with pytest.raises(WeightsError, match=r"bytes came of 999999"):
+        fetch(tmp_path, size=999_999)
+
+
+class FileURLRetrievalError(Exception):
+    """As gdown's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileURLRetrievalError("Failed:\n\n\tToo many users have viewed it."), "quota for this"),
+        (FileURLRetrievalError("... or have had many accesses."), "quota for this"),
+        (ConnectionError("no route\nto host"), "could not fetch it .no route to host.; pull again"),
+    ],
+)
+def test_what_gdown_says_is_one_line(
+    gdown: Any, tmp_path: Path, error: Exception, told: str
+) -> None:
+    def fails(path: Path) -> None:
+        Path(f"{path}xyz.part").write_bytes(b"PK\x03\x04")
+        raise error
+
+    gdown(fails)
+    with pytest.raises(WeightsError, match=told) as caught:
+        fetch(tmp_path)
+    told_all = str(caught.value)
+    assert "\n" not in told_all
+    assert "https://drive.google.com/file/d/abc" in told_all
+    assert "stadkit models import FILE --as evad-vit-b" in told_all
+    assert (tmp_path / "abcxyz.part").exists()  # gdown goes on from it
+
+
+def test_gdown_5_gives_nothing_for_two_parts(gdown: Any, tmp_path: Path) -> None:
+    gdown(lambda path: None)
+    with pytest.raises(WeightsError, match=r"gdown gave no file; delete .*abc\*\.part"):
+        fetch(tmp_path)
+
+
+def test_without_gdown_the_command_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setitem(sys.modules, "gdown", None)  # as if it were not installed
+    with pytest.raises(
+        WeightsError, match=r"`pip install 'gdown>=5'`, or download https"
+    ) as caught:
+        fetch(tmp_path)
+    assert caught.value.exit_code == 3
+
+
+def test_offline_asks_nobody(gdown: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = gdown(checkpoint)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match=r"offline mode is on .HF_HUB_OFFLINE."):
+        fetch(tmp_path)
+    assert asked == []

@@ -1,0 +1,124 @@
+"""Files of EVAD's authors and of VideoMAE become weights here, or are refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import made_evad
+import made_videomae
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stadkit import zoo
+from stadkit.errors import WeightsError
+from stadkit.zoo.backbones import Backbone
+
+KEEP06 = "EW:\n  KEEP_RATE: 0.6\n  ENHANCED_WEIGHT: 4.0\n"
+
+
+@pytest.fixture(autouse=True)
+def small_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
+    for name in ("evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full"):
+        monkeypatch.setitem(zoo.CARDS, name, made_evad.small(name))
+    settings = {"width": 16, "depth": 2, "heads": 2, "maps_at": (0, 1), "prune_at": ()}
+    small = Backbone("some/repo", settings, 1000, "nothing")
+    monkeypatch.setitem(zoo.BACKBONES, "videomae-base", small)
+
+
+@pytest.mark.parametrize("wrapper", ["model_state", "model", "module", "state_dict"])
+def test_a_released_file_under_our_names(tmp_path: Path, wrapper: str) -> None:
+    card = zoo.card("evad-vit-b")
+    path = made_evad.released(tmp_path / "a.pyth", card, "KEEP_RATE: 0.7\n", wrapper)
+    kept = zoo.import_file(path, "evad-vit-b")
+    wanted, found = made_evad.weights(card), load_file(kept)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    notes = zoo.read_sidecar(kept)
+    assert (notes["source"], notes["source_sha256"]) == ("a.pyth", zoo.sha256(path))
+    assert notes["told"] == []
+    zoo.load_weights(zoo.build("evad-vit-b"), kept)
+
+
+def test_our_own_names_too(tmp_path: Path) -> None:
+    save_file(made_evad.weights(zoo.card("evad-vit-b")), tmp_path / "a.safetensors")
+    assert zoo.read_sidecar(zoo.import_file(tmp_path / "a.safetensors", "evad-vit-b"))["told"] == []
+
+
+def test_a_silent_file_is_said_to_be_silent(tmp_path: Path) -> None:
+    path = made_evad.released(tmp_path / "a.pyth", zoo.card("evad-vit-b"))
+    told = zoo.read_sidecar(zoo.import_file(path, "evad-vit-b-keep06"))["told"]
+    assert told == [
+        "the file does not say its keep rate, and no tensor shows it: taken to be 0.6, as "
+        "evad-vit-b-keep06 has it"
+    ]
+
+
+def test_another_keep_rate_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    path = made_evad.released(tmp_path / "a.pyth", zoo.card("evad-vit-b"), KEEP06)
+    with pytest.raises(WeightsError) as caught:
+        zoo.import_file(path, "evad-vit-b")
+    told = str(caught.value)
+    assert "keep rate 0.6, not 0.7, key-frame weight 4, not 1" in told
+    assert "import it --as evad-vit-b-keep06 (or as evad-vit-b with --anyway)" in told
+    assert zoo.weights_path("evad-vit-b") is None
+    kept = zoo.import_file(path, "evad-vit-b", anyway=True)
+    assert "though the config inside says keep rate 0.6" in zoo.read_sidecar(kept)["told"][0]
+    assert zoo.read_sidecar(zoo.import_file(path, "evad-vit-b-keep06"))["told"] == []
+
+
+def test_a_rate_that_no_model_has(tmp_path: Path) -> None:
+    path = made_evad.released(tmp_path / "a.pyth", zoo.card("evad-vit-b"), "KEEP_RATE: 0.8")
+    with pytest.raises(WeightsError, match=r"keep rate 0\.8, not 0\.7; no model here has that"):
+        zoo.import_file(path, "evad-vit-b")
+
+
+def test_a_file_of_another_size_names_its_model(tmp_path: Path) -> None:
+    path = made_evad.released(tmp_path / "a.pyth", zoo.card("evad-vit-b"), KEEP06)
+    with pytest.raises(WeightsError, match=r"it fits evad-vit-b-keep06: import it --as evad-vit-b"):
+        zoo.import_file(path, "evad-vit-l")
+
+
+def test_a_backbone_keeps_what_is_its_own(tmp_path: Path) -> None:
+    save_file(made_videomae.classifier(made_videomae.original("")), tmp_path / "k.safetensors")
+    kept = zoo.import_file(tmp_path / "k.safetensors", "videomae-base")
+    assert kept.name == "videomae-base.safetensors"
+    assert zoo.state("videomae-base") == "here"
+    wanted = made_videomae.backbone()
+    found = load_file(kept)
+    assert all(torch.equal(value, wanted[name]) for name, value in found.items())
+    assert len(found) == len(wanted) - 2
+    unused, norm = zoo.read_sidecar(kept)["told"]
+    assert unused.startswith("not used, since no backbone has it: ")
+    assert set(unused.split(": ")[1].split(", ")) == {
+        *("fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias")
+    }
+    assert "starts anew" in norm
+
+
+def test_a_backbone_of_another_size(tmp_path: Path) -> None:
+    save_file(made_videomae.original("encoder."), tmp_path / "k.safetensors")
+    with pytest.raises(WeightsError, match=r"is not videomae-large: .*missing.*of another shape"):
+        zoo.import_file(tmp_path / "k.safetensors", "videomae-large")
+    with pytest.raises(WeightsError, match="may be a backbone: import it --as videomae-base or"):
+        zoo.import_file(tmp_path / "k.safetensors", "evad-vit-b")
+
+
+def test_a_file_that_is_no_backbone(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "k.safetensors")
+    with pytest.raises(WeightsError, match=r"k\.safetensors: no video transformer"):
+        zoo.import_file(tmp_path / "k.safetensors", "videomae-base")
+
+
+def test_options_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
+    from argparse import Namespace
+
+    held = made_videomae.pretrained()
+    torch.save({"model": held, "args": Namespace(lr=1, model="base")}, tmp_path / "checkpoint.pth")
+    kept = zoo.import_file(tmp_path / "checkpoint.pth", "videomae-base")
+    assert load_file(kept).keys() == made_videomae.backbone().keys()
+    assert zoo.read_sidecar(kept)["told"] == [
+        "not used, since no backbone has it: mask_token (1 tensors), encoder_to_decoder (1 "
+        "tensors), decoder (29 tensors)"
+    ]

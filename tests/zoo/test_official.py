@@ -1,0 +1,121 @@
+"""EVAD's released names, each to one of ours and back; what their config says is compared."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from stadkit import zoo
+from stadkit.errors import WeightsError
+from stadkit.models.evad import EvadConfig
+from stadkit.zoo import official
+from stadkit.zoo.importing import misfit_of
+
+DATA = Path(__file__).parents[1] / "data" / "evad"
+
+
+def released(name: str) -> dict[str, Tensor]:
+    """Shapes of a released file, and the one tensor that is looked at."""
+    shapes = json.loads((DATA / f"params_{name}.json").read_text())
+    tensors = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    return {**tensors, official.CONSTANT: torch.tensor([1.0, 0.1])}
+
+
+@pytest.mark.parametrize(
+    ("file", "names", "count"),
+    [
+        ("ViT_B_16x4_KTP", ["evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full"], 529),
+        ("ViT_L_16x4_KTP", ["evad-vit-l"], 793),
+    ],
+)
+def test_every_released_name_is_one_of_ours(file: str, names: list[str], count: int) -> None:
+    theirs = released(file)
+    ours = official.to_ours(theirs)
+    assert official.is_official(theirs)
+    assert not official.is_official(ours)
+    assert (len(theirs), len(ours)) == (count, count - 1)
+    for name in zoo.CARDS:
+        assert (misfit_of(ours, name) == "") == (name in names)
+    back = official.to_official(ours)
+    assert back.keys() == theirs.keys()
+    assert all(back[name].shape == value.shape for name, value in theirs.items())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("patch_embed.proj.bias", "backbone.patch_embed.proj.bias"),
+        ("blocks.10.attn.q_bias", "backbone.blocks.10.attn.q_bias"),
+        ("norm.weight", "backbone.norm.weight"),
+        ("fpn_lateral2.weight", "pyramid.lateral.0.weight"),
+        ("fpn_lateral5.bias", "pyramid.lateral.3.bias"),
+        ("fpn_output2.bias", "pyramid.output.0.bias"),
+        ("fpn_output5.weight", "pyramid.output.3.weight"),
+        ("init_proposal_boxes.weight", "people.box"),
+        ("init_proposal_features.weight", "people.feature"),
+        ("det_head.s0_headseries.5.norm2.bias", "people.heads.5.norm2.bias"),
+        ("det_head.encoder_to_decoder.weight", "encoder_to_decoder.weight"),
+        ("det_head.mask_token", "mask_token"),
+        ("det_head.decoder.blocks.0.norm1.bias", "decoder.blocks.0.norm1.bias"),
+    ],
+)
+def test_names_one_by_one(theirs: str, ours: str) -> None:
+    assert official.our_name(theirs) == ours
+
+
+def test_an_unknown_name_stays_to_be_complained_of() -> None:
+    theirs = {**released("ViT_B_16x4_KTP"), "det_head.extra.weight": torch.empty(1, device="meta")}
+    assert "1 not of this model (det_head.extra.weight)" in misfit_of(
+        official.to_ours(theirs), "evad-vit-b"
+    )
+
+
+@pytest.mark.parametrize("value", [[1.0, 0.2], [1.0, 0.1, 0.1]])
+def test_another_loss_is_another_model(value: list[float]) -> None:
+    with pytest.raises(WeightsError, match=r"a\.pyth: criterion\.empty_weight is \[1\.0"):
+        official.to_ours({official.CONSTANT: torch.tensor(value)}, "a.pyth")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("VIT:\n  KEEP_RATE: 0.7\n  ENHANCED_WEIGHT: 1.0\n", (0.7, 1)),
+        ("KEEP_RATE: .6\nENHANCE_WEIGHT: 4", (0.6, 4)),
+        ("  token_keep_ratio: [1.0, 1.0, 0.7,\n    1, 0.7]\n", (0.7, None)),
+        ("BASE_KEEP_RATE:\n- 1.0\n- 0.6\n- 1.0\nNEXT: 0.3\n", (0.6, None)),
+        ("KEEP_RATE: 1.0\nDROPOUT_RATE: 0.5\n", (1, None)),
+        ("KEEP_RATE: (0.9, 0.8, 0.7)\n", (None, None)),  # not one rate
+        ("KEEP_RATE: null\nKEYFRAME_WEIGHT: []\nDROP_PATH_RATE: 0.1\n", (None, None)),
+        ("DIR: /runs/KEEP_RATE: 0.6\n", (None, None)),  # inside another value
+        ("", (None, None)),
+    ],
+)
+def test_claims_of_a_config(text: str, told: tuple[float | None, float | None]) -> None:
+    found = official.claims(text)
+    assert (found.get("keep_rate"), found.get("keyframe_weight")) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "against"),
+    [
+        ("KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4", "evad-vit-b-keep06", []),
+        (
+            "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4",
+            "evad-vit-b",
+            ["keep rate 0.6, not 0.7", "key-frame weight 4, not 1"],
+        ),
+        ("KEEP_RATE: 0.7\nENHANCED_WEIGHT: 1", "evad-vit-b", []),
+        ("KEEP_RATE: 0.7\n", "evad-vit-b-full", ["keep rate 0.7, not 1"]),
+        ("KEEP_RATE: 1.0\nENHANCED_WEIGHT: 4", "evad-vit-b-full", []),  # weighs nothing
+        ("nothing: here", "evad-vit-l", []),
+    ],
+)
+def test_a_config_against_a_card(text: str, name: str, against: list[str]) -> None:
+    assert official.contradictions(text, zoo.card(name).settings) == against
+
+
+def test_what_a_card_leaves_unsaid_is_the_models_default() -> None:
+    defaults = EvadConfig()
+    assert official.stated({}) == {name: getattr(defaults, name) for name in official.UNSAID}
