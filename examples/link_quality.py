@@ -1,11 +1,14 @@
 """How well each way of linking finds true tubes, as a Markdown table.
 
-stadkit synth DIR --videos 24 --seed 8
+stadkit synth -o DIR --videos 24 --seed 7
 python examples/link_quality.py DIR
 
 Detections are made from the truth: boxes off by 3 %, 35 % or none missed, 5 % false. All methods
 are compared at the same keyframes: the true tubes are cut to them, and those left with fewer than
 two are taken out, as no tube overlaps them in this protocol.
+
+Seeds 101 to 104 were looked at to choose how `track` tells who is who and which gaps are misses;
+7 and 8 were not. Give --seeds 3: one draw by itself is off by .01 of mAP.
 """
 
 import argparse
@@ -24,7 +27,7 @@ from stadkit.link.act import ACT, link_act
 from stadkit.link.methods import one_frame_tubelets
 from stadkit.link.mmaction2 import MMACTION2, link_mmaction2
 from stadkit.link.viterbi import link_viterbi
-from stadkit.metrics.switches import switches_of_tubes
+from stadkit.metrics.switches import best_idf1, switches_of_tubes
 from stadkit.metrics.video_map import RANGES, video_map
 from stadkit.synth.degraded import degrade
 from stadkit.synth.tubes import true_tubes
@@ -97,7 +100,7 @@ def cut(tubes: Tubes, keyframes: Keyframes) -> Tubes:
 
 
 def quality(found: Tubes, truth: Tubes, people: Detections, rate: int) -> dict[str, float]:
-    """Video mAP at .2, .5 and .5:.95; identity switches in true tubes; boxes on their one track."""
+    """Video mAP at .2, .5 and .5:.95; identity switches in true tubes; how far tubes are whole."""
     result = video_map(found, truth, sizes=None, rate=rate, thresholds=THRESHOLDS).summary()
     told = switches_of_tubes(found, truth, people)
     return {
@@ -105,8 +108,9 @@ def quality(found: Tubes, truth: Tubes, people: Detections, rate: int) -> dict[s
         "mAP .5": result["0.5"],
         "mAP .5:.95": result["0.5:0.95"],
         "switches": told.switches,
+        "IDF1": best_idf1(found, truth),
         "matched": told.matched / max(told.truths, 1),
-        "on one track": told.recall,
+        "on one tube": told.recall,
     }
 
 

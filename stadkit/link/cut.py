@@ -13,22 +13,24 @@ from stadkit.link.tracks import Grid
 from stadkit.tubes import Tubes
 
 Rows = NDArray[np.intp]
-# Missed keyframes that a tube goes on over: two at any rate, and no more than seven, for at 25 a
-# second nobody who is there is missed so often in a row.
+# A tube goes on over missed keyframes for as long as two, and no longer than seven: at 25 a second
+# nobody who is there is missed so often in a row.
 FEWEST, MOST = 2, 7
 FARTHEST = 10.0  # seconds that two missed keyframes may take
 
 
 def cut_tubes(
-    grid: Grid, video: str, classes: tuple[str, ...], interval: float, o: Options
+    grid: Grid, video: str, classes: tuple[str, ...], interval: float, missed: int, o: Options
 ) -> Tubes:
-    """The tubes of these tracks; `interval` seconds is what a lone keyframe stands for."""
+    """The tubes of these tracks; `interval` seconds is what a lone keyframe stands for, and over
+    at most `missed` keyframes in a row somebody is rather missed than away."""
     box = smooth(grid.box, grid.time, grid.length, o.smooth, line=True)
     soft = smooth(grid.score, grid.time, grid.length, o.smooth_scores, line=False)
     seconds = _seconds(grid, interval)
     # Nobody saw what goes on in a long absence: it is the same person, but no tube.
-    present = grid.unseen <= longest_gap(o.max_fill, interval)
-    on = active(soft, seconds, present & _inside(grid), o.min_score, o.switch)
+    near = grid.unseen <= longest_gap(o.max_fill, interval)
+    present = near & (grid.missed <= missed) & _inside(grid)
+    on = active(soft, seconds, present, o.min_score, o.switch)
     who, label, first, last = _runs(on)
     tube, step = _steps(first, last)
     n = who[tube]
@@ -47,7 +49,7 @@ def cut_tubes(
 
 
 def longest_gap(seconds: float, interval: float) -> float:
-    """Seconds between two sights that a tube bridges, with keyframes `interval` apart."""
+    """Seconds between two sights that a tube may bridge, with keyframes `interval` apart."""
     fewest = min((FEWEST + 1) * interval, FARTHEST)
     return max(min(seconds, (MOST + 1) * interval), fewest) + 1e-6
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.link.chains import Sights, chained
-from stadkit.link.cut import cut_tubes, longest_gap
+from stadkit.link.cut import MOST, cut_tubes, longest_gap
 from stadkit.link.kalman import Floats
 from stadkit.link.merge import merge
+from stadkit.link.missed import longest_miss
 from stadkit.link.options import Options
 from stadkit.link.people import track_people
 from stadkit.link.tracks import Rows, Seen, grids
@@ -78,11 +79,15 @@ def _link_video(
     seconds = times / 1000
     interval = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0
     gap = max(options.max_gap, min(KEYFRAMES * interval, FARTHEST)) + 1e-6
-    track = track_people(seconds, sights.box, sights.frame, sights.chain, gap, options.min_iou)
+    track = track_people(
+        seconds, sights.box, sights.score, sights.frame, sights.chain, gap, options.min_iou
+    )
     seen = Seen(seconds, sights.frame, sights.box, sights.score, track)
     hole = longest_gap(options.max_fill, interval)
-    parts = [cut_tubes(g, video, found.classes, interval, options) for g in grids(seen, hole)]
-    tubes = Tubes.join(parts, found.classes)
+    missed = longest_miss(track, sights.frame, interval, MOST)
+    classes = found.classes
+    parts = [cut_tubes(g, video, classes, interval, missed, options) for g in grids(seen, hole)]
+    tubes = Tubes.join(parts, classes)
     order = np.lexsort((tubes.time[tubes.start[:-1]], tubes.label, tubes.track))
     return track[person], tubes.select(order)
 

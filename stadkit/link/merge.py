@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from stadkit import boxes
 from stadkit.link.kalman import Floats
+from stadkit.link.runs import by_frame
 
 Rows = NDArray[np.intp]
 
@@ -19,7 +20,7 @@ def merge(frame: Rows, box: Floats, rank: Floats, chain: Rows, max_iou: float) -
     overlap it by more. Two of different chains [n] stay two, -1: of none.
     """
     keeper = np.arange(len(frame))
-    for rows in np.split(keeper.copy(), np.flatnonzero(np.diff(frame)) + 1):
+    for rows in by_frame(frame):
         if len(rows) > 1:
             near = boxes.iou(box[rows], box[rows]) > max_iou
             near &= _may_be_one(chain[rows])

@@ -14,7 +14,7 @@ class Options:
     min_iou: float = 0.2  # of a track's box, grown by its uncertainty, and a detection's
     merge_iou: float = 0.7  # boxes of one frame that overlap more are one person
     max_gap: float = 2.0  # seconds that a person may be unseen; three keyframes at least
-    max_fill: float = 1.0  # seconds unseen that a tube goes on over; two to seven keyframes
+    max_fill: float = 1.0  # seconds unseen that a tube may go on over; seven keyframes at most
     smooth: float = 0.06  # seconds over which boxes are smoothed; 0: not
     smooth_scores: float = 0.15  # seconds over which actions are
     min_score: float = 0.05  # of an action at its best, to give a tube

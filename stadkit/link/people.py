@@ -1,7 +1,8 @@
-"""Who is who from keyframe to keyframe, whatever they do: one track a person.
+"""Who is who from keyframe to keyframe: one track a person, through all that they do.
 
 At each keyframe the people seen are assigned to the tracks that are alive: the sum of overlaps as
-large as can be, less what is doubtful about each match and what it costs to leave somebody alone.
+large as can be, and of likeness in what they do, less what is doubtful about each match and what
+it costs to leave somebody alone.
 A track's box is compared where it was last and where its motion leads. Who may be compared at all
 is said by boxes grown by how uncertain that is: after a long gap, or at one keyframe a second, a
 person can be where the old box never was. A track that nobody continues lives on for `max_gap`.
@@ -9,13 +10,13 @@ person can be where the old box never was. A track that nobody continues lives o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.link.kalman import Floats, Motion, to_corners
+from stadkit.link.runs import by_frame
 
 Rows = NDArray[np.intp]
 
@@ -24,6 +25,7 @@ GROWN = 1.0  # sides by which a box is grown at most
 # hardly been seen (over the root of its sights); what only grown boxes share counts little.
 UNSURE, YOUNG, FAR = 0.1, 0.2, 0.1
 STAYS = 0.8  # what the overlap with where a track was last counts
+ALIKE = 0.4  # what doing the same as at the last sight counts: mostly one goes on with it
 ALONE = 0.3  # what it costs to leave a track and a box unmatched rather than match them badly
 
 
@@ -36,6 +38,7 @@ class Alive:
     seen: Floats  # [a]  seconds, the last time
     hits: Rows  # [a]  how often it was seen
     held: Rows  # [a]  the last frame of the chain that it was last seen in; -1: of none
+    doing: Floats  # [a, c]  its scores when it was last seen, made 1 long
 
     def select(self, rows: NDArray[np.bool_] | Rows) -> Alive:
         return Alive(
@@ -44,15 +47,23 @@ class Alive:
             self.seen[rows],
             self.hits[rows],
             self.held[rows],
+            self.doing[rows],
         )
 
 
 def track_people(
-    time: Floats, box: Floats, frame: Rows, chain: Rows, max_gap: float, min_iou: float
+    time: Floats,
+    box: Floats,
+    score: Floats,
+    frame: Rows,
+    chain: Rows,
+    max_gap: float,
+    min_iou: float,
 ) -> NDArray[np.int32]:
     """The track [n] of each box of one video, numbered from 0 by first appearance.
 
-    time [f] seconds of the keyframes, growing; box [n, 4] with the frame [n] of each, growing;
+    time [f] seconds of the keyframes, growing; box [n, 4] and action scores [n, c], 0 or more,
+    with the frame [n] of each, growing;
     chain [n]: boxes of one chain are one person, whatever they overlap and however long it is
     away, and nobody else while it lasts; -1: of none.
     Which of equal assignments is taken hangs on the order of the boxes of a frame.
@@ -61,26 +72,35 @@ def track_people(
     ends = _ends(chain, frame)  # [n]
     owned: dict[int, int] = {}  # the track of each chain that was seen
     nobody = np.zeros(0, np.intp)
-    alive = Alive(nobody, Motion.start(box[:0]), np.zeros(0), nobody, nobody)
+    alive = Alive(nobody, Motion.start(box[:0]), np.zeros(0), nobody, nobody, score[:0])
+    doing = _unit(score)
     made = 0
-    for rows in _by_frame(frame):
+    for rows in by_frame(frame):
         at = int(frame[rows[0]])
         now = float(time[at])
         late = (now - alive.seen > max_gap) & (alive.held < at)
         alive = alive.select(~late) if late.any() else alive
-        old, new = _pairs(alive, box[rows], chain[rows], owned, at, now, min_iou)
+        old, new = _pairs(alive, box[rows], doing[rows], chain[rows], owned, at, now, min_iou)
         alive.motion.correct(old, now - alive.seen[old], box[rows[new]])
         alive.seen[old], alive.held[old] = now, ends[rows[new]]
+        alive.doing[old] = doing[rows[new]]
         alive.hits[old] += 1
         track[rows[new]] = alive.number[old]
-        fresh = rows[np.delete(np.arange(len(rows)), new)]
+        unmatched = np.ones(len(rows), bool)
+        unmatched[new] = False
+        fresh = rows[unmatched]
         if len(fresh):
             numbers = np.arange(made, made + len(fresh))
             track[fresh], made = numbers, made + len(fresh)
-            alive = _born(alive, numbers, box[fresh], now, ends[fresh])
+            alive = _born(alive, numbers, box[fresh], doing[fresh], now, ends[fresh])
         given = rows[chain[rows] >= 0]
         owned.update(zip(chain[given].tolist(), track[given].tolist(), strict=True))
     return track
+
+
+def _unit(score: Floats) -> Floats:
+    """Scores [n, c] made 1 long, so that their products are cosines; 0 stays 0."""
+    return np.asarray(score / np.maximum(np.linalg.norm(score, axis=1, keepdims=True), 1e-9))
 
 
 def _ends(chain: Rows, frame: Rows) -> Rows:
@@ -90,7 +110,7 @@ def _ends(chain: Rows, frame: Rows) -> Rows:
     return np.where(chain >= 0, last[chain], -1)
 
 
-def _born(alive: Alive, number: Rows, box: Floats, now: float, held: Rows) -> Alive:
+def _born(alive: Alive, number: Rows, box: Floats, doing: Floats, now: float, held: Rows) -> Alive:
     """The tracks alive and new ones."""
     return Alive(
         np.concatenate([alive.number, number]),
@@ -98,12 +118,14 @@ def _born(alive: Alive, number: Rows, box: Floats, now: float, held: Rows) -> Al
         np.concatenate([alive.seen, np.full(len(number), now)]),
         np.concatenate([alive.hits, np.ones(len(number), np.intp)]),
         np.concatenate([alive.held, held]),
+        np.concatenate([alive.doing, doing]),
     )
 
 
 def _pairs(
     alive: Alive,
     box: Floats,
+    doing: Floats,
     chain: Rows,
     owned: dict[int, int],
     at: int,
@@ -112,7 +134,7 @@ def _pairs(
 ) -> tuple[Rows, Rows]:
     """(row of alive, row of box) of who goes on: chains that have a track, then the others."""
     if not owned:
-        return assign(alive, box, now, min_iou)
+        return assign(alive, box, doing, now, min_iou)
     number = np.array([owned.get(c, -1) for c in chain.tolist()], np.intp)
     mine = np.flatnonzero(number >= 0)
     if not len(mine):
@@ -123,13 +145,15 @@ def _pairs(
         free = np.setdiff1d(np.flatnonzero(alive.held < at), taken)
         left = np.flatnonzero(number < 0)
     rows = alive if len(free) == len(alive.number) else alive.select(free)
-    old, new = assign(rows, box[left], now, min_iou)
+    old, new = assign(rows, box[left], doing[left], now, min_iou)
     if not len(mine):
         return free[old], new
     return np.concatenate([taken, free[old]]), np.concatenate([mine, left[new]])
 
 
-def assign(alive: Alive, box: Floats, now: float, min_iou: float) -> tuple[Rows, Rows]:
+def assign(
+    alive: Alive, box: Floats, doing: Floats, now: float, min_iou: float
+) -> tuple[Rows, Rows]:
     """Pairs (row of alive, row of box) of the best assignment."""
     none = np.zeros(0, np.intp)
     if not len(alive.number) or not len(box):
@@ -142,9 +166,11 @@ def assign(alive: Alive, box: Floats, now: float, min_iou: float) -> tuple[Rows,
     pad = np.minimum(spread, GROWN) * np.maximum(alive.motion.place[:, 2:].max(1), 1e-6)
     plain, grown = _better(overlaps(np.concatenate([ahead, last]), box, np.concatenate([pad, pad])))
     doubt = UNSURE * gap + YOUNG / np.sqrt(alive.hits)
+    same = alive.doing @ doing.T  # cosines [a, b]
     allowed = grown >= min_iou
     # A match that is allowed is never dearer than none: nobody far away decides whether it holds.
-    match = np.minimum(doubt[:, None] - plain - FAR * grown, ALONE - 1e-3)
+    price = doubt[:, None] - plain - FAR * grown - ALIKE * same
+    match = np.minimum(price, ALONE - 1e-3)
     cost = np.where(allowed, match, ALONE)
     old, new = linear_sum_assignment(cost)
     good = allowed[old, new]
@@ -156,8 +182,10 @@ def _better(pair: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
 
     The last place counts less: two who meet halfway between keyframes have changed places.
     """
-    (plain, plain_last), (grown, grown_last) = (np.split(part, 2) for part in pair)
-    return np.maximum(plain, STAYS * plain_last), np.maximum(grown, grown_last)
+    plain, grown = pair
+    half = len(plain) // 2
+    near = np.maximum(plain[:half], STAYS * plain[half:])
+    return near, np.maximum(grown[:half], grown[half:])
 
 
 def overlaps(a: Floats, b: Floats, pad: Floats) -> tuple[Floats, Floats]:
@@ -178,9 +206,3 @@ def _iou(common: Floats, first: Floats, second: Floats) -> Floats:
     shared = common[..., 0] * common[..., 1]
     union = first[..., 0] * first[..., 1] + second[..., 0] * second[..., 1] - shared
     return np.asarray(shared / np.maximum(union, 1e-30))
-
-
-def _by_frame(frame: Rows) -> Iterator[Rows]:
-    """The rows of each frame that has any, in order."""
-    if len(frame):
-        yield from np.split(np.arange(len(frame)), np.flatnonzero(np.diff(frame)) + 1)

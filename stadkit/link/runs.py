@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,3 +32,11 @@ def same_group(one: Ints, other: Ints) -> tuple[Ints, Ints]:
     start = np.searchsorted(other[order], one, "left")
     i, j = spread(start, np.searchsorted(other[order], one, "right") - start)
     return i, order[j]
+
+
+def by_frame(frame: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """The rows of each frame that has any; frames [n] in order."""
+    if len(frame):
+        cuts = (np.flatnonzero(np.diff(frame)) + 1).tolist()
+        for start, end in pairwise([0, *cuts, len(frame)]):
+            yield np.arange(start, end)

@@ -36,6 +36,7 @@ class Grid:
     score: Floats  # [T, n, c]  likewise; 0 beyond the end
     seen: NDArray[np.bool_]  # [T, n]  not interpolated
     unseen: Floats  # [T, n]  seconds between the sights before and after; 0 where seen
+    missed: Rows  # [T, n]  keyframes between these sights; 0 where seen
 
 
 def grids(seen: Seen, hole: float) -> Iterator[Grid]:
@@ -78,6 +79,7 @@ def _grid(
         score=(seen.score[a] * (1 - share) + seen.score[b] * share) * inside[..., None],
         seen=(seen.frame[a] == frame) & inside,
         unseen=span * (seen.frame[a] < frame),
+        missed=(seen.frame[b] - seen.frame[a] - 1) * (seen.frame[a] < frame),
     )
 
 

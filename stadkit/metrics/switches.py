@@ -2,8 +2,9 @@
 
 As in CLEAR MOT (Bernardin and Stiefelhagen 2008): people are matched at each keyframe, one to
 one, best overlap first; a switch is a match to another track than at the person's match before.
-A linker that finds nothing has no switches, nor has one whose only track runs over everybody:
-look at `recall` too (IDR, Ristani et al. 2016), where each person has one track.
+A linker that finds nothing has no switches, nor has one whose only track runs over everybody.
+So look at IDF1 too (Ristani et al. 2016): true and found trajectories are paired, one to one, so
+that most boxes fit; boxes that do not fit count against both sides.
 """
 
 from __future__ import annotations
@@ -32,12 +33,18 @@ class Switches:
     pairs: int  # matched boxes that have a match of the same person before them
     matched: int  # true boxes
     truths: int  # boxes
-    same: int  # matched boxes when each person is given the one track that is best for all
+    same: int  # IDTP: boxes that fit when trajectories are paired so that most do
+    found: int  # boxes, of whatever track
 
     @property
     def recall(self) -> float:
-        """True boxes that are on the person's own track; NaN without any."""
+        """IDR: true boxes on the one trajectory that is theirs; NaN without any."""
         return self.same / self.truths if self.truths else float("nan")
+
+    @property
+    def idf1(self) -> float:
+        """Boxes that fit, of all true and found ones; NaN without any."""
+        return _f1(self.same, self.truths, self.found)
 
     @property
     def share(self) -> float:
@@ -53,6 +60,7 @@ class _Boxes:
     ms: Ints  # [n]
     kind: Ints  # [n]     only boxes of one kind meet
     who: Ints  # [n]     within a video and kind; -1: matched, but not counted
+    path: Ints  # [n]     the trajectory, likewise
     box: Floats  # [n, 4]
 
 
@@ -71,16 +79,39 @@ def switches_of_tubes(
 
     `people` are all true ones: a tube of someone beside who does another thing is matched to
     them. A found tube without a track is a person of its own; interpolated boxes count.
+    Trajectories are tubes: who does a thing twice has two of them, on one track or not.
     """
     one, others = _of_tubes(truth, np.arange(len(truth))), _of_others(people)
     columns = {
         name: np.concatenate([getattr(one, name), getattr(others, name)])
-        for name in ("video", "ms", "kind", "who", "box")
+        for name in ("video", "ms", "kind", "who", "path", "box")
     }
     # Numbers of tubes without a track begin after all tracks.
     alone = found.track.max(initial=-1) + 1 + np.arange(len(found))
     who = np.where(found.track >= 0, found.track, alone)
     return _switches(_of_tubes(found, who), _Boxes(**columns), min_iou)
+
+
+def best_idf1(found: Tubes, truth: Tubes, min_iou: float = 0.5) -> float:
+    """IDF1 of the found tubes of some score or more, at the score that is best; NaN: no boxes.
+
+    Linkers give tubes of doubtful classes too, for mAP; who looks at tubes leaves those out.
+    Scores tried part the tubes into fortieths, the best first.
+    """
+    boxes, true = (_of_tubes(part, np.arange(len(part))) for part in (found, truth))
+    i, j = _near(boxes, true, *_cells(boxes, true), min_iou)
+    fits, count = _fits(boxes.path[i], true.path[j], j)
+    size = np.diff(found.start)
+    told = []
+    for score in np.unique(np.quantile(found.score, np.arange(40) / 40)) if len(found) else ():
+        good = found.score >= score
+        kept = good[fits[0]]
+        told.append(_f1(_same(fits[:, kept], count[kept]), len(true.path), int(size[good].sum())))
+    return max(told, default=_f1(0, len(true.path), 0))
+
+
+def _f1(same: int, truths: int, found: int) -> float:
+    return 2 * same / (truths + found) if truths + found else float("nan")
 
 
 def _of_people(table: Detections) -> _Boxes:
@@ -90,6 +121,7 @@ def _of_people(table: Detections) -> _Boxes:
         ms=milliseconds(kept.time),
         kind=np.zeros(len(kept), np.int64),
         who=kept.track.astype(np.int64),
+        path=kept.track.astype(np.int64),
         box=kept.box.astype(np.float64),
     )
 
@@ -102,6 +134,7 @@ def _of_others(people: Detections) -> _Boxes:
         ms=milliseconds(people.time[row]),
         kind=kind,
         who=np.full(len(row), -1),
+        path=np.full(len(row), -1),
         box=people.box[row].astype(np.float64),
     )
 
@@ -112,41 +145,62 @@ def _of_tubes(tubes: Tubes, who: Ints) -> _Boxes:
         ms=milliseconds(tubes.time),
         kind=tubes.label.astype(np.int64)[tubes.owner],
         who=who[tubes.owner],
+        path=tubes.owner.astype(np.int64),
         box=tubes.box,
     )
 
 
 def _switches(found: _Boxes, truth: _Boxes, min_iou: float) -> Switches:
-    group, true_group = _numbers([found.video, found.kind], [truth.video, truth.kind])
-    cell, true_cell = _numbers([group, found.ms], [true_group, truth.ms])
-    track, _ = _numbers([group, found.who], [group[:0], found.who[:0]])
-    person, _ = _numbers([true_group, truth.who], [true_group[:0], truth.who[:0]])
-    i, j = _near(found, truth, cell, true_cell, min_iou)
+    track, person = _own(found, found.who), _own(truth, truth.who)
+    i, j = _near(found, truth, *_cells(found, truth), min_iou)
     mine, its = _matched(i, j)
     mine, its = mine[truth.who[its] >= 0], its[truth.who[its] >= 0]
     order = np.lexsort((truth.ms[its], person[its]))
     again = ~first_of_each(person[its][order])
     changed = again.copy()
     changed[1:] &= np.diff(track[mine][order]) != 0
-    i, j = i[truth.who[j] >= 0], j[truth.who[j] >= 0]
+    counted = truth.path[j] >= 0
+    path, true = _own(found, found.path), _own(truth, truth.path)
     return Switches(
         switches=int(changed.sum()),
         pairs=int(again.sum()),
         matched=len(its),
         truths=int((truth.who >= 0).sum()),
-        same=_same(track[i], person[j]),
+        same=_same(*_fits(path[i[counted]], true[j[counted]], j[counted])),
+        found=len(found.who),
     )
 
 
-def _same(track: Ints, person: Ints) -> int:
-    """The most boxes that fit when tracks and people are paired; pairs [p] of boxes that do."""
+def _cells(found: _Boxes, truth: _Boxes) -> tuple[Ints, Ints]:
+    """A number for each video, kind and time."""
+    columns = ([each.video, each.kind, each.ms] for each in (found, truth))
+    return _numbers(*columns)
+
+
+def _own(boxes: _Boxes, name: Ints) -> Ints:
+    """A number for each video, kind and name."""
+    return _numbers([boxes.video, boxes.kind, name], [boxes.video[:0], name[:0], name[:0]])[0]
+
+
+def _fits(path: Ints, true: Ints, row: Ints) -> tuple[Ints, Ints]:
+    """Trajectories (found, true) [2, q] that fit, and in how many true boxes [q].
+
+    From pairs [p] of boxes that do: their trajectories, and the rows of the true ones.
+    """
+    # A track may have several boxes of one person at a keyframe.
+    once = np.unique(np.stack([path, row]), axis=1, return_index=True)[1]
+    both, count = np.unique(np.stack([path, true])[:, once], axis=1, return_counts=True)
+    return both, count
+
+
+def _same(both: Ints, count: Ints) -> int:
+    """The most boxes that fit when trajectories are paired; `both` [2, p] fit in `count` [p]."""
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if not len(track):
+    if not len(count):
         return 0
-    both, count = np.unique(np.stack([track, person]), axis=1, return_counts=True)
     tracks, people = both[0].max() + 1, both[1].max() + 1
     graph = coo_array((count, (both[0], tracks + both[1])), shape=(tracks + people,) * 2)
     island = connected_components(graph, directed=False)[1][both[0]]

@@ -107,6 +107,14 @@ def test_a_tube_does_not_pass_a_long_absence_that_looks_alike() -> None:
     assert linked.tubes.time[linked.tubes.start[1:] - 1] == pytest.approx([9 / 5, 27 / 5])
 
 
+def test_a_tube_ends_at_any_gap_where_nobody_is_missed() -> None:
+    steps = np.array([*range(1000), *range(1002, 2002)])
+    looked = Keyframes(np.full(2002, "a"), np.arange(2002) / 25)
+    linked = link(person(steps / 25), looked, PLAIN)
+    assert set(linked.found.track.tolist()) == {0}
+    assert tubes_of(linked) == [1000, 1000]
+
+
 def test_boxes_that_move_evenly_are_as_they_were() -> None:
     left = 0.1 + 0.01 * np.arange(20)
     tubes = link(person(np.arange(20) / 25, left), None, Options()).tubes

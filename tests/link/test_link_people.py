@@ -14,7 +14,11 @@ def at(frame: int, left: float, top: float = 0.3, chain: int = -1) -> Row:
 
 
 def follow(
-    rows: list[Row], every: float = 0.04, max_gap: float = 2.0, min_iou: float = 0.2
+    rows: list[Row],
+    every: float = 0.04,
+    max_gap: float = 2.0,
+    min_iou: float = 0.2,
+    doing: list[tuple[float, ...]] | None = None,
 ) -> list[int]:
     """The track of each row as given; a frame's rows in the order given."""
     order = sorted(range(len(rows)), key=lambda i: rows[i][0])
@@ -22,7 +26,8 @@ def follow(
     box = np.array([(x, y, x + WIDE, y + HIGH) for _, x, y, _ in (rows[i] for i in order)])
     chain = np.array([rows[i][3] for i in order], np.intp)
     time = np.arange(frame.max() + 1) * every
-    found = track_people(time, box.reshape(-1, 4), frame, chain, max_gap + 1e-6, min_iou)
+    score = np.array([doing[i] if doing else () for i in order], np.float64)
+    found = track_people(time, box.reshape(-1, 4), score, frame, chain, max_gap + 1e-6, min_iou)
     track = dict(zip(order, found.tolist(), strict=True))
     return [track[i] for i in range(len(rows))]
 
@@ -41,6 +46,32 @@ def crossing(missed: tuple[int, ...] = (), frames: int = 25) -> list[Row]:
 @pytest.mark.parametrize("missed", [(), (12,), (12, 13), (11, 12, 13), tuple(range(9, 17))])
 def test_only_motion_tells_who_is_who_where_they_cross(missed: tuple[int, ...]) -> None:
     assert follow(crossing(missed)) == [0] * 25 + [1] * (25 - len(missed))
+
+
+WALKS, WAVES = (0.8, 0.1), (0.1, 0.8)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_who_may_have_changed_places_each_goes_on_with_what_it_does(swapped: bool) -> None:
+    # One a second at .30 and .40, then at .34 and .36: which is whose is seen by what they do,
+    # not at first but at last.
+    rows = [at(f, x) for f in range(3) for x in (0.30, 0.40)] + [at(3, 0.34), at(3, 0.36)]
+    last = [WAVES, WALKS] if swapped else [WALKS, WAVES]
+    told = follow(rows, every=1.0, doing=[WAVES, WALKS] + [WALKS, WAVES] * 2 + last)
+    assert told[:6] == [0, 1] * 3
+    assert told[6:] == ([1, 0] if swapped else [0, 1])
+    # Who does nothing known is where it was.
+    assert follow(rows, every=1.0, doing=[(0.0, 0.0)] * 8)[6:] == [0, 1]
+
+
+def test_who_is_just_where_it_was_may_do_another_thing() -> None:
+    rows = [at(f, x) for f in range(4) for x in (0.30, 0.40)]
+    assert follow(rows, every=1.0, doing=[WALKS, WAVES] * 3 + [WAVES, WALKS]) == [0, 1] * 4
+
+
+def test_a_likeness_moves_nobody_across_the_picture() -> None:
+    rows = [at(f, 0.1) for f in range(3)] + [at(3, 0.9)]
+    assert follow(rows, doing=[WALKS] * 4) == [0, 0, 0, 1]
 
 
 def test_who_crosses_a_standing_person_who_is_hidden_the_while() -> None:
@@ -167,7 +198,8 @@ def test_boxes_of_one_frame_have_tracks_of_their_own_beside_chains() -> None:
 
 def test_no_boxes() -> None:
     nobody = np.zeros(0, np.intp)
-    assert track_people(np.arange(3.0), np.zeros((0, 4)), nobody, nobody, 2, 0.2).tolist() == []
+    found = track_people(np.arange(3.0), np.zeros((0, 4)), np.zeros((0, 2)), nobody, nobody, 2, 0.2)
+    assert found.tolist() == []
 
 
 def test_overlaps() -> None:

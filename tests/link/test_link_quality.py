@@ -28,13 +28,14 @@ def test_the_table(tmp_path: Path) -> None:
         [cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()
     ]
     assert heads[:6] == ["keyframes/s", "missed", "method", "mAP .2", "mAP .5", "mAP .5:.95"]
+    assert heads[6:] == ["switches", "IDF1", "matched", "on one tube"]
     assert [line[:3] for line in lines] == [
         ["5", miss, name]
         for miss in ("0%", "35%")
         for name in ("track", "act", "mmaction2", "viterbi")
     ]
     found = np.array([[float(cell) for cell in line[3:]] for line in lines])
-    assert (found[:, [0, 1, 2, 4, 5]] <= 1).all()
+    assert (found[:, [0, 1, 2, 4, 5, 6]] <= 1).all()
     assert found[0, 0] > 0.5  # track, where none is missed
 
 
