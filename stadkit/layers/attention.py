@@ -101,7 +101,10 @@ def _blocks(q: Tensor) -> list[tuple[slice, slice]]:
     """What of q [B, heads, N, d] is done at once: (slice of the B * heads maps, slice of rows)."""
     count, heads, tokens, _ = q.shape
     if q.device.type == "cpu" and not torch.compiler.is_compiling():
-        some, rows = torch.get_num_threads(), 128  # a map for each thread, to stay in its cache
+        # One thread: what stays in its cache. More: fewer rounds, as in each they wait for the
+        # last of them, which takes long on a busy machine.
+        threads = torch.get_num_threads()
+        some, rows = 8 * threads if threads > 1 else 1, 128
     else:
         some = count * heads
         rows = max(1, 2**25 // (some * tokens))  # few large steps; at most 128 MiB of float32

@@ -61,7 +61,7 @@ def test_importance_is_that_of_the_whole_map(
     dtype: torch.dtype, close: float, grad: bool, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    attention, x = filled(Attention(8, 4), dtype), tokens(300, dtype=dtype)
+    attention, x = filled(Attention(8, 4), dtype), tokens(300, 7, dtype)
     with torch.set_grad_enabled(grad):
         out, importance = attention.with_importance(x, 37, 4.0)
     wanted, whole = by_map(attention, x)
