@@ -9,6 +9,7 @@ import pytest
 from stadkit import zoo
 from stadkit.training.config import read_config
 from stadkit.training.criteria import build_criterion
+from stadkit.zoo.cards import to_json
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "examples" / "configs").glob("*.yaml"))
@@ -42,3 +43,19 @@ def test_contact_sheet(tmp_path: Path) -> None:
     picture = tmp_path / "sheet.png"
     run("examples/contact_sheet.py", str(VIDEO), str(picture), "--frames", "4", "--columns", "2")
     assert picture.stat().st_size > 1000
+
+
+def test_evad_cost_is_beside_the_papers() -> None:
+    lines = run("examples/evad_cost.py").splitlines()
+    assert "| evad-vit-b | 224 | 0.7 | 134.2 | 134.0 | 132.3 |" in lines
+
+
+def test_evad_is_trained_and_scored_at_each_keep_rate(tmp_path: Path) -> None:
+    card = zoo.card("evad-tiny")
+    start = tmp_path / "base" / "weights.safetensors"
+    zoo.save_weights(zoo.build_card(card).state_dict(), start, {"card": to_json(card)})
+    folders = ["-o", str(tmp_path / "keep"), "--store", str(tmp_path / "clips")]
+    few = ["--clips", "24", "--val", "3", "--rates", "1.0", "0.7"]
+    told = run("examples/evad_keep_rates.py", str(start.parent), *folders, *few)
+    assert [line.split(" | ")[0] for line in told.splitlines()[2:]] == ["| 1.0", "| 0.7"]
+    assert (tmp_path / "keep" / "0.7" / "weights.safetensors").exists()
