@@ -14,8 +14,9 @@ import typer
 
 from stadkit.cli.bench_eval import bench_eval, bench_video_map
 from stadkit.cli.bench_link import bench_link
-from stadkit.cli.bench_model import Runs, Threads, bench_model, show, use_threads
+from stadkit.cli.bench_model import Runs, bench_model, show
 from stadkit.cli.console import console
+from stadkit.cli.threads import Threads, use_threads
 
 if TYPE_CHECKING:
     from stadkit.detect import Detector

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stadkit.cli.threads import Threads, use_threads
+
 DRAWN = 0.3  # lowest action score that is drawn, unless the user says otherwise
 
 
@@ -49,7 +51,7 @@ def detect(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Clips at once; else the card's.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the model; 0: all.")] = 0,
+    threads: Threads = 0,
     reader: Annotated[str, typer.Option(help="pyav or decord.")] = "pyav",
     save_video: Annotated[
         bool, typer.Option("--save-video", help="Draw what was found, as H.264 mp4.")
@@ -91,7 +93,7 @@ def detect(
     from stadkit.files.ava_csv import read_proposals
 
     found = gather(inputs)
-    _use_threads(threads)
+    use_threads(threads)
     boxes = read_proposals(proposals) if proposals else None
     detector = load(model, device, precision)
     if save_tokens:
@@ -119,10 +121,3 @@ def detect(
         resume=resume,
     )
     raise typer.Exit(detect_many(found, job, output, overwrite, as_json))
-
-
-def _use_threads(threads: int) -> None:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)

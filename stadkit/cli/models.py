@@ -160,7 +160,9 @@ def import_weights(
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="A name of `stadkit models list`.")],
-    again: Annotated[bool, typer.Option("--again", help="Even where weights are here.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="From the start, whatever is here.")
+    ] = False,
     anyway: Anyway = False,
 ) -> None:
     """Download weights from where their authors put them, and import them.
@@ -179,7 +181,7 @@ def pull(
         whence = source(name)
         console.print(f"{name}: {whence}")
         console.print(f"licence: {LICENCES.get(licence(name), licence(name))}")
-        here = zoo.pull(name, anyway)
+        here = zoo.pull(name, anyway, again)
         _tell(name, here)
     typer.echo(str(here))
 

@@ -115,9 +115,15 @@ class Progress:
 
 
 def _started(figures: dict[str, Any]) -> str:
-    names = figures["initial"]
-    some = f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else ""
-    return f"Starts from {figures['file']}; {len(names)} tensors stay random{some}"
+    names, unused = figures["initial"], figures["unused"]
+    lines = [f"Starts from {figures['file']}; {len(names)} tensors stay random{_some(names)}"]
+    if unused:
+        lines.append(f"note: {len(unused)} tensors of the file are not used{_some(unused)}")
+    return "\n".join([*lines, *(f"note: {told}" for told in figures["told"])])
+
+
+def _some(names: list[str]) -> str:
+    return f": {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ""
 
 
 def _finished(figures: dict[str, Any]) -> str:

@@ -82,7 +82,9 @@ class Detector:
     def cut(self) -> Cut:
         """How this model wants its clips."""
         card = self.card
-        return Cut(card.frames, card.seconds, card.key, card.short_side)
+        return Cut(
+            card.frames, card.seconds, card.key, card.short_side, card.resize, card.long_side
+        )
 
     def detect(
         self,

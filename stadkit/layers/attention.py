@@ -5,9 +5,15 @@ Letters here: N tokens of a clip, D channels, d channels of one head.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+# Whether this CPU has units for products of bfloat16 matrices.
+_ABLE: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+AMX = bool(_ABLE.get("amx_bf16"))
 
 
 class Attention(nn.Module):
@@ -21,13 +27,17 @@ class Attention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(width))
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:
-        """x [B, N, D] -> [B, N, D]; with queries=q only the last q tokens ask: [B, q, D]."""
+    def forward(self, x: Tensor, queries: int | None = None, keys: Tensor | None = None) -> Tensor:
+        """x [B, N, D] -> [B, N, D]; with queries=q only the last q tokens ask: [B, q, D].
+
+        keys [B, N] bool: which tokens are asked, at least one a clip; absent: all.
+        """
         if queries is None:
             q, k, v = self._split(x)
         else:
             q, k, v = self._split_last(x, queries)
-        return self._join(F.scaled_dot_product_attention(q, k, v))
+        mask = None if keys is None else keys[:, None, None]  # [B, 1, 1, N]
+        return self._join(F.scaled_dot_product_attention(q, k, v, mask))
 
     def with_importance(self, x: Tensor, keyframe: int, weight: float) -> tuple[Tensor, Tensor]:
         """`forward(x)`, and how much is asked of each token but the first `keyframe`.
@@ -73,28 +83,39 @@ class Attention(nn.Module):
 
 
 @torch.no_grad()
-def attend(q: Tensor, k: Tensor, v: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, share: Tensor, short: bool | None = None
+) -> tuple[Tensor, Tensor]:
     """Attention of q, k, v [B, heads, N, d], and what each key gets of it; no gradient.
 
     Returns (out [B, heads, N, d], given [B, N]); given sums a key's attention over heads and
     queries, query i counting share[i] times. Computed in the type of `share`, a block of queries
-    at a time: memory grows with N, not with N squared.
+    at a time: memory grows with N, not with N squared. short: products are in the type of q,
+    softmax and sums are not; absent: where that is faster.
     """
     # Not the logsumexp of fused attention and a second round of products: one round costs a
     # fifth more than fused attention alone, two cost two thirds more, and need a private operator.
-    dtype = share.dtype
+    dtype = q.dtype if (_short_pays(q) if short is None else short) else share.dtype
     count, heads, tokens, width = q.shape
     with torch.autocast(q.device.type, enabled=False):
         queries = q.to(dtype).flatten(0, 1) * width**-0.5
         keys = k.to(dtype).flatten(0, 1).transpose(1, 2).contiguous()  # products are faster so
         values = v.to(dtype).flatten(0, 1).contiguous()
         out = torch.empty_like(values)
-        given = values.new_zeros(count * heads, tokens)
+        given = share.new_zeros(count * heads, tokens)
         for head, rows in _blocks(q):
-            score = (queries[head, rows] @ keys[head]).softmax(2)  # [heads, rows, N]
-            out[head, rows] = score @ values[head]
+            score = queries[head, rows] @ keys[head]  # [heads, rows, N]
+            score = score.softmax(2, dtype=share.dtype)
+            out[head, rows] = score.to(dtype) @ values[head]
             given[head] += share[rows] @ score
     return out.view_as(q).to(q.dtype), given.view(count, heads, tokens).sum(1)
+
+
+def _short_pays(q: Tensor) -> bool:
+    """Whether products of q are faster in its own type than in float32."""
+    # Intel's CPUs multiply bfloat16 fast with AMX only; GPUs do since Ampere, and where one does
+    # not, nobody chooses bfloat16.
+    return q.dtype == torch.bfloat16 and (q.is_cuda or (q.device.type == "cpu" and AMX))
 
 
 def _blocks(q: Tensor) -> list[tuple[slice, slice]]:
@@ -157,10 +178,13 @@ class Block(nn.Module):
         self.mlp = Mlp(width, ratio * width)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:
-        """x [B, N, D] -> [B, N, D]; with queries=q only the last q tokens go on: [B, q, D]."""
+    def forward(self, x: Tensor, queries: int | None = None, keys: Tensor | None = None) -> Tensor:
+        """x [B, N, D] -> [B, N, D]; with queries=q only the last q tokens go on: [B, q, D].
+
+        keys [B, N] bool: which tokens the others may ask; absent: all.
+        """
         stay = x if queries is None else x.narrow(1, x.shape[1] - queries, queries)
-        stay = stay + self.drop_path(self.attn(self.norm1(x), queries))
+        stay = stay + self.drop_path(self.attn(self.norm1(x), queries, keys))
         return self._perceive(stay)
 
     def prune(self, x: Tensor, keyframe: int, keep: int, weight: float) -> tuple[Tensor, Tensor]:

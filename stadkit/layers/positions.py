@@ -34,6 +34,7 @@ def positions(grid: tuple[int, int, int], base: tuple[int, int], width: int) -> 
         table = sinusoid(slices * base[0] * base[1], width)
         if (height, width_) == base:
             return table
-        maps = table.view(slices, *base, width).permute(0, 3, 1, 2)
+        # In float64: in float32 the last digit, and with it which token is kept, is the machine's.
+        maps = table.double().view(slices, *base, width).permute(0, 3, 1, 2)
         maps = F.interpolate(maps, (height, width_), mode="bicubic", align_corners=False)
-        return maps.permute(0, 2, 3, 1).reshape(-1, width)
+        return maps.permute(0, 2, 3, 1).reshape(-1, width).float()

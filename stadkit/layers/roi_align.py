@@ -57,24 +57,6 @@ def roi_align(
         return cells.index_select(0, place).permute(0, 3, 1, 2).to(maps.dtype)
 
 
-def pyramid_roi_align(
-    maps: Sequence[Tensor],
-    boxes: Tensor,
-    index: Tensor,
-    size: int,
-    strides: Sequence[float],
-    sampling: int,
-) -> Tensor:
-    """Cut boxes out of a pyramid, each from the level that fits it: [n, D, size, size].
-
-    maps [B, D, h, w], fine to coarse, each of twice the `strides` (pixels) of the one before;
-    boxes [n, 4] and index [n] as for `roi_align`, aligned, with `sampling` > 0 points a bin and
-    axis. `Cells` says which level fits.
-    """
-    cut = Cells(maps, strides).cut(boxes, index, size, sampling)  # [n, size * size, D]
-    return cut.view(len(boxes), size, size, cut.shape[2]).permute(0, 3, 1, 2)
-
-
 class Cells:
     """A pyramid laid out once, all cells of its levels as rows, to be cut from many times.
 

@@ -24,12 +24,22 @@ from stadkit.layers.positions import positions
 from stadkit.layers.pyramid import Pyramid, stretch
 from stadkit.layers.roi_align import Cells
 from stadkit.models import Outputs, people
+from stadkit.models.settings import (
+    check_counts,
+    check_rate,
+    check_shares,
+    check_split,
+    to_tuples,
+)
 from stadkit.models.sparse_rcnn import Localized, Localizer, LocalizerConfig
 from stadkit.models.vit import Tokens, Vit, VitConfig, keyframe_slice
 
 TOKEN_ORDERS = ("position", "importance")
 ROI_SIZE = 7  # cells a side
 ROI_SAMPLING = 2  # points a cell and axis
+# The fields of EvadConfig that are whole numbers above 0, but those of the encoder.
+COUNTS: tuple[str, ...] = ("classes", "frames", "tubelet", "proposals", "people_heads")
+COUNTS += ("feedforward", "dynamic", "decoder_depth", "classifier")
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,15 @@ class EvadConfig:
     lean: bool = True  # leave out what nobody reads; False computes all that the paper counts
 
     def __post_init__(self) -> None:
+        to_tuples(self, "maps_at", "prune_at", "base", "roi_extension")
+        check_counts(self, *COUNTS)
+        check_split(self, "people_width", "people_attention")
+        check_split(self, "decoder_width", "decoder_heads")
+        check_rate(self, "decoder_drop_path")
+        check_shares(self, "roi_extension")
+        if len(self.maps_at) != 4:
+            raise UsageError(f"EvadConfig.maps_at is {self.maps_at}; wants 4 blocks.")
+        _ = self.encoder  # which checks its own
         if self.token_order not in TOKEN_ORDERS:
             raise UsageError(
                 f"EvadConfig.token_order is {self.token_order!r}; choose one of "
@@ -77,9 +96,6 @@ class EvadConfig:
             raise UsageError(
                 f"EvadConfig.frames is {self.frames}; wants a multiple of {self.tubelet}."
             )
-        # YAML and JSON have lists only.
-        for name in ("base", "maps_at", "prune_at", "roi_extension"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def encoder(self) -> VitConfig:
@@ -154,13 +170,15 @@ class Evad(nn.Module):
         absent.
         """
         tokens: Tokens = self.backbone(pixels)
+        known = None
         if proposals is None:
             found = self.localize(tokens, sizes)
             logit, box = found.logit[-1], found.box[-1]
             person = logit[..., 0] - logit[..., 1]
         else:
             person, box = people.given(proposals, scores, sizes)
-        action = self.classify(tokens, box.detach(), sizes)[-1]
+            known = people.present(proposals, sizes.device)
+        action = self.classify(tokens, box.detach(), sizes, known)[-1]
         return Outputs(person, (box / people.frame(sizes))[:, :, None], action)
 
     def details(self, pixels: Tensor, sizes: Tensor) -> Details:
@@ -182,16 +200,22 @@ class Evad(nn.Module):
         return found
 
     def classify(
-        self, tokens: Tokens, box: Tensor, sizes: Tensor, deep: bool = False
+        self,
+        tokens: Tokens,
+        box: Tensor,
+        sizes: Tensor,
+        known: Tensor | None = None,
+        deep: bool = False,
     ) -> list[Tensor]:
         """Action logits [B, P, C] of boxes [B, P, 4] (pixels) after the decoder's last block.
 
+        known [B, P] bool: rows that are boxes and not padding, which nobody asks; absent: all.
         deep: after each of its blocks.
         """
         context, restored = self.restore(tokens)
         extended = extend(box, sizes, self.config.roi_extension)
         actors = self.actors(restored, extended)
-        return self.decoder(context, actors, deep)  # type: ignore[no-any-return]
+        return self.decoder(context, actors, known, deep)  # type: ignore[no-any-return]
 
     def restore(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Kept tokens with their position codes [B, N, D], and on the map [B, t, h, w, D].
@@ -243,16 +267,21 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(DecoderBlock(config, rate) for rate in rates)
         self.lean = config.lean
 
-    def forward(self, context: Tensor, actors: Tensor, deep: bool) -> list[Tensor]:
+    def forward(
+        self, context: Tensor, actors: Tensor, known: Tensor | None, deep: bool
+    ) -> list[Tensor]:
         """Action logits [B, P, C] of actors [B, P, D] amid context [B, N, D]: the last block's,
-        or, deep, each block's."""
+        or, deep, each block's. known [B, P]: actors that are asked; None: all."""
         x = torch.cat([context, actors.to(context.dtype)], 1)
+        keys = None
+        if known is not None:
+            keys = torch.cat([known.new_ones(context.shape[:2]), known], 1)  # [B, N + P]
         count = actors.shape[1]
         logits = []
         for number, block in enumerate(cast(Iterable[DecoderBlock], self.blocks)):
             last = number == len(self.blocks) - 1
             # Nobody reads the context after the last block.
-            x = block(x, count if last and self.lean else None)
+            x = block(x, count if last and self.lean else None, keys)
             if deep or last:
                 logits.append(block.classify(x[:, x.shape[1] - count :]))
         return logits

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -37,16 +37,6 @@ class EvadLossConfig:
     giou_weight: float = 2.0  # lambda_GIoU
     action_weight: float = 12.0  # lambda_bce; the authors' ViT-L has 6
     background: float = 0.1  # what a proposal that is nobody counts beside one that is somebody
-
-    @classmethod
-    def base(cls, **changes: Any) -> EvadLossConfig:
-        """As the authors train ViT-B: the defaults."""
-        return cls(**changes)
-
-    @classmethod
-    def large(cls, **changes: Any) -> EvadLossConfig:
-        """As the authors train ViT-L."""
-        return cls(**{"action_weight": 6.0, **changes})
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,18 @@ def given(
     return person, box * frame(sizes)
 
 
+def present(proposals: Sequence[Tensor], device: torch.device) -> Tensor | None:
+    """Which rows of `given` are of a clip's own boxes: bool [B, N]; None where all are.
+
+    proposals: [n_i, 4] of each clip.
+    """
+    counts = [len(p) for p in proposals]
+    most = max(counts, default=0)
+    if min(counts, default=0) == most:
+        return None
+    return torch.arange(most, device=device) < torch.tensor(counts, device=device)[:, None]
+
+
 def clip_boxes(box: Tensor, sizes: Tensor) -> Tensor:
     """Boxes [B, N, 4] cut to each clip's sizes [B, 2] (height, width)."""
     return torch.minimum(box.clamp(min=0), frame(sizes).to(box.dtype))

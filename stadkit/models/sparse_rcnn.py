@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from stadkit.layers.roi_align import Cells
 from stadkit.models.people import frame
+from stadkit.models.settings import check_counts, check_split
 
 SHIFT = 2.0  # what a head says is divided by this for the centre; for width and height by 1
 MOST = math.log(100000 / 16)  # logarithm of how many times a head can make a side longer
@@ -24,7 +25,7 @@ MOST = math.log(100000 / 16)  # logarithm of how many times a head can make a si
 
 @dataclass(frozen=True)
 class LocalizerConfig:
-    """Architecture only; defaults are Sparse R-CNN's, with 100 boxes."""
+    """Architecture only; defaults are Sparse R-CNN's, with 100 boxes. Raises UsageError."""
 
     proposals: int = 100  # boxes a clip
     width: int = 256  # channels of the maps and of the boxes' features
@@ -36,6 +37,10 @@ class LocalizerConfig:
     roi_sampling: int = 2  # samples a cell and axis
     cls_layers: int = 1
     reg_layers: int = 3
+
+    def __post_init__(self) -> None:
+        check_counts(self, *(field.name for field in fields(self)))
+        check_split(self, "width", "attention_heads")
 
 
 @dataclass(frozen=True)

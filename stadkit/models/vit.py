@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from stadkit.errors import UsageError
 from stadkit.layers.attention import Block
 from stadkit.layers.positions import positions
+from stadkit.models.settings import check_cells, check_counts, check_rate, check_split, to_tuples
 
 
 @dataclass(frozen=True)
@@ -37,31 +38,19 @@ class VitConfig:
     drop_path: float = 0.1  # of the last block; falls linearly to 0 at the first
 
     def __post_init__(self) -> None:
-        for name in ("base", "maps_at", "prune_at"):  # YAML has lists only
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        to_tuples(self, "base", "maps_at", "prune_at")
+        check_counts(self, "depth", "patch", "tubelet")
+        check_cells(self, "base")
+        check_split(self, "width", "heads")
+        check_rate(self, "drop_path")
         if not 0 < self.keep_rate <= 1:
             raise UsageError(f"VitConfig.keep_rate is {self.keep_rate}; choose above 0, up to 1.")
-        if self.width % self.heads:
-            raise UsageError(f"VitConfig.width {self.width} is no multiple of {self.heads} heads.")
         for name in ("maps_at", "prune_at"):
             blocks: tuple[int, ...] = getattr(self, name)
             if list(blocks) != sorted({x for x in blocks if 0 <= x < self.depth}):
                 raise UsageError(
                     f"VitConfig.{name} is {blocks}; name blocks 0..{self.depth - 1} in order."
                 )
-
-    @classmethod
-    def large(cls, **changes: Any) -> VitConfig:
-        """ViT-L."""
-        settings = {
-            "width": 1024,
-            "depth": 24,
-            "heads": 16,
-            "maps_at": (5, 11, 17, 23),
-            "prune_at": (6, 12, 18),
-            "drop_path": 0.2,
-        }
-        return cls(**{**settings, **changes})
 
 
 @dataclass(frozen=True)
@@ -122,8 +111,8 @@ class Vit(nn.Module):
     def forward(self, pixels: Tensor) -> Tokens:
         """pixels [B, 3, T, H, W], normalised RGB; T multiple of `tubelet`, H and W of `patch`.
 
-        Raises ValueError for another size, and UsageError where so few cells are to be kept that
-        none outside the key frame is left.
+        Raises ValueError for another size, and UsageError where fewer tokens are to be kept than
+        the key frame has.
         """
         config = self.config
         grid = self.grid(pixels)
@@ -168,20 +157,24 @@ def keyframe_slice(slices: int) -> int:
 def others_kept(grid: tuple[int, int, int], rate: float, prune_at: Sequence[int]) -> dict[int, int]:
     """{block: cells outside the key frame that it keeps}; empty for rate 1.
 
-    A block keeps ceil(rate * N) of the N tokens it gets, those of the key frame among them.
-    Raises UsageError where none of the others would be left.
+    A block keeps ceil(rate * N) of the N tokens it gets, those of the key frame among them; of
+    the others none may be left. Raises UsageError where the key frame does not fit.
     """
     if rate == 1:
         return {}
     kept = _kept(grid, rate, len(prune_at))
-    if min(kept, default=1) < 1:
-        fits = (p / 100 for p in range(1, 101) if min(_kept(grid, p / 100, len(prune_at))) > 0)
-        least = next(fits, 1.0)
+    if min(kept, default=0) < 0:
         raise UsageError(
-            f"keep_rate {rate} leaves nothing beside the key frame of a clip of {grid} cells; "
-            f"the smallest that works is {least}."
+            f"keep_rate {rate} does not leave the key frame of a clip of {grid} cells; the "
+            f"smallest that works is {_least(grid, len(prune_at))}."
         )
     return dict(zip(prune_at, kept, strict=True))
+
+
+def _least(grid: tuple[int, int, int], stages: int) -> float:
+    """The smallest rate of three decimals that leaves the key frame; 1 always does."""
+    rates = (p / 1000 for p in range(1, 1001))
+    return next(rate for rate in rates if _kept(grid, rate, stages)[-1] >= 0)
 
 
 def _kept(grid: tuple[int, int, int], rate: float, stages: int) -> list[int]:

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
-from stadkit import zoo
 from stadkit.errors import UsageError, WeightsError
 from stadkit.training.average import Average
-from stadkit.zoo import backbones, official
-from stadkit.zoo.backbones import FINAL_NORM
-from stadkit.zoo.weights import expected_sha256, verify
+from stadkit.training.config import TrainConfig, complaints
 
 # What may differ on --resume: how the same run goes on, not which run it is.
 MAY_CHANGE = ("optimizer", "precision", "data.workers", "data.store")
@@ -99,7 +97,7 @@ def _line(error: Exception) -> str:
 
 
 def _check_same_run(path: Path, config: dict[str, Any], before: dict[str, Any]) -> None:
-    now, then = _lasting(config), _lasting(before)
+    now, then = _lasting(config), _lasting(_filled(before, path))
     changed = sorted(name for name in now | then if now.get(name) != then.get(name))
     if changed:
         raise UsageError(
@@ -107,6 +105,18 @@ def _check_same_run(path: Path, config: dict[str, Any], before: dict[str, Any]) 
             f"new output folder (only {', '.join(MAY_CHANGE)} may change, and of these not "
             f"{', '.join(MAY_NOT)})"
         )
+
+
+def _filled(held: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A stored config with the fields that it is too old to have, at their defaults: these are
+    what it was trained with."""
+    try:
+        return TrainConfig.model_validate(held).model_dump(mode="json")
+    except ValidationError as error:
+        raise WeightsError(
+            f"{path}: its config is none of this version ({complaints(error)}); train anew in "
+            "another folder, from its weights with `init`"
+        ) from None
 
 
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:
@@ -121,60 +131,3 @@ def _may_change(name: str) -> bool:
     if name in MAY_NOT:
         return False
     return name in MAY_CHANGE or name.split(".")[0] in MAY_CHANGE
-
-
-def start_from(model: nn.Module, path: Path) -> list[str]:
-    """Put weights of a file into a model; gives the names that keep their initial values.
-
-    Names are the model's own, a backbone's canonical ones (`s1...` for `backbone.s1...`), EVAD's
-    authors' or VideoMAE's (`zoo.backbones`). Where there is no such file, a path that ends in
-    the name of a model or backbone means the weights of that name which are here.
-
-    The backbone has to be whole but for a last norm, which classifiers lack; heads may lack, or
-    be of another number of classes. Raises WeightsError otherwise, and then leaves the model as
-    it was.
-    """
-    own = model.state_dict()
-    path = _weights(path)
-    given = _by_own_names(zoo.read_checkpoint(path), own, path)
-    fits = {name: v for name, v in given.items() if name in own and own[name].shape == v.shape}
-    # Counters of steps matter to no one, and older files lack them.
-    left = [n for n in own if n not in fits and not n.endswith("num_batches_tracked")]
-    norm = [name for name in FINAL_NORM if name not in given]
-    lacking = [name for name in left if name.startswith("backbone.") and name not in norm]
-    if lacking:
-        why = f"{lacking[0]} and {len(lacking) - 1} more are missing or of another shape"
-        raise WeightsError(
-            f"{path}: has not the whole backbone of this model: {why}; give weights of this "
-            "architecture"
-        )
-    model.load_state_dict(fits, strict=False)
-    return sorted(left)
-
-
-def _weights(path: Path) -> Path:
-    """The file that is meant; raises WeightsError for a name whose weights are not here."""
-    name = path.name
-    if path.exists() or not (name in zoo.BACKBONES or name in zoo.CARDS):
-        return path
-    found = zoo.find_weights(name)
-    verify(found, expected_sha256(name, found))
-    return found
-
-
-def _by_own_names(
-    given: dict[str, torch.Tensor], own: dict[str, torch.Tensor], path: Path
-) -> dict[str, torch.Tensor]:
-    """Tensors of a file by the model's names, as far as these are known."""
-    if official.is_official(given):
-        return official.to_ours(given, str(path))
-    named = {_own_name(name, own): value for name, value in given.items()}
-    whole = all(name in named for name in own if name.startswith("backbone."))
-    if whole or not (backbones.is_videomae(own) and backbones.is_videomae(given)):
-        return named
-    return backbones.canonical(given, str(path))
-
-
-def _own_name(name: str, own: dict[str, torch.Tensor]) -> str:
-    inside = f"backbone.{name}"
-    return inside if name not in own and inside in own else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from stadkit.training.config import complaints
 Config = TypeVar("Config")
 
 CONFIGS = {"mestad": MestadConfig, "evad": EvadConfig}  # of each family of models
+# What released weights want and weights that are trained here do not, for each family.
+ANEW: dict[str, dict[str, Any]] = {"evad": {"token_order": "position"}}
+YOURS, NONE_RELEASED = "yours", "none released"  # licences
 # Of the whole numbers.
 MAY_BE_ZERO = ("roi_sampling", "depth", "joints", "maps_at", "prune_at")
 
@@ -54,24 +58,47 @@ def chosen_card(name: str, settings: Mapping[str, Any], labels: Labels) -> zoo.C
 
     What the zoo says of its own weights is left out. Raises UsageError for a wrong setting.
     """
-    card = zoo.card(name)
-    own = {**card.settings, **settings, "classes": len(labels.names)}
-    if card.family in CONFIGS:
-        checked(CONFIGS[card.family], own, "settings")
+    card = sized_card(name, settings)
     return replace(
         card,
-        settings=own,
+        settings={**card.settings, "classes": len(labels.names)},
         classes=labels,
         url="",
         drive_id="",
         file="",
         sha256="",
         size=0,
-        licence="yours",
+        licence=YOURS,
         reported={},
         source="",
         note="Trained with `stadkit train`.",
     )
+
+
+def sized_card(name: str, settings: Mapping[str, Any]) -> zoo.Card:
+    """The zoo's card with these settings, and clips as these want them: frames, key, padding.
+
+    Raises UsageError for a wrong setting.
+    """
+    card = zoo.card(name)
+    card = replace(card, settings={**card.settings, **ANEW.get(card.family, {}), **settings})
+    if card.family not in CONFIGS:
+        return card
+    config: object = checked(CONFIGS[card.family], card.settings, "settings")
+    return _clips_of(card, config) if isinstance(config, EvadConfig) else card
+
+
+def _clips_of(card: zoo.Card, config: EvadConfig) -> zoo.Card:
+    """The card with EVAD's clips: so many frames, the key in their middle, whole patches."""
+    multiple = math.ceil(card.multiple / config.patch) * config.patch
+    return replace(card, frames=config.frames, key=config.frames // 2, multiple=multiple)
+
+
+def licence_from(licence: str) -> str:
+    """The licence of weights that were trained from weights of this licence; "" for unknown."""
+    if licence.startswith(YOURS):
+        return licence
+    return YOURS if licence in ("", NONE_RELEASED) else f"{YOURS}, from {licence} weights"
 
 
 def build_chosen(card: zoo.Card) -> nn.Module:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stadkit import zoo
 from stadkit.errors import UsageError
 
 
@@ -117,11 +118,14 @@ class ScheduleConfig(Strict):
 
 
 class TrainConfig(Strict):
-    """One training; paths are relative to the YAML's folder."""
+    """One training; paths are relative to the YAML's folder.
+
+    init: weights to start from: a path, or the name alone of a model or backbone.
+    """
 
     model: str
     settings: dict[str, Any] = {}  # over the zoo's settings of this model
-    init: Path | None = None  # weights to start from
+    init: str | Path | None = None
     data: DataConfig
     augment: AugmentConfig = AugmentConfig()
     loss: dict[str, Any] = {}  # fields of the model's loss config
@@ -172,4 +176,17 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
         return value
 
     anchored: TrainConfig = walk(config)
-    return anchored
+    if config.init is None:
+        return anchored
+    return anchored.model_copy(update={"init": _anchored_init(config.init, folder)})
+
+
+def _anchored_init(init: str | Path, folder: Path) -> str | Path:
+    """A name stays one, unless a file beside the YAML is called so."""
+    beside = folder / init
+    return init if is_name(init) and not beside.is_file() else beside
+
+
+def is_name(init: str | Path) -> bool:
+    """Whether this is the name of a model or backbone: no path is one, whatever its end."""
+    return isinstance(init, str) and (init in zoo.CARDS or init in zoo.BACKBONES)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,15 @@ from stadkit.layers.matching import Diverged
 from stadkit.training import results
 from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler, Views, loader, unfailing
-from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint, start_from
-from stadkit.training.chosen import build_chosen, chosen_card
+from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint
+from stadkit.training.chosen import build_chosen, chosen_card, licence_from, sized_card
 from stadkit.training.config import TrainConfig
 from stadkit.training.criteria import Criterion, build_criterion
 from stadkit.training.optim import build_optimizer, learning_rate, set_rate
 from stadkit.training.pixels import normalise
 from stadkit.training.processes import Processes, joined
 from stadkit.training.sources import Source, open_source
+from stadkit.training.start import start_from, told
 from stadkit.training.validate import validate
 from stadkit.zoo.cards import to_json
 
@@ -100,7 +101,7 @@ def _prepare(
 ) -> tuple[Training, Source | None]:
     torch.manual_seed(config.seed)
     report = report if processes.first else lambda kind, figures: None
-    card = zoo.card(config.model)
+    card = sized_card(config.model, config.settings)
     criterion = build_criterion(card.family, config.loss)
     store = config.data.store or out / "clips"
     source = open_source(config.data.train, card, store)
@@ -110,8 +111,10 @@ def _prepare(
     card = chosen_card(config.model, config.settings, source.labels)
     model = build_chosen(card)
     if config.init is not None:
-        initial = start_from(model, config.init)
-        report("init", {"file": str(config.init), "initial": initial})
+        started = start_from(model, config.init)
+        card = replace(card, licence=licence_from(started.licence))
+        names = {"initial": started.initial, "unused": started.unused}
+        report("init", {"file": str(config.init), **names, "told": told(started, card)})
     model = channels_last(model.to(processes.device))
     objective: nn.Module = Objective(model, criterion)
     if processes.world > 1:

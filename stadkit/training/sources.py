@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +21,7 @@ from stadkit.training.store import ClipStore
 from stadkit.video.check import EXTENSIONS
 from stadkit.video.clips import Clip, Cut, clips
 from stadkit.video.decode import open_video
-from stadkit.video.resize import resized, resized_shape
+from stadkit.video.resize import resized
 
 if TYPE_CHECKING:
     from stadkit.zoo import Card
@@ -103,7 +103,9 @@ class Annotated:
     def __init__(self, config: AnnotatedSource, card: Card, store: Path) -> None:
         self.labels = read_labels(config.labels)
         self._config = config
-        self._cut = Cut(card.frames, card.seconds, card.key, config.short_side)
+        self._cut = Cut(
+            card.frames, card.seconds, card.key, config.short_side, card.resize, card.long_side
+        )
         self._truth = read_truth(config.truth, self.labels)
         self._keys = Keyframes.of(self._truth)
         if not len(self._keys):
@@ -159,7 +161,9 @@ def _kept_name(video: str, time: float) -> str:
 
 def _made_from(config: AnnotatedSource, cut: Cut) -> dict[str, Any]:
     """What kept clips depend on; the rate is a guess at extracted frames, videos know theirs."""
-    made: dict[str, Any] = {"cut": vars(cut), "offset": config.offset}
+    # Without what is as usual, so that stores from before there was a choice are found.
+    given = {f.name: getattr(cut, f.name) for f in fields(cut) if getattr(cut, f.name) != f.default}
+    made: dict[str, Any] = {"cut": given, "offset": config.offset}
     if config.frames is not None:
         return made | {"frames": str(config.frames), "rate": config.rate}
     return made | {"videos": str(config.videos)}
@@ -209,7 +213,7 @@ def _clips_from_frames(
         numbers = np.clip(np.rint(wanted * rate), 0, len(files) - 1).astype(int)
         frames = {number: _image(files[number]) for number in set(numbers.tolist())}
         height, width = frames[int(numbers[0])].shape[:2]
-        small = {number: shrink(frame, cut.short_side) for number, frame in frames.items()}
+        small = {number: shrink(frame, cut) for number, frame in frames.items()}
         pixels = np.stack([small[int(number)] for number in numbers])
         yield Clip(folder.name, pixels, float(time), numbers / rate, (height, width))
 
@@ -222,10 +226,10 @@ def _image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image[..., ::-1], np.uint8)
 
 
-def shrink(frame: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
-    """A frame [H, W, 3] resized to this short side."""
-    height, width = resized_shape((frame.shape[0], frame.shape[1]), short_side)
-    return resized(np.ascontiguousarray(frame), height, width)
+def shrink(frame: NDArray[np.uint8], cut: Cut) -> NDArray[np.uint8]:
+    """A frame [H, W, 3] resized as a cut says."""
+    height, width = cut.shape((frame.shape[0], frame.shape[1]))
+    return resized(np.ascontiguousarray(frame), height, width, cut.resize)
 
 
 def open_source(config: PlaygroundSource | AnnotatedSource, card: Card, store: Path) -> Source:

@@ -15,7 +15,7 @@ from stadkit.detect import Detector
 from stadkit.detections import Detections, Keyframes
 from stadkit.metrics.frame_map import frame_map
 from stadkit.training.sources import Example, Source, shrink
-from stadkit.video.clips import Clip
+from stadkit.video.clips import Clip, Cut
 from stadkit.zoo import Card
 
 MIN_PERSON = 0.01  # AP wants the whole ranking, not what a user would be shown
@@ -29,7 +29,7 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     was_training = model.training
     detector = Detector(model.eval(), card, precision="bf16" if bf16 else "fp32")
     rows: list[Detections] = []  # filled while the clips are looked at: each is read once
-    tables = detector.detect_clips(_shown(source, card, rows), min_person=MIN_PERSON)
+    tables = detector.detect_clips(_shown(source, detector.cut, rows), min_person=MIN_PERSON)
     found = Detections.join(tables, card.classes.names)
     model.train(was_training)
     truth = Detections.join(rows, source.labels.names)
@@ -43,12 +43,12 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     }
 
 
-def _shown(source: Source, card: Card, rows: list[Detections]) -> Iterator[Clip]:
+def _shown(source: Source, cut: Cut, rows: list[Detections]) -> Iterator[Clip]:
     """The clips of a source; their truth goes into `rows`."""
     for index in range(len(source)):
         example = source[index]
         rows.append(_truth(example, index, source.labels.names))
-        yield _as_shown(example, index, card)
+        yield _as_shown(example, index, cut)
 
 
 def _name(index: int) -> str:
@@ -56,9 +56,9 @@ def _name(index: int) -> str:
     return f"{index:07d}"
 
 
-def _as_shown(example: Example, index: int, card: Card) -> Clip:
-    """The whole frame at the card's short side, as `detect` would cut it."""
-    small = np.stack([shrink(frame, card.short_side) for frame in example.clip.pixels])
+def _as_shown(example: Example, index: int, cut: Cut) -> Clip:
+    """The whole frame at the size of a cut, as `detect` would cut it."""
+    small = np.stack([shrink(frame, cut) for frame in example.clip.pixels])
     return replace(example.clip, video=_name(index), pixels=small, time=0.0)
 
 

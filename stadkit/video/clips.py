@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, takewhile
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.errors import UsageError
 from stadkit.video.frame import Frame, Pixels, Video
-from stadkit.video.resize import resized_shape
+from stadkit.video.resize import Resizing, resized, resized_shape
 
 CLOSE = 1e-6  # seconds; stamps and key times this near are the same
 
@@ -45,6 +46,8 @@ class Cut:
     stride: float  # seconds between frames
     key: int  # which frame is the keyframe, from 0
     short_side: int  # pixels
+    resize: Resizing = "area"  # how frames shrink
+    long_side: int = 0  # pixels at most; 0: 8 short sides
 
     def __post_init__(self) -> None:
         if self.frames < 1 or not 0 <= self.key < self.frames:
@@ -53,6 +56,12 @@ class Cut:
             )
         if not self.stride > 0 or self.short_side < 1:
             raise ValueError(f"Cut has stride {self.stride} and short side {self.short_side}")
+        if self.resize not in get_args(Resizing) or self.long_side < 0:
+            raise ValueError(f"Cut has resize {self.resize!r} and long side {self.long_side}")
+
+    def shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that a frame of this (height, width) gets."""
+        return resized_shape(size, self.short_side, self.long_side)
 
 
 def clips(
@@ -112,16 +121,21 @@ class _Open:
 class _Small:
     """A frame that is resized when first wanted, and once."""
 
-    def __init__(self, frame: Frame, shape: tuple[int, int]) -> None:
+    def __init__(self, frame: Frame, shape: tuple[int, int], how: Resizing) -> None:
         self.time = frame.time
-        self._frame, self._shape = frame, shape
+        self._frame, self._shape, self._how = frame, shape, how
         self._pixels: Pixels | None = None
 
     @property
     def pixels(self) -> Pixels:
         if self._pixels is None:
-            self._pixels = self._frame.rgb(*self._shape)
+            self._pixels = self._resized()
         return self._pixels
+
+    def _resized(self) -> Pixels:
+        if self._how == "area":  # as readers do, in one step
+            return self._frame.rgb(*self._shape)
+        return resized(self._frame.rgb(), *self._shape, self._how)
 
 
 class _Cutter:
@@ -130,7 +144,7 @@ class _Cutter:
     def __init__(self, video: Video, cut: Cut, keys: Iterator[float]) -> None:
         self._stem = video.info.path.stem
         self._size = (video.info.height, video.info.width)
-        self._shape = resized_shape(self._size, cut.short_side)
+        self._shape, self._how = cut.shape(self._size), cut.resize
         self._half = 0.5 / video.info.rate  # half a frame, in seconds
         self._offsets = (np.arange(cut.frames) - cut.key) * cut.stride  # [T]  seconds from the key
         self._keys = keys
@@ -144,7 +158,7 @@ class _Cutter:
 
     def feed(self, frame: Frame) -> Iterator[Clip]:
         """The clips that this frame completes."""
-        now = _Small(frame, self._shape)
+        now = _Small(frame, self._shape, self._how)
         before = self._before or now
         for clip in self._open:
             _fill(clip, before, now)

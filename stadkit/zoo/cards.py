@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stadkit.errors import UsageError
 from stadkit.labels import Labels, ava
 from stadkit.synth.classes import labels as playground
+from stadkit.video.resize import Resizing
 from stadkit.zoo.backbones import BACKBONES
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Card:
     std: Triple  # of RGB levels
     min_person: float  # a box below this person score is not reported
     min_action: float  # an action below this score is not written
+    resize: Resizing = "area"  # how frames shrink
+    long_side: int = 0  # pixels at most; 0: 8 short sides
     batch: int = 1  # clips at once, unless the user says otherwise
     multiple: int = 32  # clips are padded to multiples of this many pixels
     url: str = ""  # of the weights; empty: none released
@@ -88,6 +91,9 @@ def _evad(drive_id: str, ava_map: float, **settings: Any) -> Card:
         stride=4,
         key=8,
         short_side=288,
+        # As their frames were resized, in training and for the reported figures.
+        resize="linear",
+        long_side=1333,
         mean=PYSLOWFAST_MEAN,
         std=PYSLOWFAST_STD,
         min_person=0.7,

@@ -7,7 +7,7 @@ import re
 import stat
 import zipfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,3 +140,14 @@ def _tensors(held: Any, path: Path) -> dict[str, Tensor]:
             f"{path}: no dict of tensors under {', '.join(WRAPPERS)}; {names} is something else"
         )
     return {str(name): value for name, value in held.items()}
+
+
+def renamed(
+    tensors: Mapping[str, Tensor], new: Callable[[str], str], what: str
+) -> dict[str, Tensor]:
+    """Tensors by their new names; raises WeightsError where two would have the same one."""
+    before: dict[str, str] = {}
+    for name in tensors:
+        if (other := before.setdefault(new(name), name)) != name:
+            raise WeightsError(f"{what}: {other} and {name} are both {new(name)}; keep one of them")
+    return {ours: tensors[name] for ours, name in before.items()}

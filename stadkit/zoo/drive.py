@@ -19,12 +19,14 @@ from stadkit.zoo.weights import drive_page
 FAULTS = ("quota", "too many users", "many accesses")
 
 
-def fetch(drive_id: str, name: str, folder: Path, size: int = 0) -> Path:
+def fetch(drive_id: str, name: str, folder: Path, size: int = 0, again: bool = False) -> Path:
     """The file of this Drive id, in `folder`; `name` is the model's, for what is said.
 
     gdown writes to a temporary name there, goes on from it after a break, and renames at the end.
-    size: bytes, 0 for unknown. Raises WeightsError where gdown is missing, where Drive does not
-    give the file, and for a page or half a file in its place, which is deleted then.
+    size: bytes, 0 for unknown. again: from the start, what is here of the file goes.
+
+    Raises WeightsError where gdown is missing, where Drive does not give the file, and for a page
+    or half a file in its place, which is deleted then.
     """
     hand = (
         f"or download {drive_page(drive_id)} in a browser, then `stadkit models import FILE "
@@ -35,6 +37,8 @@ def fetch(drive_id: str, name: str, folder: Path, size: int = 0) -> Path:
     gdown = _gdown(name, hand)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / drive_id
+    for old in folder.glob(f"{drive_id}*") if again else ():
+        old.unlink()
     try:
         quiet = not sys.stderr.isatty()
         came = gdown.download(id=drive_id, output=os.fspath(path), quiet=quiet, resume=True)

@@ -22,10 +22,10 @@ class Fetched(NamedTuple):
     checked: bool  # whether its sha256 is what the Hub says
 
 
-def fetch(repo: str, file: str, name: str, folder: Path) -> Fetched:
+def fetch(repo: str, file: str, name: str, folder: Path, again: bool = False) -> Fetched:
     """A file of a repository, from the Hub's cache or downloaded into `folder`.
 
-    name: the model's, for what is said.
+    name: the model's, for what is said. again: downloaded from the start, whatever is here.
 
     What a broken download has brought stays in `folder` as `*.part`, and the next call goes on
     from there: `hf_hub_download` (2.4) throws it away. Raises WeightsError where the Hub cannot
@@ -33,10 +33,10 @@ def fetch(repo: str, file: str, name: str, folder: Path) -> Fetched:
     """
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(repo, file)
+    cached = None if again else try_to_load_from_cache(repo, file)
     if isinstance(cached, str):
         return _from_cache(Path(cached))
-    return _download(repo, file, name, folder)
+    return _download(repo, file, name, folder, again)
 
 
 def _from_cache(path: Path) -> Fetched:
@@ -44,11 +44,11 @@ def _from_cache(path: Path) -> Fetched:
     blob, revision = path.resolve(), path.parent.name
     known = SHA256.fullmatch(blob.name) is not None
     if known and sha256(blob) != blob.name:
-        raise WeightsError(f"{blob}: damaged in the Hub's cache; delete it and pull again")
+        raise WeightsError(f"{blob}: damaged in the Hub's cache; pull it with --again")
     return Fetched(path, revision, known)
 
 
-def _download(repo: str, file: str, name: str, folder: Path) -> Fetched:
+def _download(repo: str, file: str, name: str, folder: Path, again: bool) -> Fetched:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repo, file)
@@ -66,6 +66,8 @@ def _download(repo: str, file: str, name: str, folder: Path) -> Fetched:
     whole = folder / f"{stem}{Path(file).suffix}"
     part = folder / f"{stem}.part"
     folder.mkdir(parents=True, exist_ok=True)
+    for old in (whole, part) if again else ():
+        old.unlink(missing_ok=True)
     if not whole.is_file():
         _go_on(hf_hub_url(repo, file, revision=known.commit_hash or None), part, known.size)
         os.replace(part, whole)

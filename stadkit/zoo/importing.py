@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,18 @@ if TYPE_CHECKING:
 
 
 def import_file(
-    path: Path, name: str, anyway: bool = False, origin: Mapping[str, Any] | None = None
+    path: Path,
+    name: str,
+    anyway: bool = False,
+    origin: Mapping[str, Any] | None = None,
+    known: Sequence[str] = (),
 ) -> Path:
     """Check a checkpoint against the model or backbone `name` and keep it; gives its file now.
 
     Keys are the canonical ones, EVAD's authors', or for a backbone those of `backbones.rename`;
     all of them, and no others but a backbone's. anyway: even where the config inside the file
-    says another keep rate. origin: more to note beside the weights.
+    says another keep rate. origin: more to note beside the weights. known: what is to be told of
+    the file besides.
 
     Raises UsageError for an unknown name and WeightsError for a file that is not this model's
     weights; then nothing is kept. What was told of the file lies under `told` beside the weights.
@@ -51,9 +56,9 @@ def import_file(
     else:
         tensors, told = _model(tensors, config, name, path, anyway)
     check_finite(tensors, str(path))
-    notes = {"source": path.name, "source_sha256": sha256(path), "told": told, **(origin or {})}
+    notes = {"source": path.name, "source_sha256": sha256(path), "told": [*known, *told]}
     kept = places(name)[1]
-    save_weights(tensors, kept, notes)
+    save_weights(tensors, kept, {**notes, **(origin or {})})
     return kept
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import WeightsError
+from stadkit.zoo.checkpoint import renamed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +52,8 @@ def is_official(tensors: Mapping[str, Any]) -> bool:
 def to_ours(tensors: Mapping[str, Tensor], what: str = "the file") -> dict[str, Tensor]:
     """The authors' names -> ours, one to one; names of neither stay, for others to complain of.
 
-    Raises WeightsError where the constant among them is not the one of the paper's loss.
+    Raises WeightsError where the constant among them is not the one of the paper's loss, and
+    where two names are one of ours.
     """
     constant = tensors.get(CONSTANT)
     if constant is not None and not _is_constant(constant):
@@ -59,7 +61,8 @@ def to_ours(tensors: Mapping[str, Tensor], what: str = "the file") -> dict[str, 
             f"{what}: {CONSTANT} is {constant.tolist()}, EVAD's is {list(OF_CONSTANT)}; "
             "this is another model"
         )
-    return {our_name(name): value for name, value in tensors.items() if name != CONSTANT}
+    theirs = {name: value for name, value in tensors.items() if name != CONSTANT}
+    return renamed(theirs, our_name, what)
 
 
 def to_official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

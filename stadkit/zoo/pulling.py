@@ -13,12 +13,14 @@ from stadkit.zoo.cards import card
 from stadkit.zoo.importing import import_file
 from stadkit.zoo.weights import drive_page, home, how_to_get, state
 
+UNCHECKED = "no sha256 of the Hub is known for this file: it was compared with none"
 
-def pull(name: str, anyway: bool = False) -> Path:
+
+def pull(name: str, anyway: bool = False, again: bool = False) -> Path:
     """Download the weights of a model or backbone and import them; gives the file they are now.
 
     A broken download goes on where it ended when it is pulled again. anyway: as `import_file`
-    has it.
+    has it. again: from the start: what earlier downloads left here goes, a refused file too.
 
     Raises UsageError for an unknown name or one that is built in, and WeightsError where
     nothing was released, nothing came, or what came is not what it should be.
@@ -27,8 +29,8 @@ def pull(name: str, anyway: bool = False) -> Path:
     folder = home() / "downloads"
     with _alone(name, folder):
         if name in BACKBONES:
-            return _from_hub(name, folder)
-        return _from_drive(name, folder, anyway)
+            return _from_hub(name, folder, again)
+        return _from_drive(name, folder, anyway, again)
 
 
 def source(name: str) -> str:
@@ -49,18 +51,19 @@ def licence(name: str) -> str:
     return BACKBONES[name].licence if name in BACKBONES else card(name).licence
 
 
-def _from_hub(name: str, folder: Path) -> Path:
+def _from_hub(name: str, folder: Path, again: bool) -> Path:
     known = BACKBONES[name]
-    came = hub.fetch(known.repo, known.file, name, folder)
+    came = hub.fetch(known.repo, known.file, name, folder, again)
     origin = {
         "source": f"{known.url}/{known.file}",
         "revision": came.revision,
         "sha256_checked": came.checked,
         "licence": known.licence,
     }
+    told = [] if came.checked else [UNCHECKED]
     ours = came.path.parent == folder  # and not the Hub's own cache
     try:
-        kept = import_file(came.path, name, origin=origin)
+        kept = import_file(came.path, name, origin=origin, known=told)
     except WeightsError:
         if ours:  # it will not be another file the next time
             came.path.unlink()
@@ -70,11 +73,11 @@ def _from_hub(name: str, folder: Path) -> Path:
     return kept
 
 
-def _from_drive(name: str, folder: Path, anyway: bool) -> Path:
+def _from_drive(name: str, folder: Path, anyway: bool, again: bool) -> Path:
     known = card(name)
-    came = drive.fetch(known.drive_id, name, folder, known.size)
+    came = drive.fetch(known.drive_id, name, folder, known.size, again)
     origin = {"source": drive_page(known.drive_id), "licence": known.licence}
-    # Where it is refused it stays: the user may want it under another name.
+    # Where it is refused it stays, until `again`: the user may want it under another name.
     kept = import_file(came, name, anyway, origin)
     came.unlink()
     return kept

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
+from stadkit.cli.bench_model import _parts
 from stadkit.detect import Detector
 
 
@@ -32,7 +36,7 @@ def test_model() -> None:
     told = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert told["clips_per_second"] == pytest.approx(1000 / told["ms"], rel=0.01)
     assert told["share_of_matmul"] > 0
-    assert set(told["parts_ms"]) == {"backbone", "pyramid", "fcos", "head"}
+    assert set(told["parts_ms"]) == {"backbone", "pyramid", "fcos", "head", "rest"}
     assert 0 < sum(told["parts_ms"].values()) < 10 * told["ms"]
 
 
@@ -44,8 +48,76 @@ def test_model_of_other_settings_and_size() -> None:
     assert changed["gmacs"] < plain["gmacs"]
 
 
-@pytest.mark.parametrize("given", ["width", "widht=3", "width=[", "keep_rate=2"])
-def test_wrong_settings_are_named(given: str) -> None:
-    done = CliRunner().invoke(app, ["bench", "model", "mestad-nano", "--set", given])
+TINY = ["bench", "model", "evad-tiny", "--size", "64", "--runs", "1", "--precision", "fp32"]
+
+
+def test_model_that_drops_tokens() -> None:
+    told = {}
+    for rate in ("0.7", "1"):
+        done = CliRunner().invoke(app, [*TINY, "--set", f"keep_rate={rate}", "--json"])
+        told[rate] = json.loads(done.stdout)
+    assert told["0.7"]["gmacs"] < told["1"]["gmacs"]
+    parts = told["0.7"]["parts_ms"]
+    assert set(parts) == {"backbone", "pyramid", "people", "encoder_to_decoder", "decoder", "rest"}
+    assert parts["rest"] > 0  # RoIAlign is in no child
+
+
+def test_model_on_clips_at_once() -> None:
+    done = CliRunner().invoke(app, [*TINY, "--batch", "2", "--json"])
+    told = json.loads(done.stdout)
+    assert told["batch"] == 2
+    assert told["clips_per_second"] == pytest.approx(2000 / told["ms"], rel=0.01)
+
+
+def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(
+        "stadkit.cli.bench_model.time", SimpleNamespace(perf_counter=lambda: now[0])
+    )
+
+    class Part(nn.Module):
+        def forward(self) -> None:
+            now[0] += 2
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part, self.slower = Part(), 3.0
+
+        def forward(self) -> None:
+            self.part()
+            self.slower -= 1  # the best pass counts
+            now[0] += 4 + self.slower
+
+    model = Model()
+    assert _parts(model, model, 3) == {"part": 2, "rest": 4}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, of what it compiles
+def test_model_compiled() -> None:
+    try:
+        torch.compile(torch.sin)(torch.ones(2))
+    except Exception as error:
+        pytest.skip(f"torch.compile does not work here: {type(error).__name__}")
+    # Fewer layers are quicker to compile.
+    small = ["depth=4", "maps_at=[0,1,2,3]", "prune_at=[1]", "people_heads=1", "decoder_depth=1"]
+    changes = [word for one in small for word in ("--set", one)]
+    done = CliRunner().invoke(app, [*TINY, *changes, "--compile", "--json"])
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["clips_per_second"] > 0
+    assert told["parts_ms"] == {}  # compiled as one
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        *(("mestad-nano", given) for given in ("width", "widht=3", "width=[", "keep_rate=2")),
+        ("evad-tiny", "keep_rate=2"),
+    ],
+)
+def test_wrong_settings_are_named(model: str, given: str) -> None:
+    done = CliRunner().invoke(app, ["bench", "model", model, "--set", given])
     assert done.exit_code == 2
     assert given.split("=")[0] in done.stderr

@@ -22,9 +22,10 @@ from stadkit.zoo.backbones import Backbone
 
 SHAPE: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2, "maps_at": (0, 1), "prune_at": ()}
 SMALL: dict[str, Any] = {
-    **{"width": 16, "depth": 2, "heads": 2, "maps_at": [0, 1], "prune_at": [1], "proposals": 2},
-    **{"people_width": 8, "people_heads": 1, "people_attention": 1, "feedforward": 8},
-    **{"dynamic": 2, "decoder_width": 8, "decoder_depth": 1, "decoder_heads": 1, "classifier": 4},
+    **{"width": 16, "depth": 4, "heads": 2, "maps_at": [0, 1, 2, 3], "prune_at": [1]},
+    **{"proposals": 2, "people_width": 8, "people_heads": 1, "people_attention": 1},
+    **{"feedforward": 8, "dynamic": 2},
+    **{"decoder_width": 8, "decoder_depth": 1, "decoder_heads": 1, "classifier": 4},
 }
 
 
@@ -50,7 +51,7 @@ def from_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
     """What the Hub is asked for; it has a small backbone."""
     asked: list[tuple[str, str]] = []
 
-    def fetch(repo: str, file: str, name: str, folder: Path) -> hub.Fetched:
+    def fetch(repo: str, file: str, name: str, folder: Path, again: bool) -> hub.Fetched:
         asked.append((repo, file))
         folder.mkdir(parents=True, exist_ok=True)
         save_file(Vit(VitConfig(**SHAPE)).state_dict(), folder / "x.safetensors")
@@ -96,6 +97,17 @@ def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, s
     assert from_hub == [("some/repo", "model.safetensors")]
     assert models("pull", "videomae-base", "--again").exit_code == 0
     assert len(from_hub) == 2
+
+
+def test_a_file_that_was_compared_with_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file(Vit(VitConfig(**SHAPE)).state_dict(), tmp_path / "x.safetensors")
+    cached = hub.Fetched(tmp_path / "x.safetensors", "c" * 40, False)
+    monkeypatch.setattr(hub, "fetch", lambda *_: cached)
+    result = models("pull", "videomae-base")
+    assert result.exit_code == 0
+    assert "note: no sha256 of the Hub is known for this file" in result.stderr
 
 
 def test_the_licence_comes_before_the_download(
@@ -148,6 +160,19 @@ def test_a_file_of_another_keep_rate_stays(own_home: Path, monkeypatch: pytest.M
     result = models("pull", "evad-vit-b", "--anyway")
     assert result.exit_code == 0
     assert "note: kept as evad-vit-b, though the config inside says" in result.stderr
+    assert len(asked) == 1
+
+
+def test_again_does_not_take_what_was_refused(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
+    assert models("pull", "evad-vit-b").exit_code == 3
+    asked = from_drive(monkeypatch, "KEEP_RATE: 0.7")
+    assert models("pull", "evad-vit-b").exit_code == 3  # what came still lies here
+    assert asked == []
+    result = models("pull", "evad-vit-b", "--again")
+    assert result.exit_code == 0, result.stderr
     assert len(asked) == 1
 
 

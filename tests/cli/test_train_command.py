@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
@@ -81,10 +83,16 @@ def test_one_process_talks(config: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_weights_to_start_from_are_said(config: Path, tmp_path: Path) -> None:
     run(str(config), "-o", str(tmp_path / "a"))
-    config.write_text(CONFIG + f"init: {tmp_path / 'a' / 'weights.safetensors'}\n")
+    start = tmp_path / "a" / "weights.safetensors"
+    config.write_text(CONFIG + f"init: {start}\n")
     code, _, stderr = run(str(config), "-o", str(tmp_path / "b"))
     assert code == 0
     assert "weights.safetensors; 0 tensors stay random" in stderr
+    assert "note:" not in stderr
+    save_file({**load_file(start), **{f"x{i}": torch.ones(1) for i in range(6)}}, start)
+    code, _, stderr = run(str(config), "-o", str(tmp_path / "c"))
+    assert code == 0
+    assert "note: 6 tensors of the file are not used: x0, x1, x2, x3, x4, ..." in stderr
 
 
 def test_wrong_config(config: Path, tmp_path: Path) -> None:

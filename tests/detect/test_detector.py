@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from stadkit.detect import Detector, Options, detect_video
 from stadkit.detections import Detections
 from stadkit.errors import StadkitError, VideoError
-from stadkit.video.clips import Clip
+from stadkit.video.clips import Clip, Cut
 
 MakeVideo = Callable[..., Path]
 
@@ -34,6 +35,12 @@ def test_a_table_for_each_keyframe_in_order(fake_detector: Detector, make_video:
     np.testing.assert_allclose(tables[3].person, [0.8], atol=1e-6)
     # The red of frame 15 of 0..29, as H.264 keeps it; the second class has half of it.
     np.testing.assert_allclose(tables[3].action, [[15 / 29, 7.5 / 29]], atol=0.05)
+
+
+def test_a_cut_has_all_that_the_card_says(fake_model: Any, fake_card: Any) -> None:
+    card = replace(fake_card, resize="linear", long_side=1333)
+    assert Detector(fake_model, card).cut == Cut(4, 0.1, 2, 32, "linear", 1333)
+    assert Detector(fake_model, fake_card).cut == Cut(4, 0.1, 2, 32, "area", 0)
 
 
 def test_thresholds_and_most_people(fake_detector: Detector, make_video: MakeVideo) -> None:

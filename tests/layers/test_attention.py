@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from stadkit.layers.attention import Attention, Block, DropPath
+from stadkit.layers import attention as module
+from stadkit.layers.attention import Attention, Block, DropPath, attend
 
 
 def filled(module: nn.Module, dtype: torch.dtype = torch.float32) -> Any:
@@ -45,6 +46,17 @@ def test_only_the_last_tokens_ask() -> None:
     assert attention(x, 0).shape == (2, 0, 8)
 
 
+@pytest.mark.parametrize("queries", [None, 3])
+def test_only_some_tokens_are_asked(queries: int | None) -> None:
+    block, x = filled(Block(8, 2)), tokens(7)
+    keys = torch.ones(2, 7, dtype=torch.bool)
+    keys[0, [1, 5]] = False
+    got = block(x, queries, keys)
+    asked = block(x[:1, keys[0]], 1)  # the last token, without the two
+    torch.testing.assert_close(got[:1, -1:], asked)
+    torch.testing.assert_close(got[1], block(x, queries)[1])
+
+
 def test_importance_by_hand() -> None:
     attention = Attention(8, 2)
     nn.init.zeros_(attention.qkv.weight)  # all of the 4 tokens get a quarter of each query
@@ -69,6 +81,59 @@ def test_importance_is_that_of_the_whole_map(
     assert importance.dtype == dtype
     torch.testing.assert_close(importance, whole.mean((1, 2))[:, 37:], rtol=0, atol=close)
     torch.testing.assert_close(out, wanted)
+
+
+def parts(kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """q, k, v [5, 4, 300, 8], more maps than two threads take at once; what queries count."""
+    random = torch.Generator().manual_seed(2)
+    q, k, v = (torch.randn(5, 4, 300, 8, generator=random).to(kind) * 2 for _ in range(3))
+    return q, k, v, torch.linspace(0.5, 2, 300)
+
+
+def by_hand(q: Tensor, k: Tensor, v: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """What `attend` gives, by the whole map, in the type of `share`."""
+    q, k, v = (x.to(share.dtype) for x in (q, k, v))
+    whole = (q @ k.transpose(2, 3) / 8**0.5).softmax(3)
+    return whole @ v, (share[:, None] * whole).sum((1, 2))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_share_the_maps(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert torch.get_num_threads() == threads
+        out, given = attend(*parts(torch.float32))
+    finally:
+        torch.set_num_threads(before)
+    wanted, whole = by_hand(*parts(torch.float32))
+    torch.testing.assert_close(out, wanted)
+    torch.testing.assert_close(given, whole)
+
+
+def test_short_products_are_near_the_long_ones() -> None:
+    q, k, v, share = parts(torch.bfloat16)
+    wanted, whole = by_hand(q, k, v, share)
+    for short, close in ((False, 0.004), (True, 0.03)):  # a bfloat16 has 8 bits
+        out, given = attend(q, k, v, share, short)
+        assert (out.dtype, given.dtype) == (torch.bfloat16, torch.float32)
+        assert (out - wanted).std() < close * wanted.std()
+        torch.testing.assert_close(given, whole, rtol=close, atol=0)
+    exact = attend(q.float(), k.float(), v.float(), share)
+    assert torch.equal(attend(q, k, v, share, False)[1], exact[1])
+    assert not torch.equal(given, exact[1])
+    # Whom all ask alike gets 1 / 300 of each, which as a bfloat16 would be 1 / 300.6.
+    _, given = attend(torch.zeros_like(q), k, v, share, short=True)
+    torch.testing.assert_close(given, (4 * share.sum() / 300).expand(5, 300))
+
+
+def test_products_are_short_where_the_cpu_has_units_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v, share = parts(torch.bfloat16)
+    for amx in (False, True):
+        monkeypatch.setattr(module, "AMX", amx)
+        assert torch.equal(attend(q, k, v, share)[1], attend(q, k, v, share, amx)[1])
+    exact = parts(torch.float32)
+    torch.testing.assert_close(attend(*exact)[1], by_hand(*exact)[1])
 
 
 def gradients(attention: Attention, out: Tensor) -> list[Tensor]:

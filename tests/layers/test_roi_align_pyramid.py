@@ -1,15 +1,29 @@
 """RoIAlign over a pyramid: levels by hand, numbers against a plain loop."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
 from stadkit.layers import roi_align as module
-from stadkit.layers.roi_align import Cells, pyramid_roi_align, roi_align
+from stadkit.layers.roi_align import Cells, roi_align
 
 STRIDES = (4, 8, 16, 32)
+
+
+def pyramid_roi_align(
+    maps: Sequence[Tensor],
+    boxes: Tensor,
+    index: Tensor,
+    size: int,
+    strides: Sequence[float],
+    sampling: int,
+) -> Tensor:
+    """What `Cells` cuts, laid out as `roi_align` does: [n, D, size, size]."""
+    cut = Cells(maps, strides).cut(boxes, index, size, sampling)
+    return cut.view(len(boxes), size, size, cut.shape[2]).permute(0, 3, 1, 2)
 
 
 def named_maps(side: int = 320) -> list[Tensor]:

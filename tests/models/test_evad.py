@@ -1,5 +1,8 @@
 """EVAD as a whole, tiny: tokens go back where they came from, and options mean what they say."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import UsageError
+from stadkit.layers.attention import Attention, Block
 from stadkit.models.cost import cost
 from stadkit.models.evad import Evad, EvadConfig, build, extend
 from stadkit.models.vit import Tokens
@@ -56,7 +60,8 @@ SIZES = torch.tensor([[64, 96], [50, 70]])
 @pytest.mark.parametrize("rate", [1.0, 0.8])
 def test_any_length_size_and_rate(frames: int, size: tuple[int, int], rate: float) -> None:
     model, pixels = tiny(keep_rate=rate), clip(1, *size, frames)
-    if frames == 2 and rate < 1:  # the key frame is all there is
+    cells = size[0] * size[1] // 256
+    if frames == 2 and math.ceil(rate * cells) < cells:  # the key frame is all there is
         with pytest.raises(UsageError, match="keep_rate"):
             model(pixels, torch.tensor([size]))
         return
@@ -65,6 +70,18 @@ def test_any_length_size_and_rate(frames: int, size: tuple[int, int], rate: floa
     assert found.person.shape == (1, 5)
     assert found.box.shape == (1, 5, 1, 4)
     assert found.action.shape == (1, 5, 3)
+    assert found.action.isfinite().all()
+
+
+@pytest.mark.parametrize("order", ["position", "importance"])
+def test_the_key_frame_alone_may_be_kept(order: str) -> None:
+    model = tiny(keep_rate=0.5, token_order=order)  # of 4 slices half twice is one
+    with torch.no_grad():
+        tokens = model.backbone(clip())
+        context, restored = model.restore(tokens)
+        found = model(clip(), SIZES)
+    assert tokens.kept.shape == (2, 0)
+    torch.testing.assert_close(context, restored[:, 2].flatten(1, 2))  # the key frame's slice
     assert found.action.isfinite().all()
 
 
@@ -149,6 +166,71 @@ def test_other_peoples_boxes_are_scored() -> None:
     assert nobody.action.shape == (2, 0, 3)
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.8])
+@pytest.mark.parametrize("lean", [True, False])
+def test_other_clips_boxes_change_nothing(rate: float, lean: bool) -> None:
+    model, random = tiny(keep_rate=rate, lean=lean), torch.Generator().manual_seed(2)
+    low = torch.rand(7, 2, generator=random) / 2
+    boxes = torch.cat([low, low + 0.4], 1)
+    one, six = boxes.split([1, 6])
+    with torch.no_grad():
+        alone = model(clip()[:1], SIZES[:1], [one])
+        first = model(clip(), SIZES, [one, six])
+        # The one that has them all sees more than one, so that actors matter.
+        whole = model(clip()[:1], SIZES[:1], [boxes])
+    torch.testing.assert_close(first.action[:1, :1], alone.action, rtol=0, atol=1e-5)
+    assert (whole.action[:, :1] - alone.action).abs().max() > 1e-3
+
+
+@contextmanager
+def same_order(seen: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Blocks that prune find what is `seen` important, or note it there if nothing is yet."""
+    found, importance = iter(list(seen)), Attention.with_importance
+
+    def forced(self: Attention, *args: Any) -> tuple[Tensor, Tensor]:
+        out, own = importance(self, *args)
+        known = next(found, None)
+        if known is None:
+            seen.append(own)
+            return out, own
+        torch.testing.assert_close(own, known, rtol=0.03, atol=0)
+        return out, known
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Attention, "with_importance", forced)
+        yield
+
+
+@pytest.mark.parametrize("order", ["position", "importance"])
+def test_bfloat16_says_the_same_of_the_same_tokens(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the same boxes too: what is compared is the sum of the errors of all layers.
+    model, seen = tiny(keep_rate=0.7, token_order=order), []  # type: tuple[Evad, list[Tensor]]
+    boxes = [torch.tensor([[0.1, 0.1, 0.5, 0.9], [0.2, 0, 1, 1], [0.5, 0.4, 0.7, 0.8]])] * 2
+    with torch.no_grad():
+        with same_order(seen, monkeypatch):
+            exact = model(clip(), SIZES, boxes).action
+        with torch.autocast("cpu", torch.bfloat16), same_order(seen, monkeypatch):
+            rough = model(clip(), SIZES, boxes).action
+    assert len(seen) == 2
+    assert rough.dtype == torch.float32
+    error = (rough - exact).std() / exact.std()
+    assert error < 0.02
+
+
+def test_the_sums_of_tokens_are_float32_under_autocast() -> None:
+    # Rounded to a bfloat16 after each block, they would lose what deep blocks add.
+    model, kinds = tiny(keep_rate=0.7), []  # type: tuple[Evad, list[torch.dtype]]
+    norms = [x for x in model.modules() if isinstance(x, Block) for x in (x.norm1, x.norm2)]
+    for norm in norms:
+        norm.register_forward_pre_hook(lambda _, inputs: kinds.append(inputs[0].dtype))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        model(clip(), SIZES)
+    assert len(kinds) == len(norms) == 2 * (4 + 2)
+    assert set(kinds) == {torch.float32}
+
+
 def test_bfloat16_autocast_runs_and_stays_near() -> None:
     model = tiny(keep_rate=1.0)  # less than all would be others than in float32
     with torch.no_grad():
@@ -169,8 +251,35 @@ def test_gradients_reach_every_weight_without_checkpointing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"token_order": "size"}, {"keep_rate": 0.0}, {"heads": 3}, {"frames": 7}]
+    "wrong",
+    [
+        {"token_order": "size"},
+        {"keep_rate": 0.0},
+        {"heads": 3},
+        {"frames": 7},
+        {"tubelet": 0},
+        {"maps_at": (0, 1, 2)},
+        {"people_attention": 3},
+        {"decoder_heads": 3},
+        {"drop_path": 1.0},
+        {"decoder_drop_path": 1.0},
+        {"decoder_depth": 0},
+        {"proposals": -1},
+        {"classifier": 2.5},
+        {"roi_extension": (0.4,)},
+        {"roi_extension": (0.4, -0.1)},
+        {"roi_extension": 0.4},
+        {"base": (0, 4)},
+    ],
+    ids=str,
 )
 def test_wrong_settings_are_named(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=next(iter(wrong))):
-        tiny(**wrong)
+    (name,) = wrong
+    with pytest.raises(UsageError, match=rf"^(Evad|Vit)Config\..*\b{name}\b[^\n]*\.$"):
+        EvadConfig(**{**TINY, **wrong})
+
+
+def test_lists_will_do() -> None:
+    names = ("base", "maps_at", "prune_at", "roi_extension")
+    config = EvadConfig()
+    assert EvadConfig(**{name: list(getattr(config, name)) for name in names}) == config

@@ -35,6 +35,15 @@ def test_given_boxes_become_rows() -> None:
     assert person[0].sigmoid().item() == pytest.approx(0.25)
 
 
+def test_rows_beyond_a_clips_boxes_are_told_where_there_are_any() -> None:
+    two, one = torch.zeros(2, 4), torch.zeros(1, 4)
+    known = people.present([two, one, one[:0]], torch.device("cpu"))
+    assert known is not None
+    assert known.tolist() == [[True, True], [True, False], [False, False]]
+    assert people.present([two, two], torch.device("cpu")) is None
+    assert people.present([one[:0]], torch.device("cpu")) is None
+
+
 def test_no_boxes_at_all() -> None:
     person, box = people.given([torch.zeros(0, 4)], None, torch.ones(1, 2))
     assert (person.shape, box.shape) == ((1, 0), (1, 0, 4))

@@ -1,12 +1,14 @@
 """Sparse R-CNN: boxes moved by hand, the dynamic layers written out, where gradients run."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stadkit.errors import UsageError
 from stadkit.models.sparse_rcnn import (
     DynamicConv,
     Localized,
@@ -144,3 +146,15 @@ def test_wrong_shapes_are_told() -> None:
         Localized(torch.zeros(1, 2, 3, 2), torch.zeros(1, 2, 3, 5), torch.zeros(2, 3, 8))
     with pytest.raises(ValueError, match="4 maps but 3 strides"):
         made_localizer()(made_maps(1), torch.tensor([[64, 64]]), STRIDES[:3])
+
+
+@pytest.mark.parametrize("name", ["proposals", "width", "heads", "attention_heads", "roi_sampling"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+def test_counts_are_above_0(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=rf"^LocalizerConfig\.{name} is {value}; "):
+        replace(TINY, **{name: value})
+
+
+def test_attention_heads_share_the_width() -> None:
+    with pytest.raises(UsageError, match=r"^LocalizerConfig\.width is .* attention_heads, 7\.$"):
+        replace(TINY, attention_heads=7)

@@ -174,12 +174,27 @@ def test_how_many_are_kept(rate: float, tokens: tuple[int, ...]) -> None:
     assert kept == dict(zip((3, 6, 9), (n - 196 for n in tokens), strict=True))
 
 
-def test_too_small_a_rate_says_what_works() -> None:
-    with pytest.raises(UsageError, match=r"smallest that works is 0\.51\."):
-        others_kept((8, 14, 14), 0.4, (3, 6, 9))
-    assert others_kept((8, 14, 14), 0.51, (3, 6, 9))[9] > 0
-    with pytest.raises(UsageError, match=r"smallest that works is 1\.0\."):
-        tiny(keep_rate=0.9)(clips(1, frames=2))
+@pytest.mark.parametrize(
+    ("grid", "least"),
+    # 7 slices of 5 x 5 cells: 0.512 * 175 = 89.6, 0.512 * 90 = 46.08, 0.512 * 47 = 24.06; with
+    # 0.511 they are 90, 46 and 24 tokens. A half thrice is an eighth, and rounding helps.
+    [((8, 14, 14), 0.499), ((7, 5, 5), 0.512), ((1, 4, 6), 0.959), ((1, 1, 1), 0.001)],
+)
+def test_too_small_a_rate_says_what_works(grid: tuple[int, int, int], least: float) -> None:
+    assert min(others_kept(grid, least, (3, 6, 9)).values()) == 0
+    below = round(least - 0.001, 3)
+    if below:
+        with pytest.raises(UsageError, match=rf"smallest that works is {least}\.$"):
+            others_kept(grid, below, (3, 6, 9))
+
+
+def test_the_key_frame_alone_may_be_kept() -> None:
+    found = look(tiny(keep_rate=0.5), clips())
+    assert [x.shape for x in found.stages] == [(2, 6), (2, 0)]
+    assert found.token.shape == (2, 6, 16)
+    assert found.token.isfinite().all()
+    still = look(tiny(keep_rate=0.9), clips(1, frames=2))  # all of one slice: 0.9 * 6 is above 5
+    torch.testing.assert_close(still.token, look(tiny(), clips(1, frames=2)).token)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +203,15 @@ def test_too_small_a_rate_says_what_works() -> None:
         {"keep_rate": 0.0},
         {"keep_rate": 1.1},
         {"width": 15},
+        {"heads": 0},
+        {"depth": 0},
+        {"patch": -4},
+        {"tubelet": 2.0},
+        {"base": (2, 0)},
+        {"base": (2, 3, 4)},
+        {"base": 14},
+        {"drop_path": 1.0},
+        {"drop_path": -0.1},
         {"maps_at": (1, 0)},
         {"maps_at": (1, 1)},
         {"prune_at": (3, 4)},
@@ -196,7 +220,8 @@ def test_too_small_a_rate_says_what_works() -> None:
     ids=str,
 )
 def test_a_config_that_cannot_be_built(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"VitConfig\."):
+    field = "width" if "heads" in wrong else next(iter(wrong))
+    with pytest.raises(UsageError, match=rf"^VitConfig\.({field}|{next(iter(wrong))}) is .*\.$"):
         VitConfig(**{**SMALL, **wrong})
 
 
@@ -204,8 +229,11 @@ def test_lists_will_do() -> None:
     assert VitConfig(prune_at=[1, 2], base=[3, 4]) == VitConfig(prune_at=(1, 2), base=(3, 4))  # type: ignore[arg-type]
 
 
+LARGE = VitConfig(1024, 24, 16, maps_at=(5, 11, 17, 23), prune_at=(6, 12, 18))
+
+
 @pytest.mark.parametrize(
-    ("config", "parameters"), [(VitConfig(), 86_227_200), (VitConfig.large(), 303_860_736)]
+    ("config", "parameters"), [(VitConfig(), 86_227_200), (LARGE, 303_860_736)]
 )
 def test_parameters_of_the_published_models(config: VitConfig, parameters: int) -> None:
     with torch.device("meta"):

@@ -7,7 +7,7 @@ import torch
 
 from stadkit.errors import UsageError
 from stadkit.labels import Labels
-from stadkit.training.chosen import build_chosen, chosen_card
+from stadkit.training.chosen import build_chosen, chosen_card, licence_from
 from stadkit.training.criteria import build_criterion, summed
 
 TWO = Labels(ids=(1, 5), names=("stand", "walk"))
@@ -58,6 +58,46 @@ def test_wrong_settings_of_evad(settings: dict[str, Any], words: str) -> None:
 def test_the_first_block_may_be_named() -> None:
     first = {"maps_at": [0, 2, 5, 8], "prune_at": [0, 3, 6]}
     assert chosen_card("evad-vit-b", first, TWO).settings["maps_at"] == [0, 2, 5, 8]
+
+
+@pytest.mark.parametrize("name", ["evad-vit-b", "evad-vit-b-keep06", "evad-vit-l", "evad-tiny"])
+def test_what_is_trained_anew_puts_tokens_where_they_were(name: str) -> None:
+    assert chosen_card(name, {}, TWO).settings["token_order"] == "position"
+    chosen = chosen_card(name, {"token_order": "importance"}, TWO)
+    assert chosen.settings["token_order"] == "importance"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "frames", "key", "multiple"),
+    [
+        ("evad-vit-b", {}, 16, 8, 32),
+        ("evad-tiny", {}, 8, 4, 16),
+        ("evad-vit-b", {"frames": 24}, 24, 12, 32),
+        ("evad-tiny", {"frames": 6}, 6, 3, 16),
+        ("evad-vit-b", {"patch": 14}, 16, 8, 42),
+        ("evad-vit-b", {"patch": 8}, 16, 8, 32),
+        ("evad-tiny", {"patch": 32}, 8, 4, 32),
+    ],
+)
+def test_clips_of_evad_are_as_its_settings_want_them(
+    name: str, settings: dict[str, Any], frames: int, key: int, multiple: int
+) -> None:
+    card = chosen_card(name, settings, TWO)
+    assert (card.frames, card.key, card.multiple) == (frames, key, multiple)
+
+
+@pytest.mark.parametrize(
+    ("given", "licence"),
+    [
+        ("", "yours"),
+        ("none released", "yours"),
+        ("yours", "yours"),
+        ("CC-BY-NC-4.0", "yours, from CC-BY-NC-4.0 weights"),
+        ("yours, from CC-BY-NC-4.0 weights", "yours, from CC-BY-NC-4.0 weights"),
+    ],
+)
+def test_a_licence_is_handed_on(given: str, licence: str) -> None:
+    assert licence_from(given) == licence
 
 
 def test_settings_that_do_not_go_together() -> None:

@@ -37,6 +37,19 @@ def test_paths_are_taken_from_the_yamls_folder(tmp_path: Path) -> None:
     assert source.videos == tmp_path / "v"
 
 
+def test_a_name_to_start_from_is_a_name_alone(tmp_path: Path) -> None:
+    def init(given: str) -> object:
+        return read_config(write(tmp_path, f"{GOOD}init: {given}\n")).init
+
+    assert init("videomae-base") == "videomae-base"
+    for path in ("./videomae-base", "no/such/mestad-nano", "k.safetensors"):
+        assert init(path) == tmp_path / path
+    (tmp_path / "mestad-nano").mkdir()  # a run may be called so
+    assert init("mestad-nano") == "mestad-nano"
+    (tmp_path / "videomae-base").touch()
+    assert init("videomae-base") == tmp_path / "videomae-base"
+
+
 def test_recipes_of_evad(tmp_path: Path) -> None:
     text = GOOD.replace("epochs: 2", "epochs: 12, shape: steps, steps: [5, 8]")
     config = read_config(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from stadkit import zoo
 from stadkit.errors import StadkitError, UsageError, VideoError, WeightsError
 from stadkit.layers.matching import Diverged
 from stadkit.models import evad_loss
 from stadkit.training import loop
 from stadkit.training.config import TrainConfig, read_config
 from stadkit.training.loop import train
+from stadkit.training.sources import Source, open_source
+from stadkit.zoo.cards import to_json
 
 CONFIG = """
 model: mestad-nano
@@ -50,10 +54,13 @@ class Watch:
     def __init__(self, stop_after: int = 0) -> None:
         self.epochs: list[dict[str, Any]] = []
         self.kinds: list[str] = []
+        self.init: dict[str, Any] = {}
         self._stop_after = stop_after
 
     def __call__(self, kind: str, figures: dict[str, Any]) -> None:
         self.kinds.append(kind)
+        if kind == "init":
+            self.init = figures
         if kind == "epoch":
             self.epochs.append(figures)
             if len(self.epochs) == self._stop_after:
@@ -120,6 +127,40 @@ def test_evad_learns(tmp_path: Path) -> None:
     first, last = watch.epochs[0], watch.epochs[-1]
     assert {"person", "box", "giou", "action"} <= set(first)
     assert sum(last[k] for k in ("box", "giou")) < 0.8 * sum(first[k] for k in ("box", "giou"))
+
+
+def test_evad_goes_on_from_others_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With other frames, the tokens in order of place, and the licence of what it began with."""
+    text = EVAD.replace("epochs: 6", "epochs: 1").replace(", shape: steps, steps: [5]", "")
+    text = text.replace("clips: 4", "clips: 2").replace("{token_order: position, ", "{frames: 10, ")
+    settings = config(tmp_path, text).settings
+    card = zoo.card("evad-vit-b")
+    card = replace(card, settings={**card.settings, **settings})
+    zoo.save_weights(
+        {**zoo.build_card(card).state_dict(), "people.haeds.0": torch.zeros(1)},
+        tmp_path / "theirs.safetensors",
+        {"card": to_json(card)},
+    )
+    read: list[tuple[int, int]] = []
+
+    def opened(data: Any, card: zoo.Card, store: Path) -> Source:
+        read.append((card.frames, card.key))
+        return open_source(data, card, store)
+
+    monkeypatch.setattr(loop, "open_source", opened)
+    watch = Watch()
+    text += "init: theirs.safetensors\n"
+    weights = train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, watch)
+    assert "people.haeds.0" in watch.init["unused"]
+    order, licence = watch.init["told"]
+    assert order == (
+        "trains with token_order: position; these weights were trained with importance"
+    )
+    assert licence == "licence of what is trained: yours, from CC-BY-NC-4.0 weights"
+    trained = zoo.read_sidecar(weights)["card"]
+    assert trained["licence"] == "yours, from CC-BY-NC-4.0 weights"
+    assert trained["settings"]["token_order"] == "position"
+    assert [(trained["frames"], trained["key"])] == read == [(10, 5)]
 
 
 def test_divergence_names_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

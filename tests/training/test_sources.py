@@ -1,6 +1,7 @@
 """Examples from extracted frames."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ import pytest
 from stadkit import zoo
 from stadkit.errors import UsageError, VideoError
 from stadkit.training.config import AnnotatedSource
-from stadkit.training.sources import Annotated
+from stadkit.training.sources import Annotated, _made_from, shrink
+from stadkit.video.clips import Cut
 
 CARD = zoo.card("mestad-nano")
 MakeVideo = Callable[..., Path]
@@ -46,6 +48,29 @@ def test_frames_are_taken_around_the_key_time(tmp_path: Path) -> None:
     assert np.allclose(example.clip.pixels.mean((1, 2, 3)), wanted, atol=2)
     assert np.allclose(example.box, [[0.1, 0.2, 0.5, 0.9]])
     assert example.action.tolist() == [[0, 1]]
+
+
+def test_frames_are_resized_as_the_card_says(tmp_path: Path) -> None:
+    config = frames_and_truth(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (60, 300, 3), np.uint8)
+    for path in (tmp_path / "frames" / "a").iterdir():
+        cv2.imwrite(str(path), noise[..., ::-1])
+    card = replace(CARD, resize="linear", long_side=100)
+    by_hand = cv2.resize(noise, (100, 20), interpolation=cv2.INTER_LINEAR)
+    kept = Annotated(config, card, tmp_path / "store")[0].clip.pixels[0]
+    assert kept.shape == (20, 100, 3)
+    cut = Cut(1, 1.0, 0, 32, "linear", 100)
+    np.testing.assert_array_equal(shrink(noise, cut), by_hand)
+    by_area = cv2.resize(noise, (160, 32), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(shrink(noise, Cut(1, 1.0, 0, 32)), by_area)
+
+
+def test_stores_are_found_again(tmp_path: Path) -> None:
+    config = frames_and_truth(tmp_path)
+    plain = {"frames": 8, "stride": 0.16, "key": 4, "short_side": 32}
+    assert _made_from(config, Cut(8, 0.16, 4, 32))["cut"] == plain
+    other = _made_from(config, Cut(8, 0.16, 4, 32, "linear", 1333))["cut"]
+    assert other == {**plain, "resize": "linear", "long_side": 1333}
 
 
 def test_missing_video_and_short_video(tmp_path: Path) -> None:

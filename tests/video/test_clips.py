@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -176,11 +178,51 @@ def test_key_times_must_rise() -> None:
         clips(Made([0.0]), CUT, times=[float("nan")])
 
 
+@pytest.mark.parametrize(
+    ("size", "shape"), [((96, 128), (72, 96)), ((40, 800), (17, 333)), ((72, 100), (72, 100))]
+)
+def test_frames_are_resized_as_released_weights_saw_them(
+    tmp_path: Path, size: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, *size, 3), np.uint8)
+    path = lossless(tmp_path / "a.mov", frames)
+    cut = Cut(frames=3, stride=0.1, key=0, short_side=72, resize="linear", long_side=333)
+    with open_video(path) as video:
+        clip = next(clips(video, cut))
+    by_hand = [cv2.resize(f, shape[::-1], interpolation=cv2.INTER_LINEAR) for f in frames]
+    np.testing.assert_array_equal(clip.pixels, by_hand)
+    assert clip.size == size
+
+
+def test_frames_are_averaged_by_the_reader_unless_asked_otherwise(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", frames=3)
+    with open_video(path) as video:
+        clip = next(clips(video, Cut(frames=3, stride=0.1, key=0, short_side=24)))
+    with open_video(path) as video:
+        by_hand = [frame.rgb(*clip.pixels.shape[1:3]) for frame in video]
+    np.testing.assert_array_equal(clip.pixels, by_hand)
+
+
+def lossless(path: Path, frames: Pixels) -> Path:
+    """Frames [T, H, W, 3] as PNGs in a video of ten a second."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("png", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "rgb24"
+        for frame in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
 def test_a_cut_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Cut\.key"):
         Cut(8, 0.1, 8, 128)
     with pytest.raises(ValueError, match="stride"):
         Cut(8, 0.0, 4, 128)
+    with pytest.raises(ValueError, match="resize 'cubic'"):
+        Cut(8, 0.1, 4, 128, resize="cubic")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="long side -1"):
+        Cut(8, 0.1, 4, 128, long_side=-1)
 
 
 @given(

@@ -8,7 +8,7 @@ from torch import Tensor
 from stadkit.layers.positions import sinusoid
 from stadkit.models.vit import Vit, VitConfig
 
-CONFIG = VitConfig(width=16, depth=2, heads=2, base=(2, 2), maps_at=(0, 1), prune_at=(1,))
+CONFIG = VitConfig(width=16, depth=4, heads=2, base=(2, 2), prune_at=(1,), maps_at=(0, 1, 2, 3))
 
 
 def backbone() -> dict[str, Tensor]:

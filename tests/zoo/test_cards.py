@@ -43,6 +43,7 @@ def test_evad_as_released() -> None:
     for card in cards.values():
         assert (card.frames, card.stride, card.key, card.short_side) == (16, 4, 8, 288)
         assert (card.multiple, card.min_person) == (32, 0.7)
+        assert (card.resize, card.long_side) == ("linear", 1333)
         assert card.settings["token_order"] == "importance"
         assert card.licence == "CC-BY-NC-4.0"
     assert len({card.drive_id for card in cards.values()}) == 4
@@ -65,6 +66,18 @@ def test_a_card_of_no_model_is_one_line() -> None:
 def test_a_card_survives_json(name: str) -> None:
     card = zoo.card(name)
     assert from_json(json.loads(json.dumps(to_json(card)))) == card
+
+
+def test_only_released_evad_is_resized_in_its_own_way() -> None:
+    others = [card for name, card in zoo.CARDS.items() if not name.startswith("evad-vit")]
+    assert {(card.resize, card.long_side) for card in others} == {("area", 0)}
+
+
+def test_a_card_from_before_resizing_was_a_choice() -> None:
+    card = zoo.card("mestad-nano")
+    held = to_json(card)
+    del held["resize"], held["long_side"]
+    assert from_json(held) == card
 
 
 @pytest.mark.parametrize("name", list(zoo.CARDS))

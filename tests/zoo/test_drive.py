@@ -56,6 +56,20 @@ def test_a_checkpoint_comes_whole(gdown: Any, tmp_path: Path) -> None:
     assert asked == [{"id": "abc", "output": str(path), "quiet": True, "resume": True}]
 
 
+def test_again_is_from_the_start(gdown: Any, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def give(path: Path) -> None:
+        seen.append([old.name for old in path.parent.iterdir()])
+        checkpoint(path)
+
+    gdown(give)
+    for name in ("abc", "abcxyz.part", "other"):
+        (tmp_path / name).write_bytes(b"old")
+    drive.fetch("abc", "evad-vit-b", tmp_path, again=True)
+    assert seen == [["other"]]
+
+
 def short(path: Path) -> None:
     checkpoint(path)
     path.write_bytes(path.read_bytes()[:1500])

@@ -84,8 +84,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub
     thread.join()
 
 
-def fetch(folder: Path, file: str = "m.safetensors") -> hub.Fetched:
-    return hub.fetch("some/repo", file, "its-name", folder)
+def fetch(folder: Path, file: str = "m.safetensors", again: bool = False) -> hub.Fetched:
+    return hub.fetch("some/repo", file, "its-name", folder, again)
 
 
 def test_a_file_comes_whole_and_checked(server: type[Hub], tmp_path: Path) -> None:
@@ -109,6 +109,19 @@ def test_a_broken_download_goes_on(server: type[Hub], tmp_path: Path, ranges: bo
     assert fetch(tmp_path / "d").path.read_bytes() == CONTENT
     assert server.asked == ["bytes=4096-"]
     assert not part.exists()
+
+
+def test_again_is_from_the_start(server: type[Hub], tmp_path: Path) -> None:
+    server.breaks = 4096
+    server.sha256 = "b" * 40  # nothing that would tell a wrong file
+    with pytest.raises(WeightsError):
+        fetch(tmp_path / "d")
+    server.breaks, server.fails, server.asked[:] = 0, False, []
+    for _ in range(2):
+        came = fetch(tmp_path / "d", again=True)
+        assert came.path.read_bytes() == CONTENT
+        came.path.write_bytes(b"refused")
+    assert server.asked == ["", ""]
 
 
 def test_another_content_is_thrown_away(server: type[Hub], tmp_path: Path) -> None:
@@ -168,5 +181,7 @@ def test_the_hubs_own_cache_comes_first(server: type[Hub], tmp_path: Path) -> No
     assert fetch(tmp_path / "d") == (link, COMMIT, True)
     assert server.asked == []
     blob.write_bytes(CONTENT[:-1])
-    with pytest.raises(WeightsError, match="damaged in the Hub's cache"):
+    with pytest.raises(WeightsError, match="damaged in the Hub's cache; pull it with --again"):
         fetch(tmp_path / "d")
+    assert fetch(tmp_path / "d", again=True).path.read_bytes() == CONTENT
+    assert blob.read_bytes() == CONTENT[:-1]  # it is not ours

@@ -22,7 +22,7 @@ def small_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
     for name in ("evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full"):
         monkeypatch.setitem(zoo.CARDS, name, made_evad.small(name))
-    settings = {"width": 16, "depth": 2, "heads": 2, "maps_at": (0, 1), "prune_at": ()}
+    settings = {"width": 16, "depth": 4, "heads": 2, "maps_at": (0, 1), "prune_at": ()}
     small = Backbone("some/repo", settings, 1000, "nothing")
     monkeypatch.setitem(zoo.BACKBONES, "videomae-base", small)
 
@@ -120,5 +120,5 @@ def test_options_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
     assert load_file(kept).keys() == made_videomae.backbone().keys()
     assert zoo.read_sidecar(kept)["told"] == [
         "not used, since no backbone has it: mask_token (1 tensors), encoder_to_decoder (1 "
-        "tensors), decoder (29 tensors)"
+        "tensors), decoder (55 tensors)"
     ]

@@ -72,6 +72,16 @@ def test_an_unknown_name_stays_to_be_complained_of() -> None:
     )
 
 
+def test_two_names_for_one_tensor_are_refused() -> None:
+    theirs = {"blocks.0.norm1.bias": torch.zeros(1), "backbone.blocks.0.norm1.bias": torch.ones(1)}
+    with pytest.raises(WeightsError) as caught:
+        official.to_ours(theirs, "a.pyth")
+    assert str(caught.value) == (
+        "a.pyth: blocks.0.norm1.bias and backbone.blocks.0.norm1.bias are both "
+        "backbone.blocks.0.norm1.bias; keep one of them"
+    )
+
+
 @pytest.mark.parametrize("value", [[1.0, 0.2], [1.0, 0.1, 0.1]])
 def test_another_loss_is_another_model(value: list[float]) -> None:
     with pytest.raises(WeightsError, match=r"a\.pyth: criterion\.empty_weight is \[1\.0"):
