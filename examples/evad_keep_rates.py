@@ -89,11 +89,8 @@ def main() -> None:
     parser.add_argument("--val", type=int, default=300)
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     parser.add_argument("--store", type=Path, default=Path("runs/clips"))
-    parser.add_argument("--train-only", action="store_true")
     a = parser.parse_args()
     weights = {r: trained(r, a.base, a.output, a.clips, a.store) for r in a.rates}
-    if a.train_only:
-        return
     print("| keep rate | trained at it: mAP | person AP50 | trained at .7: mAP | clips/s |")
     print("|-|-|-|-|-|")
     for rate, file in weights.items():
