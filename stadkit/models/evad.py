@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from stadkit.errors import UsageError
 from stadkit.layers.attention import Block
+from stadkit.layers.losses import wide
 from stadkit.layers.positions import positions
 from stadkit.layers.pyramid import Pyramid, stretch
 from stadkit.layers.roi_align import Cells
@@ -302,8 +303,7 @@ class DecoderBlock(Block):
 
     def classify(self, actors: Tensor) -> Tensor:
         """Action logits [B, P, C] of actors [B, P, D]."""
-        logits: Tensor = self.action_logits(self.act_module(actors))
-        return logits if logits.dtype == torch.float64 else logits.float()
+        return wide(self.action_logits(self.act_module(actors)))
 
 
 def extend(box: Tensor, sizes: Tensor, by: tuple[float, float]) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stadkit.layers.losses import wide
 from stadkit.layers.roi_align import Cells
 from stadkit.models.people import frame
 from stadkit.models.settings import check_counts, check_split
@@ -93,7 +94,7 @@ class Localizer(nn.Module):
 
     def _start(self, sizes: Tensor) -> Tensor:
         """The learned boxes on each clip, in pixels: [B, P, 4]."""
-        box = _wide(self.box)
+        box = wide(self.box)  # pixels have no room in 16 bits
         centre, half = box[:, :2], box[:, 2:] / 2
         return torch.cat([centre - half, centre + half], -1) * frame(sizes).to(box.dtype)
 
@@ -127,7 +128,7 @@ class Head(nn.Module):
         feature = self.norm3(feature + self.linear2(F.relu(self.linear1(feature))))
         logit = self.class_logits(self.cls_module(feature))
         delta = self.bboxes_delta(self.reg_module(feature))
-        return _wide(logit), _wide(delta), feature
+        return wide(logit), wide(delta), feature
 
 
 class DynamicConv(nn.Module):
@@ -170,8 +171,3 @@ def _tower(width: int, depth: int) -> nn.Sequential:
     for _ in range(depth):
         layers += [nn.Linear(width, width, bias=False), nn.LayerNorm(width), nn.ReLU()]
     return nn.Sequential(*layers)
-
-
-def _wide(x: Tensor) -> Tensor:
-    """x in float32 at least: boxes in pixels have no room in 16 bits."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
