@@ -24,6 +24,7 @@ import stadkit
 from stadkit import boxes
 from stadkit.claims import Claims
 from stadkit.detect import Detector
+from stadkit.detect.detector import Times
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels
@@ -63,10 +64,10 @@ def on_playground(detector: Detector, folder: Path) -> dict[str, Any]:
     videos = sorted((folder / "videos").glob("*.mp4"))
     tables, names, times = [], [], []
     for path in videos:
-        for time, table in watch(detector, path):
+        for looked, table in watch(detector, path):
             tables.append(table)
             names.append(path.stem)
-            times.append(time)
+            times.append(float(looked[0]))
     found = Detections.join(tables, truth.classes)
     keyframes = Keyframes(np.array(names, np.str_), np.array(times, np.float64))
     actions = frame_map(Claims.of(found), Claims.of_truth(truth), only=keyframes)
@@ -116,7 +117,7 @@ def on_video(detector: Detector, path: Path) -> dict[str, Any]:
     }
 
 
-def watch(detector: Detector, path: Path) -> Iterator[tuple[float, Detections]]:
+def watch(detector: Detector, path: Path) -> Iterator[tuple[Times, Detections]]:
     from stadkit.detect.detector import Options
     from stadkit.video.decode import open_video
 

@@ -21,6 +21,12 @@ def synth(
     seconds: Annotated[float, typer.Option(help="Length of a video.")] = 12.0,
     size: Annotated[str, typer.Option(metavar="WxH", help="Pixels of a frame.")] = "320x240",
     fps: Annotated[float, typer.Option(help="Frames a second.")] = 25.0,
+    pace: Annotated[
+        float, typer.Option(help="People go so many times as fast; their limbs move as ever.")
+    ] = 1.0,
+    glitches: Annotated[
+        float, typer.Option(help="Share of frames broken in transmission; the truth goes on.")
+    ] = 0.0,
     jobs: Annotated[int, typer.Option(min=1, help="Videos rendered at once.")] = 1,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write over a Playground that is there.")
@@ -30,12 +36,13 @@ def synth(
     """Render the Playground: people who act in videos, and the truth about them.
 
     Writes videos/*.mp4, dense.csv (truth at every frame, AVA format), sparse.csv (one frame a
-    second), tubes.json, labels.txt and args.yaml.
+    second), tubes.json, labels.txt and args.yaml; with --glitches also glitches.csv, the broken
+    frames.
     """
     from stadkit.synth import Footage, write_playground
 
     width, height = _size(size)
-    footage = Footage(seconds, fps, width, height)
+    footage = Footage(seconds, fps, width, height, pace, glitches)
     with _bar() as progress:
         task = progress.add_task("videos", total=videos)
         people = write_playground(

@@ -15,6 +15,8 @@ from stadkit.errors import StadkitError
 from stadkit.models import Outputs
 from stadkit.video.clips import Clip
 
+THERE = 0.5  # how likely a person is there in a frame of a tubelet that is given
+
 
 def to_table(
     outputs: Outputs,
@@ -25,10 +27,12 @@ def to_table(
 ) -> list[Detections]:
     """A table a clip: people at the key frame whose person score is at least `min_person`.
 
-    Best first, at most `top_k`; boxes cut to the frame, empty ones dropped. Nobody above the
-    threshold is an empty table. Raises StadkitError where the model gave NaN.
+    Of a tubelet, whose key frame is its middle, the score is times that of being there. Best
+    first, at most `top_k`; boxes cut to the frame, empty ones dropped. Nobody above the threshold
+    is an empty table. Raises StadkitError where the model gave NaN.
     """
     person, box, action = _numbers(outputs)
+    person = person * _there(outputs)[:, :, outputs.box.shape[2] // 2]
     return [
         _one(clip, person[i], box[i], action[i], classes, min_person, top_k)
         for i, clip in enumerate(clips)
@@ -40,37 +44,52 @@ def to_tubelets(
     clips: Sequence[Clip],
     classes: tuple[str, ...],
     min_person: float,
+    top_k: int | None = None,
     first: int = 0,
-) -> Detections:
-    """All boxes of tubelets (T > 1): a row a person and frame, for `link`.
+) -> list[Detections]:
+    """A table a clip with all boxes of its tubelets (T > 1): a row a person and frame, for `link`.
 
-    The T frames are spread evenly over the clip's. Rows of a tubelet share a `track`, numbered
-    over all clips of the call from `first` on, best first in each; boxes are cut to the frame,
-    empty ones dropped. Raises StadkitError where the model gave NaN.
+    Frames where a person is more likely not there than there have no row. The T frames are spread
+    evenly over the clip's. Rows of a tubelet share a `track`, numbered over all clips of the call
+    from `first` on, best first in each, at most `top_k`; boxes are cut to the frame, empty ones
+    dropped. Raises StadkitError where the model gave NaN.
     """
     person, _, action = _numbers(outputs)
-    frames = outputs.box.shape[2]
-    made, parts = first, []
+    box, there = _boxes(outputs), _there(outputs)
+    tables = []
     for i, clip in enumerate(clips):
-        times = clip.times[np.linspace(0, len(clip.times) - 1, frames).round().astype(int)]
         rows = np.flatnonzero((person[i] >= min_person) & (person[i] > 0))
-        rows = rows[np.argsort(-person[i, rows], kind="stable")]
-        cut = boxes.clip(outputs.box[i, rows].float().cpu().numpy().reshape(-1, 4))
-        who, number = np.repeat(rows, frames), np.repeat(np.arange(len(rows)) + made, frames)
-        kept = _once_a_time(np.tile(times, len(rows)), number) & _solid(cut)
-        parts.append(
-            Detections(
-                video=np.full(int(kept.sum()), clip.video),
-                time=np.tile(times, len(rows))[kept].astype(np.float64),
-                box=np.asarray(cut[kept], np.float32),
-                person=person[i, who[kept]],
-                action=action[i, who[kept]],
-                track=number[kept].astype(np.int32),
-                classes=classes,
-            )
-        )
-        made += len(rows)
-    return Detections.join(parts, classes)
+        rows = rows[np.argsort(-person[i, rows], kind="stable")][:top_k]
+        said = person[i, rows], box[i, rows], there[i, rows], action[i, rows]
+        tables.append(_frame_by_frame(clip, *said, classes, first))
+        first += len(rows)
+    return tables
+
+
+def _frame_by_frame(
+    clip: Clip,
+    person: NDArray[np.float32],
+    box: NDArray[np.float32],
+    there: NDArray[np.float32],
+    action: NDArray[np.float32],
+    classes: tuple[str, ...],
+    first: int,
+) -> Detections:
+    """The rows of n tubelets: person [n], box [n, T, 4], there [n, T], action [n, C]."""
+    count, frames = there.shape
+    times = clip.times[np.linspace(0, len(clip.times) - 1, frames).round().astype(int)]
+    cut = boxes.clip(box.reshape(-1, 4))
+    who, time = np.repeat(np.arange(count), frames), np.tile(times, count)
+    kept = _once_a_time(time, who) & _solid(cut) & (there.ravel() >= THERE)
+    return Detections(
+        video=np.full(int(kept.sum()), clip.video),
+        time=time[kept].astype(np.float64),
+        box=np.asarray(cut[kept], np.float32),
+        person=(person[who] * there.ravel())[kept],
+        action=action[who[kept]],
+        track=(who[kept] + first).astype(np.int32),
+        classes=classes,
+    )
 
 
 def _once_a_time(time: NDArray[np.float64], number: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -91,6 +110,18 @@ def _numbers(outputs: Outputs) -> tuple[NDArray[np.float32], ...]:
     if outputs.person.isnan().any() or any(t[there].isnan().any() for t in tensors):
         raise StadkitError("the model gave NaN; try --precision fp32, or import its weights again")
     return tuple(tensor.cpu().numpy() for tensor in tensors)
+
+
+def _boxes(outputs: Outputs) -> NDArray[np.float32]:
+    """Boxes [B, N, T, 4]."""
+    return np.asarray(outputs.box.float().cpu().numpy())
+
+
+def _there(outputs: Outputs) -> NDArray[np.float32]:
+    """How likely each is there in each frame, 0..1: [B, N, T]."""
+    if outputs.present is None:
+        return np.ones(outputs.box.shape[:3], np.float32)
+    return np.asarray(outputs.present.float().sigmoid().cpu().numpy())
 
 
 def _one(
@@ -127,17 +158,21 @@ def stack(a: Outputs, b: Outputs) -> Outputs:
     """Two batches as one; the one with fewer people gets rows that are nobody."""
     n = max(a.person.shape[1], b.person.shape[1])
     wide = [_widen(part, n - part.person.shape[1]) for part in (a, b)]
+    there = [part.present for part in wide if part.present is not None]
     return Outputs(
         person=torch.cat([part.person for part in wide]),
         box=torch.cat([part.box for part in wide]),
         action=torch.cat([part.action for part in wide]),
+        present=torch.cat(there) if there else None,
     )
 
 
 def _widen(outputs: Outputs, by: int) -> Outputs:
     pad = torch.nn.functional.pad
+    there = outputs.present
     return Outputs(
         person=pad(outputs.person, (0, by), value=-torch.inf),
         box=pad(outputs.box, (0, 0, 0, 0, 0, by)),
         action=pad(outputs.action, (0, 0, 0, by)),
+        present=None if there is None else pad(there, (0, 0, 0, by)),
     )

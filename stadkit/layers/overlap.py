@@ -1,6 +1,6 @@
 """Overlap of boxes in torch: differentiable, batched, broadcasting.
 
-Boxes are x1 y1 x2 y2 in any one unit. Both functions compare rows; for all pairs of
+Boxes are x1 y1 x2 y2 in any one unit. All functions compare rows; for all pairs of
 a [n, 4] and b [m, 4] call them with a[:, None] and b[None].
 """
 
@@ -20,20 +20,21 @@ def area(box: Tensor) -> Tensor:
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union [...], 0..1, of boxes a [..., 4] and b [..., 4]."""
-    shared = _intersection(a, b)
+    shared = intersection(a, b)
     return shared / (area(a) + area(b) - shared).clamp(min=SMALLEST)
 
 
 def giou(a: Tensor, b: Tensor) -> Tensor:
     """Generalised IoU [...], -1..1 (Rezatofighi et al. 2019): IoU - empty share of the hull."""
-    shared = _intersection(a, b)
+    shared = intersection(a, b)
     union = area(a) + area(b) - shared
     hull = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     whole = (hull[..., 0] * hull[..., 1]).clamp(min=SMALLEST)
     return shared / union.clamp(min=SMALLEST) - (whole - union) / whole
 
 
-def _intersection(a: Tensor, b: Tensor) -> Tensor:
+def intersection(a: Tensor, b: Tensor) -> Tensor:
+    """Areas [...] that boxes a [..., 4] and b [..., 4] share."""
     low = torch.maximum(a[..., :2], b[..., :2])
     high = torch.minimum(a[..., 2:], b[..., 2:])
     side = (high - low).clamp(min=0)

@@ -22,6 +22,7 @@ class Outputs:
     person: Tensor  # [B, N]        logit: person minus background
     box: Tensor  # [B, N, T, 4]  x1 y1 x2 y2, fractions of the unpadded clip, not clipped
     action: Tensor  # [B, N, C]     logits, one independent score a class
+    present: Tensor | None = None  # [B, N, T]  logit of being there in each frame; None: in all
 
     def __post_init__(self) -> None:
         b, n = self.person.shape
@@ -32,4 +33,9 @@ class Outputs:
         if self.action.ndim != 3 or self.action.shape[:2] != (b, n):
             raise ValueError(
                 f"Outputs.action has shape {tuple(self.action.shape)}, wants [{b}, {n}, C]"
+            )
+        if self.present is not None and self.present.shape != self.box.shape[:3]:
+            raise ValueError(
+                f"Outputs.present has shape {tuple(self.present.shape)}, "
+                f"wants {list(self.box.shape[:3])}"
             )

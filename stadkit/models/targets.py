@@ -1,4 +1,4 @@
-"""What detectors are trained on: the people of a clip's key frame."""
+"""What detectors are trained on: the people of a clip's key frame, or of all its frames."""
 
 from __future__ import annotations
 
@@ -28,6 +28,36 @@ class Targets:
         if self.action.ndim != 2 or len(self.action) != len(self.box):
             want = f"[{len(self.box)}, C]"
             raise ValueError(f"Targets.action has shape {tuple(self.action.shape)}, wants {want}")
+
+
+@dataclass(frozen=True)
+class TubeTargets:
+    """The people of one clip in each of its frames.
+
+    Raises ValueError where a shape is not as said, and for somebody who is there in no frame.
+    """
+
+    box: Tensor  # [n, T, 4]  x1 y1 x2 y2, pixels of the padded clip; anything where not there
+    there: Tensor  # [n, T]  1: there and visible; 0: not; NaN: nobody knows
+    action: Tensor  # [n, C]  1, 0 or NaN: done in at least half of the frames in which one is there
+
+    def __post_init__(self) -> None:
+        n, frames = len(self.box), self.box.shape[1] if self.box.ndim > 1 else 0
+        _check("box", self.box, self.box.ndim == 3 and self.box.shape[2] == 4, "[n, T, 4]")
+        _check("there", self.there, self.there.shape == (n, frames), f"[{n}, {frames}]")
+        _check("action", self.action, self.action.shape[:-1] == (n,), f"[{n}, C]")
+        # Elsewhere than on the CPU, where targets are made, this would wait for the device.
+        if self.there.device.type == "cpu" and not (self.there == 1).any(1).all():
+            row = int((self.there == 1).any(1).int().argmin())
+            raise ValueError(f"TubeTargets.there has no 1 in row {row}: leave out who is not there")
+
+
+AnyTargets = Targets | TubeTargets
+
+
+def _check(name: str, column: Tensor, fits: bool, want: str) -> None:
+    if not fits:
+        raise ValueError(f"TubeTargets.{name} has shape {tuple(column.shape)}, wants {want}")
 
 
 def pad_targets(targets: Sequence[Targets], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Clips for training: one scene, a few frames around a key time, truth at the key frame."""
+"""Clips for training: one scene, a few frames around a key time, truth of the key frame or all."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from stadkit.synth.classes import CLASSES
 from stadkit.synth.cover import draw_cover
 from stadkit.synth.degrade import draw_camcorder
 from stadkit.synth.figure import Figure
+from stadkit.synth.glitches import Glitches
 from stadkit.synth.light import draw_light
 from stadkit.synth.paths import draw_heading, straight
 from stadkit.synth.props import draw_prop
 from stadkit.synth.scene import Painted, Scene, Staged, develop, paint_frame, stage
 from stadkit.synth.skeleton import JOINTS
-from stadkit.synth.truth import truth
+from stadkit.synth.truth import Truth, truth
 from stadkit.synth.wide import draw_wide_scene
 
 Variety = Literal["standard", "wide"]
@@ -36,13 +37,17 @@ PEOPLE = (0.34, 0.3, 0.19, 0.1, 0.07)  # weights of 1, 2, ... people
 
 @dataclass(frozen=True)
 class RenderedClip:
-    """A clip and who does what in its key frame; n may be 0."""
+    """A clip and who does what in its key frame, and in each frame if asked; n, m may be 0."""
 
     pixels: Pixels  # [T, H, W, 3]  RGB
     box: NDArray[np.float32]  # [n, 4]  x1 y1 x2 y2 of what is visible, fractions of the frame
     action: NDArray[np.float32]  # [n, C]  0 or 1, one a class of CLASSES
     person: NDArray[np.int32]  # [n]  index of the person in its scene
     joints: NDArray[np.float32]  # [n, T, 20, 2]  x y, fractions, as skeleton.JOINTS; may be outside
+    # Everybody who is visible in any frame; None where `tubes` was not said.
+    tube_person: NDArray[np.int32] | None = None  # [m]  index in the scene, rising
+    tube_box: NDArray[np.float32] | None = None  # [m, T, 4]  as box; NaN where not visible
+    tube_action: NDArray[np.float32] | None = None  # [m, T, C]  as action; NaN where not visible
 
 
 def render_clip(
@@ -54,28 +59,53 @@ def render_clip(
     height: int = 144,
     width: int = 192,
     variety: Variety = "standard",
+    tubes: bool = False,
+    pace: float = 1.0,
+    glitches: float = 0.0,
 ) -> RenderedClip:
     """The clip of this seed and variety: the same in every process and order.
 
     "wide" has more kinds of places, people and framings, and a fifth of standard scenes.
-    Frame i is at (i - key) * stride seconds; truth is of frame `key`.
+    Frame i is at (i - key) * stride seconds; truth is of frame `key`, with `tubes` of all
+    frames too. People go along their paths `pace` times as fast, at their usual tempo of limbs;
+    about that share `glitches` of frames is broken in transmission, which changes no truth.
     """
     rng = np.random.default_rng((seed, STREAMS[variety]))
     exposure = _draw_exposure(rng)
     t = (np.arange(frames) - key)[:, None] * stride + exposure  # [T, shots]
     widely = variety == "wide" and not happens(rng, AS_STANDARD)
-    scene = (draw_wide_scene if widely else draw_scene)(rng, t.ravel(), height, width)
+    scene = (draw_wide_scene if widely else draw_scene)(rng, t.ravel(), height, width, pace)
     staged = stage(scene)
     painted = [_expose(scene, staged, i, len(exposure)) for i in range(frames)]
     middle = np.arange(frames) * len(exposure) + len(exposure) // 2  # shot of each frame
     found = truth(scene, staged, painted[key], middle[key])
-    return RenderedClip(
-        pixels=np.stack([develop(scene, frame.pixels, i) for i, frame in enumerate(painted)]),
+    way = Glitches.draw((seed,), frames, glitches)
+    clip = RenderedClip(
+        pixels=np.stack(
+            [way.transmit(develop(scene, p.pixels, i), i) for i, p in enumerate(painted)]
+        ),
         box=found.box,
         action=found.action.reshape(-1, len(CLASSES)),
         person=found.person,
         joints=_joints(staged, found.person, middle, scene.size),
     )
+    if not tubes:
+        return clip
+    shots = zip(painted, middle.tolist(), strict=True)
+    seen = [truth(scene, staged, frame, shot) for frame, shot in shots]
+    return _with_tubes(clip, seen)
+
+
+def _with_tubes(clip: RenderedClip, seen: list[Truth]) -> RenderedClip:
+    """The clip with the tubes of the people in its frames [T]."""
+    person = np.unique(np.concatenate([frame.person for frame in seen]))
+    box = np.full((len(person), len(seen), 4), np.nan, np.float32)
+    action = np.full((len(person), len(seen), len(CLASSES)), np.nan, np.float32)
+    for i, frame in enumerate(seen):
+        rows = np.searchsorted(person, frame.person)
+        box[rows, i] = frame.box
+        action[rows, i] = frame.action.reshape(-1, len(CLASSES))
+    return replace(clip, tube_person=person, tube_box=box, tube_action=action)
 
 
 def _joints(
@@ -106,13 +136,13 @@ def _expose(scene: Scene, staged: tuple[Staged, ...], i: int, shots: int) -> Pai
     return replace(painted[shots // 2], pixels=mean.astype(np.uint8))
 
 
-def draw_scene(rng: Rng, t: Floats, height: int, width: int) -> Scene:
+def draw_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 1.0) -> Scene:
     """A scene of a few seconds at times t [T], the key time at 0."""
     upper = happens(rng, UPPER)
     camera, first = _draw_camera(rng, t, height, width, upper)
     light = draw_light(rng, height, width)
     people = 0 if happens(rng, EMPTY) else 1 + pick(rng, PEOPLE)
-    actors = _draw_actors(rng, t, camera, first, people, upper)
+    actors = _draw_actors(rng, t, camera, first, people, upper, pace)
     wall = first[2] * rng.uniform(1.3, 3.5) + rng.uniform(0.2, 1.5)
     return Scene(
         camera=camera,
@@ -152,6 +182,7 @@ def _draw_actors(
     first: tuple[float, float, float],
     people: int,
     upper: bool,
+    pace: float,
 ) -> tuple[Actor, ...]:
     actors = []
     for i in range(people):
@@ -159,7 +190,7 @@ def _draw_actors(
         depth, x, z = first
         if i:
             x, z = _another_place(rng, camera, depth)
-        path = straight(rng, t, role.speed, x, z, draw_heading(rng))
+        path = straight(rng, pace * t, role.speed, x, z, draw_heading(rng))
         actors.append(place(rng, role, path, i + 1))
     return tuple(actors)
 

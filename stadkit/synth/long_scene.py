@@ -25,13 +25,13 @@ PEOPLE = (0.2, 0.32, 0.26, 0.14, 0.08)  # weights of 1, 2, ... people
 BLOCK = 50  # frames whose outlines are held at once
 
 
-def draw_long_scene(rng: Rng, t: Floats, height: int, width: int) -> Scene:
-    """A scene at times t [T], seconds from 0 on."""
+def draw_long_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 1.0) -> Scene:
+    """A scene at times t [T], seconds from 0 on; people go `pace` times as fast as usual."""
     camera, depth = _draw_camera(rng, t, height, width)
     light = draw_light(rng, height, width)
     people = 1 + pick(rng, PEOPLE)
     bounds = _bounds(camera, depth)
-    actors = tuple(_draw_actor(rng, t, camera, bounds, i + 1) for i in range(people))
+    actors = tuple(_draw_actor(rng, t, camera, bounds, i + 1, pace) for i in range(people))
     wall = bounds.far + rng.uniform(0.4, 2.5)
     return Scene(
         camera=camera,
@@ -67,10 +67,13 @@ def _bounds(camera: Camera, depth: float) -> Bounds:
     return Bounds(-half, half, near, far)
 
 
-def _draw_actor(rng: Rng, t: Floats, camera: Camera, bounds: Bounds, number: int) -> Actor:
+def _draw_actor(
+    rng: Rng, t: Floats, camera: Camera, bounds: Bounds, number: int, pace: float
+) -> Actor:
     role = draw_role(rng, t)
     start = rng.uniform(bounds.left, bounds.right), rng.uniform(bounds.near, bounds.far)
-    return place(rng, role, wander(rng, t, role.speed, start, bounds), number)
+    # The path has its own clock: its bends and turns are as wide as ever.
+    return place(rng, role, wander(rng, pace * t, role.speed, start, bounds), number)
 
 
 def _draw_props(

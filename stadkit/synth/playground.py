@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from stadkit.files.rows import write_text
 from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
 from stadkit.synth.classes import CLASSES, labels
+from stadkit.synth.glitches import Glitches
 from stadkit.synth.long_scene import blocks, draw_long_scene
 from stadkit.synth.scene import develop, paint_frame, stage
 from stadkit.synth.truth import Truth, truth
@@ -26,7 +28,7 @@ from stadkit.synth.tubes import true_tubes
 from stadkit.tubes import Tubes
 from stadkit.video.write import VideoWriter
 
-FILES = ("dense.csv", "sparse.csv", "tubes.json", "labels.txt", "args.yaml")
+FILES = ("dense.csv", "sparse.csv", "tubes.json", "labels.txt", "glitches.csv", "args.yaml")
 OWN_VIDEO = re.compile(r"playground-\d+-\d+\.mp4")
 
 
@@ -38,6 +40,8 @@ class Footage:
     fps: float = 25.0
     width: int = 320
     height: int = 240
+    pace: float = 1.0  # people go along their paths so many times as fast; limbs as ever
+    glitches: float = 0.0  # share of the frames that are broken; the truth goes on
 
     def __post_init__(self) -> None:
         if not 0.2 <= self.seconds <= 3600:
@@ -46,12 +50,21 @@ class Footage:
             raise UsageError(f"fps is {self.fps:g}; give 1 to 120 frames a second")
         if not (64 <= self.width <= 4096 and 64 <= self.height <= 4096):
             raise UsageError(f"size is {self.width}x{self.height}; sides are 64 to 4096 pixels")
+        if not 0.1 <= self.pace <= 10:
+            raise UsageError(f"pace is {self.pace:g}; give 0.1 to 10 times the usual")
+        if not 0 <= self.glitches <= 1:
+            raise UsageError(f"glitches is {self.glitches:g}; give a share of the frames, 0 to 1")
 
     @property
     def times(self) -> list[float]:
         """Seconds of the frames, to a millisecond."""
         frames = max(1, round(self.seconds * self.fps))
         return [round(1000 * i / self.fps) / 1000 for i in range(frames)]
+
+    def facts(self) -> dict[str, Any]:
+        """The fields by name; pace and glitches only where they are not as usual."""
+        usual = {"pace": 1.0, "glitches": 0.0}
+        return {name: value for name, value in asdict(self).items() if usual.get(name) != value}
 
 
 def write_playground(
@@ -67,8 +80,9 @@ def write_playground(
     """Write OUT/videos/*.mp4 and their truth; gives the number of people-frames annotated.
 
     dense.csv has truth at every frame, sparse.csv at one frame a second, tubes.json each
-    stretch of an action; the same seed and footage give the same bytes of them for any
-    number of `jobs` (processes). `progress` is told each video's name when it is done.
+    stretch of an action, glitches.csv (where some are asked for) the broken frames; the same
+    seed and footage give the same bytes of them for any number of `jobs` (processes).
+    `progress` is told each video's name when it is done.
     Raises UsageError where `out` holds files and `overwrite` is not said.
     """
     out, footage = Path(out), footage or Footage()
@@ -82,7 +96,9 @@ def write_playground(
             progress(table[0])
     dense = Detections.join(tables, CLASSES)
     _write_truth(out, dense, footage, [name_of(seed, i) for i in range(videos)])
-    facts = {"videos": videos, "seed": seed, **asdict(footage)}
+    if footage.glitches:
+        write_text(out / "glitches.csv", _broken(footage, videos, seed))
+    facts = {"videos": videos, "seed": seed, **footage.facts()}
     write_text(out / "args.yaml", [f"{name}: {value}\n" for name, value in facts.items()])
     return len(dense)
 
@@ -120,7 +136,8 @@ def film(folder: Path, footage: Footage, seed: int, index: int) -> tuple[str, De
     """Render one video into a folder; gives its name and its truth at every frame."""
     name, times = name_of(seed, index), footage.times
     rng = np.random.default_rng((seed, index, 0x57AD))
-    scene = draw_long_scene(rng, np.array(times), footage.height, footage.width)
+    scene = draw_long_scene(rng, np.array(times), footage.height, footage.width, footage.pace)
+    way = Glitches.draw((seed, index), len(times), footage.glitches)
     tables = []
     writer = VideoWriter(
         folder / f"{name}.mp4", footage.width, footage.height, footage.fps, threads=1
@@ -130,9 +147,10 @@ def film(folder: Path, footage: Footage, seed: int, index: int) -> tuple[str, De
             staged = stage(piece)
             for t in range(len(piece.camera.sway)):
                 painted = paint_frame(piece, staged, t)
-                time = times[piece.first + t]
-                writer.write(develop(piece, painted.pixels, t), time)
-                tables.append(_table(name, time, truth(piece, staged, painted, t)))
+                number = piece.first + t
+                pixels = way.transmit(develop(piece, painted.pixels, t), number)
+                writer.write(pixels, times[number])
+                tables.append(_table(name, times[number], truth(piece, staged, painted, t)))
     return name, Detections.join(tables, CLASSES)
 
 
@@ -155,6 +173,14 @@ def _write_truth(out: Path, dense: Detections, footage: Footage, names: list[str
     write_truth(dense.select(_once_a_second(dense, footage)), labels(), out / "sparse.csv")
     tubes = [true_tubes(dense.select(dense.video == name), 1 / footage.fps) for name in names]
     write_tubes_json(Tubes.join(tubes, CLASSES), labels(), out / "tubes.json", names)
+
+
+def _broken(footage: Footage, videos: int, seed: int) -> Iterator[str]:
+    """A line a broken frame: video, time."""
+    for i in range(videos):
+        lost = Glitches.draw((seed, i), len(footage.times), footage.glitches).lost
+        for frame in np.flatnonzero(lost).tolist():
+            yield f"{name_of(seed, i)},{footage.times[frame]:.3f}\n"
 
 
 def _once_a_second(

@@ -68,12 +68,12 @@ def draw_framing(rng: Rng) -> Framing:
     return Framing(rng.uniform(0.3, 2.5), rng.uniform(0, 0.4), 0, False)
 
 
-def draw_wide_scene(rng: Rng, t: Floats, height: int, width: int) -> Scene:
+def draw_wide_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 1.0) -> Scene:
     """A scene at times t [T], the key time at 0."""
     framing = draw_framing(rng)
     camera, first = _draw_camera(rng, t, height, width, framing)
     desk = framing.upper and framing.pose != ""
-    actors = _draw_actors(rng, t, camera, first, framing)
+    actors = _draw_actors(rng, t, camera, first, framing, pace)
     wall = first[2] * rng.uniform(1.3, 3.0) + rng.uniform(0.2, 1.5)
     wall = max(wall, max((float(a.figure.world[:, 0, 2].max()) for a in actors), default=0) + 0.3)
     still = not actors and happens(rng, 0.6)
@@ -127,7 +127,12 @@ def draw_wide_role(rng: Rng, t: Floats, framing: Framing) -> Role:
 
 
 def _draw_actors(
-    rng: Rng, t: Floats, camera: Camera, first: tuple[float, float, float], framing: Framing
+    rng: Rng,
+    t: Floats,
+    camera: Camera,
+    first: tuple[float, float, float],
+    framing: Framing,
+    pace: float,
 ) -> tuple[Actor, ...]:
     actors = []
     common = np.pi + rng.normal(0, 0.3) if happens(rng, 0.6) else draw_heading(rng)
@@ -136,7 +141,7 @@ def _draw_actors(
         heading = common + rng.normal(0, 0.35)
         if not framing.row and happens(rng, 0.6):
             heading = draw_heading(rng)
-        path = straight(rng, t, role.speed, x, z, heading)
+        path = straight(rng, pace * t, role.speed, x, z, heading)
         actor = place(rng, role, path, i + 1)
         if happens(rng, 0.3):
             actor = carry(rng, actor, role.build.scale)

@@ -82,6 +82,17 @@ def move_boxes(
     return cut, stays
 
 
+def move_tubes(
+    box: NDArray[np.float32], view: View, min_visible: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Boxes [m, T, 4] in stored pixels -> (in the view's [m, T, 4], which stay [m, T]).
+
+    Each as `move_boxes` has it.
+    """
+    moved, stays = move_boxes(box.reshape(-1, 4), view, min_visible)
+    return moved.reshape(box.shape), stays.reshape(box.shape[:2])
+
+
 def move_joints(
     joints: NDArray[np.float32], view: View, mirrored: tuple[int, ...]
 ) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,20 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stadkit import boxes
 from stadkit.errors import StadkitError, UsageError
-from stadkit.models.targets import Targets
+from stadkit.models.targets import AnyTargets, Targets, TubeTargets
 from stadkit.synth.skeleton import MIRRORED
-from stadkit.training.augment import View, move_boxes, move_joints, random_view, recolour, warp
+from stadkit.training.augment import (
+    View,
+    move_boxes,
+    move_joints,
+    move_tubes,
+    random_view,
+    recolour,
+    warp,
+)
 from stadkit.training.config import AugmentConfig
 from stadkit.training.sources import Example, Source
+from stadkit.training.tubelets import ExampleTubes
 
 
 @dataclass(frozen=True)
@@ -31,24 +40,22 @@ class Batch:
 
     pixels: Tensor  # [B, 3, T, H, W]  uint8
     sizes: Tensor  # [B, 2]  height, width before padding
-    targets: list[Targets]  # boxes in pixels
+    targets: list[AnyTargets]  # boxes in pixels; of one kind in all batches
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        targets = [
-            Targets(
-                t.box.to(device),
-                t.action.to(device),
-                None if t.joints is None else t.joints.to(device),
-            )
-            for t in self.targets
-        ]
+        targets = [_moved(targets, device) for targets in self.targets]
         return Batch(self.pixels.to(device), self.sizes.to(device), targets)
+
+
+def _moved(targets: AnyTargets, device: torch.device) -> AnyTargets:
+    columns = {name: column for name, column in vars(targets).items() if column is not None}
+    return replace(targets, **{name: column.to(device) for name, column in columns.items()})
 
 
 # An augmented example (pixels uint8 [T, H, W, 3], size before padding, targets), or why not: an
 # error raised in a worker would reach the user as the worker's traceback.
-Augmented = tuple[NDArray[np.uint8], tuple[int, int], Targets]
+Augmented = tuple[NDArray[np.uint8], tuple[int, int], AnyTargets]
 Item = Augmented | StadkitError | OSError
 
 
@@ -73,14 +80,36 @@ class Views(Dataset[Item]):
         height, width = example.clip.pixels.shape[1:3]
         view = random_view(self._augment, height, width, random)
         pixels = recolour(warp(example.clip.pixels, view), self._augment, random)
-        box = boxes.scale(example.box, width, height).astype(np.float32)
-        moved, stays = move_boxes(box, view, self._augment.min_visible)
-        targets = Targets(
-            box=torch.from_numpy(moved[stays]),
-            action=torch.from_numpy(example.action[stays].astype(np.float32)),
-            joints=_joints(example, view, stays),
-        )
-        return pixels, view.size, targets
+        return pixels, view.size, _targets(example, view, self._augment.min_visible)
+
+
+def _targets(example: Example, view: View, min_visible: float) -> AnyTargets:
+    """The truth as the view shows it: of all frames where the example has that."""
+    height, width = example.clip.pixels.shape[1:3]
+    if example.tubes is not None:
+        return _tube_targets(example.tubes, view, min_visible, (height, width))
+    box = boxes.scale(example.box, width, height).astype(np.float32)
+    moved, stays = move_boxes(box, view, min_visible)
+    return Targets(
+        box=torch.from_numpy(moved[stays]),
+        action=torch.from_numpy(example.action[stays].astype(np.float32)),
+        joints=_joints(example, view, stays),
+    )
+
+
+def _tube_targets(
+    tubes: ExampleTubes, view: View, min_visible: float, size: tuple[int, int]
+) -> TubeTargets:
+    """Who is cut off in a frame is not there in it; who is left in none is dropped."""
+    box = boxes.scale(tubes.box, size[1], size[0]).astype(np.float32)
+    moved, stays = move_tubes(box, view, min_visible)
+    there = np.where((tubes.there == 1) & ~stays, np.float32(0), tubes.there)
+    left = (there == 1).any(1)
+    return TubeTargets(
+        box=torch.from_numpy(moved[left]),
+        there=torch.from_numpy(there[left]),
+        action=torch.from_numpy(tubes.action[left]),
+    )
 
 
 def _joints(example: Example, view: View, stays: NDArray[np.bool_]) -> Tensor | None:

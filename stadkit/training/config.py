@@ -27,6 +27,8 @@ class PlaygroundSource(Strict):
     height: int = Field(180, ge=32)
     width: int = Field(240, ge=32)
     variety: Literal["standard", "wide"] = "standard"  # wide: more places, people and framings
+    pace: float = Field(1.0, ge=0.1, le=10)  # people go so many times as fast
+    glitches: float = Field(0.0, ge=0, le=1)  # share of the frames broken; the truth goes on
 
 
 class AnnotatedSource(Strict):
@@ -38,6 +40,9 @@ class AnnotatedSource(Strict):
     frames: Path | None = None
     rate: float = Field(30.0, gt=0)  # of extracted frames, a second
     offset: float = 0.0  # the time that truth gives the first frame: 900 in AVA
+    # For tubelets: truth has been looked for each so many seconds from the first frame on, and
+    # where it has no rows there, there is nobody. Not said: nobody knows.
+    every: float | None = Field(None, gt=0)
     short_side: int = Field(320, ge=32)  # kept in the clip store
 
     @model_validator(mode="after")

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stadkit.errors import UsageError
-from stadkit.models import evad_loss, mestad_loss
+from stadkit.models import evad_loss, mestad_loss, stmixer_loss
 from stadkit.models.evad import Evad
 from stadkit.models.mestad import Mestad
-from stadkit.models.targets import Targets
+from stadkit.models.stmixer import Stmixer
+from stadkit.models.targets import AnyTargets, Targets, TubeTargets
 from stadkit.training.chosen import checked
 
 # (model, pixels [B, 3, T, H, W], sizes [B, 2], targets) -> weighted terms, to be summed
-Criterion = Callable[[nn.Module, Tensor, Tensor, list[Targets]], dict[str, Tensor]]
+Criterion = Callable[[nn.Module, Tensor, Tensor, Sequence[AnyTargets]], dict[str, Tensor]]
 
 
 def build_criterion(family: str, settings: dict[str, Any]) -> Criterion:
     """The family's loss with these fields of its config; raises UsageError for wrong ones."""
-    makers: dict[str, Callable[[dict[str, Any]], Criterion]] = {"mestad": _mestad, "evad": _evad}
+    makers: dict[str, Callable[[dict[str, Any]], Criterion]] = {
+        "mestad": _mestad,
+        "evad": _evad,
+        "stmixer-k": _stmixer_k,
+        "stmixer-t": _stmixer_t,
+    }
     if family not in makers:
         raise UsageError(f"models of family {family!r} cannot be trained yet")
     return makers[family](settings)
@@ -36,37 +42,82 @@ def _mestad(settings: dict[str, Any]) -> Criterion:
         )
 
     def criterion(
-        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: list[Targets]
+        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
     ) -> dict[str, Tensor]:
         assert isinstance(model, Mestad)
         features = model.features(pixels, sizes)
-        return mestad_loss.mestad_loss(model, features, model.localize(features), targets, config)
+        return mestad_loss.mestad_loss(
+            model, features, model.localize(features), _keyframes(targets), config
+        )
 
     return criterion
 
 
-EVAD_TERMS = {"loss_ce": "person", "loss_bbox": "box", "loss_giou": "giou", "loss_bce": "action"}
+# The parts of a set detector's loss, by how the names of their terms start.
+TERMS = {
+    "loss_ce": "person",
+    "loss_bbox": "box",
+    "loss_giou": "giou",
+    "loss_there": "there",
+    "loss_bce": "action",
+}
 
 
 def _evad(settings: dict[str, Any]) -> Criterion:
     config = checked(evad_loss.EvadLossConfig, settings, "loss")
 
     def criterion(
-        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: list[Targets]
+        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
     ) -> dict[str, Tensor]:
         assert isinstance(model, Evad)
-        return summed(evad_loss.evad_loss(model.details(pixels, sizes), sizes, targets, config))
+        details = model.details(pixels, sizes)
+        return summed(evad_loss.evad_loss(details, sizes, _keyframes(targets), config))
 
     return criterion
 
 
-def summed(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """EVAD's terms of all heads and blocks -> one each of person, box, giou and action.
+def _stmixer_k(settings: dict[str, Any]) -> Criterion:
+    config = checked(stmixer_loss.StmixerLossConfig, settings, "loss")
 
-    Their sum is the mean of all terms, on which the authors train.
+    def criterion(
+        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
+    ) -> dict[str, Tensor]:
+        assert isinstance(model, Stmixer)
+        details = model.details(pixels, sizes)
+        return summed(stmixer_loss.stmixer_loss(details, sizes, _keyframes(targets), config))
+
+    return criterion
+
+
+def _stmixer_t(settings: dict[str, Any]) -> Criterion:
+    config = checked(stmixer_loss.StmixerLossConfig, settings, "loss")
+
+    def criterion(
+        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
+    ) -> dict[str, Tensor]:
+        assert isinstance(model, Stmixer)
+        tubes = [t for t in targets if isinstance(t, TubeTargets)]
+        assert len(tubes) == len(targets)
+        details = model.details(pixels, sizes)
+        return summed(stmixer_loss.stmixer_t_loss(details, sizes, tubes, config))
+
+    return criterion
+
+
+def _keyframes(targets: Sequence[AnyTargets]) -> list[Targets]:
+    """The same, of key frames: a card without `tubelet` has no others."""
+    known = [t for t in targets if isinstance(t, Targets)]
+    assert len(known) == len(targets)
+    return known
+
+
+def summed(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A set detector's terms of all stages -> one each of person, box, giou, action and so on.
+
+    Their sum is the mean of all terms, on which the authors of EVAD and STMixer train.
     """
     return {
-        ours: torch.stack([v for name, v in terms.items() if name.startswith(theirs)]).sum()
-        / len(terms)
-        for theirs, ours in EVAD_TERMS.items()
+        ours: torch.stack(parts).sum() / len(terms)
+        for theirs, ours in TERMS.items()
+        if (parts := [value for name, value in terms.items() if name.startswith(theirs)])
     }

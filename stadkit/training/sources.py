@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,11 +16,12 @@ from stadkit.errors import AnnotationError, UsageError, VideoError
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import Labels, read_labels
 from stadkit.training.config import AnnotatedSource, PlaygroundSource
+from stadkit.training.extracted import clips_from_frames
 from stadkit.training.store import ClipStore
+from stadkit.training.tubelets import ExampleTubes, Tracks, followed
 from stadkit.video.check import EXTENSIONS
 from stadkit.video.clips import Clip, Cut, clips
 from stadkit.video.decode import open_video
-from stadkit.video.resize import resized
 
 if TYPE_CHECKING:
     from stadkit.zoo import Card
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """A clip and the truth of its key frame."""
+    """A clip and the truth of its key frame, and of all its frames where the card wants that."""
 
     clip: Clip
     box: NDArray[np.float32]  # [n, 4]  fractions of the frame
     action: NDArray[np.float32]  # [n, C]  0 or 1
     joints: NDArray[np.float32] | None = None  # [n, T, 20, 2]  fractions, as skeleton.JOINTS
+    tubes: ExampleTubes | None = None
 
 
 class Source(Protocol):
@@ -55,8 +56,12 @@ class Playground:
         self._config, self._card = config, card
         size = (card.frames, card.stride, card.key, config.height, config.width)
         made_from: dict[str, Any] = {"playground": size, "generator": _generator()}
-        if config.variety != "standard":
-            made_from["variety"] = config.variety
+        # Without what is as usual, so that stores from before there was a choice are found.
+        later = {"variety": config.variety, "pace": config.pace, "glitches": config.glitches}
+        usual = {"variety": "standard", "pace": 1.0, "glitches": 0.0}
+        made_from |= {name: value for name, value in later.items() if value != usual[name]}
+        if card.tubelet:
+            made_from["tubes"] = True
         self._store = ClipStore(store, made_from)
 
     def __len__(self) -> int:
@@ -66,11 +71,22 @@ class Playground:
         seed = self._config.seed + index
         name = f"{seed:09d}"
         if name not in self._store:
-            made = self._render(seed)
-            self._store.put(name, made.pixels, box=made.box, action=made.action, joints=made.joints)
+            made = vars(self._render(seed))
+            more = ("tube_box", "tube_action") if self._card.tubelet else ()
+            kept = {key: made[key] for key in ("box", "action", "joints", *more)}
+            self._store.put(name, made["pixels"], **kept)
         pixels, truth = self._store.get(name)
-        clip = self._clip(name, pixels)
-        return Example(clip, truth["box"], truth["action"], truth["joints"])
+        return Example(
+            clip=self._clip(name, pixels),
+            box=truth["box"],
+            action=truth["action"],
+            joints=truth["joints"],
+            tubes=self._followed(truth) if self._card.tubelet else None,
+        )
+
+    def _followed(self, truth: dict[str, NDArray[Any]]) -> ExampleTubes:
+        known = np.ones(self._card.frames, np.bool_)  # the renderer knows all frames
+        return followed(truth["tube_box"], truth["tube_action"], known)
 
     def _render(self, seed: int) -> synth.RenderedClip:
         card, config = self._card, self._config
@@ -82,6 +98,9 @@ class Playground:
             height=config.height,
             width=config.width,
             variety=config.variety,
+            tubes=card.tubelet,
+            pace=config.pace,
+            glitches=config.glitches,
         )
 
     def _clip(self, name: str, pixels: NDArray[np.uint8]) -> Clip:
@@ -111,6 +130,7 @@ class Annotated:
         if not len(self._keys):
             raise AnnotationError(f"{config.truth}: has no rows, so there is nothing to train on")
         self._rows = _rows_of(self._keys, self._truth)
+        self._tracks = _tracks_of(config, self._truth) if card.tubelet else None
         self._places = _places(config, sorted(set(self._keys.video.tolist())))
         self._store = ClipStore(store, _made_from(config, self._cut))
 
@@ -125,7 +145,18 @@ class Annotated:
         pixels, kept = self._store.get(name)
         clip = Clip(video, pixels, time, kept["times"], tuple(kept["size"].tolist()))
         rows = self._rows[index]
-        return Example(clip, self._truth.box[rows], self._truth.action[rows])
+        return Example(
+            clip=clip,
+            box=self._truth.box[rows],
+            action=self._truth.action[rows],
+            tubes=self._followed(clip, rows),
+        )
+
+    def _followed(self, clip: Clip, rows: NDArray[np.int64]) -> ExampleTubes | None:
+        if self._tracks is None:
+            return None
+        times = clip.times + self._config.offset
+        return self._tracks.through(clip.video, times, self._cut.key, rows)
 
     def _keep(self, video: str) -> None:
         """One sequential pass over a video puts all its labelled clips into the store."""
@@ -145,10 +176,14 @@ class Annotated:
     def _cut_clips(self, video: str, times: NDArray[np.float64]) -> Iterator[Clip]:
         own = times - self._config.offset
         if self._config.frames is not None:
-            yield from _clips_from_frames(self._places[video], self._cut, own, self._config.rate)
+            yield from clips_from_frames(self._places[video], self._cut, own, self._config.rate)
             return
         with open_video(self._places[video]) as reader:
             yield from clips(reader, self._cut, times=own)
+
+
+def _tracks_of(config: AnnotatedSource, truth: Detections) -> Tracks:
+    return Tracks(config.truth, truth, config.every, config.offset)
 
 
 def _ms(time: float) -> int:
@@ -194,42 +229,6 @@ def _places(config: AnnotatedSource, videos: list[str]) -> dict[str, Path]:
             f"{config.truth} are missing); remove their rows or add the videos"
         )
     return found
-
-
-def _clips_from_frames(
-    folder: Path, cut: Cut, times: NDArray[np.float64], rate: float
-) -> Iterator[Clip]:
-    """Clips from image files, sorted by name, the first at second 0, `rate` a second.
-
-    As with videos, times more than half a frame outside give no clip.
-    """
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    if not files:
-        raise VideoError(f"{folder}: holds no .jpg or .png frames")
-    for time in times:
-        if not -0.5 <= time * rate <= len(files) - 0.5:
-            continue
-        wanted = time + (np.arange(cut.frames) - cut.key) * cut.stride
-        numbers = np.clip(np.rint(wanted * rate), 0, len(files) - 1).astype(int)
-        frames = {number: _image(files[number]) for number in set(numbers.tolist())}
-        height, width = frames[int(numbers[0])].shape[:2]
-        small = {number: shrink(frame, cut) for number, frame in frames.items()}
-        pixels = np.stack([small[int(number)] for number in numbers])
-        yield Clip(folder.name, pixels, float(time), numbers / rate, (height, width))
-
-
-def _image(path: Path) -> NDArray[np.uint8]:
-    """RGB [H, W, 3] of an image file."""
-    image = cv2.imread(str(path))
-    if image is None:
-        raise VideoError(f"{path}: is not a readable image")
-    return np.asarray(image[..., ::-1], np.uint8)
-
-
-def shrink(frame: NDArray[np.uint8], cut: Cut) -> NDArray[np.uint8]:
-    """A frame [H, W, 3] resized as a cut says."""
-    height, width = cut.shape((frame.shape[0], frame.shape[1]))
-    return resized(np.ascontiguousarray(frame), height, width, cut.resize)
 
 
 def open_source(config: PlaygroundSource | AnnotatedSource, card: Card, store: Path) -> Source:

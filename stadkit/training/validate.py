@@ -14,7 +14,8 @@ from stadkit.claims import Claims
 from stadkit.detect import Detector
 from stadkit.detections import Detections, Keyframes
 from stadkit.metrics.frame_map import frame_map
-from stadkit.training.sources import Example, Source, shrink
+from stadkit.training.extracted import shrink
+from stadkit.training.sources import Example, Source
 from stadkit.video.clips import Clip, Cut
 from stadkit.zoo import Card
 
@@ -27,7 +28,9 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     if source is None:
         return {}
     was_training = model.training
-    detector = Detector(model.eval(), card, precision="bf16" if bf16 else "fp32")
+    # Of tubelets the key frame alone is scored.
+    shown = replace(card, tubelet=False)
+    detector = Detector(model.eval(), shown, precision="bf16" if bf16 else "fp32")
     rows: list[Detections] = []  # filled while the clips are looked at: each is read once
     tables = detector.detect_clips(_shown(source, detector.cut, rows), min_person=MIN_PERSON)
     found = Detections.join(tables, card.classes.names)

@@ -8,6 +8,7 @@ import torch
 
 from stadkit.detect import to_table, to_tubelets
 from stadkit.detect.table import stack
+from stadkit.detections import Detections
 from stadkit.errors import StadkitError
 from stadkit.link import link
 from stadkit.models import Outputs
@@ -77,7 +78,9 @@ def test_tubelets_are_rows_of_one_track_and_link_to_one_person() -> None:
     box = torch.stack([torch.stack([other, stays, stays]), torch.stack([stays, other, other])])
     person = torch.tensor([[1.0, 3.0, -9.0], [2.0, -9.0, -9.0]])
     given = Outputs(person, box, torch.zeros(2, 3, 2))
-    table = to_tubelets(given, [tubelet_clip(0.0), tubelet_clip(0.5)], ("a", "b"), 0.4, first=5)
+    tables = to_tubelets(given, [tubelet_clip(0.0), tubelet_clip(0.5)], ("a", "b"), 0.4, first=5)
+    assert [len(table) for table in tables] == [8, 4]
+    table = Detections.join(tables, ("a", "b"))
     assert table.track.tolist() == [5] * 4 + [6] * 4 + [7] * 4
     assert table.time.tolist() == [0, 0.25, 0.5, 0.75] * 2 + [0.5, 0.75, 1.0, 1.25]
     np.testing.assert_allclose(table.box[:4], [[0.1, 0.2, 0.3, 0.8]] * 4)
@@ -91,5 +94,22 @@ def test_a_tubelet_of_repeated_frames_has_each_once() -> None:
     times = np.array([0.0, 0.0, 0.0, 0.25])
     clip = Clip("v", np.zeros((4, 4, 4, 3), np.uint8), 0.0, times, (4, 4))
     box = torch.tensor([0.1, 0.2, 0.3, 0.8]).expand(1, 1, 4, 4)
-    table = to_tubelets(Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1)), [clip], ("a",), 0.4)
+    given = Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1))
+    (table,) = to_tubelets(given, [clip], ("a",), 0.4)
     assert table.time.tolist() == [0.0, 0.25]
+
+
+def test_frames_where_a_person_is_hardly_there_have_no_row() -> None:
+    """Logits 2 and -2 are .88 and .12; the score of a row is times that of being there."""
+    box = torch.tensor([0.1, 0.2, 0.3, 0.8]).expand(1, 2, 4, 4)
+    there = torch.tensor([[[2.0, -2.0, 2.0, 2.0], [9.0, 9.0, 9.0, -9.0]]])
+    person = torch.tensor([[3.0, 1.0]])
+    given = Outputs(person, box, torch.zeros(1, 2, 1), there)
+    (table,) = to_tubelets(given, [tubelet_clip(0.0)], ("a",), 0.4)
+    assert table.track.tolist() == [0, 0, 0, 1, 1, 1]
+    assert table.time.tolist() == [0, 0.5, 0.75, 0, 0.25, 0.5]
+    np.testing.assert_allclose(table.person[[0, 3]], [0.9526 * 0.8808, 0.7311], atol=2e-4)
+    (best,) = to_tubelets(given, [tubelet_clip(0.0)], ("a",), 0.4, top_k=1)
+    assert set(best.track.tolist()) == {0}
+    (key,) = to_table(given, [tubelet_clip(0.0)], ("a",), 0.5)
+    np.testing.assert_allclose(key.person, [0.9526 * 0.8808, 0.7311], atol=2e-4)

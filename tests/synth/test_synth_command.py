@@ -29,3 +29,19 @@ def test_a_size_is_two_numbers(size: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["-o", str(tmp_path / "a"), "--size", size])
     assert isinstance(done.exception, UsageError)
     assert "320x240" in str(done.exception)
+
+
+def test_fast_people_and_broken_frames_are_said(tmp_path: Path) -> None:
+    asked = ["-o", str(tmp_path / "a"), *SMALL, "--pace", "2.5", "--glitches", "0.5"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a" / "args.yaml").read_text().endswith("pace: 2.5\nglitches: 0.5\n")
+    assert (tmp_path / "a" / "glitches.csv").read_text().startswith("playground-4-0000,0.")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--pace", "0"), ("--glitches", "10")])
+def test_impossible_pace_and_share(option: str, value: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["-o", str(tmp_path / "a"), *SMALL, option, value])
+    assert isinstance(done.exception, UsageError)
+    assert f"{option[2:]} is {value}" in str(done.exception)
+    assert not (tmp_path / "a").exists()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,12 @@ import yaml
 
 from stadkit.detections import milliseconds
 from stadkit.errors import UsageError
-from stadkit.files.ava_csv import read_truth
+from stadkit.files.ava_csv import read_keyframes, read_truth
 from stadkit.labels import read_labels
 from stadkit.synth import CLASSES, Footage, labels, write_playground
+from stadkit.synth.chance import Pixels
+from stadkit.synth.long_scene import draw_long_scene
+from stadkit.synth.skeleton import PELVIS
 from stadkit.video.decode import open_video
 
 SHORT = Footage(seconds=2.2, fps=10, width=128, height=96)
@@ -71,6 +75,54 @@ def test_jobs_do_not_change_a_byte_of_truth(playground: Path, tmp_path: Path) ->
         assert (tmp_path / "again" / name).read_bytes() == (playground / name).read_bytes()
 
 
+def test_broken_frames_are_listed_and_the_truth_goes_on(playground: Path, tmp_path: Path) -> None:
+    broken = replace(SHORT, glitches=0.3)
+    write_playground(tmp_path, 3, 7, footage=broken)
+    facts = yaml.safe_load((tmp_path / "args.yaml").read_text())
+    assert facts["glitches"] == 0.3
+    assert "pace" not in facts
+    for name in TRUTH[:-1]:
+        assert (tmp_path / name).read_bytes() == (playground / name).read_bytes()
+    lost = read_keyframes(tmp_path / "glitches.csv")
+    # 66 frames, three in ten of them.
+    assert 10 < len(lost) < 30
+    for i in range(3):
+        video = f"videos/playground-7-000{i}.mp4"
+        difference = [
+            np.abs(a.astype(int) - b.astype(int)).mean()
+            for a, b in zip(frames_of(playground / video), frames_of(tmp_path / video), strict=True)
+        ]
+        worst = np.argsort(difference)[-(lost.video == Path(video).stem).sum() :]
+        assert sorted(worst / 10) == sorted(lost.time[lost.video == Path(video).stem])
+    write_playground(tmp_path, 1, 7, footage=Footage(0.3, 10, 64, 64), overwrite=True)
+    assert not (tmp_path / "glitches.csv").exists()
+
+
+def frames_of(path: Path) -> list[Pixels]:
+    with open_video(path) as video:
+        return [frame.rgb() for frame in video]
+
+
+def test_pace_is_of_the_paths_alone() -> None:
+    """At pace 2 people cover twice the ground, on average, and their limbs move as ever."""
+    times, scenes = np.arange(0, 4, 0.02), []
+    for pace in (1.0, 2.0):
+        rngs = [np.random.default_rng(seed) for seed in range(6)]
+        scenes.append([draw_long_scene(rng, times, 96, 128, pace) for rng in rngs])
+    ground = [0.0, 0.0]
+    for usual, fast in zip(*scenes, strict=True):
+        assert np.array_equal(usual.camera.sway, fast.camera.sway)
+        for actors in zip(usual.actors, fast.actors, strict=True):
+            usually, fastly = (actor.figure.world for actor in actors)
+            assert np.array_equal(usually[..., 1], fastly[..., 1])  # heights of all joints
+            assert np.array_equal(actors[0].timeline.action, actors[1].timeline.action)
+            for i, world in enumerate((usually, fastly)):
+                step = np.diff(world[:, PELVIS, ::2], axis=0)
+                ground[i] += float(np.hypot(*step.T).sum())
+    assert ground[0] > 10
+    assert ground[1] / ground[0] == pytest.approx(2, abs=0.1)
+
+
 def test_folder_with_files_is_refused_and_overwritten_on_demand(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     mine, old = tmp_path / "videos" / "holiday.mp4", tmp_path / "videos" / "playground-9-0004.mp4"
@@ -94,10 +146,14 @@ def test_file_as_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("seconds", 0.0), ("fps", 0.5), ("width", 20), ("height", 9000)]
+    ("field", "value"),
+    [
+        *[("seconds", 0.0), ("fps", 0.5), ("width", 20), ("height", 9000)],
+        *[("pace", 0.0), ("pace", 11.0), ("glitches", -0.1), ("glitches", 10.0)],
+    ],
 )
 def test_footage_that_cannot_be(field: str, value: float) -> None:
-    with pytest.raises(UsageError, match=r"(seconds|fps|size) is"):
+    with pytest.raises(UsageError, match=r"(seconds|fps|size|pace|glitches) is"):
         Footage(**{field: value})  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from stadkit import zoo
 from stadkit.errors import StadkitError, UsageError, VideoError, WeightsError
 from stadkit.layers.matching import Diverged
-from stadkit.models import evad_loss
+from stadkit.models import set_losses
 from stadkit.training import loop
 from stadkit.training.config import TrainConfig, read_config
 from stadkit.training.loop import train
@@ -167,7 +167,7 @@ def test_divergence_names_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def lost(*_: Any) -> None:
         raise Diverged("the cost became nan")
 
-    monkeypatch.setattr(evad_loss, "assign", lost)
+    monkeypatch.setattr(set_losses, "assign", lost)
     with pytest.raises(StadkitError, match=r"became nan at step 0; lower .* start again"):
         train(config(tmp_path, EVAD), made(tmp_path / "out"), "cpu", False, Watch())
 

@@ -11,7 +11,8 @@ import pytest
 from stadkit import zoo
 from stadkit.errors import UsageError, VideoError
 from stadkit.training.config import AnnotatedSource
-from stadkit.training.sources import Annotated, _made_from, shrink
+from stadkit.training.extracted import shrink
+from stadkit.training.sources import Annotated, _made_from
 from stadkit.video.clips import Cut
 
 CARD = zoo.card("mestad-nano")

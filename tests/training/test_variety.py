@@ -12,7 +12,7 @@ from stadkit.training.sources import Playground
 CARD = zoo.card("mestad-nano")
 
 
-def source(folder: Path, **settings: str) -> Playground:
+def source(folder: Path, **settings: str | float) -> Playground:
     config = {"clips": 1, "seed": 5, "height": 48, "width": 64, **settings}
     return Playground(PlaygroundSource.model_validate(config), CARD, folder)
 
@@ -36,6 +36,23 @@ def test_wide_truth_is_of_the_wide_clip(tmp_path: Path) -> None:
         variety="wide",
     )
     assert (source(tmp_path, variety="wide")[0].box == made.box).all()
+
+
+def test_fast_and_broken_clips_have_their_own_stores(tmp_path: Path) -> None:
+    usual = source(tmp_path)[0].clip.pixels
+    fast, broken = source(tmp_path, pace=3), source(tmp_path, glitches=1)
+    assert (fast[0].clip.pixels != usual).any()
+    assert (broken[0].clip.pixels != usual).any((1, 2, 3)).all()
+    assert (broken[0].box == source(tmp_path)[0].box).all()
+    assert len(list(tmp_path.iterdir())) == 3
+    source(tmp_path, pace=1, glitches=0)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("wrong", [{"pace": 0}, {"glitches": 1.5}])
+def test_impossible_clips_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        PlaygroundSource.model_validate({"clips": 1, "seed": 0, **wrong})
 
 
 def test_other_varieties_are_refused() -> None:

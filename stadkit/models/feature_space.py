@@ -1,0 +1,112 @@
+"""STMixer's 4D feature space (Wu et al. 2024, Fig. 4): maps of one width at four scales.
+
+The figure stretches all maps to one size; like the authors' code this keeps each at its own,
+and samples each there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.models.slowfast import STAGES, SlowFast
+from stadkit.models.vit import Vit
+
+STRIDES = (4, 8, 16, 32)  # pixels a cell, of the four scales
+
+
+class Pyramidal(nn.ModuleList):
+    """`lateral_convs` of SlowFast and SlowOnly: a 1 x 1 x 1 convolution a stage, nothing else."""
+
+    def __init__(self, backbone: SlowFast, width: int) -> None:
+        super().__init__(nn.Conv3d(backbone.channels[s], width, 1) for s in STAGES)
+
+    def forward(self, stages: dict[str, list[Tensor]]) -> list[Tensor]:
+        """What the backbone gives -> [B, width, t, h, w] of each scale, fine to coarse."""
+        maps = [joined(stages[name]) for name in STAGES]
+        return [lateral(x) for lateral, x in zip(self, maps, strict=True)]
+
+
+def joined(pathways: Sequence[Tensor]) -> Tensor:
+    """[slow [B, D, t, h, w], fast [B, F, alpha t, h, w]] -> [B, D + F, t, h, w].
+
+    Fast features are the largest of each slow frame's.
+    """
+    slow = pathways[0]
+    if len(pathways) == 1:
+        return slow
+    every = pathways[1].shape[2] // slow.shape[2]
+    return torch.cat([slow, F.max_pool3d(pathways[1], (every, 1, 1))], 1)
+
+
+class Plain(nn.ModuleList):
+    """`lateral_convs` of a ViT: its one map brought to four scales, each by its own branch."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        half, quarter = channels // 2, channels // 4
+        finest = [Unfold(channels, half), ChannelNorm(half), nn.GELU(), Unfold(half, quarter)]
+        super().__init__(
+            nn.Sequential(*scale, *_out(inside, width))
+            for scale, inside in (
+                (finest, quarter),
+                ([Unfold(channels, half)], half),
+                ([], channels),
+                ([nn.MaxPool3d((1, 2, 2))], channels),
+            )
+        )
+
+    def forward(self, volume: Tensor) -> list[Tensor]:
+        """A map [B, D, t, h, w] of stride 16 -> [B, width, t, ., .] of strides 4, 8, 16, 32."""
+        return [branch(volume) for branch in self]
+
+
+def _out(inside: int, width: int) -> list[nn.Module]:
+    return [
+        nn.Conv3d(inside, width, 1, bias=False),
+        ChannelNorm(width),
+        nn.Conv3d(width, width, 3, padding=1, bias=False),
+    ]
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of maps [B, D, t, h, w]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class Unfold(nn.ConvTranspose3d):
+    """Twice the height and width: each cell [D] makes its own four [outside]."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__(inside, outside, (1, 2, 2), (1, 2, 2))
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """x [B, D, t, h, w] -> [B, outside, t, 2 h, 2 w]."""
+        # As cells do not overlap it is a product of matrices, which CPUs are much better at.
+        weight = self.weight.flatten(2).permute(2, 1, 0)  # [4, outside, D]
+        cells = x.movedim(1, -1)  # [B, t, h, w, D]
+        out = F.linear(cells, weight.flatten(0, 1), cast(Tensor, self.bias).repeat(4))
+        clips, t, h, w, _ = out.shape
+        out = out.view(clips, t, h, w, 2, 2, self.out_channels)
+        return out.permute(0, 6, 1, 2, 4, 3, 5).reshape(clips, -1, t, 2 * h, 2 * w)
+
+
+def volume(backbone: Vit, pixels: Tensor) -> Tensor:
+    """All tokens of a ViT that drops none, on their map: [B, D, t, h, w]."""
+    tokens = backbone(pixels)
+    slices, height, width = tokens.grid
+    # The key frame's tokens come first there.
+    cells, first = height * width, slices // 2
+    key, before, after = tokens.token.split(
+        [cells, first * cells, (slices - first - 1) * cells], dim=1
+    )
+    raster = torch.cat([before, key, after], 1)
+    return raster.view(len(raster), slices, height, width, -1).permute(0, 4, 1, 2, 3)

@@ -1,0 +1,281 @@
+"""STMixer-K (Wu et al. 2024): people of the key frame, by queries that sample and mix.
+
+The backbone's maps become a 4D feature space (`feature_space.py`); a fixed number of learned
+queries, whose boxes start as the whole picture, is refined in stages (`stmixer_stage.py`). There
+is nothing dense and no suppression. Tubelets, T, are in `stmixer_t.py`, losses in
+`stmixer_loss.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.errors import UsageError
+from stadkit.layers.losses import wide
+from stadkit.models import Outputs, people
+from stadkit.models.classifiers import CLASSIFIERS, Bank, Classifier, joint
+from stadkit.models.feature_space import STRIDES, Plain, Pyramidal, volume
+from stadkit.models.sampling import tabulate, to_corners, whole
+from stadkit.models.settings import check_counts, check_rate, check_split
+from stadkit.models.slowfast import SlowFast, SlowFastConfig
+from stadkit.models.stmixer_stage import Queries, Said, Stage
+from stadkit.models.vit import Vit, VitConfig
+
+PADDINGS = ("own", "shared")
+COUNTS = (
+    "classes",
+    "frames",
+    "queries",
+    "points",
+    "out_points",
+    "stages",
+    "feedforward",
+    "classifier_depth",
+)
+
+
+@dataclass(frozen=True)
+class StmixerConfig:
+    """Architecture only; defaults are the paper's SlowOnly-R50. Raises UsageError."""
+
+    classes: int = 80
+    backbone: str = "slowonly-r50"
+    frames: int = 4  # of a clip; weights are of one number, any can be built
+    queries: int = 100
+    width: int = 256
+    groups: int = 4  # of channels, each with its own points
+    points: int = 32  # P_in, of each group
+    out_points: int = 128  # P_out of the spatial branch; the temporal has 4 for each time
+    stages: int = 6
+    heads: int = 8  # of attention among queries
+    feedforward: int = 2048
+    classifier: str = "plain"  # "short": asks the clip's others; "long": those of a bank, too
+    classifier_depth: int = 1  # layers of each of the two
+    classifier_dropout: float = 0.2  # of what they add
+    bank: str = ""  # sha256 of the weights that made the banks "long" has learned from; "": any
+    # Clips of one batch may differ in size. "own": each runs at its own, alone if need be, and
+    # its results do not depend on the others. "shared": all run as large as the largest, as in the
+    # authors' code; training always does.
+    padding: str = "own"
+
+    def __post_init__(self) -> None:
+        check_counts(self, *COUNTS)
+        check_split(self, "width", "groups")
+        check_split(self, "width", "heads")
+        check_rate(self, "classifier_dropout")
+        if self.width % 4:
+            raise UsageError(f"{type(self).__name__}.width is {self.width}; wants a multiple of 4.")
+        choosable = {"backbone": BACKBONES, "padding": PADDINGS, "classifier": CLASSIFIERS}
+        for name, choices in choosable.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(
+                    f"{type(self).__name__}.{name} is {getattr(self, name)!r}; choose one of "
+                    f"{', '.join(choices)}."
+                )
+
+
+def _slowfast(make: Callable[..., SlowFastConfig], **changes: Any) -> Callable[[], SlowFast]:
+    # STMixer keeps a stride in res5 and dilates nothing.
+    return lambda: SlowFast(make(stride5=2, dilation=(1, 1), **changes))
+
+
+# A SlowOnly for trying things on a CPU.
+TINY = {"depths": (1, 1, 2, 1), "temporal": (1, 1, 2, 1), "width": 16, "slow_kernels": (1, 3, 3, 3)}
+BACKBONES: dict[str, Callable[[], SlowFast | Vit]] = {
+    "slowonly-r50": _slowfast(SlowFastConfig.slowonly_r50),
+    "slowfast-r50": _slowfast(SlowFastConfig.slowfast_r50),
+    "slowfast-r101-nl": _slowfast(SlowFastConfig.slowfast_r101_nl),
+    "slowonly-tiny": _slowfast(SlowFastConfig.slowonly_r50, **TINY),
+    "vit-b": lambda: Vit(VitConfig(maps_at=(), prune_at=(), drop_path=0.2)),
+}
+
+
+@dataclass(frozen=True)
+class Details:
+    """What every stage says, for deep supervision, and the last one's queries."""
+
+    said: tuple[Said, ...]
+    queries: Queries
+
+
+@dataclass(frozen=True)
+class Queried(Outputs):
+    """Outputs, and what the decoder knows of each person."""
+
+    query: Tensor | None = None  # [B, N, 2 D]  for a bank; see `classifiers.joint`
+
+
+class Stmixer(nn.Module):
+    """`model(pixels, sizes) -> Outputs`: the `queries` of each clip, in no order.
+
+    With `bank=` its classifier, if it is the long-term one, knows the rest of the video.
+    """
+
+    stage: type[Stage] = Stage
+
+    def __init__(self, config: StmixerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.frames = config.frames
+        backbone = BACKBONES[config.backbone]()
+        self.backbone = backbone
+        if isinstance(backbone, SlowFast):
+            self.lateral_convs: Pyramidal | Plain = Pyramidal(backbone, config.width)
+        else:
+            self.lateral_convs = Plain(backbone.config.width, config.width)
+        self.stm_head = Decoder(config, self.times(backbone), self.stage)
+
+    def times(self, backbone: SlowFast | Vit) -> int:
+        """Time steps of the feature space."""
+        frames = self.config.frames
+        if isinstance(backbone, Vit):
+            if frames % backbone.config.tubelet:
+                raise UsageError(
+                    f"StmixerConfig.frames is {frames}; {self.config.backbone} wants a multiple "
+                    f"of {backbone.config.tubelet}."
+                )
+            return frames // backbone.config.tubelet
+        return -(-frames // backbone.config.alpha) if backbone.config.fast else frames
+
+    def forward(
+        self,
+        pixels: Tensor,
+        sizes: Tensor,
+        proposals: Sequence[Tensor] | None = None,
+        scores: Sequence[Tensor] | None = None,
+        bank: Bank | None = None,
+    ) -> Queried:
+        """Who is on the key frame, and what they do.
+
+        pixels [B, 3, T, H, W] normalised RGB, H and W multiples of 32; sizes [B, 2] (height,
+        width) before padding. Raises UsageError where proposals are given, as queries find their
+        own people, and for a bank that the classifier does not read.
+        """
+        if proposals is not None:
+            raise UsageError(
+                "STMixer finds its own people and takes no boxes; give --proposals to a mestad or "
+                "evad model"
+            )
+        groups = self._groups(pixels, sizes)
+        parts = [
+            self._group(
+                pixels[rows, ..., :h, :w], sizes[rows], None if bank is None else bank.clips(rows)
+            )
+            for rows, h, w in groups
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        back = torch.argsort(torch.cat([rows for rows, _, _ in groups]))
+        return _pick(_join(parts), back)
+
+    def _groups(self, pixels: Tensor, sizes: Tensor) -> list[tuple[Tensor, int, int]]:
+        """Clips that run together, and at which height and width."""
+        height, width = pixels.shape[3:]
+        every = torch.arange(len(pixels), device=pixels.device)
+        if self.training or self.config.padding == "shared" or sizes.is_meta:
+            return [(every, height, width)]
+        coarsest = STRIDES[-1]
+        own = (-(-sizes // coarsest) * coarsest).tolist()
+        kinds = sorted({(h, w) for h, w in own})
+        if len(kinds) == 1:
+            return [(every, min(kinds[0][0], height), min(kinds[0][1], width))]
+        return [
+            (every[[(a, b) == (h, w) for a, b in own]], min(h, height), min(w, width))
+            for h, w in kinds
+        ]
+
+    def _group(self, pixels: Tensor, sizes: Tensor, bank: Bank | None) -> Queried:
+        details = self.details(pixels, sizes, bank)
+        return Queried(**vars(self._outputs(details, sizes)), query=joint(details.queries))
+
+    def _outputs(self, details: Details, sizes: Tensor) -> Outputs:
+        last = details.said[-1]
+        person = last.person[..., 0] - last.person[..., 1]
+        box = to_corners(last.xyzr) / people.frame(sizes)
+        return Outputs(person, box[:, :, None], last.action)
+
+    def details(self, pixels: Tensor, sizes: Tensor, bank: Bank | None = None) -> Details:
+        """What every stage says, all clips at the size of `pixels`; arguments as `forward`'s."""
+        if bank is not None and self.config.classifier != "long":
+            raise UsageError(
+                f"a model with classifier: {self.config.classifier} reads no bank of queries; "
+                "train one with classifier: long"
+            )
+        table = tabulate(self.space(pixels), STRIDES, self.config.groups)
+        return self.stm_head(table, sizes, bank)  # type: ignore[no-any-return]
+
+    def space(self, pixels: Tensor) -> list[Tensor]:
+        """The 4D feature space: [B, D, t, h, w] of each scale, fine to coarse."""
+        if any(side % STRIDES[-1] for side in pixels.shape[3:]):
+            raise ValueError(
+                f"STMixer wants height and width in multiples of {STRIDES[-1]}, "
+                f"got {tuple(pixels.shape[3:])}"
+            )
+        if isinstance(self.backbone, Vit):
+            seen: Any = volume(self.backbone, pixels)
+        else:
+            seen = self.backbone(pixels)
+        maps: list[Tensor] = self.lateral_convs(seen)
+        return maps
+
+
+class Decoder(nn.Module):
+    """Learned queries through the stages."""
+
+    def __init__(self, config: StmixerConfig, times: int, stage: type[Stage]) -> None:
+        super().__init__()
+        self.init_spatial_queries = nn.Embedding(config.queries, config.width)
+        self.init_temporal_queries = nn.Embedding(config.queries, config.width)
+        stages = (stage(config, times) for _ in range(config.stages))
+        self.decoder_stages = nn.ModuleList(stages)
+        self.classifier = None if config.classifier == "plain" else Classifier(config)
+
+    def forward(self, table: Any, sizes: Tensor, bank: Bank | None = None) -> Details:
+        queries = self.start(sizes, table.times)
+        said = []
+        for stage in self.decoder_stages:
+            words, queries = stage(queries, table)
+            said.append(words)
+        if self.classifier is not None:
+            more = self.classifier(joint(queries), said[-1].person, bank)
+            said[-1] = replace(said[-1], action=self._last_action(more))
+        return Details(tuple(said), queries)
+
+    def _last_action(self, x: Tensor) -> Tensor:
+        """What the last stage's own head says of joint queries [B, N, 2 D]."""
+        last = self.decoder_stages[-1]
+        assert isinstance(last, Stage)
+        return wide(last.fc_action(last.action_cls_fcs(x)))
+
+    def start(self, sizes: Tensor, times: int) -> Queries:
+        """The learned queries with whole pictures as boxes."""
+        spatial, temporal = (
+            F.layer_norm(x.weight, x.weight.shape[1:]).expand(len(sizes), -1, -1)
+            for x in (self.init_spatial_queries, self.init_temporal_queries)
+        )
+        dtype = torch.promote_types(spatial.dtype, torch.float32)
+        xyzr = whole(sizes, dtype)[:, None].expand(-1, spatial.shape[1], -1)
+        return Queries(xyzr, spatial, temporal)
+
+
+def _join(parts: Sequence[Queried]) -> Queried:
+    """Batches of the same shapes as one."""
+    names = [f.name for f in fields(Queried) if getattr(parts[0], f.name) is not None]
+    return Queried(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+
+def _pick(outputs: Queried, rows: Tensor) -> Queried:
+    """These clips, in this order."""
+    columns = {name: column for name, column in vars(outputs).items() if column is not None}
+    return Queried(**{name: column[rows] for name, column in columns.items()})
+
+
+def build(config: StmixerConfig) -> Stmixer:
+    """The untrained model of a config."""
+    return Stmixer(config)
