@@ -167,7 +167,8 @@ def pull(
 ) -> None:
     """Download weights from where their authors put them, and import them.
 
-    A download that broke goes on where it ended. EVAD's files want gdown: `pip install 'gdown>=5'`.
+    A download that broke goes on where it ended. EVAD's and STMixer's files want gdown:
+    `pip install 'gdown>=5'`.
     """
     from stadkit import zoo
     from stadkit.zoo.pulling import licence, source

@@ -22,7 +22,7 @@ Config = TypeVar("Config")
 CONFIGS = {"mestad": MestadConfig, "evad": EvadConfig}  # of each family of models
 # What released weights want and weights that are trained here do not, for each family.
 ANEW: dict[str, dict[str, Any]] = {"evad": {"token_order": "position"}}
-YOURS, NONE_RELEASED = "yours", "none released"  # licences
+YOURS, NONE_RELEASED, NONE_STATED = "yours", "none released", "none stated"  # licences
 # Of the whole numbers.
 MAY_BE_ZERO = ("roi_sampling", "depth", "joints", "maps_at", "prune_at")
 
@@ -98,7 +98,11 @@ def licence_from(licence: str) -> str:
     """The licence of weights that were trained from weights of this licence; "" for unknown."""
     if licence.startswith(YOURS):
         return licence
-    return YOURS if licence in ("", NONE_RELEASED) else f"{YOURS}, from {licence} weights"
+    if licence in ("", NONE_RELEASED):
+        return YOURS
+    if licence == NONE_STATED:
+        return f"{YOURS}, from weights without a stated licence"
+    return f"{YOURS}, from {licence} weights"
 
 
 def build_chosen(card: zoo.Card) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +14,17 @@ from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.training.chosen import YOURS
 from stadkit.training.config import is_name
-from stadkit.zoo import backbones, official
-from stadkit.zoo.backbones import FINAL_NORM, Renamed
+from stadkit.zoo import official, slowfast_names, videomae_names
+from stadkit.zoo.backbones import Renamed, may_lack
 from stadkit.zoo.checkpoint import renamed
 from stadkit.zoo.weights import check_finite, expected_sha256, verify
+
+# How others name a backbone: whether names are so, and these names -> ours.
+DIALECTS = (
+    (videomae_names.is_videomae, videomae_names.rename),
+    (slowfast_names.is_slowfast, slowfast_names.rename),
+)
+BODY = re.compile(r"(backbone\.)?s[1-5](_fuse)?\.")  # what is of a SlowFast
 
 
 class Started(NamedTuple):
@@ -26,15 +34,16 @@ class Started(NamedTuple):
     unused: list[str]  # names of the file that went nowhere; ours for those that we have
     licence: str  # of the file; "" where unknown
     order: str  # EvadConfig.token_order that it was trained with; "" where unknown
+    notes: tuple[str, ...] = ()  # what else a user should know of it, in words
 
 
 def start_from(model: nn.Module, init: str | Path) -> Started:
     """Put weights into a model: of a file, or those that are here of a model or backbone.
 
     Names in a file are the model's own, a backbone's canonical ones (`s1...` for
-    `backbone.s1...`), EVAD's authors' or VideoMAE's (`zoo.backbones`). The backbone has to be
-    whole but for its last norm, which classifiers lack, weight and bias; heads may lack, or be of
-    another number of classes.
+    `backbone.s1...`), a model's authors' (`zoo.official`), or a backbone's in the dialects of
+    `zoo.videomae_names` and `zoo.slowfast_names`. The backbone has to be whole but for the norms
+    of `zoo.backbones.may_lack`; heads may lack, or be of another number of classes.
 
     Raises WeightsError otherwise, for numbers that are not finite or not floating, and where
     there is no such file or name; then the model is as it was.
@@ -46,18 +55,19 @@ def start_from(model: nn.Module, init: str | Path) -> Started:
     fits = _fitting(named.tensors, own)
     # Counters of steps matter to no one, and older files lack them.
     left = [n for n in own if n not in fits and not n.endswith("num_batches_tracked")]
-    _check_backbone(left, named.tensors, path)
+    _check_backbone(left, named.tensors, own, path)
     _check_numbers(fits, own, path)
     model.load_state_dict(fits, strict=False)
     unused = [*named.unused, *(name for name in named.tensors if name not in fits)]
     card = _card_of(path)
     licence = str(_noted(path).get("licence", "")) or card.get("licence", "")
-    return Started(sorted(left), sorted(unused), licence, _order(given, card))
+    notes = _notes(given, named.tensors, left, path)
+    return Started(sorted(left), sorted(unused), licence, _order(given, card), notes)
 
 
 def told(started: Started, card: zoo.Card) -> list[str]:
     """What a user should know of the start of a training to `card`, in words."""
-    lines = []
+    lines = [*started.notes]
     if started.order == "importance" and card.family == "evad":
         lines.append(
             f"trains with token_order: {card.settings['token_order']}; these weights were trained "
@@ -87,15 +97,22 @@ def _hint(name: str) -> str:
 
 def _by_own_names(given: dict[str, Tensor], own: dict[str, Tensor], path: Path) -> Renamed:
     """Tensors of a file by the model's names, as far as these are known."""
-    if official.is_official(given):
+    if official.family(given):
         return Renamed(official.to_ours(given, str(path)), [])
     named = renamed(given, lambda name: _own_name(name, own), str(path))
-    if not (backbones.is_videomae(own) and backbones.is_videomae(given)):
-        return Renamed(named, [])
-    found = backbones.rename(given, str(path))  # checks the architecture, too
-    body = [name for name in own if name.startswith("backbone.") and name not in FINAL_NORM]
-    # Where all names of the backbone are ours, so are those of the heads.
-    return Renamed(named, []) if all(name in named for name in body) else found
+    for know, rename in DIALECTS:
+        if know(own) and know(given):
+            found = rename(given, str(path))  # checks the architecture, too
+            # Where all names of the backbone are ours, so are those of the heads.
+            return found if _lacking(named, own) else Renamed(named, [])
+    return Renamed(named, [])
+
+
+def _lacking(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """The names of the backbone that are not there and have to be, in the model's order."""
+    missing = [name for name in own if name.startswith("backbone.") and name not in given]
+    spared = may_lack(missing, given)
+    return [name for name in missing if name not in spared]
 
 
 def _own_name(name: str, own: dict[str, Tensor]) -> str:
@@ -107,16 +124,30 @@ def _fitting(given: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tens
     return {name: v for name, v in given.items() if name in own and own[name].shape == v.shape}
 
 
-def _check_backbone(left: list[str], given: dict[str, Tensor], path: Path) -> None:
-    """Of a backbone nothing may be left but its last norm, where the file has none of it."""
-    free = () if any(name in given for name in FINAL_NORM) else FINAL_NORM
-    lacking = [name for name in left if name.startswith("backbone.") and name not in free]
+def _check_backbone(
+    left: list[str], given: dict[str, Tensor], own: dict[str, Tensor], path: Path
+) -> None:
+    """Nothing of a backbone may be left but what `may_lack` says; a SlowFast's may have no more."""
+    spared = may_lack(left, given)
+    lacking = [name for name in left if name.startswith("backbone.") and name not in spared]
+    more = [name for name in given if BODY.match(name) and name not in own]
     if lacking:
-        why = f"{lacking[0]} and {len(lacking) - 1} more are missing or of another shape"
+        first, what = lacking[0], "missing"
+        if first in given:
+            what = f"{list(given[first].shape)} for {list(own[first].shape)}"
         raise WeightsError(
-            f"{path}: has not the whole backbone of this model: {why}; give weights of this "
-            "architecture"
+            f"{path}: has not the whole backbone of this model: {first} is {what}"
+            f"{_others(lacking, 'missing or of another shape')}; give weights of this architecture"
         )
+    if more and slowfast_names.is_slowfast(own):
+        raise WeightsError(
+            f"{path}: is of another backbone than this model's, which has no {more[0]}"
+            f"{_others(more, 'not in it either')}; give weights of this architecture"
+        )
+
+
+def _others(names: list[str], what: str) -> str:
+    return f" ({len(names) - 1} more are {what})" if len(names) > 1 else ""
 
 
 def _check_numbers(fits: dict[str, Tensor], own: dict[str, Tensor], path: Path) -> None:
@@ -132,6 +163,15 @@ def _check_numbers(fits: dict[str, Tensor], own: dict[str, Tensor], path: Path) 
             "weights that are not quantized"
         )
     check_finite(fits, str(path))
+
+
+def _notes(
+    given: dict[str, Tensor], tensors: dict[str, Tensor], left: list[str], path: Path
+) -> tuple[str, ...]:
+    """What is to be told of a SlowFast's weights; the names in a file show whose they are, but no
+    more where it was imported."""
+    whose = str(_noted(path).get("names", "")) or slowfast_names.whose(given)
+    return tuple(slowfast_names.told(whose, tensors, left))
 
 
 def _noted(path: Path) -> dict[str, Any]:
@@ -157,7 +197,7 @@ def _card_of(path: Path) -> Mapping[str, Any]:
 
 
 def _order(given: dict[str, Tensor], card: Mapping[str, Any]) -> str:
-    if official.is_official(given):
+    if official.family(given) == "evad":
         return "importance"
     settings = card.get("settings") if card.get("family") == "evad" else None
     return str(settings.get("token_order", "position")) if isinstance(settings, Mapping) else ""

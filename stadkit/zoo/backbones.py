@@ -1,37 +1,56 @@
-"""VideoMAE's weights under whoever's names -> `backbone.*`, to start a training from.
-
-Three dialects are read: VideoMAE's own (with `encoder.` or `backbone.` before, from pre-training
-or fine-tuning), mmaction2's, and Hugging Face's, which has queries, keys and values apart.
-"""
+"""Pre-trained video networks to start a training from: where they are, and their shape."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stadkit.errors import WeightsError
-
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pre-trained video transformer on the Hugging Face Hub, and its shape."""
+    """A pre-trained video network on the Hugging Face Hub or at an address, and its shape."""
 
-    repo: str
-    settings: Mapping[str, Any]  # of models.vit.VitConfig
-    size: int  # bytes of the file, about
+    repo: str  # on the Hub; empty: at `address`
+    settings: Mapping[str, Any]  # of models.vit.VitConfig or models.slowfast.SlowFastConfig
+    size: int | None  # bytes of the file, about; None: unknown
     trained: str
     file: str = "model.safetensors"
     licence: str = "CC-BY-NC-4.0"
+    kind: str = "vit"  # or "slowfast"
+    address: str = ""  # of the file itself, where it is not on the Hub
 
     @property
     def url(self) -> str:
-        """Its page."""
-        return f"https://huggingface.co/{self.repo}"
+        """Its page, or the file itself where it has none."""
+        return self.address or f"https://huggingface.co/{self.repo}"
+
+    def build(self) -> nn.Module:
+        """The untrained network."""
+        if self.kind == "slowfast":
+            from stadkit.models.slowfast import SlowFast, SlowFastConfig
+
+            return SlowFast(SlowFastConfig(**self.settings))
+        from stadkit.models.vit import Vit, VitConfig
+
+        return Vit(VitConfig(**self.settings))
+
+
+def _pyslowfast(file: str, kinetics: str, **settings: Any) -> Backbone:
+    """A SlowFast of PySlowFast's model zoo, under its Caffe2 names."""
+    return Backbone(
+        repo="",
+        settings=settings,
+        size=None,  # nobody tells it, and the momentum may lie beside the weights
+        trained=f"{kinetics}, with labels",
+        file=file.rpartition("/")[2],
+        licence="Apache-2.0",
+        kind="slowfast",
+        address=f"https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/{file}",
+    )
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -47,44 +66,20 @@ BACKBONES: dict[str, Backbone] = {
         size=1_220_000_000,
         trained="Kinetics-400, without labels and then with them",
     ),
+    "slowonly-r50-k400": _pyslowfast(
+        "kinetics400/SLOWONLY_4x16_R50.pkl", "Kinetics-400", depths=(3, 4, 6, 3), fast=False
+    ),
+    "slowfast-r50-k400": _pyslowfast(
+        "kinetics400/SLOWFAST_8x8_R50.pkl", "Kinetics-400", depths=(3, 4, 6, 3), fusion_kernel=7
+    ),
+    "slowfast-r101-nl-k600": _pyslowfast(
+        "ava/pretrain/SLOWFAST_32x2_R101_50_50.pkl",
+        "Kinetics-600",
+        depths=(3, 4, 23, 3),
+        fusion_kernel=5,
+        nonlocal4=(6, 13, 20),
+    ),
 }
-
-# The norm after the last block. Fine-tuned classifiers lack it: theirs (`fc_norm`) comes after
-# the mean over tokens and is another thing.
-FINAL_NORM = ("backbone.norm.weight", "backbone.norm.bias")
-
-# By this tensor a video transformer is known, whatever stands before its name.
-STEM = re.compile(
-    r"(?P<prefix>.*?)"
-    r"(patch_embed\.proj|patch_embed\.projection|embeddings\.patch_embeddings\.projection)\.weight"
-)
-# Theirs -> ours, in this order.
-RENAMED = (
-    ("embeddings.patch_embeddings.projection.", "patch_embed.proj."),
-    ("patch_embed.projection.", "patch_embed.proj."),
-    ("encoder.layer.", "blocks."),
-    (".layernorm_before.", ".norm1."),
-    (".layernorm_after.", ".norm2."),
-    (".attention.attention.query.bias", ".attn.q_bias"),
-    (".attention.attention.value.bias", ".attn.v_bias"),
-    (".attention.attention.", ".attn."),
-    (".attention.output.dense.", ".attn.proj."),
-    (".intermediate.dense.", ".mlp.fc1."),
-    (".output.dense.", ".mlp.fc2."),
-    (".mlp.layers.0.0.", ".mlp.fc1."),
-    (".mlp.layers.1.", ".mlp.fc2."),
-)
-IN_BLOCK = (
-    *("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"),
-    *("attn.q_bias", "attn.v_bias", "attn.qkv.weight", "attn.proj.weight", "attn.proj.bias"),
-    *("mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"),
-)
-APART = ("attn.query.weight", "attn.key.weight", "attn.value.weight")
-# Without influence only if zero: our attention has none.
-KEY_BIAS = ("attn.key.bias", "attn.k_bias")
-POSITIONS = ("pos_embed", "embeddings.position_embeddings")
-BLOCK = re.compile(r"blocks\.\d+\.(.+)")
-SHOWN = 5  # names in one message
 
 
 class Renamed(NamedTuple):
@@ -94,121 +89,27 @@ class Renamed(NamedTuple):
     unused: list[str]  # names of the file: heads, decoders, tables that are computed here
 
 
-def is_videomae(tensors: Mapping[str, Any]) -> bool:
-    """Whether these are named as a video transformer's, in any of the dialects."""
-    return _prefix(tensors) is not None
+# Norms that files of some sources have none of; they start anew then. The one after a transformer's
+# last block: classifiers have another (`fc_norm`, after the mean over tokens) in its place. Those
+# of SlowFast's fusions: mmaction2 has none there.
+FINAL_NORM = ("backbone.norm.weight", "backbone.norm.bias")
+FUSION_NORM = tuple(
+    f"backbone.s{stage}_fuse.bn.{part}"
+    for stage in range(1, 5)
+    for part in ("weight", "bias", "running_mean", "running_var")
+)
 
 
-def canonical(tensors: Mapping[str, Tensor], what: str = "the file") -> dict[str, Tensor]:
-    """The backbone in these tensors by our names; raises WeightsError as `rename` does."""
-    return rename(tensors, what).tensors
+def may_lack(lacking: Iterable[str], given: Collection[str]) -> set[str]:
+    """Of the names that a file lacks those that it may, by the names `given` in it.
 
-
-def rename(tensors: Mapping[str, Tensor], what: str = "the file") -> Renamed:
-    """Tensors of a VideoMAE file -> `backbone.*`, and the names that are not of a backbone.
-
-    Raises WeightsError where a tensor of the backbone is missing (FINAL_NORM may be), given
-    twice, or of another architecture: a bias on keys, learned positions, more in a block.
+    Norms of a kind it may lack altogether, not in part; and counters of steps, which matter to
+    no one and which Caffe2 has not.
     """
-    prefix = _prefix(tensors)
-    if prefix is None:
-        raise WeightsError(f"{what}: no video transformer: no tensor is named patch_embed.proj")
-    found: dict[str, Tensor] = {}
-    unused = []
-    for name, value in tensors.items():
-        ours = _ours(name.removeprefix(prefix)) if name.startswith(prefix) else None
-        if ours is None:
-            _check_unused(name.removeprefix(prefix), value, what)
-            unused.append(name)
-        elif ours in found:
-            raise WeightsError(f"{what}: holds {ours} under two names, {name} is one of them")
-        else:
-            found[ours] = value
-    whole = _joined(found, what)
-    _check_whole(whole, what)
-    return Renamed({f"backbone.{name}": value for name, value in whole.items()}, unused)
-
-
-def _prefix(tensors: Mapping[str, Any]) -> str | None:
-    stems = (STEM.fullmatch(name) for name in tensors)
-    return next((stem["prefix"] for stem in stems if stem), None)
-
-
-def _ours(name: str) -> str | None:
-    """Our name, without `backbone.`, of a name without prefix; None for what is no backbone's."""
-    name = _translated(name)
-    block = BLOCK.fullmatch(name)
-    if block:
-        return name if block[1] in (*IN_BLOCK, *APART) else None
-    return name if re.fullmatch(r"(patch_embed\.proj|norm)\.(weight|bias)", name) else None
-
-
-def _translated(name: str) -> str:
-    if name.startswith("layernorm."):
-        name = name.removeprefix("layer")
-    for theirs, ours in RENAMED:
-        name = name.replace(theirs, ours)
-    return name
-
-
-def _check_unused(name: str, value: Tensor, what: str) -> None:
-    """Refuse what would matter in the architecture that the file is of."""
-    ours = _translated(name)
-    if name in POSITIONS and not _is_fixed(value):
-        raise WeightsError(
-            f"{what}: {name} was learned; this architecture has fixed positions, give a file of "
-            "VideoMAE"
-        )
-    if ours.endswith(KEY_BIAS):
-        if value.any():
-            raise WeightsError(f"{what}: {ours} is not zero; this architecture has no bias on keys")
-    elif BLOCK.fullmatch(ours):
-        raise WeightsError(
-            f"{what}: has {name}, which VideoMAE has not; it is another architecture"
-        )
-
-
-def _is_fixed(table: Tensor) -> bool:
-    """Whether a table of positions is the one that is computed here."""
-    from stadkit.layers.positions import sinusoid
-
-    if table.ndim < 2:
-        return False
-    return bool(table.float().isclose(sinusoid(*table.shape[-2:]), atol=1e-2).all())
-
-
-def _joined(found: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
-    """Queries, keys and values that lie apart, put together as `qkv`."""
-    import torch
-
-    whole = {name: value for name, value in found.items() if not name.endswith(APART)}
-    blocks = {name.rsplit(".attn.", 1)[0] for name in found if name.endswith(APART)}
-    for block in sorted(blocks):
-        parts = [f"{block}.{part}" for part in APART]
-        lacking = [part for part in parts if part not in found]
-        if lacking or f"{block}.attn.qkv.weight" in whole:
-            raise WeightsError(
-                f"{what}: {_some(lacking)} is missing"
-                if lacking
-                else f"{what}: {block} has qkv and its parts as well"
-            )
-        whole[f"{block}.attn.qkv.weight"] = torch.cat([found[part] for part in parts])
-    return whole
-
-
-def _check_whole(found: Mapping[str, Tensor], what: str) -> None:
-    blocks = {int(name.split(".")[1]) for name in found if name.startswith("blocks.")}
-    depth = max(blocks, default=0) + 1
-    wanted = ["patch_embed.proj.weight", "patch_embed.proj.bias"]
-    wanted += [f"blocks.{i}.{part}" for i in range(depth) for part in IN_BLOCK]
-    if any(name.startswith("norm.") for name in found):
-        wanted += [name.removeprefix("backbone.") for name in FINAL_NORM]
-    lacking = [name for name in wanted if name not in found]
-    if lacking:
-        raise WeightsError(
-            f"{what}: lacks {len(lacking)} of the backbone's tensors ({_some(lacking)})"
-        )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    free = {
+        name
+        for norms in (FINAL_NORM, FUSION_NORM)
+        if not any(norm in given for norm in norms)
+        for name in norms
+    }
+    return {name for name in lacking if name in free or name.endswith(".num_batches_tracked")}

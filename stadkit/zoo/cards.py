@@ -37,6 +37,7 @@ class Card:
     resize: Resizing = "area"  # how frames shrink
     long_side: int = 0  # pixels at most; 0: 8 short sides
     batch: int = 1  # clips at once, unless the user says otherwise
+    tubelet: bool = False  # a box for each frame of the clip, not for the key frame alone
     multiple: int = 32  # clips are padded to multiples of this many pixels
     url: str = ""  # of the weights; empty: none released
     drive_id: str = ""  # Google Drive id, for weights that are only there
@@ -103,6 +104,72 @@ def _evad(drive_id: str, ava_map: float, **settings: Any) -> Card:
         reported={"AVA v2.2 frame mAP": ava_map},
         source="EVAD's model zoo (arXiv 2304.08451); the authors' figure, not measured here",
         note="Its weights are on Google Drive only: see `stadkit models pull`.",
+    )
+
+
+def _stmixer(backbone: str, frames: int, stride: float, **more: Any) -> Card:
+    """STMixer as its authors have it, for AVA's 80 classes; K unless `more` says otherwise."""
+    common: dict[str, Any] = {
+        "family": "stmixer-k",
+        "licence": "none stated",
+        "note": "Its weights are on Google Drive only: see `stadkit models pull`.",
+    }
+    return Card(
+        **{**common, **more},
+        settings={"classes": 80, "backbone": backbone, "frames": frames},
+        classes=ava(),
+        frames=frames,
+        stride=stride,
+        key=frames // 2,
+        short_side=256,
+        resize="linear",
+        mean=PYSLOWFAST_MEAN,
+        std=PYSLOWFAST_STD,
+        min_person=0.6,
+        min_action=0.002,
+    )
+
+
+def _stmixer_t(backbone: str, frames: int) -> Card:
+    """STMixer-T; its authors released neither code nor weights."""
+    return _stmixer(
+        backbone,
+        frames,
+        4,
+        family="stmixer-t",
+        tubelet=True,
+        licence="none released",
+        note="Train it with `stadkit train`; weights of stmixer-k with this backbone can start it.",
+    )
+
+
+def _stmixer_tiny(family: str, config: str) -> Card:
+    return Card(
+        family=family,
+        settings={
+            "classes": len(playground().ids),
+            "backbone": "slowonly-tiny",
+            "frames": 8,
+            "queries": 20,
+            "width": 96,
+            "points": 16,
+            "out_points": 32,
+            "stages": 3,
+            "heads": 4,
+            "feedforward": 384,
+        },
+        classes=playground(),
+        frames=8,
+        stride=4.8,
+        key=4,
+        short_side=128,
+        mean=PYSLOWFAST_MEAN,
+        std=PYSLOWFAST_STD,
+        min_person=0.5,
+        min_action=0.1,
+        batch=8,
+        tubelet=family == "stmixer-t",
+        note=f"For trying STMixer on a CPU: train it with examples/configs/{config}.yaml.",
     )
 
 
@@ -208,6 +275,28 @@ CARDS: dict[str, Card] = {
         decoder_heads=8,
         roi_extension=(0.4, 0.2),
     ),
+    "stmixer-k-slowonly-r50": _stmixer(
+        "slowonly-r50", 4, 16, drive_id="1qJdnCGwi5NeqpHFYxPpIixLY6Mpsuync"
+    ),
+    "stmixer-k-slowfast-r50": _stmixer(
+        "slowfast-r50", 32, 2, drive_id="1pwXBC-g-OS71wzd9lxHDITASRw1cxRWm"
+    ),
+    "stmixer-k-slowfast-r101-nl": _stmixer(
+        "slowfast-r101-nl", 32, 2, drive_id="1oouF7IZFxs-vXhUDXSkLpy7FE5oh6Vp2"
+    ),
+    "stmixer-k-vit-b": _stmixer("vit-b", 16, 4, drive_id="1hVni60LLWHZBaaNkccrrEAo1xFEM2ZPV"),
+    "stmixer-k-vit-b-v2": _stmixer(
+        "vit-b",
+        16,
+        4,
+        drive_id="1S5_mePN9lmkIyW_kRcTESfeitKomqW-y",
+        reported={"AVA v2.2 frame mAP": 36.1},
+        source="the paper's figure as a user of the code quotes it, who measured 34.89",
+    ),
+    "stmixer-k-tiny": _stmixer_tiny("stmixer-k", "stmixer-k-tiny"),
+    "stmixer-t-slowonly-r50": _stmixer_t("slowonly-r50", 8),
+    "stmixer-t-vit-b": _stmixer_t("vit-b", 16),
+    "stmixer-t-tiny": _stmixer_tiny("stmixer-t", "stmixer-t-tiny"),
 }
 
 
@@ -251,7 +340,24 @@ def _build_evad(settings: Mapping[str, Any]) -> nn.Module:
     return evad.build(evad.EvadConfig(**settings))
 
 
-FAMILIES = {"mestad": _build_mestad, "evad": _build_evad}
+def _build_stmixer_k(settings: Mapping[str, Any]) -> nn.Module:
+    from stadkit.models import stmixer
+
+    return stmixer.build(stmixer.StmixerConfig(**settings))
+
+
+def _build_stmixer_t(settings: Mapping[str, Any]) -> nn.Module:
+    from stadkit.models import stmixer_t
+
+    return stmixer_t.build(stmixer_t.StmixerTConfig(**settings))
+
+
+FAMILIES = {
+    "mestad": _build_mestad,
+    "evad": _build_evad,
+    "stmixer-k": _build_stmixer_k,
+    "stmixer-t": _build_stmixer_t,
+}
 
 
 def to_json(card: Card) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pickle
 import re
 import stat
+import struct
 import zipfile
-from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import WeightsError
+from stadkit.zoo import caffe2
 from stadkit.zoo.weights import read_safetensors
 
 if TYPE_CHECKING:
@@ -19,14 +21,46 @@ if TYPE_CHECKING:
 
 # torch.save before 1.6 starts with its magic number as a pickle of its own.
 LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+# How pickles start: by protocol 2 and up, 1 and 0, the last two where they hold a dict.
+PICKLE = (b"\x80", b"}q", b"(dp")
 WRAPPERS = ("model_state", "state_dict", "model", "module", "ema")
+# What torch raises for a pickle with a fault in it.
+DAMAGE = (
+    *(RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    *(struct.error, zipfile.BadZipFile),
+)
+
+
+class _Inert:
+    """Stands for an object beside the weights: takes what its pickle gives it, keeps nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def _plain(*_: object) -> dict[Any, Any]:
+    """Stands for a defaultdict, without what it would make of names that it lacks."""
+    return {}
+
+
+# What lies beside the weights in files that are about, by its full name in them; nobody reads it.
+# VideoMAE has its command line there; AlphAction, whose trainer is STMixer's, its pool of people.
+BESIDE: list[Any] = [
+    (_Inert, "argparse.Namespace"),
+    (_Inert, "alphaction.structures.memory_pool.MemoryPool"),
+    (_plain, "collections.defaultdict"),
+    (dict, "builtins.dict"),  # that defaultdict's factory
+    (Counter, "collections.Counter"),  # milestones of a schedule
+]
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a safetensors or torch file, out of its wrapper and `module.` prefix.
+    """Tensors by name from a safetensors or torch file, out of its wrapper and `module.` prefix;
+    from one of Caffe2 by PySlowFast's names.
 
     Raises WeightsError that says what the file is when it is no checkpoint (a web page, a
-    Git LFS pointer, cut short, a pickle that holds more than tensors).
+    Git LFS pointer, cut short, a pickle that holds more than tensors and numbers).
     """
     return read_with_config(path)[0]
 
@@ -34,13 +68,16 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 def read_with_config(path: Path) -> tuple[dict[str, Tensor], str]:
     """What `read_checkpoint` gives, and the text that lies beside it as `cfg`; "" for none."""
     kind = sniff(path)
+    if kind == "pickle":
+        return renamed(caffe2.read(path), caffe2.our_name, str(path)), ""
     held = read_safetensors(path) if kind == "safetensors" else _read_torch(path, kind)
     text = held.get("cfg") if isinstance(held, Mapping) else None
     return unwrap(held, path), text if isinstance(text, str) else ""
 
 
 def sniff(path: Path) -> str:
-    """`safetensors`, `zip` (torch >= 1.6) or `legacy` (torch before); else raises WeightsError."""
+    """`safetensors`, `zip` (torch >= 1.6), `legacy` (torch before) or `pickle` (any other, such as
+    Caffe2's), by its first bytes; raises WeightsError for what is none of these."""
     try:
         mode, size = path.stat().st_mode, path.stat().st_size
     except OSError as error:
@@ -57,6 +94,8 @@ def sniff(path: Path) -> str:
         return "legacy"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000:
         return "safetensors"
+    if head.startswith(PICKLE):
+        return "pickle"
     raise WeightsError(f"{path}: {_what_else(head)}")
 
 
@@ -84,27 +123,20 @@ def _what_else(head: bytes) -> str:
         return f"this is a web page{kind}, not a checkpoint; download it in a browser, to the end"
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file; fetch it with `git lfs pull`"
-    if head[:1] == b"\x80":
-        return (
-            "a plain pickle, not a torch checkpoint (Caffe2 .pkl files are one); pickles can run "
-            "code and are not read"
-        )
     if head[:2] == b"\x1f\x8b":
         return "gzip-compressed; unpack it first"
-    return "not a safetensors or torch checkpoint"
+    return "not a safetensors, torch or Caffe2 checkpoint"
 
 
 def _read_torch(path: Path, kind: str) -> Any:
     import torch
 
     try:
-        # A Namespace of command-line options lies beside VideoMAE's weights; making one runs
-        # nothing, and nobody reads it.
-        with torch.serialization.safe_globals([Namespace]):
+        with torch.serialization.safe_globals(BESIDE):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, {_refusal(str(error))}") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except DAMAGE:
         raise WeightsError(f"{path}: damaged or cut short; download it again") from None
 
 

@@ -1,10 +1,11 @@
-"""A file of the Hugging Face Hub, fetched in pieces that outlive the process, and checked."""
+"""A file of the Hugging Face Hub, or at an address, fetched in pieces that outlive the process."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,8 @@ class Fetched(NamedTuple):
     """A file that came, and what is known of it."""
 
     path: Path
-    revision: str  # commit of the repository; empty: unknown
-    checked: bool  # whether its sha256 is what the Hub says
+    revision: str  # commit of the repository; empty: unknown, or no repository
+    checked: bool  # whether its sha256 is what its server says
 
 
 def fetch(repo: str, file: str, name: str, folder: Path, again: bool = False) -> Fetched:
@@ -31,12 +32,17 @@ def fetch(repo: str, file: str, name: str, folder: Path, again: bool = False) ->
     from there: `hf_hub_download` (2.4) throws it away. Raises WeightsError where the Hub cannot
     be reached or has no such file, and where size or sha256 are not as the Hub says.
     """
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import hf_hub_url, try_to_load_from_cache
 
     cached = None if again else try_to_load_from_cache(repo, file)
     if isinstance(cached, str):
         return _from_cache(Path(cached))
-    return _download(repo, file, name, folder, again)
+    return _download(lambda commit: hf_hub_url(repo, file, revision=commit), name, folder, again)
+
+
+def fetch_address(url: str, name: str, folder: Path, again: bool = False) -> Fetched:
+    """The file at an address that is not of the Hub; the rest is as `fetch` has it."""
+    return _download(lambda _: url, name, folder, again)
 
 
 def _from_cache(path: Path) -> Fetched:
@@ -48,12 +54,15 @@ def _from_cache(path: Path) -> Fetched:
     return Fetched(path, revision, known)
 
 
-def _download(repo: str, file: str, name: str, folder: Path, again: bool) -> Fetched:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+def _download(
+    address: Callable[[str | None], str], name: str, folder: Path, again: bool
+) -> Fetched:
+    """The file at the `address` of a commit, or of the newest (None)."""
+    from huggingface_hub import get_hf_file_metadata
 
-    url = hf_hub_url(repo, file)
+    url = address(None)
     try:
-        # The repositories are public: no token of the user's goes out.
+        # The files are public: no token of the user's goes out.
         known = get_hf_file_metadata(url, token=False)
     except Exception as error:
         raise WeightsError(
@@ -63,19 +72,19 @@ def _download(repo: str, file: str, name: str, folder: Path, again: bool) -> Fet
     tag = known.etag or ""
     # The name tells one version of the file from the next.
     stem = hashlib.sha256(f"{url} {tag}".encode()).hexdigest()[:16]
-    whole = folder / f"{stem}{Path(file).suffix}"
+    whole = folder / f"{stem}{Path(url).suffix}"
     part = folder / f"{stem}.part"
     folder.mkdir(parents=True, exist_ok=True)
     for old in (whole, part) if again else ():
         old.unlink(missing_ok=True)
     if not whole.is_file():
-        _go_on(hf_hub_url(repo, file, revision=known.commit_hash or None), part, known.size)
+        _go_on(address(known.commit_hash or None), part, known.size)
         os.replace(part, whole)
     checked = SHA256.fullmatch(tag) is not None
     if checked and sha256(whole) != tag:
         whole.unlink()
         raise WeightsError(
-            f"{url}: what came is not what the Hub has (another sha256); deleted, pull it again"
+            f"{url}: what came is not what its server has (another sha256); deleted, pull it again"
         )
     return Fetched(whole, known.commit_hash or "", checked)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import UsageError, WeightsError
-from stadkit.zoo import backbones, official
-from stadkit.zoo.backbones import BACKBONES, FINAL_NORM
-from stadkit.zoo.cards import CARDS, build, card
+from stadkit.zoo import official, slowfast_names, videomae_names
+from stadkit.zoo.backbones import BACKBONES, FINAL_NORM, FUSION_NORM, may_lack
+from stadkit.zoo.cards import CARDS, Card, build, card
 from stadkit.zoo.checkpoint import read_with_config
 from stadkit.zoo.weights import (
     SHOWN,
@@ -35,10 +35,10 @@ def import_file(
 ) -> Path:
     """Check a checkpoint against the model or backbone `name` and keep it; gives its file now.
 
-    Keys are the canonical ones, EVAD's authors', or for a backbone those of `backbones.rename`;
-    all of them, and no others but a backbone's. anyway: even where the config inside the file
-    says another keep rate. origin: more to note beside the weights. known: what is to be told of
-    the file besides.
+    Keys are the canonical ones, those of the authors in `official`, or for a backbone those of
+    `videomae_names` and `slowfast_names`; all of them, and no others but a backbone's. anyway:
+    even where the config inside the file says another keep rate. origin: more to note beside the
+    weights. known: what is to be told of the file besides.
 
     Raises UsageError for an unknown name and WeightsError for a file that is not this model's
     weights; then nothing is kept. What was told of the file lies under `told` beside the weights.
@@ -51,12 +51,14 @@ def import_file(
             "them as another model"
         )
     tensors, config = read_with_config(path)
+    whose = slowfast_names.whose(tensors)  # which nothing shows once the names are ours
     if name in BACKBONES:
         tensors, told = _backbone(tensors, name, path)
     else:
         tensors, told = _model(tensors, config, name, path, anyway)
     check_finite(tensors, str(path))
     notes = {"source": path.name, "source_sha256": sha256(path), "told": [*known, *told]}
+    notes |= {"names": whose} if whose else {}
     kept = places(name)[1]
     save_weights(tensors, kept, {**notes, **(origin or {})})
     return kept
@@ -65,13 +67,18 @@ def import_file(
 def _backbone(
     tensors: Mapping[str, Tensor], name: str, path: Path
 ) -> tuple[dict[str, Tensor], list[str]]:
-    found, unused = backbones.rename(tensors, str(path))
+    slowfast = BACKBONES[name].kind == "slowfast"
+    rename = slowfast_names.rename if slowfast else videomae_names.rename
+    found, unused = rename(tensors, str(path))
     if wrong := misfit_of(found, name):
         raise WeightsError(f"{path} is not {name}: {wrong}; nothing was imported")
     told = []
     if unused:
         told.append(f"not used, since no backbone has it: {_grouped(unused)}")
-    if FINAL_NORM[0] not in found:
+    if slowfast:
+        lacking = [norm for norm in FUSION_NORM if norm not in found]
+        told += slowfast_names.told(slowfast_names.whose(tensors), found, lacking)
+    elif FINAL_NORM[0] not in found:
         told.append("the last norm is not in the file (classifiers lack it): it starts anew")
     return found, told
 
@@ -87,11 +94,10 @@ def _grouped(names: list[str]) -> str:
 def _model(
     tensors: Mapping[str, Tensor], config: str, name: str, path: Path, anyway: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
-    theirs = official.is_official(tensors)
-    named = official.to_ours(tensors, str(path)) if theirs else dict(tensors)
+    named = official.to_ours(tensors, str(path))
     _check_name(named, config, name, path)
     settings = card(name).settings
-    against = official.contradictions(config, settings)
+    against = _against(config, card(name))
     if against and not anyway:
         fits = [other for other in _same(named, config) if other != name]
         way = f"import it --as {fits[0]}" if fits else "no model here has that"
@@ -102,12 +108,17 @@ def _model(
     told = []
     if against:
         told.append(f"kept as {name}, though the config inside says {', '.join(against)}")
-    elif theirs and "keep_rate" not in official.claims(config):
+    elif official.family(tensors) == "evad" and "keep_rate" not in official.claims(config):
         told.append(
             f"the file does not say its keep rate, and no tensor shows it: taken to be "
             f"{official.stated(settings)['keep_rate']:g}, as {name} has it"
         )
     return named, told
+
+
+def _against(config: str, known: Card) -> list[str]:
+    """What a config inside a file says otherwise than a card: of EVAD alone it is known how."""
+    return official.contradictions(config, known.settings) if known.family == "evad" else []
 
 
 def _check_name(tensors: Mapping[str, Tensor], config: str, name: str, path: Path) -> None:
@@ -116,10 +127,16 @@ def _check_name(tensors: Mapping[str, Tensor], config: str, name: str, path: Pat
         return
     fits = _same(tensors, config)
     hint = f"; it fits {' and '.join(fits)}: import it --as {fits[0]}" if fits else ""
-    if not fits and backbones.is_videomae(tensors):
-        known = " or ".join(BACKBONES)
-        hint = f"; it may be a backbone: import it --as {known}, or start from it with `init: FILE`"
+    if known := [] if fits else _backbones_like(tensors):
+        names = " or ".join(known)
+        hint = f"; it may be a backbone: import it --as {names}, or start from it with `init: FILE`"
     raise WeightsError(f"{path} is not {name}: {wrong}{hint}; nothing was imported")
+
+
+def _backbones_like(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The backbones of the kind that these tensors are named as."""
+    kinds = {"vit": videomae_names.is_videomae, "slowfast": slowfast_names.is_slowfast}
+    return [name for name, known in BACKBONES.items() if kinds[known.kind](tensors)]
 
 
 def _same(tensors: Mapping[str, Tensor], config: str) -> list[str]:
@@ -127,25 +144,23 @@ def _same(tensors: Mapping[str, Tensor], config: str) -> list[str]:
     return [
         name
         for name, known in CARDS.items()
-        if not official.contradictions(config, known.settings) and not misfit_of(tensors, name)
+        if not _against(config, known) and not misfit_of(tensors, name)
     ]
 
 
 def misfit_of(tensors: Mapping[str, Tensor], name: str) -> str:
     """What keeps canonical tensors out of the model or backbone `name`; empty where they fit.
 
-    A backbone may lack FINAL_NORM.
+    A backbone may lack what `may_lack` says.
     """
     import torch
 
     # On the meta device a model has shapes but no memory, and building it takes no time.
     with torch.device("meta"):
-        if name not in BACKBONES:
-            return misfit(tensors, build(name))
-        from stadkit.models.vit import Vit, VitConfig
-
-        model = Vit(VitConfig(**BACKBONES[name].settings))
-        given = {key.removeprefix("backbone."): value for key, value in tensors.items()}
-        if FINAL_NORM[0] not in tensors:
-            given |= {f"norm.{key}": value for key, value in model.norm.state_dict().items()}
-        return misfit(given, model)
+        model = BACKBONES[name].build() if name in BACKBONES else build(name)
+    if name not in BACKBONES:
+        return misfit(tensors, model)
+    wanted = {f"backbone.{key}": value for key, value in model.state_dict().items()}
+    spared = may_lack(wanted.keys() - tensors.keys(), tensors)
+    whole = {**tensors, **{key: wanted[key] for key in spared}}
+    return misfit({key.removeprefix("backbone."): value for key, value in whole.items()}, model)

@@ -1,9 +1,11 @@
-"""EVAD's released checkpoints: their names <-> ours, and what their own config says of them."""
+"""Checkpoints as the authors of a family of models release them: their names <-> ours, and what an
+EVAD's own config says of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import WeightsError
@@ -12,22 +14,45 @@ from stadkit.zoo.checkpoint import renamed
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The start of a name: theirs, ours.
-RENAMED = (
-    ("patch_embed.", "backbone.patch_embed."),
-    ("blocks.", "backbone.blocks."),
-    ("norm.", "backbone.norm."),
-    *((f"fpn_lateral{n}.", f"pyramid.lateral.{n - 2}.") for n in range(2, 6)),
-    *((f"fpn_output{n}.", f"pyramid.output.{n - 2}.") for n in range(2, 6)),
-    ("init_proposal_boxes.weight", "people.box"),
-    ("init_proposal_features.weight", "people.feature"),
-    ("det_head.s0_headseries.", "people.heads."),
-    ("det_head.encoder_to_decoder.", "encoder_to_decoder."),
-    ("det_head.mask_token", "mask_token"),
-    ("det_head.decoder.", "decoder."),
-)
-# Weights of person and background in the loss lie among theirs; no model has them.
-CONSTANT, OF_CONSTANT = "criterion.empty_weight", (1.0, 0.1)
+
+@dataclass(frozen=True)
+class Release:
+    """How the authors of a family name what we name otherwise, or do not keep."""
+
+    authors: str  # of what, for what is said
+    mark: str  # start of names that they alone have
+    constant: str  # lies among their tensors; a setting of the loss, no model of ours has it
+    renamed: tuple[tuple[str, str], ...] = ()  # starts of names: theirs, ours
+
+
+# The weights of person and background in the loss of both.
+CONSTANT = (1.0, 0.1)
+RELEASES = {
+    "evad": Release(
+        authors="EVAD",
+        mark="det_head.",
+        constant="criterion.empty_weight",
+        renamed=(
+            ("patch_embed.", "backbone.patch_embed."),
+            ("blocks.", "backbone.blocks."),
+            ("norm.", "backbone.norm."),
+            *((f"fpn_lateral{n}.", f"pyramid.lateral.{n - 2}.") for n in range(2, 6)),
+            *((f"fpn_output{n}.", f"pyramid.output.{n - 2}.") for n in range(2, 6)),
+            ("init_proposal_boxes.weight", "people.box"),
+            ("init_proposal_features.weight", "people.feature"),
+            ("det_head.s0_headseries.", "people.heads."),
+            ("det_head.encoder_to_decoder.", "encoder_to_decoder."),
+            ("det_head.mask_token", "mask_token"),
+            ("det_head.decoder.", "decoder."),
+        ),
+    ),
+    # All else is named as the model here names it.
+    "stmixer-k": Release(
+        authors="STMixer",
+        mark="stm_head.criterion.",
+        constant="stm_head.criterion.empty_weight",
+    ),
+}
 
 # How a config may spell what no tensor shows: a file of another keep rate has the same names.
 VALUE = r"[ \t]*:[ \t]*(\[[^\]]*\]|\([^)]*\)|[^\n]*(?:\n[ \t]*-[^\n]*)*)"
@@ -44,9 +69,15 @@ UNSAID = {"keep_rate": 0.7, "keyframe_weight": 1.0}  # EvadConfig's, where a car
 WORDS = {"keep_rate": "keep rate", "keyframe_weight": "key-frame weight"}
 
 
-def is_official(tensors: Mapping[str, Any]) -> bool:
-    """Whether these are named as the authors of EVAD name them."""
-    return any(name.startswith("det_head.") for name in tensors)
+def family(tensors: Iterable[str]) -> str:
+    """The family whose authors name tensors so; "" where it is nobody's, or the names are ours."""
+    names = tuple(tensors)
+    marked = (
+        whose
+        for whose, known in RELEASES.items()
+        if any(name.startswith(known.mark) for name in names)
+    )
+    return next(marked, "")
 
 
 def to_ours(tensors: Mapping[str, Tensor], what: str = "the file") -> dict[str, Tensor]:
@@ -55,31 +86,36 @@ def to_ours(tensors: Mapping[str, Tensor], what: str = "the file") -> dict[str, 
     Raises WeightsError where the constant among them is not the one of the paper's loss, and
     where two names are one of ours.
     """
-    constant = tensors.get(CONSTANT)
+    whose = family(tensors)
+    if not whose:
+        return dict(tensors)
+    known = RELEASES[whose]
+    constant = tensors.get(known.constant)
     if constant is not None and not _is_constant(constant):
         raise WeightsError(
-            f"{what}: {CONSTANT} is {constant.tolist()}, EVAD's is {list(OF_CONSTANT)}; "
-            "this is another model"
+            f"{what}: {known.constant} is {constant.tolist()}, {known.authors}'s is "
+            f"{list(CONSTANT)}; this is another model"
         )
-    theirs = {name: value for name, value in tensors.items() if name != CONSTANT}
-    return renamed(theirs, our_name, what)
+    theirs = {name: value for name, value in tensors.items() if name != known.constant}
+    return renamed(theirs, lambda name: our_name(name, whose), what)
 
 
-def to_official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_official(tensors: Mapping[str, Tensor], family: str = "evad") -> dict[str, Tensor]:
     """Our names -> the authors', with the constant that their loader asks for."""
     import torch
 
-    back = [(ours, theirs) for theirs, ours in RENAMED]
+    known = RELEASES[family]
+    back = [(ours, theirs) for theirs, ours in known.renamed]
     named = {_renamed(name, back): value for name, value in tensors.items()}
-    return {**named, CONSTANT: torch.tensor(OF_CONSTANT)}
+    return {**named, known.constant: torch.tensor(CONSTANT)}
 
 
-def our_name(name: str) -> str:
+def our_name(name: str, family: str = "evad") -> str:
     """Our name of one of theirs; a name that they do not have stays as it is."""
-    return _renamed(name, RENAMED)
+    return _renamed(name, RELEASES[family].renamed)
 
 
-def _renamed(name: str, table: Any) -> str:
+def _renamed(name: str, table: Iterable[tuple[str, str]]) -> str:
     for before, after in table:
         if name.startswith(before):
             return f"{after}{name.removeprefix(before)}"
@@ -87,7 +123,7 @@ def _renamed(name: str, table: Any) -> str:
 
 
 def _is_constant(value: Tensor) -> bool:
-    return tuple(value.shape) == (2,) and value.allclose(value.new_tensor(OF_CONSTANT))
+    return tuple(value.shape) == (2,) and value.allclose(value.new_tensor(CONSTANT))
 
 
 def claims(config: str) -> dict[str, float]:

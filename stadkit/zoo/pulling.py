@@ -14,6 +14,7 @@ from stadkit.zoo.importing import import_file
 from stadkit.zoo.weights import drive_page, home, how_to_get, state
 
 UNCHECKED = "no sha256 of the Hub is known for this file: it was compared with none"
+UNTOLD = "its server tells no sha256 of this file: it was compared with none"
 
 
 def pull(name: str, anyway: bool = False, again: bool = False) -> Path:
@@ -29,7 +30,7 @@ def pull(name: str, anyway: bool = False, again: bool = False) -> Path:
     folder = home() / "downloads"
     with _alone(name, folder):
         if name in BACKBONES:
-            return _from_hub(name, folder, again)
+            return _backbone(name, folder, again)
         return _from_drive(name, folder, anyway, again)
 
 
@@ -39,7 +40,8 @@ def source(name: str) -> str:
         raise UsageError(f"{name} has its weights built in; there is nothing to pull")
     if name in BACKBONES:
         known = BACKBONES[name]
-        return f"{known.url}, {known.file}, about {known.size / 1e6:.0f} MB"
+        file = f", {known.file}" if known.repo else ""  # else the address has it
+        return f"{known.url}{file}" + (f", about {known.size / 1e6:.0f} MB" if known.size else "")
     if not card(name).drive_id:
         raise WeightsError(f"{name} cannot be pulled: {how_to_get(name)}")
     size = f", {card(name).size / 1e6:.0f} MB" if card(name).size else ""
@@ -51,16 +53,19 @@ def licence(name: str) -> str:
     return BACKBONES[name].licence if name in BACKBONES else card(name).licence
 
 
-def _from_hub(name: str, folder: Path, again: bool) -> Path:
+def _backbone(name: str, folder: Path, again: bool) -> Path:
     known = BACKBONES[name]
-    came = hub.fetch(known.repo, known.file, name, folder, again)
+    if known.repo:
+        came = hub.fetch(known.repo, known.file, name, folder, again)
+    else:
+        came = hub.fetch_address(known.address, name, folder, again)
     origin = {
-        "source": f"{known.url}/{known.file}",
+        "source": known.address or f"{known.url}/{known.file}",
         "revision": came.revision,
         "sha256_checked": came.checked,
         "licence": known.licence,
     }
-    told = [] if came.checked else [UNCHECKED]
+    told = [] if came.checked else [UNCHECKED if known.repo else UNTOLD]
     ours = came.path.parent == folder  # and not the Hub's own cache
     try:
         kept = import_file(came.path, name, origin=origin, known=told)

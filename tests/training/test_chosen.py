@@ -92,6 +92,7 @@ def test_clips_of_evad_are_as_its_settings_want_them(
         ("", "yours"),
         ("none released", "yours"),
         ("yours", "yours"),
+        ("none stated", "yours, from weights without a stated licence"),
         ("CC-BY-NC-4.0", "yours, from CC-BY-NC-4.0 weights"),
         ("yours, from CC-BY-NC-4.0 weights", "yours, from CC-BY-NC-4.0 weights"),
     ],

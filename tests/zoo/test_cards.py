@@ -49,6 +49,22 @@ def test_evad_as_released() -> None:
     assert len({card.drive_id for card in cards.values()}) == 4
 
 
+def test_stmixer_as_released() -> None:
+    cards = {name: zoo.card(name) for name in zoo.CARDS if zoo.card(name).family == "stmixer-k"}
+    released = {name: card for name, card in cards.items() if card.drive_id}
+    assert {name: (card.frames, card.stride, card.key) for name, card in released.items()} == {
+        "stmixer-k-slowonly-r50": (4, 16, 2),
+        "stmixer-k-slowfast-r50": (32, 2, 16),
+        "stmixer-k-slowfast-r101-nl": (32, 2, 16),
+        "stmixer-k-vit-b": (16, 4, 8),
+        "stmixer-k-vit-b-v2": (16, 4, 8),
+    }
+    assert len({card.drive_id for card in released.values()}) == 5
+    for card in released.values():
+        assert (card.short_side, card.multiple, card.min_person) == (256, 32, 0.6)
+        assert card.licence == "none stated"
+
+
 def test_wrong_name_gets_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean mestad-nano"):
         zoo.card("mestad-nanno")
@@ -68,9 +84,14 @@ def test_a_card_survives_json(name: str) -> None:
     assert from_json(json.loads(json.dumps(to_json(card)))) == card
 
 
-def test_only_released_evad_is_resized_in_its_own_way() -> None:
-    others = [card for name, card in zoo.CARDS.items() if not name.startswith("evad-vit")]
-    assert {(card.resize, card.long_side) for card in others} == {("area", 0)}
+def test_frames_are_resized_as_the_authors_do() -> None:
+    authors = {
+        name: ("linear", 1333 if name.startswith("evad") else 0)
+        for name in zoo.CARDS
+        if name.startswith(("evad", "stmixer")) and not name.endswith("-tiny")
+    }
+    for name, card in zoo.CARDS.items():
+        assert (card.resize, card.long_side) == authors.get(name, ("area", 0))
 
 
 def test_a_card_from_before_resizing_was_a_choice() -> None:

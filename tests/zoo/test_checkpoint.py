@@ -2,8 +2,12 @@
 
 import os
 import pickle
+import sys
 from argparse import Namespace
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from stadkit.errors import WeightsError
-from stadkit.zoo import read_checkpoint
+from stadkit.zoo import checkpoint, read_checkpoint
 from stadkit.zoo.checkpoint import read_with_config
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
@@ -58,8 +62,8 @@ DRIVE = b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</t
         (b"\xef\xbb\xbf\n<html>404", "web page, not a checkpoint"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n", "git lfs pull"),
         (b"\x1f\x8b\x08\x00rest", "gzip"),
-        (pickle.dumps({"blobs": {}}), "plain pickle"),
-        (b"hello", "not a safetensors or torch checkpoint"),
+        (pickle.dumps({"a": 1}), "plain pickle"),
+        (b"hello", "not a safetensors, torch or Caffe2 checkpoint"),
         (b"PK\x03\x04" + b"x" * 100, "cut short"),
     ],
 )
@@ -101,7 +105,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, new: bool) -> None:
 def test_a_plain_evil_pickle_does_not_run(tmp_path: Path) -> None:
     path, canary = tmp_path / "x.pth", tmp_path / "canary"
     path.write_bytes(pickle.dumps(Evil(canary)))
-    with pytest.raises(WeightsError, match="can run code"):
+    with pytest.raises(WeightsError, match=r"wants to run \w+\.mkdir"):
         read_checkpoint(path)
     assert not canary.exists()
 
@@ -127,6 +131,126 @@ def test_command_line_options_beside_the_weights_are_not(tmp_path: Path, new: bo
     with pytest.raises(WeightsError, match="refused"):
         read_checkpoint(path)
     assert not canary.exists()
+
+
+@pytest.fixture
+def alphaction(monkeypatch: pytest.MonkeyPatch) -> Callable[..., type[Any]]:
+    """alphaction(name, module): a class as AlphAction has it, which is gone before it is read."""
+
+    def make(
+        name: str = "MemoryPool", module: str = "alphaction.structures.memory_pool"
+    ) -> type[Any]:
+        kind = type(name, (), {"__module__": module, "__init__": set_cache})
+        parts = module.split(".")
+        for i in range(len(parts)):
+            monkeypatch.setitem(sys.modules, ".".join(parts[: i + 1]), ModuleType(parts[i]))
+        setattr(sys.modules[module], name, kind)
+        return kind
+
+    return make
+
+
+def set_cache(self: Any, held: Any = None) -> None:
+    self.cache = defaultdict(dict, {} if held is None else {"video": {902: held}})
+
+
+def periodic(path: Path, pool: Any, new: bool = True) -> Path:
+    """A file as STMixer's trainer leaves one while it goes on."""
+    held: dict[str, Any] = {
+        "model": {f"module.{name}": value for name, value in TENSORS.items()},
+        "optimizer": {"state": {0: {"step": 3}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+        "scheduler": {"milestones": Counter([5, 8]), "last_epoch": 2},
+        "iteration": 11524,
+        "person_pool": pool,
+    }
+    torch.save(held, path, _use_new_zipfile_serialization=new)
+    for name in [name for name in sys.modules if name.split(".")[0] == "alphaction"]:
+        del sys.modules[name]
+    return path
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_a_pool_of_people_beside_the_weights_is_passed_over(
+    tmp_path: Path, alphaction: Callable[..., type[Any]], new: bool
+) -> None:
+    for held in (None, torch.ones(3, 4)):
+        path = periodic(tmp_path / "model_0011524.pth", alphaction()(held), new)
+        assert b"alphaction.structures.memory_pool" in path.read_bytes()
+        read = read_checkpoint(path)
+        assert read.keys() == TENSORS.keys()
+        assert torch.equal(read["a.weight"], TENSORS["a.weight"])
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_code_in_a_pool_of_people_does_not_run(
+    tmp_path: Path, alphaction: Callable[..., type[Any]], new: bool
+) -> None:
+    canary = tmp_path / "canary"
+    path = periodic(tmp_path / "x.pth", alphaction()(Evil(canary)), new)
+    with pytest.raises(WeightsError, match=r"refused, it holds \w+\.mkdir"):
+        read_checkpoint(path)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Other", "alphaction.structures.memory_pool"),
+        ("MemoryPool", "alphaction.structures.other"),
+    ],
+)
+def test_no_other_class_of_alphaction_is_read(
+    tmp_path: Path, alphaction: Callable[..., type[Any]], names: tuple[str, str]
+) -> None:
+    path = periodic(tmp_path / "x.pth", alphaction(*names)())
+    with pytest.raises(WeightsError, match=rf"it holds {names[1]}\.{names[0]}, and loading"):
+        read_checkpoint(path)
+
+
+def test_what_stands_for_a_class_keeps_nothing(
+    tmp_path: Path, alphaction: Callable[..., type[Any]]
+) -> None:
+    pool = alphaction()()
+    pool.__dict__ |= {"__class__": 1, "get": 2, "weight": torch.ones(1)}
+    path = periodic(tmp_path / "x.pth", {"pool": pool})
+    with torch.serialization.safe_globals(checkpoint.BESIDE):
+        held = torch.load(path, weights_only=True)["person_pool"]["pool"]
+    assert vars(held) == {}
+    assert read_checkpoint(path).keys() == TENSORS.keys()
+
+
+def test_nothing_stays_allowed_afterwards(
+    tmp_path: Path, alphaction: Callable[..., type[Any]]
+) -> None:
+    path = periodic(tmp_path / "x.pth", alphaction()())
+    read_checkpoint(path)
+    with pytest.raises(pickle.UnpicklingError, match="alphaction"):
+        torch.load(path, weights_only=True)
+
+
+class Wrong:
+    """A pickle of this makes a dict of a number, which there is not."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (3,)
+
+
+def test_a_pickle_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    torch.save({"model": TENSORS, "beside": Wrong()}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="damaged or cut short"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+def test_safetensors_whose_header_is_as_long_as_a_pickle_starts(tmp_path: Path) -> None:
+    # 128 bytes of header: the file starts with \x80, as pickles do.
+    save_file({"w" * 60: torch.ones(1)}, tmp_path / "x.safetensors")
+    content = (tmp_path / "x.safetensors").read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size].rstrip().ljust(128)
+    whole = (128).to_bytes(8, "little") + header + content[8 + size :]
+    (tmp_path / "x.safetensors").write_bytes(whole)
+    assert whole[:1] == b"\x80"
+    assert list(read_checkpoint(tmp_path / "x.safetensors")) == ["w" * 60]
 
 
 def test_a_config_in_words_comes_with_the_weights(tmp_path: Path) -> None:

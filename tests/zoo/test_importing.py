@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import made_evad
+import made_slowfast
+import made_stmixer
 import made_videomae
 import pytest
 import torch
@@ -12,19 +14,29 @@ from safetensors.torch import load_file, save_file
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.zoo.backbones import Backbone
+from stadkit.zoo import official
+from stadkit.zoo.backbones import FUSION_NORM, Backbone
 
+LOOKED_AT = {
+    *("evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full", "evad-vit-l"),
+    *("stmixer-k-slowonly-r50", "stmixer-k-vit-b"),
+}
 KEEP06 = "EW:\n  KEEP_RATE: 0.6\n  ENHANCED_WEIGHT: 4.0\n"
 
 
 @pytest.fixture(autouse=True)
 def small_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
+    for name in zoo.CARDS.keys() - LOOKED_AT:  # all that are left are built where a file fits none
+        monkeypatch.delitem(zoo.CARDS, name)
     for name in ("evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full"):
         monkeypatch.setitem(zoo.CARDS, name, made_evad.small(name))
     settings = {"width": 16, "depth": 4, "heads": 2, "maps_at": (0, 1), "prune_at": ()}
     small = Backbone("some/repo", settings, 1000, "nothing")
     monkeypatch.setitem(zoo.BACKBONES, "videomae-base", small)
+    slowfast = Backbone("", made_slowfast.SHAPE, None, "nothing", kind="slowfast")
+    monkeypatch.setitem(zoo.BACKBONES, "slowfast-r50-k400", slowfast)
+    monkeypatch.setitem(zoo.CARDS, "stmixer-k-slowonly-r50", made_stmixer.small())
 
 
 @pytest.mark.parametrize("wrapper", ["model_state", "model", "module", "state_dict"])
@@ -122,3 +134,72 @@ def test_options_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
         "not used, since no backbone has it: mask_token (1 tensors), encoder_to_decoder (1 "
         "tensors), decoder (55 tensors)"
     ]
+
+
+def test_a_released_stmixer(tmp_path: Path) -> None:
+    """Its config, were there one, is none of EVAD's."""
+    wanted = zoo.build("stmixer-k-slowonly-r50").state_dict()
+    theirs = {f"module.{k}": v for k, v in official.to_official(wanted, "stmixer-k").items()}
+    assert "module.stm_head.criterion.empty_weight" in theirs
+    held = {"model": theirs, "optimizer": {}, "scheduler": {}, "iteration": 9, "cfg": KEEP06}
+    torch.save(held, tmp_path / "model_final.pth")
+    kept = zoo.import_file(tmp_path / "model_final.pth", "stmixer-k-slowonly-r50")
+    found = load_file(kept)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    assert zoo.read_sidecar(kept)["told"] == []
+    with pytest.raises(WeightsError, match=r"is not stmixer-k-vit-b: .*it fits stmixer-k-slowonly"):
+        zoo.import_file(tmp_path / "model_final.pth", "stmixer-k-vit-b")
+
+
+def test_an_stmixer_that_is_not_whole(tmp_path: Path) -> None:
+    theirs = official.to_official(zoo.build("stmixer-k-slowonly-r50").state_dict(), "stmixer-k")
+    del theirs["stm_head.init_spatial_queries.weight"]
+    torch.save({"model": theirs}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"1 missing \(stm_head\.init_spatial_queries") as caught:
+        zoo.import_file(tmp_path / "x.pth", "stmixer-k-slowonly-r50")
+    told = str(caught.value)
+    assert "import it --as slowonly-r50-k400 or slowfast-r50-k400 or slowfast-r101-nl-k600" in told
+    assert "videomae" not in told
+
+
+def test_a_slowfast_of_caffe2(tmp_path: Path) -> None:
+    wanted = made_slowfast.weights()
+    path = made_slowfast.caffe2(tmp_path / "SLOWFAST_8x8_R50.pkl", wanted)
+    kept = zoo.import_file(path, "slowfast-r50-k400")
+    found = load_file(kept)
+    counters = {f"backbone.{name}" for name in wanted if name.endswith("num_batches_tracked")}
+    assert found.keys() == {f"backbone.{name}" for name in wanted} - counters
+    assert all(torch.equal(v, wanted[k.removeprefix("backbone.")]) for k, v in found.items())
+    notes = zoo.read_sidecar(kept)
+    assert (notes["source"], notes["names"]) == ("SLOWFAST_8x8_R50.pkl", "PySlowFast")
+    assert notes["told"] == [
+        "not used, since no backbone has it: head.projection.weight, head.projection.bias, odd_one"
+    ]
+
+
+def test_a_slowfast_of_mmaction2(tmp_path: Path) -> None:
+    given = made_slowfast.named("mmaction2_slowfast_r50", made_slowfast.weights(), "backbone.")
+    torch.save({"state_dict": {**given, "cls_head.fc_cls.bias": torch.ones(400)}}, tmp_path / "x")
+    kept = zoo.import_file(tmp_path / "x", "slowfast-r50-k400")
+    assert not set(FUSION_NORM) & load_file(kept).keys()
+    notes = zoo.read_sidecar(kept)
+    unused, ways = notes["told"]
+    assert unused == "not used, since no backbone has it: cls_head.fc_cls.bias"
+    assert ways.endswith("it has no norms in its fusions: they start anew")
+    assert notes["names"] == "mmaction2"
+
+
+def test_a_slowfast_of_another_shape_is_not_taken(tmp_path: Path) -> None:
+    deeper = made_slowfast.weights(depths=(1, 2, 3, 1), nonlocal4=(1,))
+    for given, words in (
+        (deeper, r"is not slowfast-r50-k400: 4\d not of this model \(s4\.pathway0_nonlocal1\."),
+        (made_slowfast.weights(fusion_kernel=5), r"4 of another shape \(s1_fuse\.conv_f2s\.weight"),
+        ({"s1.pathway0_stem.conv.weight": torch.ones(1)}, r"\d+ missing \(s1\.pathway0_stem\.bn"),
+    ):
+        save_file(given, tmp_path / "x")
+        with pytest.raises(WeightsError, match=words):
+            zoo.import_file(tmp_path / "x", "slowfast-r50-k400")
+    save_file(made_videomae.original("encoder."), tmp_path / "x")
+    with pytest.raises(WeightsError, match=r"x: no SlowFast"):
+        zoo.import_file(tmp_path / "x", "slowfast-r50-k400")

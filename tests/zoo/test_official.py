@@ -1,6 +1,7 @@
-"""EVAD's released names, each to one of ours and back; what their config says is compared."""
+"""Released names of EVAD and STMixer, each to one of ours and back; EVAD's configs are compared."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,34 +14,55 @@ from stadkit.models.evad import EvadConfig
 from stadkit.zoo import official
 from stadkit.zoo.importing import misfit_of
 
-DATA = Path(__file__).parents[1] / "data" / "evad"
+DATA = Path(__file__).parents[1] / "data"
+EVAD, STMIXER = (official.RELEASES[family].constant for family in ("evad", "stmixer-k"))
 
 
 def released(name: str) -> dict[str, Tensor]:
     """Shapes of a released file, and the one tensor that is looked at."""
-    shapes = json.loads((DATA / f"params_{name}.json").read_text())
+    folder, constant = ("evad", EVAD) if name.startswith("ViT") else ("stmixer", STMIXER)
+    shapes = json.loads((DATA / folder / f"params_{name}.json").read_text())
     tensors = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
-    return {**tensors, official.CONSTANT: torch.tensor([1.0, 0.1])}
+    return {**tensors, constant: torch.tensor([1.0, 0.1])}
+
+
+@cache
+def wanted(name: str) -> dict[str, torch.Size]:
+    """Names and shapes of a model of the zoo."""
+    with torch.device("meta"):
+        return {key: value.shape for key, value in zoo.build(name).state_dict().items()}
 
 
 @pytest.mark.parametrize(
-    ("file", "names", "count"),
+    ("family", "file", "names", "count"),
     [
-        ("ViT_B_16x4_KTP", ["evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full"], 529),
-        ("ViT_L_16x4_KTP", ["evad-vit-l"], 793),
+        ("evad", "ViT_B_16x4_KTP", ["evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full"], 529),
+        ("evad", "ViT_L_16x4_KTP", ["evad-vit-l"], 793),
+        ("stmixer-k", "slowonly_r50", ["stmixer-k-slowonly-r50"], 671),
+        ("stmixer-k", "slowfast_r50", ["stmixer-k-slowfast-r50"], 1013),
+        ("stmixer-k", "slowfast_r101nl", ["stmixer-k-slowfast-r101-nl"], 1664),
+        ("stmixer-k", "vmae_vitb", ["stmixer-k-vit-b", "stmixer-k-vit-b-v2"], 529),
     ],
 )
-def test_every_released_name_is_one_of_ours(file: str, names: list[str], count: int) -> None:
+def test_every_released_name_is_one_of_ours(
+    family: str, file: str, names: list[str], count: int
+) -> None:
     theirs = released(file)
     ours = official.to_ours(theirs)
-    assert official.is_official(theirs)
-    assert not official.is_official(ours)
+    assert official.family(theirs) == family
+    assert official.family(ours) == ""
     assert (len(theirs), len(ours)) == (count, count - 1)
-    for name in zoo.CARDS:
-        assert (misfit_of(ours, name) == "") == (name in names)
-    back = official.to_official(ours)
+    shapes = {key: value.shape for key, value in ours.items()}
+    assert [name for name in zoo.CARDS if wanted(name) == shapes] == names
+    assert misfit_of(ours, names[0]) == ""
+    back = official.to_official(ours, family)
     assert back.keys() == theirs.keys()
     assert all(back[name].shape == value.shape for name, value in theirs.items())
+
+
+def test_names_of_nobody_stay() -> None:
+    ours = {"backbone.norm.weight": torch.ones(1), "norm.weight": torch.ones(1)}
+    assert official.to_ours(ours) == ours
 
 
 @pytest.mark.parametrize(
@@ -73,7 +95,8 @@ def test_an_unknown_name_stays_to_be_complained_of() -> None:
 
 
 def test_two_names_for_one_tensor_are_refused() -> None:
-    theirs = {"blocks.0.norm1.bias": torch.zeros(1), "backbone.blocks.0.norm1.bias": torch.ones(1)}
+    names = ("blocks.0.norm1.bias", "backbone.blocks.0.norm1.bias", "det_head.mask_token")
+    theirs = {name: torch.zeros(1) for name in names}
     with pytest.raises(WeightsError) as caught:
         official.to_ours(theirs, "a.pyth")
     assert str(caught.value) == (
@@ -83,9 +106,13 @@ def test_two_names_for_one_tensor_are_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [[1.0, 0.2], [1.0, 0.1, 0.1]])
-def test_another_loss_is_another_model(value: list[float]) -> None:
-    with pytest.raises(WeightsError, match=r"a\.pyth: criterion\.empty_weight is \[1\.0"):
-        official.to_ours({official.CONSTANT: torch.tensor(value)}, "a.pyth")
+@pytest.mark.parametrize(("constant", "whose"), [(EVAD, "EVAD"), (STMIXER, "STMixer")])
+def test_another_loss_is_another_model(constant: str, whose: str, value: list[float]) -> None:
+    theirs = {constant: torch.tensor(value), "det_head.mask_token": torch.ones(1)}
+    theirs = theirs if whose == "EVAD" else {constant: torch.tensor(value)}
+    told = rf"a\.pyth: {constant} is \[1\.0, .*\], {whose}'s is \[1\.0, 0\.1\]; this is another"
+    with pytest.raises(WeightsError, match=told):
+        official.to_ours(theirs, "a.pyth")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.training.start import start_from, told
+from stadkit.training.start import Started, start_from, told
 from stadkit.zoo import official
 from stadkit.zoo.backbones import FINAL_NORM, Backbone
 
@@ -94,7 +94,7 @@ def test_a_released_file_and_ones_own(tmp_path: Path) -> None:
     save_file(wanted, tmp_path / "a.safetensors")
     for path, order in ((theirs, "importance"), (tmp_path / "a.safetensors", "")):
         model = zoo.build_card(card)
-        assert start_from(model, path) == ([], [], "", order)
+        assert start_from(model, path) == Started([], [], "", order)
         assert same(model, wanted)
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import WeightsError
-from stadkit.zoo.backbones import FINAL_NORM, canonical, is_videomae, rename
+from stadkit.zoo.backbones import FINAL_NORM
+from stadkit.zoo.videomae_names import canonical, is_videomae, rename
 
 Make = Callable[[], dict[str, Tensor]]
 
