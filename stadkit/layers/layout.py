@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def channels_last(model: nn.Module) -> nn.Module:
@@ -17,6 +19,14 @@ def channels_last(model: nn.Module) -> nn.Module:
         elif isinstance(part, nn.Conv2d):
             part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
     return model
+
+
+def beside(maps: Sequence[Tensor]) -> Tensor:
+    """Maps [B, D_i, T, h, w] as one [B, sum of D_i, T, h, w] that is channels-last in memory.
+
+    torch.cat would lay it out otherwise, and every layer after it would go on so.
+    """
+    return torch.cat([x.movedim(1, -1) for x in maps], -1).movedim(-1, 1)
 
 
 def lower(model: nn.Module, kind: torch.dtype) -> nn.Module:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stadkit.layers.conv import Conv3d
+from stadkit.layers.layout import beside
 from stadkit.models.slowfast import STAGES, SlowFast
 from stadkit.models.vit import Vit
 
@@ -23,7 +25,7 @@ class Pyramidal(nn.ModuleList):
     """`lateral_convs` of SlowFast and SlowOnly: a 1 x 1 x 1 convolution a stage, nothing else."""
 
     def __init__(self, backbone: SlowFast, width: int) -> None:
-        super().__init__(nn.Conv3d(backbone.channels[s], width, 1) for s in STAGES)
+        super().__init__(Conv3d(backbone.channels[s], width, 1) for s in STAGES)
 
     def forward(self, stages: dict[str, list[Tensor]]) -> list[Tensor]:
         """What the backbone gives -> [B, width, t, h, w] of each scale, fine to coarse."""
@@ -40,7 +42,7 @@ def joined(pathways: Sequence[Tensor]) -> Tensor:
     if len(pathways) == 1:
         return slow
     every = pathways[1].shape[2] // slow.shape[2]
-    return torch.cat([slow, F.max_pool3d(pathways[1], (every, 1, 1))], 1)
+    return beside([slow, F.max_pool3d(pathways[1], (every, 1, 1))])
 
 
 class Plain(nn.ModuleList):
@@ -66,9 +68,9 @@ class Plain(nn.ModuleList):
 
 def _out(inside: int, width: int) -> list[nn.Module]:
     return [
-        nn.Conv3d(inside, width, 1, bias=False),
+        Conv3d(inside, width, 1, bias=False),
         ChannelNorm(width),
-        nn.Conv3d(width, width, 3, padding=1, bias=False),
+        Conv3d(width, width, 3, padding=1, bias=False),
     ]
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stadkit.layers.conv import Conv3d
+
 
 @dataclass(frozen=True)
 class NanoConfig:
@@ -39,7 +41,7 @@ class ConvNorm(nn.Sequential):
         time, rows, columns = kernel
         padding = (time // 2, dilation * (rows // 2), dilation * (columns // 2))
         super().__init__(
-            nn.Conv3d(
+            Conv3d(
                 inside,
                 outside,
                 kernel,
@@ -92,7 +94,7 @@ class Stem(nn.Module):
 
     def __init__(self, outside: int, stride: int, time: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(
+        self.conv = Conv3d(
             3,
             outside,
             (time, stride * 3 // 2, stride * 3 // 2),

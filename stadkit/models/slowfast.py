@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stadkit.layers.conv import Conv3d
+from stadkit.layers.layout import beside
+
 STAGES = ("res2", "res3", "res4", "res5")
 
 
@@ -117,7 +120,7 @@ class Stem(nn.Module):
 
     def __init__(self, outside: int, time: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(
+        self.conv = Conv3d(
             3, outside, (time, 7, 7), (1, 2, 2), padding=(time // 2, 3, 3), bias=False
         )
         self.bn = nn.BatchNorm3d(outside)
@@ -149,9 +152,9 @@ class Branch(nn.Module):
         self, inside: int, inner: int, outside: int, time: int, stride: int, dilation: int
     ) -> None:
         super().__init__()
-        self.a = nn.Conv3d(inside, inner, (time, 1, 1), padding=(time // 2, 0, 0), bias=False)
+        self.a = Conv3d(inside, inner, (time, 1, 1), padding=(time // 2, 0, 0), bias=False)
         self.a_bn = nn.BatchNorm3d(inner)
-        self.b = nn.Conv3d(
+        self.b = Conv3d(
             inner,
             inner,
             (1, 3, 3),
@@ -161,7 +164,7 @@ class Branch(nn.Module):
             bias=False,
         )
         self.b_bn = nn.BatchNorm3d(inner)
-        self.c = nn.Conv3d(inner, outside, 1, bias=False)
+        self.c = Conv3d(inner, outside, 1, bias=False)
         self.c_bn = nn.BatchNorm3d(outside)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -182,13 +185,14 @@ class Block(nn.Module):
         super().__init__()
         self.branch1: nn.Module | None = None
         if inside != outside or stride != 1:
-            self.branch1 = nn.Conv3d(inside, outside, 1, (1, stride, stride), bias=False)
+            self.branch1 = Conv3d(inside, outside, 1, (1, stride, stride), bias=False)
             self.branch1_bn = nn.BatchNorm3d(outside)
         self.branch2 = Branch(inside, inner, outside, time, stride, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         same = x if self.branch1 is None else self.branch1_bn(self.branch1(x))
-        return F.relu(same + self.branch2(x), inplace=True)
+        # In place: nobody else reads what the branch gave, and new memory is slow to come by.
+        return F.relu(self.branch2(x).add_(same), inplace=True)
 
 
 class NonLocal(nn.Module):
@@ -202,10 +206,10 @@ class NonLocal(nn.Module):
         super().__init__()
         inner = channels // 2
         self.order = order
-        self.conv_theta = nn.Conv3d(channels, inner, 1)
-        self.conv_phi = nn.Conv3d(channels, inner, 1)
-        self.conv_g = nn.Conv3d(channels, inner, 1)
-        self.conv_out = nn.Conv3d(inner, channels, 1)
+        self.conv_theta = Conv3d(channels, inner, 1)
+        self.conv_phi = Conv3d(channels, inner, 1)
+        self.conv_g = Conv3d(channels, inner, 1)
+        self.conv_out = Conv3d(inner, channels, 1)
         self.bn = nn.BatchNorm3d(channels)
         self.pool = nn.MaxPool3d(2)
 
@@ -249,7 +253,7 @@ class Fuse(nn.Module):
 
     def __init__(self, fast: int, kernel: int, alpha: int, norm: bool) -> None:
         super().__init__()
-        self.conv_f2s = nn.Conv3d(
+        self.conv_f2s = Conv3d(
             fast, 2 * fast, (kernel, 1, 1), (alpha, 1, 1), padding=(kernel // 2, 0, 0), bias=False
         )
         self.bn: nn.Module | None = nn.BatchNorm3d(2 * fast) if norm else None
@@ -259,7 +263,7 @@ class Fuse(nn.Module):
         fused = self.conv_f2s(fast)
         if self.bn is not None:
             fused = F.relu(self.bn(fused), inplace=True)
-        return [torch.cat([slow, fused], 1), fast]
+        return [beside([slow, fused]), fast]
 
 
 def _fuse(fast: int, config: SlowFastConfig) -> Fuse:

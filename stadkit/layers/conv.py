@@ -1,0 +1,56 @@
+"""Convolutions over space or over time alone, as the 2D ones that they are."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Conv3d(nn.Conv3d):
+    """nn.Conv3d with the same parameters and results, faster where its kernel is flat.
+
+    On CPUs torch computes small batches of 3D maps by a slow way (4 to 8 times), which moreover
+    gives maps back in another layout, that all later layers take over. Its 2D convolutions have
+    no such way. Maps that are channels-last in memory are not copied for it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, D, T, h, w] -> [B, outside, T', h', w']."""
+        time, *space = self.kernel_size
+        if self.groups > 1 or isinstance(self.padding, str) or self.padding_mode != "zeros":
+            return super().forward(x)
+        if time == 1 and self.stride[0] == 1 and self.padding[0] == 0:
+            return self._over_space(x)
+        if space == [1, 1] and self.stride[1:] == (1, 1) and self.padding[1:] == (0, 0):
+            return self._over_time(x)
+        return super().forward(x)
+
+    def _over_space(self, x: Tensor) -> Tensor:
+        """Every frame a picture of its own."""
+        clips, frames = x.shape[0], x.shape[2]
+        pictures = x.transpose(1, 2).flatten(0, 1)  # [B T, D, h, w]
+        out = F.conv2d(
+            pictures,
+            self.weight[:, :, 0].contiguous(memory_format=torch.channels_last),
+            self.bias,
+            self.stride[1:],
+            cast(tuple[int, ...], self.padding)[1:],
+            self.dilation[1:],
+        )
+        return out.view(clips, frames, *out.shape[1:]).transpose(1, 2)
+
+    def _over_time(self, x: Tensor) -> Tensor:
+        """Every cell a column of a picture T high and h * w wide."""
+        height, width = x.shape[3:]
+        out = F.conv2d(
+            x.flatten(3),  # [B, D, T, h w]
+            self.weight[..., 0].contiguous(memory_format=torch.channels_last),
+            self.bias,
+            (self.stride[0], 1),
+            (cast(tuple[int, ...], self.padding)[0], 0),
+            (self.dilation[0], 1),
+        )
+        return out.view(*out.shape[:3], height, width)
