@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from link_quality import THRESHOLDS, cut, tubes_of
+from numpy.typing import NDArray
 
 import stadkit
 from stadkit.claims import Claims
@@ -52,22 +53,20 @@ def boundary_errors(found: Tubes, truth: Tubes, rate: float) -> tuple[float, int
     """Mean distance in seconds of starts and ends, and the number of true tubes that count."""
     if not len(found):
         return float("nan"), 0
-    own, other = Tracks.of(found, rate), Tracks.of(truth, rate)
+    own, other = Tracks.of(found, rate, None), Tracks.of(truth, rate, None)
     errors = []
     for row in range(len(truth)):
-        same = np.flatnonzero(
-            (found.label == truth.label[row]) & (found.video == truth.video[row])
-        )
+        same = np.flatnonzero((found.label == truth.label[row]) & (found.video == truth.video[row]))
         if not len(same):
             continue
         shared = tube_overlap(own, other, same, np.full(len(same), row), 0.0)
-        best = same[int(shared.argmax())]
+        best = int(same[int(shared.argmax())])
         if shared.max() >= NEAR:
             errors.append(_ends(found, best) - _ends(truth, row))
     return float(np.abs(errors).mean()) if errors else float("nan"), len(errors)
 
 
-def _ends(tubes: Tubes, row: int) -> np.ndarray:
+def _ends(tubes: Tubes, row: int) -> NDArray[np.float64]:
     """First and last second of a tube."""
     return tubes.time[[tubes.start[row], tubes.start[row + 1] - 1]]
 

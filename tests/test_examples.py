@@ -59,3 +59,21 @@ def test_evad_is_trained_and_scored_at_each_keep_rate(tmp_path: Path) -> None:
     told = run("examples/evad_keep_rates.py", str(start.parent), *folders, *few)
     assert [line.split(" | ")[0] for line in told.splitlines()[2:]] == ["| 1.0", "| 0.7"]
     assert (tmp_path / "keep" / "0.7" / "weights.safetensors").exists()
+
+
+def test_stmixer_k_and_t_are_compared(tmp_path: Path) -> None:
+    run(
+        "-m",
+        "stadkit",
+        "synth",
+        "-o",
+        str(tmp_path / "fast"),
+        *"--videos 1 --seconds 4 --seed 9".split(),
+    )
+    for name in ("stmixer-k-tiny", "stmixer-t-tiny"):
+        card = zoo.card(name)
+        weights = zoo.build_card(card).state_dict()
+        zoo.save_weights(weights, tmp_path / name / "weights.safetensors", {"card": to_json(card)})
+    folders = (str(tmp_path / name) for name in ("fast", "stmixer-k-tiny", "stmixer-t-tiny"))
+    lines = run("examples/stmixer_tubes.py", *folders).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| K, key frames", "| T, tubelets"]

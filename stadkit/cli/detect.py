@@ -28,7 +28,10 @@ def detect(
         Path | None,
         typer.Option("--output", "-o", help="Folder of the results; else runs/detect/NAME."),
     ] = None,
-    every: Annotated[float, typer.Option(help="Seconds between keyframes.")] = 1.0,
+    every: Annotated[
+        float | None,
+        typer.Option(help="Seconds between keyframes; else 1, or of tubelets end to end."),
+    ] = None,
     start: Annotated[float, typer.Option(min=0.0, help="Seconds: the first keyframe.")] = 0.0,
     duration: Annotated[
         float | None, typer.Option(help="Seconds to look at; else to the end.")
@@ -59,6 +62,18 @@ def detect(
     save_tokens: Annotated[
         bool, typer.Option("--save-tokens", help="Draw which patches the model kept, as PNGs.")
     ] = False,
+    save_queries: Annotated[
+        bool,
+        typer.Option("--save-queries", help="Keep an STMixer's queries, for its classifiers."),
+    ] = False,
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="Results with --save-queries: what a long-term classifier reads."),
+    ] = None,
+    window: Annotated[
+        float,
+        typer.Option(min=0.0, help="Seconds of them around a keyframe, half before, half after."),
+    ] = 60.0,
     link: Annotated[
         bool, typer.Option("--link", help="Follow people: tracks and tubes, as `link` makes them.")
     ] = False,
@@ -79,16 +94,19 @@ def detect(
     --save-video NAME.mp4 of the part looked at; the run gives manifest.json and labels.txt.
     With --link each gives NAME.tubes.json, tracks are in NAME.jsonl and in a ninth column of
     NAME.csv, and the video shows a colour and an id a person. With --save-tokens a model that
-    drops tokens gives NAME.tokens/SECONDS.png for each keyframe: what each stage kept.
+    drops tokens gives NAME.tokens/SECONDS.png for each keyframe: what each stage kept. With
+    --save-queries an STMixer gives NAME.queries, a bank of what it knows of the people it reports;
+    given to --queries it tells one with `classifier: long` of the rest of the video.
 
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
-    input is no video; 3 no weights; 5 the proposals are of other videos.
+    input is no video; 3 no weights; 5 the proposals or queries are of other videos.
     """
     from stadkit.cli.choose import pick_classes
     from stadkit.cli.inputs import gather
     from stadkit.cli.job import Job
     from stadkit.cli.many import detect_many
     from stadkit.detect import Options, load
+    from stadkit.detect.queries import querying, reading
     from stadkit.detect.tokens import pruning_backbone
     from stadkit.files.ava_csv import read_proposals
 
@@ -98,6 +116,10 @@ def detect(
     detector = load(model, device, precision)
     if save_tokens:
         pruning_backbone(detector)
+    if save_queries:
+        querying(detector)
+    if queries is not None:
+        reading(detector)
     job = Job(
         detector=detector,
         options=Options(
@@ -117,6 +139,9 @@ def detect(
         proposals=proposals,
         save_video=save_video,
         save_tokens=save_tokens,
+        save_queries=save_queries,
+        queries=queries,
+        window=window,
         link=link,
         resume=resume,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from stadkit.cli.inputs import Input
 from stadkit.cli.runs import Entry, fingerprint
 from stadkit.detect import Detector, Options
+from stadkit.detect.bank import HEADER, bank_folder
 from stadkit.labels import Labels
 from stadkit.video.check import check_file
 from stadkit.zoo import sha256
@@ -29,6 +30,9 @@ class Job:
     proposals: Path | None = None  # the file that options.proposals came from
     save_video: bool = False
     save_tokens: bool = False
+    save_queries: bool = False
+    queries: Path | None = None  # the folder of results with the inputs' banks
+    window: float = 60.0  # seconds of a bank around a keyframe
     link: bool = False
     resume: bool = True
 
@@ -37,6 +41,12 @@ class Job:
         """People below this score are not reported: as asked, else as the card says."""
         given = self.options.min_person
         return self.detector.card.min_person if given is None else given
+
+    @property
+    def every(self) -> float:
+        """Seconds between keyframes: as asked, else as the detector has it."""
+        given = self.options.every
+        return self.detector.every if given is None else given
 
     @property
     def batch(self) -> int:
@@ -60,7 +70,7 @@ def facts(job: Job) -> dict[str, Any]:
             "precision": str(detector.precision).removeprefix("torch."),
         },
         "arguments": {
-            "every": options.every,
+            "every": job.every,
             "start": options.start,
             "duration": options.duration,
             "top_k": options.top_k,
@@ -70,6 +80,8 @@ def facts(job: Job) -> dict[str, Any]:
             "proposals": sha256(job.proposals) if job.proposals else None,
             "save_video": job.save_video,
             "save_tokens": job.save_tokens,
+            "save_queries": job.save_queries,
+            "window": None if job.queries is None else job.window,
             "link": job.link,
         },
         "thresholds": {
@@ -84,18 +96,37 @@ class Task:
     """One input of a job, with what is known of its file once it was asked for."""
 
     def __init__(self, item: Input, job: Job, folder: Path) -> None:
-        """What it gives, by kind, lies in `folder`; "tokens" is a folder of pictures."""
-        asked = {"tubes.json": job.link, "mp4": job.save_video, "tokens": job.save_tokens}
+        """What it gives, by kind, lies in `folder`; "tokens" and "queries" are folders."""
+        asked = {
+            "tubes.json": job.link,
+            "mp4": job.save_video,
+            "tokens": job.save_tokens,
+            "queries": job.save_queries,
+        }
         kinds = ["csv", "jsonl", *(kind for kind, wanted in asked.items() if wanted)]
         self.item, self.job = item, job
         self.files = {kind: folder / f"{item.name}.{kind}" for kind in kinds}
 
     @cached_property
     def identity(self) -> Entry:
-        """sha256 and size of the input, read once; raises VideoError where it is no file."""
+        """sha256 and size of the input, read once, and sha256 of the header of the bank that it
+        reads; raises VideoError where it is no file."""
         check_file(self.item.path)
-        return {"sha256": sha256(self.item.path), "bytes": self.item.path.stat().st_size}
+        own = {"sha256": sha256(self.item.path), "bytes": self.item.path.stat().st_size}
+        if self.bank is None:
+            return own
+        header = self.bank / HEADER  # which has the sha256 of all the rest
+        return own | {"queries": sha256(header) if header.is_file() else ""}
+
+    @property
+    def bank(self) -> Path | None:
+        """Where the bank that it reads is to lie; None where it reads none."""
+        queries = self.job.queries
+        return None if queries is None else bank_folder(queries, self.item.name)
 
     def mark(self, facts: Entry) -> str:
         """The fingerprint of its results under these facts."""
-        return fingerprint({**facts, "name": self.item.name, "input": self.identity["sha256"]})
+        identity = self.identity
+        made_from = {**facts, "name": self.item.name, "input": identity["sha256"]}
+        bank = {} if self.bank is None else {"queries": identity["queries"]}
+        return fingerprint(made_from | bank)

@@ -17,8 +17,9 @@ from stadkit.cli.choose import with_classes
 from stadkit.cli.console import console, one_line
 from stadkit.cli.inputs import Input
 from stadkit.cli.job import Job, Task, facts
-from stadkit.cli.pictures import keep_tokens, pictures, remove
+from stadkit.cli.pictures import keep_tokens, own_files, remove
 from stadkit.cli.progress import Bar
+from stadkit.cli.queries import given_queries, kept_queries, match_banks, said
 from stadkit.cli.runs import Entry, Run, new_folder
 from stadkit.detect import Found, detect_video
 from stadkit.detections import Detections, Keyframes
@@ -39,6 +40,7 @@ def detect_many(
 ) -> int:
     """Look at every input, write its results and a manifest, say how it went; the exit code."""
     _match_proposals(inputs, job)
+    match_banks(inputs, job)
     name = inputs[0].name if len(inputs) == 1 else job.detector.name
     run = Run(output or new_folder("detect", name), facts(job), overwrite)
     tasks = [Task(item, job, run.folder) for item in inputs]
@@ -93,7 +95,7 @@ def heading(job: Job) -> str:
     return (
         f"{detector.name} (weights: {detector.card.licence}) on {detector.device}, {kind}; "
         f"people from {job.min_person:g}, actions from {job.min_action:g}, "
-        f"every {job.options.every:g} s"
+        f"every {job.every:g} s{said(job)}"
     )
 
 
@@ -123,7 +125,7 @@ def _tell_failures(inputs: Sequence[Input], entries: Sequence[Entry], folder: Pa
 
 def _claim(tasks: Sequence[Task], run: Run) -> None:
     """Raise UsageError, before anything is written, where a result would destroy something."""
-    sources = {task.item.path.resolve() for task in tasks}
+    sources = {path.resolve() for task in tasks for path in (task.item.path, task.bank) if path}
     for task in tasks:
         for path in task.files.values():
             if path.resolve() in sources:
@@ -162,19 +164,21 @@ def _one(task: Task, run: Run) -> Entry:
 
 
 def _look(task: Task) -> Found:
-    """What is in an input; pictures of its tokens are written on the way, where wanted."""
-    job, folder = task.job, task.files.get("tokens")
-    if folder is not None:
-        remove(folder)  # those of other key times, or of a run that was cut off
-    on_tokens = None if folder is None else keep_tokens(folder)
-    with Bar(task.item, job.options) as bar:
-        return detect_video(job.detector, task.item.path, job.options, bar.advance, on_tokens)
+    """What is in an input; its tokens and queries are kept on the way, where wanted."""
+    job, path, tokens = task.job, task.item.path, task.files.get("tokens")
+    options = replace(job.options, queries=given_queries(task))
+    for kind in ("tokens", "queries"):
+        if kind in task.files:
+            remove(task.files[kind])  # of other key times, or of a run that was cut off
+    on_tokens = None if tokens is None else keep_tokens(tokens)
+    with Bar(task.item, options) as bar, kept_queries(task) as on_queries:
+        return detect_video(job.detector, path, options, bar.advance, on_tokens, on_queries)
 
 
 def _written(paths: Iterable[Path]) -> Iterator[Path]:
     """The files there are of an input; of a folder, those inside."""
     for path in paths:
-        yield from pictures(path) if path.is_dir() else [path]
+        yield from own_files(path) if path.is_dir() else [path]
 
 
 def reading(found: Found) -> Entry:

@@ -1,4 +1,7 @@
-"""A folder of pictures, one a keyframe: NAME.tokens of `detect --save-tokens`."""
+"""Folders among the results of `detect`: what in them is ours, and pictures of tokens.
+
+NAME.tokens of --save-tokens holds pictures, one a keyframe; NAME.queries of --save-queries a bank.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,12 @@ if TYPE_CHECKING:
     from stadkit.video.clips import Clip
     from stadkit.video.draw_tokens import Kept
 
-# A key time, and the name a picture has until it is whole.
-OURS = re.compile(r"-?\d+\.\d{3}\.png|\.[0-9a-f]{32}\.png")
+# By the folder's end: the names that we may have written there, and those that files have until
+# they are whole.
+OURS = {
+    ".tokens": re.compile(r"-?\d+\.\d{3}\.png|\.[0-9a-f]{32}\.png"),
+    ".queries": re.compile(r"header\.json|(time|person|entry)\.npy|\.[0-9a-f]{32}(\.npy)?"),
+}
 
 
 def picture(time: float) -> str:
@@ -32,17 +39,18 @@ def keep_tokens(folder: Path) -> OnTokens:
     return keep
 
 
-def pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder that we may have written, in the order of their names."""
-    return sorted(path for path in folder.iterdir() if OURS.fullmatch(path.name))
+def own_files(folder: Path) -> list[Path]:
+    """The files in a folder that we may have written, in the order of their names."""
+    names = OURS.get(folder.suffix)
+    return sorted(path for path in folder.iterdir() if names and names.fullmatch(path.name))
 
 
 def remove(path: Path) -> None:
-    """Take away a file, or the pictures of a folder; what is not ours stays in it."""
+    """Take away a file, or what is ours in a folder; the rest stays in it."""
     with suppress(OSError):
         if not path.is_dir():
             path.unlink()
             return
-        for each in pictures(path):
+        for each in own_files(path):
             each.unlink()
         path.rmdir()

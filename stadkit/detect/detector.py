@@ -5,31 +5,39 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stadkit.detect.ahead import ahead
+from stadkit.detect.bank import Around
 from stadkit.detect.batch import to_batch
 from stadkit.detect.device import pick_device, pick_precision
-from stadkit.detect.table import stack, to_table
+from stadkit.detect.table import stack, to_table, to_tubelets
 from stadkit.detections import Detections, milliseconds
 from stadkit.errors import StadkitError
+from stadkit.layers.folding import fold_norms
 from stadkit.layers.layout import channels_last, lower
 from stadkit.models import Outputs
+from stadkit.models.classifiers import Bank
 from stadkit.video.clips import Clip, Cut, check_times, clips
 from stadkit.video.decode import check_reader, open_video
 from stadkit.video.frame import Video
 from stadkit.zoo import Card
+
+Times = NDArray[np.float64]  # [k] seconds from the start
+SHARED = 2  # frames of a tubelet that are of the next one, too: by these they are linked
 
 
 @dataclass(frozen=True)
 class Options:
     """What to look at and what to report; None: as the card says. Raises UsageError."""
 
-    every: float = 1.0  # seconds between keyframes
+    every: float | None = None  # seconds between keyframes; None: as `Detector.every` has it
     start: float = 0.0  # seconds: the first keyframe
     duration: float | None = None  # seconds from start; None: to the end
     times: Sequence[float] | None = None  # seconds: these keyframes instead
@@ -39,9 +47,10 @@ class Options:
     top_k: int | None = None  # people a keyframe, best first; None: all
     batch: int | None = None  # clips at once
     reader: str = "pyav"
+    queries: Around | None = None  # who is seen in the rest of the video; see `detect.bank`
 
     def __post_init__(self) -> None:
-        check_times(self.every, self.start, self.duration)
+        check_times(1.0 if self.every is None else self.every, self.start, self.duration)
         check_reader(self.reader)
 
 
@@ -70,10 +79,11 @@ class Detector:
         self.on_clips: Callable[[Sequence[Clip]], None] | None = None
 
     def lower(self) -> Detector:
-        """The same detector, its weights once for all in the precision of its products.
+        """The same detector, its norms folded and its weights in the precision of its products.
 
-        Faster, with the same results; the model cannot be trained after that.
+        Faster, with the same results but for rounding; the model cannot be trained after that.
         """
+        channels_last(fold_norms(self.model))
         if self.precision is not torch.float32:
             lower(self.model, self.precision)
         return self
@@ -86,10 +96,17 @@ class Detector:
             card.frames, card.seconds, card.key, card.short_side, card.resize, card.long_side
         )
 
+    @property
+    def every(self) -> float:
+        """Seconds between keyframes where nobody says: 1; of tubelets, so that each begins
+        SHARED frames before the last one ends."""
+        card = self.card
+        return max(card.frames - SHARED, 1) * card.seconds if card.tubelet else 1.0
+
     def detect(
         self,
         path: Path | str,
-        every: float = 1.0,
+        every: float | None = None,
         start: float = 0.0,
         duration: float | None = None,
         times: Sequence[float] | None = None,
@@ -102,7 +119,9 @@ class Detector:
     ) -> Iterator[Detections]:
         """A table for each keyframe of a video, in order, while the video is being read.
 
-        Keyframes are at `start`, `start + every`, ... seconds, or at `times`. Thresholds left
+        Of a model that gives tubelets it has a row a person and frame of the clip around; those of
+        a tubelet share a `track`. Keyframes are at `start`, `start + every`, ... seconds, or at
+        `times`. Thresholds left
         out are the card's, but `min_action`: without it every score is given, with it those
         below are NaN. `proposals` are person boxes to classify instead of finding people; then
         the keyframes are theirs, unless `times` says otherwise. Raises VideoError for a file
@@ -135,37 +154,57 @@ class Detector:
         for _, table in self.look(clips, options):
             yield table
 
-    def watch(self, video: Video, options: Options) -> Iterator[tuple[float, Detections]]:
-        """(key time, table) for each keyframe of an open video; a thread decodes ahead."""
+    def watch(self, video: Video, options: Options) -> Iterator[tuple[Times, Detections]]:
+        """(times looked at, table) for each keyframe of an open video; a thread decodes ahead."""
         given, stem = options.proposals, video.info.path.stem
         times = asked_times(options, stem)
         if given is not None:
             given = given.select(given.video == stem)
         start, duration = options.start, options.duration
-        asked = clips(video, self.cut, options.every, start, duration, times)
+        every = self.every if options.every is None else options.every
+        asked = clips(video, self.cut, every, start, duration, times)
         with ahead(asked, 2 * self._batch(options)) as ready:
             yield from self.look(ready, replace(options, proposals=given))
 
-    def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[float, Detections]]:
-        """(key time, table) for each clip, in order."""
+    def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[Times, Detections]]:
+        """(times looked at, table) for each clip, in order.
+
+        The key time; of tubelets, whose numbers go on from clip to clip, those of all frames.
+        """
         lowest = self.card.min_person if options.min_person is None else options.min_person
-        classes, given = self.card.classes.names, options.proposals
+        given, made = options.proposals, 0
         for group in _groups(clips, self._batch(options)):
             boxes = None if given is None else [_at(given, clip, lowest) for clip in group]
-            outputs = self._run(group, boxes)
-            tables = to_table(outputs, group, classes, lowest, options.top_k)
+            outputs = self._run(group, boxes, options.queries)
+            tables = self._tables(outputs, group, lowest, options.top_k, made)
+            made = max([made, *(int(table.track.max(initial=-1)) + 1 for table in tables)])
             for clip, table in zip(group, tables, strict=True):
                 low = options.min_action
-                yield clip.time, table if low is None else _blank_below(table, low)
+                seen = np.unique(clip.times) if self.card.tubelet else np.array([clip.time])
+                yield seen, table if low is None else _blank_below(table, low)
+
+    def _tables(
+        self,
+        outputs: Outputs,
+        group: Sequence[Clip],
+        lowest: float,
+        top_k: int | None,
+        first: int,
+    ) -> list[Detections]:
+        """A table a clip; tubelets have numbers from `first` on."""
+        make = partial(to_tubelets, first=first) if self.card.tubelet else to_table
+        return make(outputs, group, self.card.classes.names, lowest, top_k)
 
     def _batch(self, options: Options) -> int:
         return options.batch or self.card.batch
 
-    def _run(self, group: Sequence[Clip], given: Sequence[Detections] | None) -> Outputs:
+    def _run(
+        self, group: Sequence[Clip], given: Sequence[Detections] | None, queries: Around | None
+    ) -> Outputs:
         """One pass over these clips; over smaller groups from when memory was short."""
         try:
             if len(group) <= (self.most_clips or len(group)):
-                return self._forward(group, given)
+                return self._forward(group, given, queries)
         except torch.OutOfMemoryError:
             if len(group) == 1:
                 raise StadkitError(
@@ -174,26 +213,32 @@ class Detector:
             self.most_clips = len(group) // 2
         half = len(group) // 2
         return stack(
-            self._run(group[:half], None if given is None else given[:half]),
-            self._run(group[half:], None if given is None else given[half:]),
+            self._run(group[:half], None if given is None else given[:half], queries),
+            self._run(group[half:], None if given is None else given[half:], queries),
         )
 
-    def _forward(self, group: Sequence[Clip], given: Sequence[Detections] | None) -> Outputs:
+    def _forward(
+        self, group: Sequence[Clip], given: Sequence[Detections] | None, queries: Around | None
+    ) -> Outputs:
         pixels, sizes = to_batch(group, self.card, self.device)
-        outputs = self.forward(pixels, sizes, *_proposals(given))
+        known = {} if queries is None else {"bank": queries.around(group).to(self.device)}
+        outputs = self.forward(pixels, sizes, *_proposals(given), **known)
         if self.on_clips is not None:
             self.on_clips(group)
         return outputs
 
     @torch.inference_mode()
-    def forward(self, pixels: Tensor, sizes: Tensor, *given: list[Tensor]) -> Outputs:
+    def forward(
+        self, pixels: Tensor, sizes: Tensor, *given: list[Tensor], **known: Bank
+    ) -> Outputs:
         """The model on a batch as `to_batch` makes it, in this detector's precision.
 
-        given: boxes [n_i, 4] of each clip, as fractions, and their scores [n_i].
+        given: boxes [n_i, 4] of each clip, as fractions, and their scores [n_i]; known: `bank`,
+        who is seen around each clip, for a model that reads it.
         """
         low = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=low):
-            outputs: Outputs = self.model(pixels, sizes, *given)
+            outputs: Outputs = self.model(pixels, sizes, *given, **known)
         return outputs
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from stadkit.detect.detector import Detector, Options, asked_times
+from stadkit.detect.detector import Detector, Options, Times, asked_times
+from stadkit.detect.queries import OnQueries, QueryWatch
 from stadkit.detect.tokens import OnTokens, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
 
 SMALL = 256  # tables put together at once
-OnKeyframe = Callable[[float, Detections], None]
+OnKeyframe = Callable[[float, Detections], None]  # the last time looked at, what was found
 
 
 @dataclass(frozen=True)
@@ -36,28 +38,40 @@ def detect_video(
     options: Options | None = None,
     on_keyframe: OnKeyframe | None = None,
     on_tokens: OnTokens | None = None,
+    on_queries: OnQueries | None = None,
 ) -> Found:
     """Look at a whole video; `on_keyframe(time, table)` is called as each keyframe is done.
 
-    Before that, `on_tokens(clip, kept)` is told which patches the model kept of its clip.
+    Before that, `on_tokens(clip, kept)` is told which patches the model kept of its clip, or
+    `on_queries(clip, person, entry)` the scores and queries of all, below the threshold, too.
     Raises VideoError for a file that cannot be read at all; one that is damaged gives what
-    could be decoded. Raises UsageError for `on_tokens` with a model that drops none.
+    could be decoded. Raises UsageError for either with a model that has none of it.
     """
     options = options or Options()
-    watched = nullcontext() if on_tokens is None else TokenWatch(detector, on_tokens)
-    times: list[float] = []
+    watched = _watched(detector, on_tokens, on_queries)
+    times: list[Times] = [np.zeros(0)]
     rows = Rows(detector.card.classes.names)
     with watched, open_video(path, options.reader) as video:
-        for time, table in detector.watch(video, options):
-            times.append(time)
+        for looked, table in detector.watch(video, options):
+            times.append(looked)
             rows.add(table)
             if on_keyframe is not None:
-                on_keyframe(time, table)
+                on_keyframe(float(looked[-1]), table)
         info, report = video.info, video.report
-    keyframes = Keyframes(np.full(len(times), info.path.stem), np.array(times, np.float64))
     asked = asked_times(options, info.path.stem)
-    outside = 0 if asked is None else len(asked) - len(times)
+    outside = 0 if asked is None else len(asked) - (len(times) - 1)
+    every = np.unique(np.concatenate(times))  # of tubelets frames are looked at more than once
+    keyframes = Keyframes(np.full(len(every), info.path.stem), every)
     return Found(rows.table(), keyframes, info, report, outside)
+
+
+def _watched(
+    detector: Detector, on_tokens: OnTokens | None, on_queries: OnQueries | None
+) -> AbstractContextManager[Any]:
+    if on_tokens is not None:
+        return TokenWatch(detector, on_tokens)
+    # No model has both.
+    return nullcontext() if on_queries is None else QueryWatch(detector, on_queries)
 
 
 class Rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stadkit import boxes
+from stadkit.detect.bank import batch as as_bank
 from stadkit.errors import StadkitError, UsageError
+from stadkit.models.classifiers import Bank
 from stadkit.models.targets import AnyTargets, Targets, TubeTargets
 from stadkit.synth.skeleton import MIRRORED
 from stadkit.training.augment import (
@@ -26,6 +28,7 @@ from stadkit.training.augment import (
     recolour,
     warp,
 )
+from stadkit.training.banks import Near
 from stadkit.training.config import AugmentConfig
 from stadkit.training.sources import Example, Source
 from stadkit.training.tubelets import ExampleTubes
@@ -41,11 +44,13 @@ class Batch:
     pixels: Tensor  # [B, 3, T, H, W]  uint8
     sizes: Tensor  # [B, 2]  height, width before padding
     targets: list[AnyTargets]  # boxes in pixels; of one kind in all batches
+    bank: Bank | None = None  # who is seen around them, where the source knows
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         targets = [_moved(targets, device) for targets in self.targets]
-        return Batch(self.pixels.to(device), self.sizes.to(device), targets)
+        bank = None if self.bank is None else self.bank.to(device)
+        return Batch(self.pixels.to(device), self.sizes.to(device), targets, bank)
 
 
 def _moved(targets: AnyTargets, device: torch.device) -> AnyTargets:
@@ -53,9 +58,16 @@ def _moved(targets: AnyTargets, device: torch.device) -> AnyTargets:
     return replace(targets, **{name: column.to(device) for name, column in columns.items()})
 
 
-# An augmented example (pixels uint8 [T, H, W, 3], size before padding, targets), or why not: an
-# error raised in a worker would reach the user as the worker's traceback.
-Augmented = tuple[NDArray[np.uint8], tuple[int, int], AnyTargets]
+class Augmented(NamedTuple):
+    """An example as a view shows it."""
+
+    pixels: NDArray[np.uint8]  # [T, H, W, 3]
+    size: tuple[int, int]  # height, width before padding
+    targets: AnyTargets
+    near: Near | None = None
+
+
+# Or why there is none: an error raised in a worker would reach the user as the worker's traceback.
 Item = Augmented | StadkitError | OSError
 
 
@@ -80,7 +92,8 @@ class Views(Dataset[Item]):
         height, width = example.clip.pixels.shape[1:3]
         view = random_view(self._augment, height, width, random)
         pixels = recolour(warp(example.clip.pixels, view), self._augment, random)
-        return pixels, view.size, _targets(example, view, self._augment.min_visible)
+        targets = _targets(example, view, self._augment.min_visible)
+        return Augmented(pixels, view.size, targets, example.near)
 
 
 def _targets(example: Example, view: View, min_visible: float) -> AnyTargets:
@@ -126,11 +139,13 @@ def collate(items: list[Item], multiple: int = 1) -> Batch | Exception:
         if isinstance(item, Exception):
             return item
         views.append(item)
-    pixels, sizes, targets = zip(*views, strict=True)
+    pixels, sizes, targets, _ = zip(*views, strict=True)
+    near = [view.near for view in views if view.near is not None]
     return Batch(
         pixels=torch.from_numpy(_stacked(pixels, multiple)).permute(0, 4, 1, 2, 3),
         sizes=torch.tensor(sizes),
         targets=list(targets),
+        bank=as_bank(near) if near else None,
     )
 
 

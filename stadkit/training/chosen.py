@@ -15,11 +15,18 @@ from stadkit.errors import UsageError
 from stadkit.labels import Labels
 from stadkit.models.evad import EvadConfig
 from stadkit.models.mestad import MestadConfig
+from stadkit.models.stmixer import StmixerConfig
+from stadkit.models.stmixer_t import StmixerTConfig
 from stadkit.training.config import complaints
 
 Config = TypeVar("Config")
 
-CONFIGS = {"mestad": MestadConfig, "evad": EvadConfig}  # of each family of models
+CONFIGS = {  # of each family of models
+    "mestad": MestadConfig,
+    "evad": EvadConfig,
+    "stmixer-k": StmixerConfig,
+    "stmixer-t": StmixerTConfig,
+}
 # What released weights want and weights that are trained here do not, for each family.
 ANEW: dict[str, dict[str, Any]] = {"evad": {"token_order": "position"}}
 YOURS, NONE_RELEASED, NONE_STATED = "yours", "none released", "none stated"  # licences
@@ -85,12 +92,13 @@ def sized_card(name: str, settings: Mapping[str, Any]) -> zoo.Card:
     if card.family not in CONFIGS:
         return card
     config: object = checked(CONFIGS[card.family], card.settings, "settings")
-    return _clips_of(card, config) if isinstance(config, EvadConfig) else card
+    return _clips_of(card, config) if isinstance(config, EvadConfig | StmixerConfig) else card
 
 
-def _clips_of(card: zoo.Card, config: EvadConfig) -> zoo.Card:
-    """The card with EVAD's clips: so many frames, the key in their middle, whole patches."""
-    multiple = math.ceil(card.multiple / config.patch) * config.patch
+def _clips_of(card: zoo.Card, config: EvadConfig | StmixerConfig) -> zoo.Card:
+    """The card with the config's clips: so many frames, the key in their middle, whole patches."""
+    patch = config.patch if isinstance(config, EvadConfig) else 1
+    multiple = math.ceil(card.multiple / patch) * patch
     return replace(card, frames=config.frames, key=config.frames // 2, multiple=multiple)
 
 

@@ -43,6 +43,10 @@ class AnnotatedSource(Strict):
     # For tubelets: truth has been looked for each so many seconds from the first frame on, and
     # where it has no rows there, there is nobody. Not said: nobody knows.
     every: float | None = Field(None, gt=0)
+    # For `classifier: long`: results of `detect --save-queries` of these videos, and so many
+    # seconds of them around a key frame, half before, half after.
+    queries: Path | None = None
+    window: float = Field(60.0, gt=0)
     short_side: int = Field(320, ge=32)  # kept in the clip store
 
     @model_validator(mode="after")

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from stadkit.errors import UsageError
 from stadkit.models import evad_loss, mestad_loss, stmixer_loss
+from stadkit.models.classifiers import Bank
 from stadkit.models.evad import Evad
 from stadkit.models.mestad import Mestad
 from stadkit.models.stmixer import Stmixer
 from stadkit.models.targets import AnyTargets, Targets, TubeTargets
 from stadkit.training.chosen import checked
 
-# (model, pixels [B, 3, T, H, W], sizes [B, 2], targets) -> weighted terms, to be summed
-Criterion = Callable[[nn.Module, Tensor, Tensor, Sequence[AnyTargets]], dict[str, Tensor]]
+
+class Criterion(Protocol):
+    """(model, pixels [B, 3, T, H, W], sizes [B, 2], targets) -> weighted terms, to be summed.
+
+    The bank is for models that read one; without it they know nobody else.
+    """
+
+    def __call__(
+        self,
+        model: nn.Module,
+        pixels: Tensor,
+        sizes: Tensor,
+        targets: Sequence[AnyTargets],
+        bank: Bank | None = None,
+    ) -> dict[str, Tensor]: ...
 
 
 def build_criterion(family: str, settings: dict[str, Any]) -> Criterion:
@@ -42,7 +56,11 @@ def _mestad(settings: dict[str, Any]) -> Criterion:
         )
 
     def criterion(
-        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
+        model: nn.Module,
+        pixels: Tensor,
+        sizes: Tensor,
+        targets: Sequence[AnyTargets],
+        bank: Bank | None = None,
     ) -> dict[str, Tensor]:
         assert isinstance(model, Mestad)
         features = model.features(pixels, sizes)
@@ -67,7 +85,11 @@ def _evad(settings: dict[str, Any]) -> Criterion:
     config = checked(evad_loss.EvadLossConfig, settings, "loss")
 
     def criterion(
-        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
+        model: nn.Module,
+        pixels: Tensor,
+        sizes: Tensor,
+        targets: Sequence[AnyTargets],
+        bank: Bank | None = None,
     ) -> dict[str, Tensor]:
         assert isinstance(model, Evad)
         details = model.details(pixels, sizes)
@@ -80,10 +102,14 @@ def _stmixer_k(settings: dict[str, Any]) -> Criterion:
     config = checked(stmixer_loss.StmixerLossConfig, settings, "loss")
 
     def criterion(
-        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
+        model: nn.Module,
+        pixels: Tensor,
+        sizes: Tensor,
+        targets: Sequence[AnyTargets],
+        bank: Bank | None = None,
     ) -> dict[str, Tensor]:
         assert isinstance(model, Stmixer)
-        details = model.details(pixels, sizes)
+        details = model.details(pixels, sizes, bank)
         return summed(stmixer_loss.stmixer_loss(details, sizes, _keyframes(targets), config))
 
     return criterion
@@ -93,12 +119,16 @@ def _stmixer_t(settings: dict[str, Any]) -> Criterion:
     config = checked(stmixer_loss.StmixerLossConfig, settings, "loss")
 
     def criterion(
-        model: nn.Module, pixels: Tensor, sizes: Tensor, targets: Sequence[AnyTargets]
+        model: nn.Module,
+        pixels: Tensor,
+        sizes: Tensor,
+        targets: Sequence[AnyTargets],
+        bank: Bank | None = None,
     ) -> dict[str, Tensor]:
         assert isinstance(model, Stmixer)
         tubes = [t for t in targets if isinstance(t, TubeTargets)]
         assert len(tubes) == len(targets)
-        details = model.details(pixels, sizes)
+        details = model.details(pixels, sizes, bank)
         return summed(stmixer_loss.stmixer_t_loss(details, sizes, tubes, config))
 
     return criterion

@@ -22,6 +22,7 @@ from stadkit.layers.layout import channels_last
 from stadkit.layers.matching import Diverged
 from stadkit.training import results
 from stadkit.training.average import Average
+from stadkit.training.banks import told_by
 from stadkit.training.batches import Batch, EpochSampler, Views, loader, unfailing
 from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint
 from stadkit.training.chosen import build_chosen, chosen_card, licence_from, sized_card
@@ -50,7 +51,7 @@ class Objective(nn.Module):
         self.model, self._criterion = model, criterion
 
     def forward(self, pixels: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return self._criterion(self.model, pixels, batch.sizes, batch.targets)
+        return self._criterion(self.model, pixels, batch.sizes, batch.targets, batch.bank)
 
 
 @dataclass
@@ -101,14 +102,16 @@ def _prepare(
 ) -> tuple[Training, Source | None]:
     torch.manual_seed(config.seed)
     report = report if processes.first else lambda kind, figures: None
-    card = sized_card(config.model, config.settings)
+    banks = told_by(config.data, sized_card(config.model, config.settings))
+    settings = banks | config.settings
+    card = sized_card(config.model, settings)
     criterion = build_criterion(card.family, config.loss)
     store = config.data.store or out / "clips"
     source = open_source(config.data.train, card, store)
     val = open_source(config.data.val, card, store) if config.data.val else None
     if val is not None and val.labels.names != source.labels.names:
         raise UsageError("data.val: has other labels than data.train; give both the same file")
-    card = chosen_card(config.model, config.settings, source.labels)
+    card = chosen_card(config.model, settings, source.labels)
     model = build_chosen(card)
     if config.init is not None:
         started = start_from(model, config.init)

@@ -15,6 +15,7 @@ from stadkit.detections import Detections, Keyframes, milliseconds, number_frame
 from stadkit.errors import AnnotationError, UsageError, VideoError
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import Labels, read_labels
+from stadkit.training.banks import Banks, Near
 from stadkit.training.config import AnnotatedSource, PlaygroundSource
 from stadkit.training.extracted import clips_from_frames
 from stadkit.training.store import ClipStore
@@ -36,6 +37,7 @@ class Example:
     action: NDArray[np.float32]  # [n, C]  0 or 1
     joints: NDArray[np.float32] | None = None  # [n, T, 20, 2]  fractions, as skeleton.JOINTS
     tubes: ExampleTubes | None = None
+    near: Near | None = None  # who is seen around the key frame, where the source has banks
 
 
 class Source(Protocol):
@@ -131,7 +133,9 @@ class Annotated:
             raise AnnotationError(f"{config.truth}: has no rows, so there is nothing to train on")
         self._rows = _rows_of(self._keys, self._truth)
         self._tracks = _tracks_of(config, self._truth) if card.tubelet else None
-        self._places = _places(config, sorted(set(self._keys.video.tolist())))
+        videos = sorted(set(self._keys.video.tolist()))
+        self._places = _places(config, videos)
+        self._banks = None if config.queries is None else Banks(config, videos, card)
         self._store = ClipStore(store, _made_from(config, self._cut))
 
     def __len__(self) -> int:
@@ -150,7 +154,14 @@ class Annotated:
             box=self._truth.box[rows],
             action=self._truth.action[rows],
             tubes=self._followed(clip, rows),
+            near=self._near(clip),
         )
+
+    def _near(self, clip: Clip) -> Near | None:
+        if self._banks is None:
+            return None
+        # A bank's times are the video's own.
+        return self._banks.near(clip.video, clip.time - self._config.offset)
 
     def _followed(self, clip: Clip, rows: NDArray[np.int64]) -> ExampleTubes | None:
         if self._tracks is None:

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from stadkit.claims import Claims
-from stadkit.detect import Detector
+from stadkit.detect import Detector, Options
 from stadkit.detections import Detections, Keyframes
 from stadkit.metrics.frame_map import frame_map
+from stadkit.training.banks import Beside
 from stadkit.training.extracted import shrink
 from stadkit.training.sources import Example, Source
 from stadkit.video.clips import Clip, Cut
@@ -31,8 +32,13 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     # Of tubelets the key frame alone is scored.
     shown = replace(card, tubelet=False)
     detector = Detector(model.eval(), shown, precision="bf16" if bf16 else "fp32")
-    rows: list[Detections] = []  # filled while the clips are looked at: each is read once
-    tables = detector.detect_clips(_shown(source, detector.cut, rows), min_person=MIN_PERSON)
+    # Filled while the clips are looked at: each is read once.
+    rows: list[Detections] = []
+    beside = Beside()
+    queries = beside if card.settings.get("classifier") == "long" else None
+    shown_clips = _shown(source, detector.cut, rows, beside)
+    options = Options(min_person=MIN_PERSON, queries=queries)
+    tables = (table for _, table in detector.look(shown_clips, options))
     found = Detections.join(tables, card.classes.names)
     model.train(was_training)
     truth = Detections.join(rows, source.labels.names)
@@ -46,11 +52,13 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     }
 
 
-def _shown(source: Source, cut: Cut, rows: list[Detections]) -> Iterator[Clip]:
-    """The clips of a source; their truth goes into `rows`."""
+def _shown(source: Source, cut: Cut, rows: list[Detections], beside: Beside) -> Iterator[Clip]:
+    """The clips of a source; their truth goes into `rows`, and who is around into `beside`."""
     for index in range(len(source)):
         example = source[index]
         rows.append(_truth(example, index, source.labels.names))
+        if example.near is not None:
+            beside.near[_name(index)] = example.near
         yield _as_shown(example, index, cut)
 
 

@@ -46,7 +46,8 @@ def test_a_view_depends_on_seed_epoch_and_index_alone(tmp_path: Path) -> None:
 def test_clips_of_several_sizes_are_padded() -> None:
     def view(height: int, width: int) -> Augmented:
         pixels = np.full((2, height, width, 3), 9, np.uint8)
-        return pixels, (height, width), Targets(torch.zeros(0, 4), torch.zeros(0, 3))
+        targets = Targets(torch.zeros(0, 4), torch.zeros(0, 3))
+        return Augmented(pixels, (height, width), targets)
 
     batch = collate([view(20, 33), view(30, 16)], multiple=16)
     assert isinstance(batch, Batch)

@@ -77,9 +77,12 @@ def test_what_is_trained_anew_puts_tokens_where_they_were(name: str) -> None:
         ("evad-vit-b", {"patch": 14}, 16, 8, 42),
         ("evad-vit-b", {"patch": 8}, 16, 8, 32),
         ("evad-tiny", {"patch": 32}, 8, 4, 32),
+        ("stmixer-k-slowonly-r50", {}, 4, 2, 32),
+        ("stmixer-k-slowonly-r50", {"frames": 8}, 8, 4, 32),
+        ("stmixer-t-tiny", {"frames": 6, "points": 9}, 6, 3, 32),
     ],
 )
-def test_clips_of_evad_are_as_its_settings_want_them(
+def test_clips_are_as_its_settings_want_them(
     name: str, settings: dict[str, Any], frames: int, key: int, multiple: int
 ) -> None:
     card = chosen_card(name, settings, TWO)
@@ -154,3 +157,8 @@ def test_other_families_cannot_be_trained() -> None:
 def test_right_losses() -> None:
     build_criterion("evad", {"action_weight": 6})
     build_criterion("mestad", {"action_weight": 0, "ranges": [32, 64], "center_radius": None})
+
+
+def test_a_wrong_setting_of_stmixer_is_named() -> None:
+    with pytest.raises(UsageError, match=r"settings\.point: no such field"):
+        chosen_card("stmixer-t-tiny", {"point": 9}, TWO)
