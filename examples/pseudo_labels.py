@@ -1,4 +1,4 @@
-"""How good each strategy's labels are, as a Markdown table: frames of truth are hidden and labelled.
+"""How good each strategy's labels are, as a Markdown table: hidden frames of truth are labelled.
 
 python examples/pseudo_labels.py TRUTH.csv LABELS               truth once a second, as AVA's
 python examples/pseudo_labels.py DIR/dense.csv DIR/labels.txt --dense    of `stadkit synth -o DIR`
@@ -11,7 +11,8 @@ folder of `stadkit detect --every 0.2`: sides off by 3 % of the box, 10 % missed
 that look as if they did one class. The logit of a score is a normal around one mean for what a
 person does and another for what not. For the detector "fair" these are -0.5 and -3.5, 1.2 wide:
 on AVA's poses, thresholding by itself then has F1 .64. For "poor" they are -1.35 and -3.5, 1.4
-wide: thresholding has .63 there with the help of the neighbours. Classes are scored that truth has.
+wide: thresholding has .63 there with the help of the neighbours. Only classes that truth has are
+scored.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.files.ava_csv import read_truth
@@ -50,9 +52,8 @@ def detections(truth: Detections, detector: str, seed: int) -> Detections:
     inside = (box[:, 2:] > box[:, :2]).all(1, keepdims=True)
     there = replace(truth, box=np.where(inside, box, truth.box).astype(np.float32))
     seen = there.select(rng.random(len(truth)) >= MISS)
-    return Detections.join(
-        [scored(rng, table, detector) for table in (seen, nobody(rng, truth))], truth.classes
-    )
+    both = Detections.join([seen, nobody(rng, truth)], truth.classes)
+    return scored(rng, both, detector, np.asarray(truth.action.any(0)))
 
 
 def nobody(rng: np.random.Generator, truth: Detections) -> Detections:
@@ -74,13 +75,15 @@ def nobody(rng: np.random.Generator, truth: Detections) -> Detections:
     )
 
 
-def scored(rng: np.random.Generator, table: Detections, detector: str) -> Detections:
-    """The same rows with this detector's scores, and nobody's ids."""
+def scored(
+    rng: np.random.Generator, table: Detections, detector: str, known: NDArray[np.bool_]
+) -> Detections:
+    """The same rows with this detector's scores of the classes known, [c], and nobody's ids."""
     done, not_done, width = DETECTORS[detector]
     logit = np.where(table.action > 0.5, done, not_done) + rng.normal(0, width, table.action.shape)
     return replace(
         table,
-        action=(1 / (1 + np.exp(-logit))).astype(np.float32),
+        action=np.where(known, 1 / (1 + np.exp(-logit)), np.nan).astype(np.float32),
         track=np.full(len(table), -1, np.int32),
     )
 

@@ -68,7 +68,7 @@ def test_stmixer_k_and_t_are_compared(tmp_path: Path) -> None:
         "synth",
         "-o",
         str(tmp_path / "fast"),
-        *"--videos 1 --seconds 4 --seed 9".split(),
+        *["--videos", "1", "--seconds", "4", "--seed", "9"],
     )
     for name in ("stmixer-k-tiny", "stmixer-t-tiny"):
         card = zoo.card(name)

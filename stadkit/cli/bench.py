@@ -15,6 +15,7 @@ import typer
 from stadkit.cli.bench_eval import bench_eval, bench_video_map
 from stadkit.cli.bench_link import bench_link
 from stadkit.cli.bench_model import Runs, bench_model, show
+from stadkit.cli.bench_pseudo_label import bench_pseudo_label
 from stadkit.cli.console import console
 from stadkit.cli.threads import Threads, use_threads
 
@@ -26,6 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 app.command("eval")(bench_eval)
 app.command("link")(bench_link)
 app.command("model")(bench_model)
+app.command("pseudo-label")(bench_pseudo_label)
 app.command("video-map")(bench_video_map)
 GOAL = 1.15  # whole / slower part
 KEPT = 64  # clips held in memory for the model alone

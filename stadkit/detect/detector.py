@@ -121,11 +121,10 @@ class Detector:
 
         Of a model that gives tubelets it has a row a person and frame of the clip around; those of
         a tubelet share a `track`. Keyframes are at `start`, `start + every`, ... seconds, or at
-        `times`. Thresholds left
-        out are the card's, but `min_action`: without it every score is given, with it those
-        below are NaN. `proposals` are person boxes to classify instead of finding people; then
-        the keyframes are theirs, unless `times` says otherwise. Raises VideoError for a file
-        that cannot be read.
+        `times`. Thresholds left out are the card's, but `min_action`: without it every score is
+        given, with it those below are NaN. `proposals` are person boxes to classify instead of
+        finding people; then the keyframes are theirs, unless `times` says otherwise. Raises
+        VideoError for a file that cannot be read.
         """
         options = Options(
             every, start, duration, times, proposals, min_person, min_action, top_k, batch, reader
@@ -160,9 +159,13 @@ class Detector:
         times = asked_times(options, stem)
         if given is not None:
             given = given.select(given.video == stem)
-        start, duration = options.start, options.duration
+        start, duration, cut = options.start, options.duration, self.cut
         every = self.every if options.every is None else options.every
-        asked = clips(video, self.cut, every, start, duration, times)
+        if self.card.tubelet and times is None:
+            # The last clip may be around a time past the end: its first frames are before it.
+            cut = replace(cut, past=max(cut.key - SHARED, 0) * cut.stride)
+            duration = None if duration is None else duration + cut.past
+        asked = clips(video, cut, every, start, duration, times)
         with ahead(asked, 2 * self._batch(options)) as ready:
             yield from self.look(ready, replace(options, proposals=given))
 

@@ -49,10 +49,12 @@ def to_tubelets(
 ) -> list[Detections]:
     """A table a clip with all boxes of its tubelets (T > 1): a row a person and frame, for `link`.
 
-    Frames where a person is more likely not there than there have no row. The T frames are spread
-    evenly over the clip's. Rows of a tubelet share a `track`, numbered over all clips of the call
-    from `first` on, best first in each, at most `top_k`; boxes are cut to the frame, empty ones
-    dropped. Raises StadkitError where the model gave NaN.
+    Frames where a person is more likely not there than there have no row; `min_person` is of the
+    whole tubelet, the score of a row times that of being there. The T frames are spread evenly over
+    the clip's, which repeats some at a video's ends: the best of these counts. Rows of a tubelet
+    share a `track`, numbered over all clips of the call from `first` on, best first in each, at
+    most `top_k`; boxes are cut to the frame, empty ones dropped. Raises StadkitError where the
+    model gave NaN.
     """
     person, _, action = _numbers(outputs)
     box, there = _boxes(outputs), _there(outputs)
@@ -80,7 +82,8 @@ def _frame_by_frame(
     times = clip.times[np.linspace(0, len(clip.times) - 1, frames).round().astype(int)]
     cut = boxes.clip(box.reshape(-1, 4))
     who, time = np.repeat(np.arange(count), frames), np.tile(times, count)
-    kept = _once_a_time(time, who) & _solid(cut) & (there.ravel() >= THERE)
+    shown = np.where(_solid(cut), there.ravel(), 0.0)
+    kept = _once_a_time(time, who, shown) & (shown >= THERE)
     return Detections(
         video=np.full(int(kept.sum()), clip.video),
         time=time[kept].astype(np.float64),
@@ -92,10 +95,17 @@ def _frame_by_frame(
     )
 
 
-def _once_a_time(time: NDArray[np.float64], number: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """The first row of each tubelet and time: at a video's ends clips repeat frames."""
-    first = np.unique(np.stack([number, time]), axis=1, return_index=True)[1]
-    return np.isin(np.arange(len(time)), first)
+def _once_a_time(
+    time: NDArray[np.float64], number: NDArray[np.intp], worth: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """The best row of each tubelet and time: at a video's ends clips repeat frames."""
+    order = np.lexsort((-worth, time, number))
+    key = np.stack([number[order], time[order]])
+    first = np.ones(len(order), bool)
+    first[1:] = (key[:, 1:] != key[:, :-1]).any(0)
+    kept = np.zeros(len(order), bool)
+    kept[order[first]] = True
+    return kept
 
 
 def _numbers(outputs: Outputs) -> tuple[NDArray[np.float32], ...]:
@@ -107,7 +117,8 @@ def _numbers(outputs: Outputs) -> tuple[NDArray[np.float32], ...]:
         outputs.action.float().sigmoid(),
     )
     there = torch.isfinite(outputs.person)
-    if outputs.person.isnan().any() or any(t[there].isnan().any() for t in tensors):
+    whole = [outputs.box, outputs.action, *([] if outputs.present is None else [outputs.present])]
+    if outputs.person.isnan().any() or any(t[there].isnan().any() for t in whole):
         raise StadkitError("the model gave NaN; try --precision fp32, or import its weights again")
     return tuple(tensor.cpu().numpy() for tensor in tensors)
 

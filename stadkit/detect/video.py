@@ -14,6 +14,8 @@ from stadkit.detect.detector import Detector, Options, Times, asked_times
 from stadkit.detect.queries import OnQueries, QueryWatch
 from stadkit.detect.tokens import OnTokens, TokenWatch
 from stadkit.detections import Detections, Keyframes
+from stadkit.link.joined import joined
+from stadkit.video.clips import CLOSE
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
 
@@ -42,6 +44,7 @@ def detect_video(
 ) -> Found:
     """Look at a whole video; `on_keyframe(time, table)` is called as each keyframe is done.
 
+    Tubelets are joined where clips share frames: a row a person and frame, a track a person.
     Before that, `on_tokens(clip, kept)` is told which patches the model kept of its clip, or
     `on_queries(clip, person, entry)` the scores and queries of all, below the threshold, too.
     Raises VideoError for a file that cannot be read at all; one that is damaged gives what
@@ -61,8 +64,20 @@ def detect_video(
     asked = asked_times(options, info.path.stem)
     outside = 0 if asked is None else len(asked) - (len(times) - 1)
     every = np.unique(np.concatenate(times))  # of tubelets frames are looked at more than once
+    table = rows.table()
+    if detector.card.tubelet:
+        table, every = _frame_by_frame(table, every, options)
     keyframes = Keyframes(np.full(len(every), info.path.stem), every)
-    return Found(rows.table(), keyframes, info, report, outside)
+    return Found(table, keyframes, info, report, outside)
+
+
+def _frame_by_frame(table: Detections, looked: Times, options: Options) -> tuple[Detections, Times]:
+    """Tubelets joined over the clips that share frames, and the frames, as far as asked for."""
+    end = np.inf if options.duration is None else options.start + options.duration
+    table = joined(table)
+    inside = (table.time >= options.start - CLOSE) & (table.time < end - CLOSE)
+    seen = (looked >= options.start - CLOSE) & (looked < end - CLOSE)
+    return table.select(inside), looked[seen]
 
 
 def _watched(

@@ -14,7 +14,8 @@ kept byte for byte, '=cmd()' too: open files of strangers as text in a spreadshe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import cast
 
@@ -122,16 +123,20 @@ def read_proposals(path: str | Path) -> Detections:
     return _table(rows, first, np.zeros((len(first), 0), np.float32), person, Labels((), ()))
 
 
-def write_truth(table: Detections, labels: Labels, path: str | Path) -> None:
+def write_truth(
+    table: Detections, labels: Labels, path: str | Path, more: Sequence[str] | None = None
+) -> None:
     """Write truth, a row an action that is 1; a person without one has a row with none.
 
-    Raises ValueError when the table's classes are not the labels' names, or an action is
-    neither 0 nor 1; StadkitError for a video whose name no row can hold.
+    `more` [n] is for the end of each person's rows: fields, a comma before each; what has them is
+    no AVA CSV. Raises ValueError when the table's classes are not the labels' names,
+    or an action is neither 0 nor 1; StadkitError for a video whose name no row can hold.
     """
     _check_writable(table, labels, path)
     if not np.isin(table.action, (0, 1)).all():
         raise ValueError("Detections.action of truth must be 0 or 1")
-    write_text(Path(path), _blocks(table, table.action == 1, labels, _true_lines))
+    lines = _true_lines(iter(repeat("") if more is None else more))
+    write_text(Path(path), _blocks(table, table.action == 1, labels, lines))
 
 
 def write_found(
@@ -244,27 +249,32 @@ def _scored_lines(table: Detections, kept: Kept, labels: Labels, ends: list[str]
     return "".join([f"{people[r]}{ids[c]}{score}{ends[r]}\n" for r, c, score in deeds])
 
 
-def _true_lines(table: Detections, kept: Kept, labels: Labels) -> str:
-    # A person who does nothing that has a label gets a row with the last id, the empty one.
-    kept = np.column_stack([kept, ~kept.any(1)])
-    row, column = np.nonzero(kept)
-    people, ids = _people(table), [*(f"{label}," for label in labels.ids), ","]
-    tracks = table.track.tolist()
-    done = zip(row.tolist(), column.tolist(), strict=True)
-    return "".join([f"{people[r]}{ids[c]}{tracks[r]}\n" for r, c in done])
+def _true_lines(more: Iterator[str]) -> Lines:
+    """Blocks of people come in order, and so does what is after their rows."""
+
+    def lines(table: Detections, kept: Kept, labels: Labels) -> str:
+        # A person who does nothing that has a label gets a row with the last id, the empty one.
+        kept = np.column_stack([kept, ~kept.any(1)])
+        row, column = np.nonzero(kept)
+        people, ids = _people(table), [*(f"{label}," for label in labels.ids), ","]
+        ends = [f"{track}{next(more)}\n" for track in table.track.tolist()]
+        done = zip(row.tolist(), column.tolist(), strict=True)
+        return "".join([f"{people[r]}{ids[c]}{ends[r]}" for r, c in done])
+
+    return lines
 
 
 def _people(table: Detections) -> list[str]:
     """The first six fields of each person's rows, and the comma after."""
     return [
-        f"{quoted(video)},{_stamp(time)},{','.join(map(str, box))},"
+        f"{quoted(video)},{stamp(time)},{','.join(map(str, box))},"
         for video, time, box in zip(
             table.video.tolist(), milliseconds(table.time).tolist(), table.box, strict=True
         )
     ]
 
 
-def _stamp(ms: int) -> str:
+def stamp(ms: int) -> str:
     """Milliseconds as AVA prints seconds: 902000 -> 0902; 902040 -> 0902.04."""
     sign, whole_seconds, rest = "-" * (ms < 0), abs(ms) // 1000, abs(ms) % 1000
     return f"{sign}{whole_seconds:04d}" + (f".{rest:03d}".rstrip("0") if rest else "")

@@ -20,7 +20,8 @@ class Conv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         """x [B, D, T, h, w] -> [B, outside, T', h', w']."""
         time, *space = self.kernel_size
-        if self.groups > 1 or isinstance(self.padding, str) or self.padding_mode != "zeros":
+        plain = self.groups == 1 and self.padding_mode == "zeros"
+        if x.ndim != 5 or not plain or isinstance(self.padding, str):
             return super().forward(x)
         if time == 1 and self.stride[0] == 1 and self.padding[0] == 0:
             return self._over_space(x)

@@ -41,8 +41,10 @@ def joined(pathways: Sequence[Tensor]) -> Tensor:
     slow = pathways[0]
     if len(pathways) == 1:
         return slow
-    every = pathways[1].shape[2] // slow.shape[2]
-    return beside([slow, F.max_pool3d(pathways[1], (every, 1, 1))])
+    fast, (times, height, width) = pathways[1], slow.shape[2:]
+    if fast.shape[2] % times:  # then the frames of a slow one are not all as many
+        return beside([slow, F.adaptive_max_pool3d(fast, (times, height, width))])
+    return beside([slow, F.max_pool3d(fast, (fast.shape[2] // times, 1, 1))])
 
 
 class Plain(nn.ModuleList):

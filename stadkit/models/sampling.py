@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FIRST = 3.0  # z of boxes that the finest map shows best: 8 pixels a side
+LARGEST = 40.0  # log2 of the pixels of a box's side, at most
 SPREAD = 2.0  # of a point's weights over the maps
 
 
@@ -37,10 +38,11 @@ class Table:
 
 def tabulate(maps: Sequence[Tensor], strides: Sequence[int], groups: int) -> Table:
     """Maps [B, D, t, h, w] -> their table; channels are cut into `groups` neighbourhoods."""
-    clips, width, times = maps[0].shape[:3]
+    clips, width, times, _, _ = maps[0].shape
     rows = []
     for x in maps:
-        parts = x.permute(0, 3, 4, 2, 1).reshape(clips, -1, times, groups, width // groups)
+        cells = x.shape[3] * x.shape[4]
+        parts = x.permute(0, 3, 4, 2, 1).reshape(clips, cells, times, groups, width // groups)
         rows.append(parts.permute(0, 3, 1, 2, 4))
     sizes = tuple((x.shape[3], x.shape[4]) for x in maps)
     return Table(torch.cat(rows, 2), sizes, tuple(strides))
@@ -100,12 +102,13 @@ def _corners(table: Table, point: Tensor, group: Tensor) -> tuple[Tensor, Tensor
         for dy in (0, 1):
             for dx in (0, 1):
                 x, y = low[..., 0] + dx, low[..., 1] + dy
+                # What is no number is nowhere; its share stays none, for others to complain of.
                 inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
                 part = (near[..., 0] if dx else 1 - near[..., 0]) * (
                     near[..., 1] if dy else 1 - near[..., 1]
                 )
                 cell = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-                index.append(first + cell.long())
+                index.append(first + cell.nan_to_num(0.0).long())
                 weight.append(part * of_level * inside)
         first = first + height * width
     return torch.stack(index, -1), torch.stack(weight, -1)
@@ -119,9 +122,11 @@ def _level_shares(z: Tensor, levels: int) -> Tensor:
 
 def _gather(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     """Weighted sums of `rows` [n, D]: index and weight [..., 4 L] -> [n of these, D]."""
-    # One pass for all maps and corners, rows of memory at a time: 8 times as fast on a CPU as a
-    # grid_sample a map, which goes through channel by channel; 3 to 5 times in training.
+    # One pass for all maps and corners, rows of memory at a time: on CPUs much faster than a
+    # grid_sample a map, which goes through channel by channel.
     corners = index.shape[-1]
+    if torch.is_grad_enabled() and rows.dtype in (torch.bfloat16, torch.float16):
+        rows = rows.float()  # many points add to one cell's gradient: too many for 8 bits
     return F.embedding_bag(
         index.reshape(-1, corners),
         rows,
@@ -133,7 +138,8 @@ def _gather(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:
 def _side(xyzr: Tensor) -> Tensor:
     """Width and height [..., 2] in pixels."""
     z, half = xyzr[..., 2], xyzr[..., 3] / 2
-    return torch.stack([z - half, z + half], -1).exp2()
+    # Boxes of a diverging model stay numbers that a cell can be found for.
+    return torch.stack([z - half, z + half], -1).clamp(max=LARGEST).exp2()
 
 
 def to_corners(xyzr: Tensor) -> Tensor:

@@ -117,8 +117,6 @@ class Stmixer(nn.Module):
     With `bank=` its classifier, if it is the long-term one, knows the rest of the video.
     """
 
-    stage: type[Stage] = Stage
-
     def __init__(self, config: StmixerConfig) -> None:
         super().__init__()
         self.config = config
@@ -129,7 +127,11 @@ class Stmixer(nn.Module):
             self.lateral_convs: Pyramidal | Plain = Pyramidal(backbone, config.width)
         else:
             self.lateral_convs = Plain(backbone.config.width, config.width)
-        self.stm_head = Decoder(config, self.times(backbone), self.stage)
+        self.stm_head = self.decoder(self.times(backbone))
+
+    def decoder(self, times: int) -> Decoder:
+        """The untrained decoder of a feature space of so many time steps."""
+        return Decoder(self.config, times, Stage)
 
     def times(self, backbone: SlowFast | Vit) -> int:
         """Time steps of the feature space."""
@@ -178,7 +180,8 @@ class Stmixer(nn.Module):
         """Clips that run together, and at which height and width."""
         height, width = pixels.shape[3:]
         every = torch.arange(len(pixels), device=pixels.device)
-        if self.training or self.config.padding == "shared" or sizes.is_meta:
+        shared = self.training or self.config.padding == "shared"
+        if shared or sizes.is_meta:
             return [(every, height, width)]
         coarsest = STRIDES[-1]
         own = (-(-sizes // coarsest) * coarsest).tolist()

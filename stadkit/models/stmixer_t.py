@@ -30,11 +30,8 @@ class StmixerTConfig(StmixerConfig):
 class StmixerT(Stmixer):
     """`model(pixels, sizes) -> Outputs` with a box and a logit of being there in each frame."""
 
-    stage: type[Stage] = TubeStage
-
-    def __init__(self, config: StmixerTConfig) -> None:
-        super().__init__(config)
-        self.stm_head = TubeDecoder(config, config.frames, self.stage)
+    def decoder(self, times: int) -> Decoder:
+        return TubeDecoder(self.config, self.config.frames, TubeStage)
 
     def space(self, pixels: Tensor) -> list[Tensor]:
         """The 4D feature space with a time step a frame: [B, D, T, h, w] of each scale."""

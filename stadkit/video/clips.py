@@ -48,6 +48,7 @@ class Cut:
     short_side: int  # pixels
     resize: Resizing = "area"  # how frames shrink
     long_side: int = 0  # pixels at most; 0: 8 short sides
+    past: float = 0.0  # seconds after the last frame where a key time may still lie
 
     def __post_init__(self) -> None:
         if self.frames < 1 or not 0 <= self.key < self.frames:
@@ -75,10 +76,10 @@ def clips(
     """Clips around key times, in order, each as soon as its last frame is decoded; one pass.
 
     Key times are start, start + every, ... (seconds) before start + duration, or `times`
-    (sorted). Those more than half a frame outside the video give no clip. Frame i of a clip is
-    the one nearest to key time + (i - key) * stride, the earlier of two; before the first and
-    after the last frame those repeat. Each frame is resized at most once, and only if a clip
-    wants it; memory is that of the frames of the clips still open. Raises UsageError for wrong
+    (sorted). Those more than half a frame outside the video (and `cut.past`) give no clip. Frame i
+    of a clip is the one nearest to key time + (i - key) * stride, the earlier of two; before the
+    first and after the last frame those repeat. Each frame is resized at most once, and only if a
+    clip wants it; memory is that of the frames of the clips still open. Raises UsageError for wrong
     times.
     """
     keys = _sorted_keys(times) if times is not None else _regular_keys(every, start, duration)
@@ -146,6 +147,7 @@ class _Cutter:
         self._size = (video.info.height, video.info.width)
         self._shape, self._how = cut.shape(self._size), cut.resize
         self._half = 0.5 / video.info.rate  # half a frame, in seconds
+        self._past = self._half + cut.past
         self._offsets = (np.arange(cut.frames) - cut.key) * cut.stride  # [T]  seconds from the key
         self._keys = keys
         self._ahead = next(keys, None)  # the first key time without an open clip
@@ -173,7 +175,7 @@ class _Cutter:
     def finish(self) -> Iterator[Clip]:
         """The clips that the end of the video cuts short, their last frame repeated."""
         last = self._before
-        while last is not None and self._next_inside(last.time + self._half):
+        while last is not None and self._next_inside(last.time + self._past):
             clip = self._open.popleft()
             _repeat(clip, last)
             yield self._close(clip)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,27 @@ def test_frames_where_a_person_is_hardly_there_have_no_row() -> None:
     assert set(best.track.tolist()) == {0}
     (key,) = to_table(given, [tubelet_clip(0.0)], ("a",), 0.5)
     np.testing.assert_allclose(key.person, [0.9526 * 0.8808, 0.7311], atol=2e-4)
+
+
+def test_of_a_frame_that_a_clip_repeats_the_best_counts() -> None:
+    """The first of three repeats has an empty box, the second is hardly there."""
+    times = np.array([0.0, 0.0, 0.0, 0.25])
+    clip = Clip("v", np.zeros((4, 4, 4, 3), np.uint8), 0.0, times, (4, 4))
+    box = torch.tensor([0.1, 0.2, 0.3, 0.8]).repeat(1, 1, 4, 1)
+    box[0, 0, 0] = 0.0
+    box[0, 0, 2, 0] = 0.2
+    there = torch.tensor([[[9.0, -1.0, 2.0, 2.0]]])
+    given = Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1), there)
+    (table,) = to_tubelets(given, [clip], ("a",), 0.4)
+    assert table.time.tolist() == [0.0, 0.25]
+    np.testing.assert_allclose(table.box[0], [0.2, 0.2, 0.3, 0.8])
+
+
+@pytest.mark.parametrize("make", [to_table, to_tubelets])
+@pytest.mark.parametrize("where", ["box", "present"])
+def test_nan_in_any_frame_of_a_tubelet_is_told(make: Any, where: str) -> None:
+    parts = {"box": torch.rand(1, 1, 4, 4), "present": torch.ones(1, 1, 4)}
+    parts[where][0, 0, 3] = torch.nan
+    given = Outputs(torch.ones(1, 1), action=torch.zeros(1, 1, 1), **parts)
+    with pytest.raises(StadkitError, match="NaN"):
+        make(given, [tubelet_clip(0.0)], ("a",), 0.4)

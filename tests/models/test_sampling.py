@@ -101,3 +101,30 @@ def test_points_outside_show_nothing(outside: float) -> None:
     maps, point = made(3)
     far = torch.full_like(point, outside)
     assert not sample(tabulate(maps, STRIDES, 2), far).any()
+
+
+@pytest.mark.parametrize("odd", [torch.nan, torch.inf, -torch.inf, 1e30])
+def test_points_that_are_no_numbers_are_not_read_as_some(odd: float) -> None:
+    """A far one shows nothing; one that is nowhere is not a number afterwards either."""
+    maps, point = made(4)
+    point[0, 0, 0, 0, 0] = odd
+    got = sample(tabulate(maps, STRIDES, 2), point)
+    assert not got[0, 0, 0, 0].any() if odd == 1e30 else got[0, 0, 0, 0].isnan().all()
+    assert torch.isfinite(got[1]).all()
+
+
+def test_boxes_of_a_diverging_model_stay_finite() -> None:
+    assert torch.isfinite(to_corners(torch.tensor([[5.0, 5.0, 500.0, -300.0]]))).all()
+
+
+def test_bfloat16_maps_learn_in_float32() -> None:
+    """400 points in one cell: a sum of as many gradients in bfloat16 would stop growing."""
+    maps = [torch.ones(1, 2, 1, 8 // s * 4, 8 // s * 4) for s in (4, 8)]
+    point = torch.tensor([2.0, 2.0, 0.0]).expand(1, 400, 1, 1, 3)
+    leaf = maps[0].bfloat16().requires_grad_()
+    sample(tabulate([leaf, maps[1].bfloat16()], STRIDES, 1), point).sum().backward()
+    full = maps[0].requires_grad_()
+    sample(tabulate([full, maps[1]], STRIDES, 1), point).sum().backward()
+    assert leaf.grad is not None
+    assert full.grad is not None
+    assert leaf.grad.float().max().item() == pytest.approx(full.grad.max().item(), rel=0.01)

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stadkit.errors import UsageError
+from stadkit.detect import to_table
+from stadkit.errors import StadkitError, UsageError
+from stadkit.layers.matching import Diverged
 from stadkit.models.feature_space import Unfold
 from stadkit.models.stmixer import Stmixer, StmixerConfig, build
 from stadkit.models.stmixer_loss import (
@@ -21,6 +23,7 @@ from stadkit.models.stmixer_stage import box_code, inside_share
 from stadkit.models.stmixer_t import StmixerTConfig, stretched
 from stadkit.models.stmixer_t import build as build_t
 from stadkit.models.targets import Targets, TubeTargets
+from stadkit.video.clips import Clip
 
 SMALL: dict[str, Any] = {
     "classes": 3,
@@ -273,3 +276,31 @@ def test_frames_that_are_not_seen_do_not_cost() -> None:
     assert cost.flatten().tolist() == pytest.approx(
         [-2 * 0.5 - 2]
     )  # person .5, GIoU 1, no distance
+
+
+@pytest.mark.parametrize("make", [model, model_t])
+def test_a_model_that_diverges_says_so(make: Any) -> None:
+    pixels, sizes = clips((64, 64))
+    made = make()
+    with torch.no_grad():
+        made.stm_head.decoder_stages[0].fc_reg.bias[2] = torch.inf
+    clip = Clip("v", np.zeros((4, 4, 4, 3), np.uint8), 0.0, np.arange(4) * 0.1, (4, 4))
+    with torch.no_grad():
+        said = made(pixels, sizes)
+    with pytest.raises(StadkitError, match="the model gave NaN"):
+        to_table(said, [clip], ("a", "b", "c"), 0.1)
+    box, action = torch.tensor([[5.0, 5, 40, 60]]), torch.eye(3)[:1]
+    details = made.details(pixels, sizes)
+    whole = TubeTargets(box[:, None].expand(1, 4, 4), torch.ones(1, 4), action)
+    losses = {
+        model: lambda: stmixer_loss(details, sizes, [Targets(box, action)]),
+        model_t: lambda: stmixer_t_loss(details, sizes, [whole]),
+    }
+    with pytest.raises(Diverged):
+        losses[make]()
+
+
+def test_fast_frames_need_not_be_four_times_the_slow_ones() -> None:
+    with torch.device("meta"):
+        made = build(StmixerConfig(**{**SMALL, "backbone": "slowfast-r50", "frames": 30}))
+        assert {x.shape[2] for x in made.space(torch.empty(1, 3, 30, 32, 32))} == {8}

@@ -1,0 +1,277 @@
+"""`stadkit pseudo-label --videos`: a model looks between labelled keyframes, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from stadkit.cli.app import app
+from stadkit.cli.pseudo_label_plan import between
+from stadkit.detect import detect_video
+from stadkit.detections import Detections
+from stadkit.files.ava_csv import read_truth
+from stadkit.labels import read_labels
+from stadkit.video.write import VideoWriter
+
+MakeVideo = Callable[..., Path]
+Stadkit = Callable[..., Result]
+LEFT = "0,0.1,0.5,0.9"  # where the fake model sees somebody
+
+
+def rows(video: str, times: tuple[float, ...] = (0, 1, 2), action: int = 3) -> list[str]:
+    return [f"{video},{time:g},{LEFT},{action},4" for time in times]
+
+
+def save(name: str, lines: list[str]) -> None:
+    Path(name).write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def stadkit(
+    fake_detector: Any, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Stadkit:
+    """Run `stadkit pseudo-label` in a folder with videos/a.mp4, videos/b.mp4 and their truth."""
+    monkeypatch.setattr("stadkit.cli.pseudo_label_videos.load", lambda *args: fake_detector)
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        make_video(f"videos/{name}.mp4")
+    save("labels.txt", ["3: wave", "7: sit"])
+    save("sparse.csv", [*rows("a"), *rows("b")])
+
+    def run(*arguments: str, truth: str = "sparse.csv") -> Result:
+        return CliRunner().invoke(app, ["pseudo-label", truth, "--videos", "videos", *arguments])
+
+    return run
+
+
+def told(result: Result, code: int = 0) -> dict[str, Any]:
+    assert result.exit_code == code, result.output
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
+
+
+def dense(path: str = "dense.csv") -> Detections:
+    return read_truth(path, read_labels("labels.txt"))
+
+
+def test_people_are_found_between_labelled_keyframes(stadkit: Stadkit) -> None:
+    facts = told(stadkit("-o", "dense.csv", "--json"))
+    assert (facts["pseudo_frames"], facts["pseudo_people"], facts["exit_code"]) == (16, 16, 0)
+    table = dense()
+    times = [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2]
+    assert table.time.tolist() == times * 2
+    assert (table.action.tolist(), table.track.tolist()) == ([[1, 0]] * 22, [4] * 22)
+
+
+def test_what_is_said(stadkit: Stadkit) -> None:
+    said = stadkit("-o", "dense.csv").stderr.splitlines()
+    assert said[0] == "labels: 2, labels.txt"
+    assert "people from 0.5, every 0.2 s between labelled keyframes" in said[1]
+    assert said[2].startswith("[1/2] videos/a.mp4: 8 people in 8 frames, ")
+    assert said[-1] == "wrote dense.sources.csv"
+    again = stadkit("-o", "dense.csv", "--overwrite").stderr.splitlines()
+    assert again[2].startswith("[1/2] videos/a.mp4: kept from before, 8 people in 8 frames, ")
+
+
+def test_what_was_found_is_found_once(stadkit: Stadkit, fake_model: Any) -> None:
+    told(stadkit("-o", "dense.csv", "--json"))
+    held = json.loads(Path("dense.found/between/manifest.json").read_text())
+    assert {name: each["status"] for name, each in held["videos"].items()} == {"a": "ok", "b": "ok"}
+    calls, first = fake_model.calls, Path("dense.csv").read_bytes()
+    told(stadkit("-o", "dense.csv", "--json", "--overwrite"))
+    assert (fake_model.calls, Path("dense.csv").read_bytes()) == (calls, first)
+    told(stadkit("-o", "dense.csv", "--json", "--overwrite", "--strategy", "nearest"))
+    assert fake_model.calls == calls
+    told(stadkit("-o", "dense.csv", "--json", "--overwrite", "--every", "0.25"))
+    assert fake_model.calls > calls
+    assert len(dense()) == 2 * (3 + 6)
+
+
+def test_an_interrupted_run_goes_on(
+    stadkit: Stadkit, fake_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = detect_video, []
+
+    def stopped(detector: Any, path: Path, *rest: Any) -> Any:
+        seen.append(path.stem)
+        if seen == ["a", "b"]:
+            raise KeyboardInterrupt
+        return real(detector, path, *rest)
+
+    monkeypatch.setattr("stadkit.cli.pseudo_label_keep.detect_video", stopped)
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 130
+    assert "interrupted; with --output the same command goes on from here" in result.stderr
+    assert not Path("dense.csv").exists()
+    told(stadkit("-o", "dense.csv", "--json"))
+    assert seen == ["a", "b", "b"]
+    told(stadkit("-o", "whole.csv", "--json"))
+    assert Path("dense.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert Path("dense.sources.csv").read_bytes() == Path("whole.sources.csv").read_bytes()
+
+
+def test_what_was_found_otherwise_is_not_lost(stadkit: Stadkit) -> None:
+    told(stadkit("-o", "dense.csv", "--json"))
+    for path in ("dense.csv", "dense.sources.csv"):
+        Path(path).unlink()
+    result = stadkit("-o", "dense.csv", "--every", "0.25")
+    assert result.exit_code == 2
+    assert "dense.found/between: holds results made otherwise (every was 0.2" in result.stderr
+    save("sparse.csv", [*rows("a"), *rows("b", (0, 1.5))])
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 2
+    assert "dense.found/between/b.npz: is there already; say --overwrite" in result.stderr
+    assert told(stadkit("-o", "dense.csv", "--json", "--overwrite"))["pseudo_people"] == 8 + 7
+
+
+def test_one_broken_video_leaves_the_others(stadkit: Stadkit) -> None:
+    Path("videos/b.mp4").write_bytes(b"\0" * 5000)
+    result = stadkit("-o", "dense.csv", "--json")
+    assert "[2/2] stadkit: error: videos/b.mp4: " in result.stderr
+    assert "note: 1 video not read in full: 'b'" in result.stderr
+    facts = told(result, code=1)
+    assert (facts["videos_failed"], facts["pseudo_people"], facts["exit_code"]) == (["b"], 8, 1)
+    assert np.sum(dense().video == "b") == 3
+
+
+def test_no_video_that_can_be_read(stadkit: Stadkit) -> None:
+    for name in "ab":
+        Path(f"videos/{name}.mp4").write_text("nothing")
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 1
+    assert "none of the videos can be read: videos/a.mp4: is a text file" in result.stderr
+    assert not Path("dense.csv").exists()
+
+
+def test_videos_that_lack_something(stadkit: Stadkit) -> None:
+    save("sparse.csv", [*rows("a"), *rows("lost")])
+    facts = told(stadkit("-o", "dense.csv", "--json"))
+    assert (facts["videos_missing"], facts["videos_without_truth"]) == (["lost"], ["b"])
+    assert not Path("dense.found/between/b.npz").exists()
+
+
+def test_a_label_past_the_end_is_told(stadkit: Stadkit) -> None:
+    save("sparse.csv", [*rows("a", (0, 1, 2, 3.5, 4.5)), *rows("b")])
+    result = stadkit("-o", "dense.csv", "--json")
+    assert "note: videos/a.mp4: 2 of 5 labelled keyframes are outside its 3 s" in result.stderr
+    # 2.2 to 2.8 are shown, and 3, half a frame past the last; 3.2 on are not.
+    assert told(result)["pseudo_frames"] == 16 + 4
+    assert dense().time.max() == 4.5
+
+
+def test_the_offset_of_the_truth(stadkit: Stadkit) -> None:
+    save("sparse.csv", rows("a", (900, 901, 902)))
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 5
+    assert "lasts 3 s, and sparse.csv has its labels at 900 to 902 s" in result.stderr
+    told(stadkit("-o", "dense.csv", "--json", "--offset", "900"))
+    assert Path("dense.csv").read_text().splitlines()[1].startswith("a,0900.2,")
+    assert len(dense()) == 11
+
+
+def test_truth_that_is_dense_already(stadkit: Stadkit) -> None:
+    save("sparse.csv", rows("a", (0, 0.1, 0.2, 0.3)))
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 2
+    assert "more than 0.2 s apart, so nothing lies between; give a smaller --every" in result.stderr
+    assert told(stadkit("-o", "dense.csv", "--json", "--every", "0.05"))["pseudo_frames"] == 3
+
+
+def test_a_check_looks_at_labelled_keyframes_and_keeps_nothing(stadkit: Stadkit) -> None:
+    before = sorted(Path().rglob("*"))
+    facts = told(stadkit("--check", "--json"))
+    assert facts["strategies"]["tla"]["keyframes"] == 2
+    assert facts["strategies"]["tla"]["f1"] == 1.0
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_check_with_output_keeps_what_was_found(stadkit: Stadkit, fake_model: Any) -> None:
+    told(stadkit("--check", "--json", "-o", "dense.csv"))
+    assert not Path("dense.csv").exists()
+    calls = fake_model.calls
+    told(stadkit("--check", "--json", "-o", "dense.csv", "--strategy", "nearest"))
+    assert fake_model.calls == calls
+
+
+def test_per_class_also_looks_at_labelled_keyframes(stadkit: Stadkit) -> None:
+    facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "per-class"))
+    assert set(facts["thresholds"]) == {"wave"}
+    assert Path("dense.found/labelled/a.npz").exists()
+
+
+def test_interpolation_needs_no_model(stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stadkit.cli.pseudo_label_videos.load", None)
+    facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "interpolate"))
+    assert facts["pseudo_people"] == 16
+    assert dense().track.tolist() == [4] * 22
+
+
+@pytest.mark.parametrize(("strategy", "start"), [("tla", 0), ("tla", 900), ("interpolate", 0)])
+def test_no_label_crosses_a_cut(stadkit: Stadkit, strategy: str, start: int) -> None:
+    with VideoWriter(Path("videos/a.mp4"), 64, 48, 10) as writer:
+        for i in range(20):
+            picture = np.full((48, 64, 3), (200, 60, 30) if i < 5 else (20, 90, 220), np.uint8)
+            writer.write(picture, i / 10)
+    save("sparse.csv", [*rows("a", (start,)), *rows("a", (start + 1,), action=7)])
+    arguments = ("-o", "dense.csv", "--json", "--strategy", strategy, "--offset", str(start))
+    facts = told(stadkit(*arguments, "--no-cross-cuts"))
+    assert facts["frames"]["cut"] == 4
+    if strategy == "tla":
+        assert dense().action[1:-1].tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
+        said = stadkit(*arguments, "--overwrite", "--no-cross-cuts").stderr
+        assert "[1/1] videos/a.mp4: kept from before, 4 people in 4 frames, 1 cut, " in said
+    else:
+        assert facts["pseudo_people"] == 0
+    assert told(stadkit(*arguments, "--overwrite"))["frames"]["cut"] == 0
+
+
+def test_a_model_of_tubelets_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
+    fake_detector.card = replace(fake_detector.card, tubelet=True)
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 2
+    assert "finds tubelets; take a model that finds keyframes" in result.stderr
+
+
+def test_names_that_there_are_not_or_twice(stadkit: Stadkit, make_video: MakeVideo) -> None:
+    result = CliRunner().invoke(
+        app, ["pseudo-label", "sparse.csv", "--videos", "no", "-o", "d.csv"]
+    )
+    assert result.stderr.endswith("no: does not exist; give videos or their folder\n")
+    make_video("videos/more/a.mp4")
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 2
+    assert "videos/a.mp4 and videos/more/a.mp4 are both 'a'; give one of them" in result.stderr
+
+
+def test_actions_that_the_model_does_not_know(stadkit: Stadkit) -> None:
+    save("labels.txt", ["3: wave", "8: hop"])
+    save("sparse.csv", [*rows("a"), *rows("a", action=8)])
+    result = stadkit("-o", "dense.csv", "--json")
+    assert told(result)["actions_without_scores"] == ["hop"]
+    assert dense().action.tolist() == [[1, 1]] * 11
+    told(stadkit("-o", "hard.csv", "--json", "--strategy", "hard"))
+    assert dense("hard.csv").action[:, 1].tolist() == [1, *[0] * 4] * 2 + [1]
+
+
+@pytest.mark.parametrize(
+    ("times", "every", "expected"),
+    [
+        ([0, 1], 0.25, [0.25, 0.5, 0.75]),
+        ([0, 1], 0.3, [0.3, 0.6, 0.9]),
+        ([902, 903, 904], 0.5, [902.5, 903.5]),
+        ([0, 0.2], 0.2, []),
+        ([0, 1 / 3], 0.1, [0.1, 0.2, 0.3]),
+        ([0, 10], 1.0, [1, 2, 8, 9]),  # of the others both ends are more than 2 s away
+        ([5], 0.2, []),
+        ([], 0.2, []),
+    ],
+)
+def test_between(times: list[float], every: float, expected: list[float]) -> None:
+    assert between(times, every, 2.0) == expected
