@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from stadkit.models.mestad import Mestad
 from stadkit.models.stmixer import Stmixer
 from stadkit.models.targets import AnyTargets, Targets, TubeTargets
 from stadkit.training.chosen import checked
+
+T = TypeVar("T", Targets, TubeTargets)
 
 
 class Criterion(Protocol):
@@ -39,8 +42,8 @@ def build_criterion(family: str, settings: dict[str, Any]) -> Criterion:
     makers: dict[str, Callable[[dict[str, Any]], Criterion]] = {
         "mestad": _mestad,
         "evad": _evad,
-        "stmixer-k": _stmixer_k,
-        "stmixer-t": _stmixer_t,
+        "stmixer-k": partial(_stmixer, Targets, stmixer_loss.stmixer_loss),
+        "stmixer-t": partial(_stmixer, TubeTargets, stmixer_loss.stmixer_t_loss),
     }
     if family not in makers:
         raise UsageError(f"models of family {family!r} cannot be trained yet")
@@ -65,7 +68,7 @@ def _mestad(settings: dict[str, Any]) -> Criterion:
         assert isinstance(model, Mestad)
         features = model.features(pixels, sizes)
         return mestad_loss.mestad_loss(
-            model, features, model.localize(features), _keyframes(targets), config
+            model, features, model.localize(features), _of_kind(targets, Targets), config
         )
 
     return criterion
@@ -93,12 +96,15 @@ def _evad(settings: dict[str, Any]) -> Criterion:
     ) -> dict[str, Tensor]:
         assert isinstance(model, Evad)
         details = model.details(pixels, sizes)
-        return summed(evad_loss.evad_loss(details, sizes, _keyframes(targets), config))
+        return summed(evad_loss.evad_loss(details, sizes, _of_kind(targets, Targets), config))
 
     return criterion
 
 
-def _stmixer_k(settings: dict[str, Any]) -> Criterion:
+def _stmixer(
+    kind: type[T], loss: Callable[..., dict[str, Tensor]], settings: dict[str, Any]
+) -> Criterion:
+    """K's criterion or T's: they differ in their loss and in what it learns from."""
     config = checked(stmixer_loss.StmixerLossConfig, settings, "loss")
 
     def criterion(
@@ -110,33 +116,14 @@ def _stmixer_k(settings: dict[str, Any]) -> Criterion:
     ) -> dict[str, Tensor]:
         assert isinstance(model, Stmixer)
         details = model.details(pixels, sizes, bank)
-        return summed(stmixer_loss.stmixer_loss(details, sizes, _keyframes(targets), config))
+        return summed(loss(details, sizes, _of_kind(targets, kind), config))
 
     return criterion
 
 
-def _stmixer_t(settings: dict[str, Any]) -> Criterion:
-    config = checked(stmixer_loss.StmixerLossConfig, settings, "loss")
-
-    def criterion(
-        model: nn.Module,
-        pixels: Tensor,
-        sizes: Tensor,
-        targets: Sequence[AnyTargets],
-        bank: Bank | None = None,
-    ) -> dict[str, Tensor]:
-        assert isinstance(model, Stmixer)
-        tubes = [t for t in targets if isinstance(t, TubeTargets)]
-        assert len(tubes) == len(targets)
-        details = model.details(pixels, sizes, bank)
-        return summed(stmixer_loss.stmixer_t_loss(details, sizes, tubes, config))
-
-    return criterion
-
-
-def _keyframes(targets: Sequence[AnyTargets]) -> list[Targets]:
-    """The same, of key frames: a card without `tubelet` has no others."""
-    known = [t for t in targets if isinstance(t, Targets)]
+def _of_kind(targets: Sequence[AnyTargets], kind: type[T]) -> list[T]:
+    """The same: key frames' without `Card.tubelet`, tubelets' with it."""
+    known = [t for t in targets if isinstance(t, kind)]
     assert len(known) == len(targets)
     return known
 
