@@ -18,7 +18,7 @@ from stadkit.zoo import card
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("play")
-    write_playground(folder, 1, 5, footage=Footage(seconds=3.4, width=96, height=72))
+    write_playground(folder, 1, 5, footage=Footage(seconds=2.8, width=96, height=72))
     (path,) = (folder / "videos").glob("*.mp4")
     return path
 
@@ -43,7 +43,7 @@ def test_each_frame_is_there_once_and_to_the_end(detector: Detector, video: Path
     found = detect_video(detector, video, Options(min_person=0.0, top_k=1))
     steps = np.diff(found.keyframes.time)
     np.testing.assert_allclose(steps[:-1], 0.16, atol=1e-6)
-    assert found.keyframes.time[-1] == pytest.approx(3.36, abs=0.05)  # the last of 85 frames
+    assert found.keyframes.time[-1] == pytest.approx(2.76)  # the last of 70 frames
     assert found.table.time.tolist() == found.keyframes.time.tolist()
     assert set(found.table.track.tolist()) == {0}
 
