@@ -43,12 +43,12 @@ def said(job: Job) -> str:
 
 def given_queries(task: Task) -> Window | None:
     """What the model is told of the rest of the video; raises StadkitError where the bank is not
-    there, not whole, or not of this model."""
+    there, not whole by its sha256, or not of this model."""
     if task.bank is None:
         return None
     model = reading(task.job.detector)
     bank = QueryBank(task.bank).fits(entry_width(model), model.config.bank)
-    return Window(bank, task.job.window)
+    return Window(bank.whole(), task.job.window)
 
 
 @contextmanager

@@ -6,9 +6,10 @@ is written as the video is looked at and read as it is needed: neither takes mem
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -135,15 +136,29 @@ class NpyStream:
 class QueryBank:
     """The bank of one video, as `BankWriter` made it; entries stay on the disk until asked for.
 
-    Raises StadkitError, one line, where there is none, or it is cut off or damaged.
+    No file is left open. Raises StadkitError, one line, where there is none, or it is cut off or
+    damaged; what only the arrays' sha256 can tell, `whole` does.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.header = _header(self.folder)
-        columns = {name: _array(self.folder, name, self.header) for name in ARRAYS}
-        self._entry = columns["entry"]
-        self._time, self._person = (np.array(columns[name]) for name in ("time", "person"))
+        self.header = read_header(self.folder)
+        self._entries()  # as long as the header says
+        self._state = self._seen()
+        self._time, self._person = (
+            _finite(self.folder, name, np.array(_array(self.folder, name, self.header)))
+            for name in ("time", "person")
+        )
+
+    def whole(self) -> Self:
+        """The same; raises StadkitError unless each array is the one that was written, by its
+        sha256. Reads all of them."""
+        for name in map(_file, ARRAYS):
+            with _reading(self.folder / name):
+                own = sha256(self.folder / name)
+            if own != self.header.files.get(name):
+                raise _damaged(self.folder / name, "is not what was written, by its sha256")
+        return self
 
     def fits(self, width: int, made_by: str = "") -> Self:
         """The same; raises StadkitError unless its entries have `width` channels and are of the
@@ -174,8 +189,21 @@ class QueryBank:
         rows = np.flatnonzero((abs(ms) <= 500 * window) & (ms != 0))
         best = rows[np.argsort(-self._person[rows], kind="stable")[:most]]
         rows = np.sort(best)  # as they lie on the disk
-        entry = np.asarray(self._entry[rows], np.float32)
+        if self._seen() != self._state:
+            raise StadkitError(
+                f"{self.folder}: has changed while it was in use; leave it as it is and start again"
+            )
+        entry = _finite(self.folder, "entry", self._entries()[rows].astype(np.float32))
         return entry, (ms[rows] / 1000).astype(np.float32)
+
+    def _entries(self) -> NDArray[Any]:
+        return _array(self.folder, "entry", self.header)
+
+    def _seen(self) -> tuple[int, int]:
+        """What another file of entries in its place would have another of."""
+        with _reading(self.folder / _file("entry")):
+            state = (self.folder / _file("entry")).stat()
+        return state.st_ino, state.st_mtime_ns
 
 
 class Around(Protocol):
@@ -221,30 +249,58 @@ def _file(name: str) -> str:
     return f"{name}.npy"
 
 
-def _header(folder: Path) -> Header:
+def read_header(folder: Path) -> Header:
+    """What a bank says of itself; raises StadkitError, one line, where there is none."""
     path = folder / HEADER
     if not path.is_file():
         reason = "was cut off" if folder.is_dir() else "there is none"
         raise StadkitError(
             f"{folder}: no bank of queries ({reason}); `stadkit detect --save-queries` makes them"
         )
+    with _reading(path):
+        text = path.read_bytes()
     try:
-        return Header(**json.loads(path.read_text("utf-8")))
+        header = Header(**json.loads(text))
+        return replace(header, files=dict(header.files))
     except (ValueError, TypeError):
         raise _damaged(path, "is no header of a bank") from None
 
 
 def _array(folder: Path, name: str, header: Header) -> NDArray[Any]:
-    """One column, on the disk until it is asked for."""
+    """One column, on the disk until it is asked for; its file is open while this is held."""
     path = folder / _file(name)
     shape = (header.entries, header.width) if name == "entry" else (header.entries,)
-    try:
-        column = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, f"cannot be read, {error}") from None
+    with _reading(path):
+        column = np.lib.format.open_memmap(path, mode="r")
+        size = path.stat().st_size
     if column.shape != shape or column.dtype != ARRAYS[name]:
         raise _damaged(path, f"holds {list(column.shape)} {column.dtype}, wants {list(shape)}")
+    if size != column.offset + column.nbytes:
+        raise _damaged(path, f"has {size} bytes, wants {column.offset + column.nbytes}")
     return np.asarray(column)
+
+
+def _finite(folder: Path, name: str, rows: NDArray[Any]) -> NDArray[Any]:
+    """The same rows of a column; raises StadkitError where one is not a number."""
+    if not np.isfinite(rows).all():
+        raise _damaged(folder / _file(name), "holds what is no finite number")
+    return rows
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns what reading a file raises into a StadkitError: that the bank is damaged, or that this
+    machine cannot read it now."""
+    try:
+        yield
+    except (FileNotFoundError, EOFError, ValueError) as error:
+        raise _damaged(path, f"cannot be read, {error}") from None
+    except OSError as error:
+        full = error.errno in (errno.EMFILE, errno.ENFILE)
+        what_next = "allow more, as `ulimit -n 4096`" if full else "mend that"
+        raise StadkitError(
+            f"{path}: cannot be read now, {error.strerror or error}; {what_next}, and start again"
+        ) from None
 
 
 def _damaged(path: Path, reason: str) -> StadkitError:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.detect.bank import QueryBank, bank_folder, batch
+from stadkit.detect.bank import QueryBank, bank_folder, batch, read_header
 from stadkit.errors import UsageError
 from stadkit.models.classifiers import Bank
 from stadkit.models.stmixer import StmixerConfig
@@ -20,29 +20,30 @@ Near = tuple[NDArray[np.float32], NDArray[np.float32]]  # as `QueryBank.near` gi
 
 
 class Banks:
-    """The banks of a source's videos, each opened when it is first asked."""
+    """The banks of a source's videos."""
 
     def __init__(self, config: AnnotatedSource, videos: Sequence[str], card: Card) -> None:
-        """Raises UsageError where the folder lacks one."""
+        """Raises UsageError where the folder lacks one, StadkitError where one is not whole by its
+        sha256 or not of this model."""
         assert config.queries is not None
-        self._folder, self._window = config.queries, config.window
-        self._width = 2 * int(card.settings.get("width", StmixerConfig.width))
-        self._made_by = str(card.settings.get("bank", ""))
-        self._open: dict[str, QueryBank] = {}
-        missing = [v for v in videos if not bank_folder(self._folder, v).is_dir()]
+        folder, self._window = config.queries, config.window
+        width = 2 * int(card.settings.get("width", StmixerConfig.width))
+        made_by = str(card.settings.get("bank", ""))
+        missing = [v for v in videos if not bank_folder(folder, v).is_dir()]
         if missing:
             raise UsageError(
-                f"{self._folder}: has no bank of queries of {missing[0]!r} ({len(missing)} of "
+                f"{folder}: has no bank of queries of {missing[0]!r} ({len(missing)} of "
                 f"{len(videos)} videos of {config.truth} are missing); `stadkit detect VIDEO "
-                f"--save-queries -o {self._folder}` makes it"
+                f"--save-queries -o {folder}` makes it"
             )
+        # Each has times and scores in memory, 12 bytes a person, and no file open.
+        self._banks = {v: QueryBank(bank_folder(folder, v)).fits(width, made_by) for v in videos}
+        for bank in self._banks.values():
+            bank.whole()
 
     def near(self, video: str, time: float) -> Near:
         """Who is seen around a time (seconds from the video's start)."""
-        if video not in self._open:
-            bank = QueryBank(bank_folder(self._folder, video))
-            self._open[video] = bank.fits(self._width, self._made_by)
-        return self._open[video].near(time, self._window)
+        return self._banks[video].near(time, self._window)
 
 
 class Beside:
@@ -95,4 +96,4 @@ def _makers(folder: Path) -> set[str]:
             f"{folder}: has no banks of queries; `stadkit detect VIDEO --save-queries -o {folder}` "
             "makes them"
         )
-    return {QueryBank(bank).header.sha256 for bank in banks}
+    return {read_header(bank).sha256 for bank in banks}

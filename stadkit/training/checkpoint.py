@@ -34,8 +34,12 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     done: Done,
     config: dict[str, Any],
+    bank: str = "",
 ) -> None:
-    """Write after an epoch; the file is whole or not there."""
+    """Write after an epoch; the file is whole or not there.
+
+    bank: sha256 of the weights that made the banks of queries, where it learns from some.
+    """
     state = {
         "model": model.state_dict(),
         "average": None if average is None else average.model.state_dict(),
@@ -44,6 +48,7 @@ def save_checkpoint(
         "epoch": done.epochs,
         "figures": done.figures,
         "config": config,
+        "bank": bank,
     }
     part = path.with_name(f".{path.name}.part")
     torch.save(state, part)
@@ -56,15 +61,17 @@ def load_checkpoint(
     average: Average | None,
     optimizer: torch.optim.Optimizer,
     config: dict[str, Any],
+    bank: str = "",
 ) -> Done:
     """Put a checkpoint's state back; the optimizer keeps its settings (rate, decay, momentum).
 
     Raises UsageError when there is none, or when it was written by a config that differs in
-    more than MAY_CHANGE: the run would not be the same one. Raises WeightsError for a file that
-    is no checkpoint of such a training.
+    more than MAY_CHANGE or with banks of other weights: the run would not be the same one. Raises
+    WeightsError for a file that is no checkpoint of such a training.
     """
     state = _read(path)
     _check_same_run(path, config, state["config"])
+    _check_same_bank(path, bank, str(state.get("bank", "")))
     settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     try:
         model.load_state_dict(state["model"])
@@ -104,6 +111,15 @@ def _check_same_run(path: Path, config: dict[str, Any], before: dict[str, Any]) 
             f"{path}: was trained with another {', '.join(changed)}; restore the config or use a "
             f"new output folder (only {', '.join(MAY_CHANGE)} may change, and of these not "
             f"{', '.join(MAY_NOT)})"
+        )
+
+
+def _check_same_bank(path: Path, now: str, then: str) -> None:
+    if then not in ("", now):  # "": from before it was kept
+        raise UsageError(
+            f"{path}: has learned from banks of queries of weights {then[:16]}..., and those of "
+            f"data.train.queries are now of {now[:16]}...; make them with the first again, or "
+            "use a new output folder"
         )
 
 

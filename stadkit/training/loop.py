@@ -71,6 +71,11 @@ class Training:
     report: Report
 
     @property
+    def bank(self) -> str:
+        """sha256 of the weights that made the banks of queries; "" without any."""
+        return str(self.card.settings.get("bank", ""))
+
+    @property
     def shipped(self) -> nn.Module:
         """The weights to score and keep: the average where there is one."""
         return self.model if self.average is None else self.average.model
@@ -150,9 +155,9 @@ def _anew(out: Path, processes: Processes) -> int:
 def _resume(training: Training, val: Source | None, out: Path) -> int:
     """How many epochs are done, with their state put back."""
     config = training.config.model_dump(mode="json")
-    done = load_checkpoint(
-        out / "checkpoint.pt", training.model, training.average, training.optimizer, config
-    )
+    model, average, optimizer = training.model, training.average, training.optimizer
+    path = out / "checkpoint.pt"
+    done = load_checkpoint(path, model, average, optimizer, config, training.bank)
     if training.processes.first and results.last(out / results.NAME).get("epoch") != done.epochs:
         _score(training, val, out, done.figures)  # the last run ended within its validation
     if done.epochs >= training.config.schedule.epochs:
@@ -230,7 +235,8 @@ def _keep(training: Training, out: Path, done: Done) -> None:
     notes = {"card": to_json(training.card), "epochs": done.epochs}
     zoo.save_weights(training.shipped.state_dict(), out / "weights.safetensors", notes)
     write_text(out / "args.json", [json.dumps(config, indent=2), "\n"])
-    save_checkpoint(out / "checkpoint.pt", model, average, optimizer, done, config)
+    path = out / "checkpoint.pt"
+    save_checkpoint(path, model, average, optimizer, done, config, training.bank)
 
 
 def _score(training: Training, val: Source | None, out: Path, figures: dict[str, Any]) -> None:

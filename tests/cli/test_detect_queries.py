@@ -260,6 +260,18 @@ def test_a_bank_of_another_model(
     assert not Path("out/a.csv").exists()
 
 
+def test_a_damaged_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", seconds=1)
+    save(stadkit, path)
+    entry = Path("bank/a.queries/entry.npy")
+    entry.write_bytes(entry.read_bytes()[:-8] + b"\xff" * 8)
+    result = stadkit("long", path, "-o", "out", "--queries", "bank")
+    assert result.exit_code == 1
+    assert "bank/a.queries/entry.npy: is not what was written, by its sha256" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not Path("out/a.csv").exists()
+
+
 def test_a_bank_is_not_written_over_the_one_that_is_read(
     stadkit: Stadkit, make_video: MakeVideo
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tracemalloc
@@ -162,11 +163,23 @@ def damage(folder: Path, how: str) -> None:
         np.save(folder / "entry.npy", np.array([{}, {}], object), allow_pickle=True)
     elif how == "doubles":
         np.save(folder / "entry.npy", np.zeros((2, 4)))
+    elif how == "empty":
+        (folder / "entry.npy").write_bytes(b"")
+    elif how == "longer":
+        (folder / "entry.npy").write_bytes((folder / "entry.npy").read_bytes() + b"more")
+    elif how == "zip":
+        np.savez(folder / "entry", np.zeros(2))
+        (folder / "entry.npz").rename(folder / "entry.npy")
+    elif how == "no digests":
+        header.write_text(json.dumps(json.loads(header.read_text()) | {"files": None}))
+    elif how == "times":
+        np.save(folder / "time.npy", np.array([0, np.nan]))
 
 
-@pytest.mark.parametrize(
-    "how", ["cut", "gone", "text", "other fields", "other count", "objects", "doubles"]
-)
+DAMAGES = "cut gone text other_fields other_count objects doubles empty longer zip no_digests times"
+
+
+@pytest.mark.parametrize("how", [how.replace("_", " ") for how in DAMAGES.split()])
 def test_damage_is_one_line(tmp_path: Path, how: str) -> None:
     folder = tmp_path / "v.queries"
     written(folder, (0.0, [0.9, 0.8], [1, 2]))
@@ -175,6 +188,66 @@ def test_damage_is_one_line(tmp_path: Path, how: str) -> None:
         QueryBank(folder)
     assert str(e.value).startswith(str(folder))
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["time", "person", "entry"])
+def test_other_bytes_are_told_by_the_sha256(tmp_path: Path, name: str) -> None:
+    bank = written(tmp_path / "v.queries", (7.0, [0.9, 0.8], [1, 2]))
+    assert bank.whole() is bank
+    path = tmp_path / "v.queries" / f"{name}.npy"
+    path.write_bytes(path.read_bytes()[:-8] + b"\1" * 8)  # numbers too
+    with pytest.raises(StadkitError, match=rf"{name}\.npy: is not what was written, by its sha256"):
+        QueryBank(tmp_path / "v.queries").whole()
+
+
+def test_entries_that_are_no_numbers(tmp_path: Path) -> None:
+    written(tmp_path / "v.queries", (0.0, [0.9], [1]), (9.0, [0.9], [2]))
+    path = tmp_path / "v.queries" / "entry.npy"
+    path.write_bytes(path.read_bytes()[:-8] + b"\xff" * 8)  # all of the second are NaN
+    bank = QueryBank(tmp_path / "v.queries")
+    assert bank.near(1.0, window=4)[0][:, 0].tolist() == [1]
+    with pytest.raises(StadkitError, match=r"entry\.npy: holds what is no finite number; make"):
+        bank.near(8.0, window=4)
+
+
+def test_no_file_is_left_open(tmp_path: Path) -> None:
+    written(tmp_path / "v.queries", (0.0, [0.9], [1]))
+    before = len(os.listdir("/dev/fd"))
+    banks = [QueryBank(tmp_path / "v.queries").whole() for _ in range(20)]
+    near = [bank.near(1.0, window=4) for bank in banks]
+    assert len(near) == 20
+    assert len(os.listdir("/dev/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EMFILE, "Too many open files; allow more, as `ulimit -n 4096`, and start again"),
+        (errno.EACCES, "Permission denied; mend that, and start again"),
+    ],
+)
+def test_what_is_wrong_with_the_machine_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    bank = written(tmp_path / "v.queries", (0.0, [0.9], [1]))
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", failing)
+    with pytest.raises(StadkitError, match=rf"entry\.npy: cannot be read now, {said}$"):
+        bank.near(1.0, window=4)
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    with pytest.raises(StadkitError, match=rf"header\.json: cannot be read now, {said}$"):
+        QueryBank(tmp_path / "v.queries")
+
+
+def test_made_anew_while_it_is_in_use(tmp_path: Path) -> None:
+    bank = written(tmp_path / "v.queries", (0.0, [0.9], [1]))
+    again = written(tmp_path / "v.queries", (0.0, [0.9], [2]))
+    assert again.near(1.0, window=4)[0][0, 0] == 2
+    with pytest.raises(StadkitError, match=r"v\.queries: has changed while it was in use; leave"):
+        bank.near(1.0, window=4)
 
 
 def test_there_is_none(tmp_path: Path) -> None:

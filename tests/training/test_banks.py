@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -188,9 +189,44 @@ def test_banks_that_a_setting_does_not_want(config: TrainConfig) -> None:
     train = config.data.train
     for changes, said in (({"bank": "e" * 64, "width": 16}, "has learned"), ({}, "reads 192")):
         wanting = replace(card, settings={**card.settings, **changes})
-        banks = Banks(train, ["a"], wanting)  # type: ignore[arg-type]
         with pytest.raises(StadkitError, match=said):
-            banks.near("a", 1.0)
+            Banks(train, ["a"], wanting)  # type: ignore[arg-type]
+
+
+def ignore(*_: Any) -> None:
+    """A report that nobody reads."""
+
+
+def test_resume_knows_whose_the_banks_were(config: TrainConfig, tmp_path: Path) -> None:
+    out, path = tmp_path / "out", tmp_path / "out" / "checkpoint.pt"
+    train(config, out, "cpu", False, ignore)
+    for video in "ab":
+        write_bank(tmp_path / "bank", video, 4, sha256="d" * 64)
+    said = (
+        r"checkpoint\.pt: has learned from banks of queries of weights c{16}\.\.\., and those of "
+        r"data\.train\.queries are now of d{16}\.\.\.; make them with the first again, or use a "
+        r"new output folder$"
+    )
+    with pytest.raises(UsageError, match=said):
+        train(config, out, "cpu", True, ignore)
+    state = torch.load(path, weights_only=True)
+    assert state.pop("bank") == "c" * 64
+    torch.save(state, path)  # as it was before banks were kept
+    train(config, out, "cpu", True, ignore)
+
+
+def test_damage_is_told_before_training(config: TrainConfig, tmp_path: Path) -> None:
+    path = tmp_path / "bank" / "b.queries" / "entry.npy"
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    with pytest.raises(StadkitError, match=r"b\.queries/entry\.npy: is not what was written"):
+        source(config)
+
+
+def test_banks_hold_no_files(config: TrainConfig) -> None:
+    before = len(os.listdir("/dev/fd"))
+    examples = source(config)
+    assert all(examples[i].near is not None for i in range(4))
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_window_wants_seconds(tmp_path: Path, config: TrainConfig) -> None:
