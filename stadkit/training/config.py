@@ -26,7 +26,8 @@ class PlaygroundSource(Strict):
     seed: int = Field(ge=0)
     height: int = Field(180, ge=32)
     width: int = Field(240, ge=32)
-    variety: Literal["standard", "wide"] = "standard"  # wide: more places, people and framings
+    # wide: more places, people and framings; mixed: clips of odd seeds are wide.
+    variety: Literal["standard", "wide", "mixed"] = "standard"
     pace: float = Field(1.0, ge=0.1, le=10)  # people go so many times as fast
     glitches: float = Field(0.0, ge=0, le=1)  # share of the frames broken; the truth goes on
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +99,7 @@ class Playground:
             key=card.key,
             height=config.height,
             width=config.width,
-            variety=config.variety,
+            variety=_variety(config.variety, seed),
             tubes=card.tubelet,
             pace=config.pace,
             glitches=config.glitches,
@@ -108,6 +108,12 @@ class Playground:
     def _clip(self, name: str, pixels: NDArray[np.uint8]) -> Clip:
         times = np.arange(len(pixels), dtype=np.float64) * self._card.seconds
         return Clip(name, pixels, float(times[self._card.key]), times, pixels.shape[1:3])
+
+
+def _variety(chosen: str, seed: int) -> Literal["standard", "wide"]:
+    """The variety of one clip."""
+    odd = chosen == "mixed" and seed % 2 == 1
+    return "wide" if chosen == "wide" or odd else "standard"
 
 
 def _generator() -> str:

@@ -38,6 +38,13 @@ def test_wide_truth_is_of_the_wide_clip(tmp_path: Path) -> None:
     assert (source(tmp_path, variety="wide")[0].box == made.box).all()
 
 
+def test_of_mixed_clips_every_other_is_wide(tmp_path: Path) -> None:
+    mixed = source(tmp_path, variety="mixed", clips=2)  # seeds 5 and 6
+    wide, standard = (source(tmp_path, variety=v, clips=2) for v in ("wide", "standard"))
+    assert (mixed[0].clip.pixels == wide[0].clip.pixels).all()
+    assert (mixed[1].clip.pixels == standard[1].clip.pixels).all()
+
+
 def test_fast_and_broken_clips_have_their_own_stores(tmp_path: Path) -> None:
     usual = source(tmp_path)[0].clip.pixels
     fast, broken = source(tmp_path, pace=3), source(tmp_path, glitches=1)
