@@ -65,12 +65,12 @@ class Training:
     objective: nn.Module
     optimizer: torch.optim.Optimizer
     average: Average | None
+    semi: Semi | None
     sampler: EpochSampler
     batches: Any
     processes: Processes
     autocast: bool
     report: Report
-    semi: Semi | None = None
 
     @property
     def shipped(self) -> nn.Module:
@@ -133,12 +133,12 @@ def _prepare(
         objective=objective,
         optimizer=build_optimizer(config.optimizer, model),
         average=averaged(config, model),
+        semi=open_semi(config, card, source, sampler, processes),
         sampler=sampler,
         batches=loader(views, sampler, config.data.workers, card.multiple),
         processes=processes,
         autocast=pick_precision(config.precision, processes.device) == torch.bfloat16,
         report=report,
-        semi=open_semi(config, card, source, sampler, processes),
     )
     return training, val
 
@@ -247,8 +247,7 @@ def _learn_unlabelled(training: Training, batch: Batch) -> dict[str, float]:
 def _alone(objective: nn.Module) -> AbstractContextManager[Any]:
     """In it, gradients stay in this process."""
     if isinstance(objective, DistributedDataParallel):
-        # Of torch's, without types.
-        return objective.no_sync()  # type: ignore[no-any-return,no-untyped-call]
+        return objective.no_sync()
     return nullcontext()
 
 
