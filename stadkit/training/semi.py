@@ -60,7 +60,7 @@ class Semi:
         return replace(batch, targets=list(targets)), counts
 
     def weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        """ME-STAD Eq. 4, second term: lambda_unsup times L_unsup (Eq. 5)."""
+        """ME-STAD Eq. 5, times lambda_unsup: the terms of L_unsup, L_ac and L_al."""
         kept = [name for name in losses if self.config.localization or name in OF_ACTIONS]
         return {f"unlabelled_{name}": self.config.weight * losses[name] for name in kept}
 

@@ -14,7 +14,7 @@ from stadkit.training.sources import Annotated, Example
 
 class Unlabelled:
     """Examples whose boxes and actions are candidates: those of the nearest labelled keyframe
-    before and of the nearest after, in this order (ME-STAD Algorithm 1 line 2).
+    before and of the nearest after, in this order (line 2 of Algorithm 1).
 
     A neighbour that is missing, or too far away, has none. Past the end of a video its last frame
     stands still.

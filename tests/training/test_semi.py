@@ -375,7 +375,7 @@ def test_unlabelled_terms_are_weighted(tmp_path: Path, monkeypatch: pytest.Monke
 
     def noted(self: Semi, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         terms = weighted(self, losses)
-        grew.append(float(terms["unlabelled_action"]) / float(losses["action"]))
+        grew.append(terms["unlabelled_action"].item() / losses["action"].item())
         assert terms["unlabelled_action"].requires_grad
         return terms
 
