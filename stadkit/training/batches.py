@@ -164,23 +164,29 @@ def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> NDArray[np.u
 class EpochSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index), shuffled by (seed, epoch), dealt out among processes.
 
-    The last, short batch is dropped, so that every process takes the same number of steps.
+    The last, short batch is dropped, so that every process takes the same number of steps. With
+    `steps` an epoch has so many batches, and goes over the examples as often as that takes.
     """
 
-    def __init__(self, length: int, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, length: int, batch: int, seed: int, rank: int = 0, world: int = 1, steps: int = 0
+    ) -> None:
         if batch % world:
             raise UsageError(f"batch: {batch} does not divide among {world} processes")
-        if length < batch:
+        if length < batch and not steps:
             raise UsageError(f"batch: {batch} clips a step, but there are only {length} examples")
         self._length, self._batch, self._seed = length, batch, seed
         self._rank, self._world = rank, world
+        self._steps = steps or length // batch
         self.epoch = 0
 
     def __len__(self) -> int:
-        return self._length // self._batch
+        return self._steps
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng([self._seed, self.epoch]).permutation(self._length)
+        random = np.random.default_rng([self._seed, self.epoch])
+        passes = -(-len(self) * self._batch // self._length)
+        order = np.concatenate([random.permutation(self._length) for _ in range(passes)])
         for step in range(len(self)):
             batch = order[step * self._batch : (step + 1) * self._batch]
             yield [(self.epoch, int(index)) for index in batch[self._rank :: self._world]]

@@ -19,13 +19,13 @@ def clips_from_frames(
 ) -> Iterator[Clip]:
     """Clips from image files, sorted by name, the first at second 0, `rate` a second.
 
-    As with videos, times more than half a frame outside give no clip.
+    As with videos, times more than half a frame outside (and `cut.past`) give no clip.
     """
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not files:
         raise VideoError(f"{folder}: holds no .jpg or .png frames")
     for time in times:
-        if not -0.5 <= time * rate <= len(files) - 0.5:
+        if not -0.5 <= time * rate <= len(files) - 0.5 + cut.past * rate:
             continue
         wanted = time + (np.arange(cut.frames) - cut.key) * cut.stride
         numbers = np.clip(np.rint(wanted * rate), 0, len(files) - 1).astype(int)

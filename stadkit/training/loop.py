@@ -1,11 +1,11 @@
-"""The supervised stage: epochs of steps, a checkpoint and a score after each."""
+"""Epochs of steps, supervised or semi-supervised; a checkpoint and a score after each."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from stadkit.training.criteria import Criterion, build_criterion
 from stadkit.training.optim import build_optimizer, learning_rate, set_rate
 from stadkit.training.pixels import normalise
 from stadkit.training.processes import Processes, joined
+from stadkit.training.semi import Semi, averaged, begin, open_semi
 from stadkit.training.sources import Source, open_source
 from stadkit.training.start import start_from, told
 from stadkit.training.validate import validate
@@ -64,6 +65,7 @@ class Training:
     objective: nn.Module
     optimizer: torch.optim.Optimizer
     average: Average | None
+    semi: Semi | None
     sampler: EpochSampler
     batches: Any
     processes: Processes
@@ -135,7 +137,8 @@ def _prepare(
         model=model,
         objective=objective,
         optimizer=build_optimizer(config.optimizer, model),
-        average=Average(model, config.ema) if config.ema else None,
+        average=averaged(config, model),
+        semi=open_semi(config, card, source, sampler, processes),
         sampler=sampler,
         batches=loader(views, sampler, config.data.workers, card.multiple),
         processes=processes,
@@ -171,12 +174,12 @@ def _epoch(training: Training, epoch: int) -> dict[str, Any]:
     # run the same as an unbroken one.
     torch.manual_seed(hash((training.config.seed, epoch, training.processes.rank)) % 2**63)
     training.objective.train()
-    training.sampler.epoch = epoch
+    semi = begin(training.config, epoch, training.model, training.average)
     sums: dict[str, float] = {}
     started = time.perf_counter()
     steps = len(training.sampler)
-    for number, batch in enumerate(unfailing(training.batches)):
-        losses = _step(training, batch, epoch * steps + number)
+    for number, batches in enumerate(_batches(training, epoch, semi)):
+        losses = _step(training, *batches, epoch * steps + number)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value
         seconds = time.perf_counter() - started
@@ -188,39 +191,85 @@ def _epoch(training: Training, epoch: int) -> dict[str, Any]:
     return figures
 
 
-def _step(training: Training, batch: Batch, step: int) -> dict[str, float]:
+def _batches(training: Training, epoch: int, semi: bool) -> Iterator[tuple[Batch, Batch | None]]:
+    """Labelled clips, and unlabelled ones where the epoch learns from such."""
+    training.sampler.epoch = epoch
+    labelled = unfailing(training.batches)
+    if training.semi is None or not semi:
+        yield from ((batch, None) for batch in labelled)
+        return
+    training.semi.sampler.epoch = epoch
+    yield from zip(labelled, unfailing(training.semi.batches), strict=True)
+
+
+def _step(training: Training, batch: Batch, more: Batch | None, step: int) -> dict[str, float]:
+    """ME-STAD Eq. 4: L_sup of a batch, and lambda L_unsup of unlabelled clips if there are any."""
     optimizer, config = training.optimizer, training.config
     steps = len(training.sampler)
     set_rate(optimizer, learning_rate(config.optimizer.lr, config.schedule, step, steps))
+    optimizer.zero_grad()
     try:
-        losses = _losses(training, batch)
+        # One after the other: gradients add up, and only one graph is in memory.
+        losses = {} if more is None else _learn_unlabelled(training, more)
+        losses = _learn(_losses(training, batch)) | losses
     except Diverged as error:
         again = "go on with --resume" if step >= steps else "start again"
         raise StadkitError(
             f"{error} at step {step}; lower optimizer.lr or set precision: fp32, then {again}"
         ) from None
-    optimizer.zero_grad()
-    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
     if config.optimizer.clip_grad:
         nn.utils.clip_grad_norm_(training.model.parameters(), config.optimizer.clip_grad)
     optimizer.step()
     if training.average is not None:
         training.average.follow(training.model)
-    return {name: float(value.detach()) for name, value in losses.items()}
+    if training.semi is not None and more is None:
+        losses |= training.semi.nothing(losses)
+    return losses
 
 
 def _losses(training: Training, batch: Batch) -> dict[str, Tensor]:
-    """The weighted terms of a batch; raises Diverged where their sum is not finite."""
-    device, half = training.processes.device, training.autocast
-    sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
-    batch = batch.to(device)
-    pixels = normalise(batch.pixels, sizes, training.card, half)
-    with cast(device, half):
+    """The weighted terms of a batch."""
+    pixels, batch = _as_seen(training, batch)
+    with cast(training.processes.device, training.autocast):
         losses: dict[str, Tensor] = training.objective(pixels, batch)
+    return losses
+
+
+def _learn_unlabelled(training: Training, batch: Batch) -> dict[str, float]:
+    """The gradients of unlabelled clips, as the teacher sees them; their terms and counts."""
+    semi, average, objective = training.semi, training.average, training.objective
+    assert semi is not None  # as `_batches` gave such clips
+    assert average is not None
+    pixels, batch = _as_seen(training, batch)
+    # Processes exchange the gradients of the labelled clips, to which these are added.
+    with _alone(objective):
+        with cast(training.processes.device, training.autocast):
+            batch, counts = semi.pseudo(average.model, pixels, batch)
+            losses = semi.weighted(objective(pixels, batch))
+        return _learn(losses) | counts
+
+
+def _alone(objective: nn.Module) -> AbstractContextManager[Any]:
+    """In it, gradients stay in this process."""
+    if isinstance(objective, DistributedDataParallel):
+        return objective.no_sync()
+    return nullcontext()
+
+
+def _as_seen(training: Training, batch: Batch) -> tuple[Tensor, Batch]:
+    """Normalised pixels and the batch on the device."""
+    sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
+    batch = batch.to(training.processes.device)
+    return normalise(batch.pixels, sizes, training.card, training.autocast), batch
+
+
+def _learn(losses: dict[str, Tensor]) -> dict[str, float]:
+    """Adds to the gradients those of the sum; raises Diverged where that is not finite."""
     total = torch.stack(list(losses.values())).sum()
     if not torch.isfinite(total):
         raise Diverged(f"the loss became {total.item()}")
-    return losses
+    total.backward()  # type: ignore[no-untyped-call]
+    return {name: float(value.detach()) for name, value in losses.items()}
 
 
 def cast(device: torch.device, autocast: bool) -> AbstractContextManager[Any]:

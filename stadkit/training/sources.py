@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -133,37 +133,45 @@ class Annotated:
         self._cut = Cut(
             card.frames, card.seconds, card.key, config.short_side, card.resize, card.long_side
         )
-        self._truth = read_truth(config.truth, self.labels)
-        self._keys = Keyframes.of(self._truth)
-        if not len(self._keys):
+        self.truth = read_truth(config.truth, self.labels)
+        self.keys = Keyframes.of(self.truth)
+        if not len(self.keys):
             raise AnnotationError(f"{config.truth}: has no rows, so there is nothing to train on")
-        self._rows = _rows_of(self._keys, self._truth)
-        self._tracks = _tracks_of(config, self._truth) if card.tubelet else None
-        videos = sorted(set(self._keys.video.tolist()))
+        self.rows = _rows_of(self.keys, self.truth)
+        self._tracks = _tracks_of(config, self.truth) if card.tubelet else None
+        videos = sorted(set(self.keys.video.tolist()))
         self._places = _places(config, videos)
         self._banks = None if config.queries is None else Banks(config, videos, card)
         self._store = ClipStore(store, _made_from(config, self._cut))
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def __getitem__(self, index: int) -> Example:
-        video, time = str(self._keys.video[index]), float(self._keys.time[index])
-        name = _kept_name(video, time)
-        if name not in self._store:
-            self._keep(video)
-        pixels, kept = self._store.get(name)
-        clip = Clip(video, pixels, time, kept["times"], tuple(kept["size"].tolist()))
-        rows = self._rows[index]
+        clip = self.clip(self.keys, index)
+        rows = self.rows[index]
         return Example(
             clip=clip,
-            box=self._truth.box[rows],
-            action=self._truth.action[rows],
+            box=self.truth.box[rows],
+            action=self.truth.action[rows],
             tubes=self._followed(clip, rows),
-            near=self._near(clip),
+            near=self.near(clip),
         )
 
-    def _near(self, clip: Clip) -> Near | None:
+    def clip(self, among: Keyframes, index: int, past: float = 0.0) -> Clip:
+        """The clip around one of these times; one pass over its video keeps those of all.
+
+        Times up to `past` seconds after the video's last frame show that.
+        """
+        video, time = str(among.video[index]), float(among.time[index])
+        name = _kept_name(video, time)
+        if name not in self._store:
+            self._keep(video, np.sort(among.time[among.video == video]), past)
+        pixels, kept = self._store.get(name)
+        return Clip(video, pixels, time, kept["times"], tuple(kept["size"].tolist()))
+
+    def near(self, clip: Clip) -> Near | None:
+        """Who is seen around a clip, where there are banks."""
         if self._banks is None:
             return None
         # A bank's times are the video's own.
@@ -175,10 +183,9 @@ class Annotated:
         times = clip.times + self._config.offset
         return self._tracks.through(clip.video, times, self._cut.key, rows)
 
-    def _keep(self, video: str) -> None:
-        """One sequential pass over a video puts all its labelled clips into the store."""
-        times = np.sort(self._keys.time[self._keys.video == video])
-        for clip in self._cut_clips(video, times):
+    def _keep(self, video: str, times: NDArray[np.float64], past: float) -> None:
+        """One sequential pass over a video puts its clips around these times into the store."""
+        for clip in self._cut_clips(video, times, past):
             size = np.array(clip.size)
             name = _kept_name(video, clip.time + self._config.offset)
             self._store.put(name, clip.pixels, times=clip.times, size=size)
@@ -190,13 +197,13 @@ class Annotated:
                 f"is `offset` (now {offset:g}) right?"
             )
 
-    def _cut_clips(self, video: str, times: NDArray[np.float64]) -> Iterator[Clip]:
-        own = times - self._config.offset
+    def _cut_clips(self, video: str, times: NDArray[np.float64], past: float) -> Iterator[Clip]:
+        own, cut = times - self._config.offset, replace(self._cut, past=past)
         if self._config.frames is not None:
-            yield from clips_from_frames(self._places[video], self._cut, own, self._config.rate)
+            yield from clips_from_frames(self._places[video], cut, own, self._config.rate)
             return
         with open_video(self._places[video]) as reader:
-            yield from clips(reader, self._cut, times=own)
+            yield from clips(reader, cut, times=own)
 
 
 def _tracks_of(config: AnnotatedSource, truth: Detections) -> Tracks:
