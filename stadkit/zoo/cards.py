@@ -203,7 +203,7 @@ CARDS: dict[str, Card] = {
         min_action=0.1,
         batch=8,
         multiple=16,
-        sha256="79d8d0ef4663992bff0ba818fd1d038a9d21dad2a695b4d8845d822e63e01353",
+        sha256="7fb7463797391862eb85b8062db79934e10218009e9f4cdadc7f453609efc046",
         licence="Apache-2.0",
         note="Built in. Trained on rendered people only: see weights/README.md.",
     ),
