@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.detect.detector import Detector
+from stadkit.detect.hook import Watch
 from stadkit.errors import UsageError
 from stadkit.models.stmixer import Queried, Stmixer
 from stadkit.video.clips import Clip
@@ -18,7 +18,7 @@ from stadkit.video.clips import Clip
 OnQueries = Callable[[Clip, NDArray[np.float32], NDArray[np.float32]], None]
 
 
-class QueryWatch:
+class QueryWatch(Watch):
     """While it is entered, `each(clip, person, entry)` is called for every clip looked at.
 
     A hook on the model sees what it gives; of that only one batch is held.
@@ -26,27 +26,13 @@ class QueryWatch:
 
     def __init__(self, detector: Detector, each: OnQueries) -> None:
         """Raises UsageError as `querying`."""
-        self._detector, self._each = detector, each
-        self._model = querying(detector)
+        super().__init__(detector, querying(detector))
+        self._each = each
 
-    def __enter__(self) -> Self:
-        self._hook = self._model.register_forward_hook(self._see)
-        self._detector.on_clips = self._tell
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._hook.remove()
-        self._detector.on_clips = None
-
-    def _see(self, model: Any, given: Any, outputs: Queried) -> None:
-        assert outputs.query is not None
-        self._person = outputs.person.float().sigmoid().cpu().numpy()
-        self._entry = outputs.query.float().cpu().numpy()
+    def _see(self, part: Any, given: Any, output: Queried) -> None:
+        assert output.query is not None
+        self._person = output.person.float().sigmoid().cpu().numpy()
+        self._entry = output.query.float().cpu().numpy()
 
     def _tell(self, clips: Sequence[Clip]) -> None:
         for clip, person, entry in zip(clips, self._person, self._entry, strict=True):

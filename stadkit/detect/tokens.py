@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from stadkit.detect.detector import Detector
+from stadkit.detect.hook import Watch
 from stadkit.errors import UsageError
 from stadkit.models.vit import Tokens, Vit, keyframe_slice
 from stadkit.video.clips import Clip
@@ -19,7 +19,7 @@ from stadkit.video.draw_tokens import Kept
 OnTokens = Callable[[Clip, Kept], None]
 
 
-class TokenWatch:
+class TokenWatch(Watch):
     """While it is entered, `each(clip, kept)` is called for every clip that was looked at.
 
     A hook on the model's backbone sees the tokens; of these only the masks of one batch are
@@ -28,26 +28,13 @@ class TokenWatch:
 
     def __init__(self, detector: Detector, each: OnTokens) -> None:
         """Raises UsageError as `pruning_backbone`."""
-        self._detector, self._each = detector, each
         self._backbone = pruning_backbone(detector)
+        super().__init__(detector, self._backbone)
+        self._each = each
         self._masks = np.zeros((0, 0, 0, 0, 0), bool)
 
-    def __enter__(self) -> Self:
-        self._hook = self._backbone.register_forward_hook(self._see)
-        self._detector.on_clips = self._tell
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._hook.remove()
-        self._detector.on_clips = None
-
-    def _see(self, backbone: Any, given: Any, tokens: Tokens) -> None:
-        self._masks = kept_masks(tokens)
+    def _see(self, part: Any, given: Any, output: Tokens) -> None:
+        self._masks = kept_masks(output)
 
     def _tell(self, clips: Sequence[Clip]) -> None:
         for clip, mask in zip(clips, self._masks, strict=True):

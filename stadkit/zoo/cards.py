@@ -143,21 +143,11 @@ def _stmixer_t(backbone: str, frames: int) -> Card:
     )
 
 
-def _stmixer_tiny(family: str, config: str) -> Card:
+def _tiny(family: str, config: str, multiple: int, **settings: Any) -> Card:
+    """A small one for the Playground's classes; config: the training of it in the examples."""
     return Card(
         family=family,
-        settings={
-            "classes": len(playground().ids),
-            "backbone": "slowonly-tiny",
-            "frames": 8,
-            "queries": 20,
-            "width": 96,
-            "points": 16,
-            "out_points": 32,
-            "stages": 3,
-            "heads": 4,
-            "feedforward": 384,
-        },
+        settings={"classes": len(playground().ids), "frames": 8, **settings},
         classes=playground(),
         frames=8,
         stride=4.8,
@@ -168,9 +158,22 @@ def _stmixer_tiny(family: str, config: str) -> Card:
         min_person=0.5,
         min_action=0.1,
         batch=8,
+        multiple=multiple,
         tubelet=family == "stmixer-t",
-        note=f"For trying STMixer on a CPU: train it with examples/configs/{config}.yaml.",
+        note=f"For trying it on a CPU: train it with examples/configs/{config}.yaml.",
     )
+
+
+STMIXER_TINY: dict[str, Any] = {
+    "backbone": "slowonly-tiny",
+    "queries": 20,
+    "width": 96,
+    "points": 16,
+    "out_points": 32,
+    "stages": 3,
+    "heads": 4,
+    "feedforward": 384,
+}
 
 
 CARDS: dict[str, Card] = {
@@ -210,42 +213,28 @@ CARDS: dict[str, Card] = {
     "mestad-slowonly-r50": _published("slowonly-r50", 4, 16, 21.5),
     "mestad-slowfast-r50": _published("slowfast-r50", 32, 2, 25.5),
     "mestad-slowfast-r101-nl": _published("slowfast-r101-nl", 32, 2, 28.5),
-    "evad-tiny": Card(
-        family="evad",
-        settings={
-            "classes": len(playground().ids),
-            "frames": 8,
-            "width": 128,
-            "depth": 8,
-            "heads": 4,
-            "base": (8, 10),
-            "maps_at": (1, 3, 5, 7),
-            "prune_at": (2, 4, 6),
-            "drop_path": 0.0,
-            "proposals": 20,
-            "people_width": 96,
-            "people_heads": 3,
-            "people_attention": 4,
-            "feedforward": 384,
-            "dynamic": 24,
-            "decoder_width": 96,
-            "decoder_depth": 2,
-            "decoder_heads": 4,
-            "decoder_drop_path": 0.0,
-            "classifier": 256,
-        },
-        classes=playground(),
-        frames=8,
-        stride=4.8,
-        key=4,
-        short_side=128,
-        mean=PYSLOWFAST_MEAN,
-        std=PYSLOWFAST_STD,
-        min_person=0.5,
-        min_action=0.1,
-        batch=8,
-        multiple=16,
-        note="For trying EVAD on a CPU: train it with examples/configs/evad-tiny.yaml.",
+    "evad-tiny": _tiny(
+        "evad",
+        "evad-tiny",
+        16,
+        width=128,
+        depth=8,
+        heads=4,
+        base=(8, 10),
+        maps_at=(1, 3, 5, 7),
+        prune_at=(2, 4, 6),
+        drop_path=0.0,
+        proposals=20,
+        people_width=96,
+        people_heads=3,
+        people_attention=4,
+        feedforward=384,
+        dynamic=24,
+        decoder_width=96,
+        decoder_depth=2,
+        decoder_heads=4,
+        decoder_drop_path=0.0,
+        classifier=256,
     ),
     "evad-vit-b": _evad(
         "1cvFLZNuP6jfGSkE7UCdI1cJTennqXsMS", 32.3, keep_rate=0.7, roi_extension=(0.4, 0.2)
@@ -293,10 +282,10 @@ CARDS: dict[str, Card] = {
         reported={"AVA v2.2 frame mAP": 36.1},
         source="the paper's figure as a user of the code quotes it, who measured 34.89",
     ),
-    "stmixer-k-tiny": _stmixer_tiny("stmixer-k", "stmixer-k-tiny"),
+    "stmixer-k-tiny": _tiny("stmixer-k", "stmixer-k-tiny", 32, **STMIXER_TINY),
     "stmixer-t-slowonly-r50": _stmixer_t("slowonly-r50", 8),
     "stmixer-t-vit-b": _stmixer_t("vit-b", 16),
-    "stmixer-t-tiny": _stmixer_tiny("stmixer-t", "stmixer-t-tiny"),
+    "stmixer-t-tiny": _tiny("stmixer-t", "stmixer-t-tiny", 32, **STMIXER_TINY),
 }
 
 
