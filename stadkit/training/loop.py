@@ -4,83 +4,38 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from stadkit import zoo
 from stadkit.detect import pick_precision
-from stadkit.errors import StadkitError, UsageError
+from stadkit.errors import UsageError
 from stadkit.files.rows import write_text
 from stadkit.layers.layout import channels_last
-from stadkit.layers.matching import Diverged
-from stadkit.training import results
-from stadkit.training.average import Average
+from stadkit.training import results, steps
 from stadkit.training.banks import told_by
 from stadkit.training.batches import Batch, EpochSampler, Views, loader, unfailing
 from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint
 from stadkit.training.chosen import build_chosen, chosen_card, licence_from, sized_card
 from stadkit.training.config import TrainConfig
-from stadkit.training.criteria import Criterion, build_criterion
-from stadkit.training.optim import build_optimizer, learning_rate, set_rate
-from stadkit.training.pixels import normalise
+from stadkit.training.criteria import build_criterion
+from stadkit.training.optim import build_optimizer
 from stadkit.training.processes import Processes, joined
-from stadkit.training.semi import Semi, averaged, begin, open_semi
+from stadkit.training.semi import averaged, begin, open_semi
 from stadkit.training.sources import Source, open_source
 from stadkit.training.start import start_from, told
+from stadkit.training.state import Objective, Report, Training
 from stadkit.training.validate import validate
 from stadkit.zoo.cards import to_json
 
-# ("init" | "step" | "epoch" | "finished", figures)
-Report = Callable[[str, dict[str, Any]], None]
-
 # What a training leaves in its folder; the clip store may lie there too.
 OUTPUTS = ("weights.safetensors", "weights.json", "checkpoint.pt", results.NAME, "args.json")
-
-
-class Objective(nn.Module):
-    """Model and criterion as one module, so that DistributedDataParallel sees one forward."""
-
-    def __init__(self, model: nn.Module, criterion: Criterion) -> None:
-        super().__init__()
-        self.model, self._criterion = model, criterion
-
-    def forward(self, pixels: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return self._criterion(self.model, pixels, batch.sizes, batch.targets, batch.bank)
-
-
-@dataclass
-class Training:
-    """What changes while training, and what it is trained on."""
-
-    config: TrainConfig
-    card: zoo.Card
-    model: nn.Module
-    objective: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: Average | None
-    semi: Semi | None
-    sampler: EpochSampler
-    batches: Any
-    processes: Processes
-    autocast: bool
-    report: Report
-
-    @property
-    def bank(self) -> str:
-        """sha256 of the weights that made the banks of queries; "" without any."""
-        return str(self.card.settings.get("bank", ""))
-
-    @property
-    def shipped(self) -> nn.Module:
-        """The weights to score and keep: the average where there is one."""
-        return self.model if self.average is None else self.average.model
 
 
 def train(config: TrainConfig, out: Path, device: str, resume: bool, report: Report) -> Path:
@@ -175,20 +130,35 @@ def _epoch(training: Training, epoch: int) -> dict[str, Any]:
     torch.manual_seed(hash((training.config.seed, epoch, training.processes.rank)) % 2**63)
     training.objective.train()
     semi = begin(training.config, epoch, training.model, training.average)
+    if semi:
+        _fit(training, epoch)
     sums: dict[str, float] = {}
     started = time.perf_counter()
-    steps = len(training.sampler)
+    many = len(training.sampler)
     for number, batches in enumerate(_batches(training, epoch, semi)):
-        losses = _step(training, *batches, epoch * steps + number)
+        losses = steps.step(training, *batches, epoch * many + number)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value
         seconds = time.perf_counter() - started
         figures = {name: value / (number + 1) for name, value in sums.items()}
-        figures |= {"epoch": epoch + 1, "step": number + 1, "steps": steps}
+        figures |= {"epoch": epoch + 1, "step": number + 1, "steps": many}
         figures["steps_a_second"] = (number + 1) / seconds
         figures["clips_a_second"] = (number + 1) * training.config.batch / seconds
         training.report("step", figures)
     return figures
+
+
+def _fit(training: Training, epoch: int) -> None:
+    """The semi-supervised stage's thresholds, of the epoch's first labelled clips."""
+    if training.semi is None or training.semi.config.strategy != "per-class":
+        return
+    assert training.average is not None  # as the stage has begun
+    training.sampler.epoch = epoch
+    labelled = unfailing(training.batches)
+    with steps.cast(training.processes.device, training.autocast):
+        training.semi.fit(
+            training.average.model, (steps.as_seen(training, batch) for batch in labelled)
+        )
 
 
 def _batches(training: Training, epoch: int, semi: bool) -> Iterator[tuple[Batch, Batch | None]]:
@@ -200,81 +170,6 @@ def _batches(training: Training, epoch: int, semi: bool) -> Iterator[tuple[Batch
         return
     training.semi.sampler.epoch = epoch
     yield from zip(labelled, unfailing(training.semi.batches), strict=True)
-
-
-def _step(training: Training, batch: Batch, more: Batch | None, step: int) -> dict[str, float]:
-    """ME-STAD Eq. 4: L_sup of a batch, and lambda L_unsup of unlabelled clips if there are any."""
-    optimizer, config = training.optimizer, training.config
-    steps = len(training.sampler)
-    set_rate(optimizer, learning_rate(config.optimizer.lr, config.schedule, step, steps))
-    optimizer.zero_grad()
-    try:
-        # One after the other: gradients add up, and only one graph is in memory.
-        losses = {} if more is None else _learn_unlabelled(training, more)
-        losses = _learn(_losses(training, batch)) | losses
-    except Diverged as error:
-        again = "go on with --resume" if step >= steps else "start again"
-        raise StadkitError(
-            f"{error} at step {step}; lower optimizer.lr or set precision: fp32, then {again}"
-        ) from None
-    if config.optimizer.clip_grad:
-        nn.utils.clip_grad_norm_(training.model.parameters(), config.optimizer.clip_grad)
-    optimizer.step()
-    if training.average is not None:
-        training.average.follow(training.model)
-    if training.semi is not None and more is None:
-        losses |= training.semi.nothing(losses)
-    return losses
-
-
-def _losses(training: Training, batch: Batch) -> dict[str, Tensor]:
-    """The weighted terms of a batch."""
-    pixels, batch = _as_seen(training, batch)
-    with cast(training.processes.device, training.autocast):
-        losses: dict[str, Tensor] = training.objective(pixels, batch)
-    return losses
-
-
-def _learn_unlabelled(training: Training, batch: Batch) -> dict[str, float]:
-    """The gradients of unlabelled clips, as the teacher sees them; their terms and counts."""
-    semi, average, objective = training.semi, training.average, training.objective
-    assert semi is not None  # as `_batches` gave such clips
-    assert average is not None
-    pixels, batch = _as_seen(training, batch)
-    # Processes exchange the gradients of the labelled clips, to which these are added.
-    with _alone(objective):
-        with cast(training.processes.device, training.autocast):
-            batch, counts = semi.pseudo(average.model, pixels, batch)
-            losses = semi.weighted(objective(pixels, batch))
-        return _learn(losses) | counts
-
-
-def _alone(objective: nn.Module) -> AbstractContextManager[Any]:
-    """In it, gradients stay in this process."""
-    if isinstance(objective, DistributedDataParallel):
-        return objective.no_sync()
-    return nullcontext()
-
-
-def _as_seen(training: Training, batch: Batch) -> tuple[Tensor, Batch]:
-    """Normalised pixels and the batch on the device."""
-    sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
-    batch = batch.to(training.processes.device)
-    return normalise(batch.pixels, sizes, training.card, training.autocast), batch
-
-
-def _learn(losses: dict[str, Tensor]) -> dict[str, float]:
-    """Adds to the gradients those of the sum; raises Diverged where that is not finite."""
-    total = torch.stack(list(losses.values())).sum()
-    if not torch.isfinite(total):
-        raise Diverged(f"the loss became {total.item()}")
-    total.backward()  # type: ignore[no-untyped-call]
-    return {name: float(value.detach()) for name, value in losses.items()}
-
-
-def cast(device: torch.device, autocast: bool) -> AbstractContextManager[Any]:
-    """bfloat16 autocast, or nothing."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=autocast)
 
 
 def _keep(training: Training, out: Path, done: Done) -> None:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stadkit import tla
 from stadkit.detect import to_table
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
 from stadkit.layers.matching import Diverged
-from stadkit.models.targets import Targets
-from stadkit.tla.assignment import assign_labels
-from stadkit.tla.block import Block, People
-from stadkit.tla.nearest import by_overlap
-from stadkit.tla.ragged import starts
-from stadkit.tla.thresholds import over_threshold
+from stadkit.tla.cost import Floats
 from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler, Views, loader
-from stadkit.training.config import AnnotatedSource, SemiConfig, TrainConfig
+from stadkit.training.config import AnnotatedSource, TrainConfig
 from stadkit.training.processes import Processes
+from stadkit.training.semi_config import SemiConfig
+from stadkit.training.semi_labels import class_thresholds, pseudo_targets
 from stadkit.training.sources import Annotated, Source
 from stadkit.training.unlabelled import Unlabelled
 from stadkit.video.clips import Clip
@@ -35,7 +30,11 @@ from stadkit.zoo import Card
 OF_ACTIONS = ("action",)
 
 
-@dataclass(frozen=True)
+# Labelled clips that thresholds by class are fitted on, anew in each epoch.
+FITTED = 400
+
+
+@dataclass
 class Semi:
     """What the stage adds to a training: batches of unlabelled clips, and how they are labelled."""
 
@@ -43,6 +42,21 @@ class Semi:
     card: Card
     sampler: EpochSampler
     batches: Any  # their targets are the people of both neighbours
+    thresholds: Floats | None = None  # [C]  of "per-class"
+
+    def fit(self, teacher: nn.Module, seen: Iterable[tuple[Tensor, Batch]]) -> None:
+        """The thresholds of "per-class", from what the teacher scores in labelled clips.
+
+        `seen` are pixels and batches as in `pseudo`; no more are taken than are looked at.
+        """
+        found: list[Detections] = []
+        known: list[Batch] = []
+        for pixels, batch in seen:
+            found += _look(teacher, pixels, batch, self.card, self.config)
+            known.append(batch)
+            if len(found) >= FITTED:
+                break
+        self.thresholds = class_thresholds(found, known)
 
     def pseudo(
         self, teacher: nn.Module, pixels: Tensor, batch: Batch
@@ -53,7 +67,7 @@ class Semi:
         Raises Diverged where the teacher gives NaN.
         """
         found = _look(teacher, pixels, batch, self.card, self.config)
-        targets = pseudo_targets(found, batch, self.config)
+        targets = pseudo_targets(found, batch, self.config, self.thresholds)
         known = sum(int((~t.action.isnan()).any(1).sum()) for t in targets)
         clips = max(len(targets), 1)
         counts = {"pseudo_people": sum(map(len, found)) / clips, "pseudo_labelled": known / clips}
@@ -133,77 +147,3 @@ def _look(
     blank = np.zeros((1, 1, 1, 3), np.uint8)
     clips = [Clip(str(i), blank, 0.0, np.zeros(1), (1, 1)) for i in range(len(pixels))]
     return to_table(outputs, clips, card.classes.names, lowest, semi.max_people)
-
-
-def pseudo_targets(found: Sequence[Detections], batch: Batch, semi: SemiConfig) -> list[Targets]:
-    """The teacher's boxes with labels from each clip's candidates, the targets of `batch`.
-
-    Somebody without a label has NaN, and teaches no action; all are so in a clip without
-    candidates, and whoever is background. Nobody found: no targets.
-    """
-    sizes = batch.sizes.cpu().numpy()[:, [1, 0, 1, 0]].astype(np.float64)  # [B, 4]
-    pools = [t for t in batch.targets if isinstance(t, Targets)]
-    labels = _labels(_block(found, pools, sizes), semi)
-    ends = np.cumsum([len(table) for table in found])[:-1]
-    return [
-        Targets(
-            box=torch.from_numpy((table.box * size).astype(np.float32)).to(batch.pixels.device),
-            action=torch.from_numpy(label).to(batch.pixels.device),
-        )
-        for table, size, label in zip(found, sizes, np.split(labels, ends), strict=True)
-    ]
-
-
-def _block(
-    found: Sequence[Detections], pools: Sequence[Targets], sizes: NDArray[np.float64]
-) -> Block:
-    """Each clip as a frame with one keyframe around, where all its candidates are."""
-    boxes = [t.box.cpu().numpy() / size for t, size in zip(pools, sizes, strict=True)]
-    actions = [t.action.cpu().numpy() for t in pools]
-    truth = _people(boxes, actions)
-    frame = np.arange(len(found))
-    return Block(
-        time=np.zeros(len(found)),
-        found=_people([table.box for table in found], [table.action for table in found]),
-        truth=truth,
-        truth_time=np.zeros(len(truth.row)),
-        left=frame,
-        right=np.full(len(found), -1),
-        pool=truth.row,
-        pool_start=truth.start,
-    )
-
-
-def _people(boxes: Sequence[NDArray[Any]], actions: Sequence[NDArray[Any]]) -> People:
-    start = starts(np.array([len(box) for box in boxes], np.intp))
-    n = int(start[-1])
-    score = np.concatenate(actions).astype(np.float64)
-    box = np.concatenate(boxes).astype(np.float64)
-    return People(np.arange(n), score, box, np.full(n, -1), start)
-
-
-def _labels(block: Block, semi: SemiConfig) -> NDArray[np.float32]:
-    """Labels [n, C] of the people found, 1 or 0; a row of NaN has none."""
-    options = tla.Options(
-        strategy=semi.strategy,
-        bce=semi.bce,
-        distance=semi.distance,
-        background=semi.background,
-        threshold=semi.threshold,
-        restricted=semi.restricted,
-        max_gap=semi.max_gap,
-    )
-    labels = np.full(block.found.score.shape, np.nan, np.float32)
-    if semi.strategy == "hard":
-        given = over_threshold(block, options)
-        return np.where(given.any(1, keepdims=True), given.astype(np.float32), labels)
-    if semi.strategy == "nearest":
-        nearest = by_overlap(block)
-        labels[nearest.found] = nearest.action
-        return labels
-    people, pool = block.found, block.truth
-    taken, _ = assign_labels(
-        people.score, people.box, people.start, block.label, pool.box, pool.start, options
-    )
-    labels[taken >= 0] = block.label[taken[taken >= 0]]
-    return labels

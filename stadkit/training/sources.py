@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from stadkit import synth
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
-from stadkit.errors import AnnotationError, UsageError, VideoError
+from stadkit.errors import AnnotationError, VideoError
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import Labels, read_labels
 from stadkit.training.banks import Banks, Near
 from stadkit.training.config import AnnotatedSource, PlaygroundSource
 from stadkit.training.extracted import clips_from_frames
+from stadkit.training.places import places
 from stadkit.training.store import ClipStore
 from stadkit.training.tubelets import ExampleTubes, Tracks, followed
-from stadkit.video.check import EXTENSIONS
 from stadkit.video.clips import Clip, Cut, clips
 from stadkit.video.decode import open_video
 
@@ -140,7 +140,7 @@ class Annotated:
         self.rows = _rows_of(self.keys, self.truth)
         self._tracks = _tracks_of(config, self.truth) if card.tubelet else None
         videos = sorted(set(self.keys.video.tolist()))
-        self._places = _places(config, videos)
+        self._places = places(config, videos)
         self._banks = None if config.queries is None else Banks(config, videos, card)
         self._store = ClipStore(store, _made_from(config, self._cut))
 
@@ -233,26 +233,6 @@ def _rows_of(keys: Keyframes, truth: Detections) -> list[NDArray[np.int64]]:
     key, frame = number_frames(keys, truth)
     order = np.argsort(frame, kind="stable")
     return np.split(order, np.searchsorted(frame[order], key)[1:])
-
-
-def _places(config: AnnotatedSource, videos: list[str]) -> dict[str, Path]:
-    """The file (or folder of frames) of each video; raises UsageError naming the missing."""
-    if config.frames is not None:
-        found = {video: config.frames / video for video in videos}
-        missing = [video for video, place in found.items() if not place.is_dir()]
-    else:
-        assert config.videos is not None  # the config's own check
-        inside = sorted(config.videos.glob("*"))
-        files = {path.stem: path for path in inside if path.suffix.lower() in EXTENSIONS}
-        missing = [video for video in videos if video not in files]
-        found = {video: files[video] for video in videos if video in files}
-    if missing:
-        folder = config.frames or config.videos
-        raise UsageError(
-            f"{folder}: has no {missing[0]!r} ({len(missing)} of {len(videos)} videos of "
-            f"{config.truth} are missing); remove their rows or add the videos"
-        )
-    return found
 
 
 def open_source(config: PlaygroundSource | AnnotatedSource, card: Card, store: Path) -> Source:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from stadkit.detections import Keyframes, milliseconds, number_frames
 from stadkit.errors import UsageError
 from stadkit.tla.neighbours import around, spacing
-from stadkit.training.config import AnnotatedSource, SemiConfig
+from stadkit.training.config import AnnotatedSource
+from stadkit.training.semi_config import SemiConfig
 from stadkit.training.sources import Annotated, Example
 
 

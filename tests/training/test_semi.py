@@ -16,12 +16,14 @@ from stadkit.detections import Detections
 from stadkit.errors import StadkitError, UsageError
 from stadkit.models import Outputs
 from stadkit.models.targets import Targets
+from stadkit.tla.cost import Floats
 from stadkit.training import semi as stage
 from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler
-from stadkit.training.config import AnnotatedSource, SemiConfig, TrainConfig, read_config
+from stadkit.training.config import AnnotatedSource, TrainConfig, read_config
 from stadkit.training.loop import train
-from stadkit.training.semi import Semi, begin, pseudo_targets
+from stadkit.training.semi import Semi, begin
+from stadkit.training.semi_config import SemiConfig
 from stadkit.training.sources import Annotated
 from stadkit.training.unlabelled import Unlabelled
 
@@ -147,6 +149,25 @@ def test_other_strategies_of_the_loss(tmp_path: Path, strategy: str) -> None:
     assert "unlabelled_person" not in watch.epochs[-1]
 
 
+def test_thresholds_are_fitted_in_each_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On labelled clips alone; and the labels they give teach."""
+    labelled: list[int] = []
+
+    def fitted(found: list[Detections], known: list[Batch]) -> Floats:
+        assert len(found) == sum(len(batch.targets) for batch in known)
+        labelled.append(len(found))
+        return np.array([1e-6, np.nan])
+
+    monkeypatch.setattr(stage, "class_thresholds", fitted)
+    text = SEMI.replace("burn_in: 1", "burn_in: 1, strategy: per-class")
+    _, watch = run(data(tmp_path), text)
+    assert labelled == [SECONDS] * 2
+    assert watch.epochs[0]["unlabelled_action"] == 0
+    assert watch.epochs[1]["unlabelled_action"] > 0
+
+
 @pytest.mark.parametrize("strategy", ["ema", "none"])
 def test_without_unlabelled_clips(tmp_path: Path, strategy: str) -> None:
     text = SHORT.replace("burn_in: 1", f"burn_in: 1, strategy: {strategy}")
@@ -165,78 +186,6 @@ def test_nobody_found_teaches_no_action(tmp_path: Path) -> None:
         assert watch.epochs[-1]["pseudo_people"] == 0
         assert watch.epochs[-1]["unlabelled_action"] == 0
         assert all(np.isfinite(v) for v in watch.epochs[-1].values())
-
-
-def found(*rows: tuple[float, tuple[float, float]]) -> Detections:
-    """People .4 wide and .8 high from x1 on, with scores of stand and walk."""
-    box = [[x1, 0.1, x1 + 0.4, 0.9] for x1, _ in rows]
-    n = len(rows)
-    return Detections(
-        video=np.full(n, "0"),
-        time=np.zeros(n),
-        box=np.array(box, np.float32).reshape(-1, 4),
-        person=np.ones(n, np.float32),
-        action=np.array([scores for _, scores in rows], np.float32).reshape(-1, 2),
-        track=np.full(n, -1, np.int32),
-        classes=("stand", "walk"),
-    )
-
-
-def batch(*pools: list[tuple[float, tuple[float, float]]]) -> Batch:
-    """Views of 50 x 100 pixels with these candidates."""
-    targets = []
-    for pool in pools:
-        table = found(*pool)
-        size = torch.tensor([100.0, 50.0, 100.0, 50.0])
-        targets.append(Targets(torch.from_numpy(table.box) * size, torch.from_numpy(table.action)))
-    size = torch.tensor([[50, 100]] * len(pools))
-    return Batch(torch.zeros(len(pools), 3, 1, 64, 128, dtype=torch.uint8), size, list(targets))
-
-
-STAND, WALK = (1.0, 0.0), (0.0, 1.0)
-
-
-def test_labels_by_hand() -> None:
-    """Two take a candidate, the third box is background; boxes are the teacher's."""
-    people = found((0.0, (0.9, 0.1)), (0.52, (0.1, 0.9)), (0.3, (0.4, 0.4)))
-    given = batch([(0.02, STAND), (0.5, WALK)])
-    (target,) = pseudo_targets([people], given, SemiConfig())
-    nan = float("nan")
-    wanted = torch.tensor([[1, 0], [0, 1], [nan, nan]])
-    torch.testing.assert_close(target.action, wanted, equal_nan=True)
-    torch.testing.assert_close(target.box[1], torch.tensor([52.0, 5, 92, 45]))
-
-
-def test_each_candidate_once_and_each_clip_its_own() -> None:
-    """The left neighbour's person and the right one's are two candidates."""
-    twice = [(0.0, STAND), (0.05, STAND)]
-    people = found((0.0, (0.9, 0.1)), (0.02, (0.8, 0.1)), (0.04, (0.7, 0.1)))
-    alone = found((0.5, (0.5, 0.5)))
-    given = batch(twice, [], [(0.5, WALK)])
-    first, second, third = pseudo_targets([people, alone, alone], given, SemiConfig())
-    assert int((first.action == 1).sum()) == 2
-    assert second.action.isnan().all()  # no neighbour
-    assert len(second.box) == 1
-    assert third.action.tolist() == [[0, 1]]
-
-
-def test_nobody_and_no_neighbour() -> None:
-    (target,) = pseudo_targets([found()], batch([]), SemiConfig())
-    assert target.box.shape == (0, 4)
-    assert target.action.shape == (0, 2)
-
-
-def test_hard_and_nearest_by_hand() -> None:
-    people = found((0.0, (0.3, 0.9)), (0.5, (0.05, 0.1)))
-    given = batch([(0.02, STAND), (0.04, STAND)])
-    (hard,) = pseudo_targets([people], given, SemiConfig(strategy="hard"))
-    assert hard.action[0].tolist() == [1, 0]  # nobody around walks
-    assert hard.action[1].isnan().all()
-    (free,) = pseudo_targets([people], given, SemiConfig(strategy="hard", restricted=False))
-    assert free.action.tolist() == [[1, 1], [0, 1]]
-    (near,) = pseudo_targets([people], given, SemiConfig(strategy="nearest"))
-    assert near.action[0].tolist() == [1, 0]
-    assert near.action[1].isnan().all()  # overlaps nobody
 
 
 class Seen(nn.Module):
@@ -259,7 +208,10 @@ def test_the_teacher_sees_what_the_student_sees() -> None:
     card = replace(card, classes=replace(card.classes, ids=(1, 2), names=("stand", "walk")))
     semi = Semi(SemiConfig(), card, EpochSampler(1, 1, 0), [])
     pixels, teacher = torch.rand(1, 3, 1, 64, 128), Seen()
-    given = batch([(0.1, WALK)])
+    walks = Targets(torch.tensor([[10.0, 5, 50, 45]]), torch.tensor([[0.0, 1.0]]))
+    given = Batch(
+        torch.zeros(1, 3, 1, 64, 128, dtype=torch.uint8), torch.tensor([[50, 100]]), [walks]
+    )
     told, counts = semi.pseudo(teacher, pixels, given)
     assert teacher.shown[0] is pixels
     assert isinstance(told.targets[0], Targets)

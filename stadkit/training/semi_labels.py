@@ -1,0 +1,128 @@
+"""Targets of unlabelled clips: the teacher's people, labelled from the keyframes around."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stadkit import tla
+from stadkit.detections import Detections
+from stadkit.models.targets import Targets
+from stadkit.tla.assignment import assign_labels
+from stadkit.tla.block import Block, People
+from stadkit.tla.cost import Floats
+from stadkit.tla.nearest import by_overlap
+from stadkit.tla.options import FROM_SCORES
+from stadkit.tla.ragged import starts
+from stadkit.tla.thresholds import fit_thresholds, over_class_thresholds, over_threshold
+from stadkit.training.batches import Batch
+from stadkit.training.semi_config import SemiConfig
+
+
+def pseudo_targets(
+    found: Sequence[Detections], batch: Batch, semi: SemiConfig, thresholds: Floats | None = None
+) -> list[Targets]:
+    """The teacher's boxes with labels from each clip's candidates, the targets of `batch`.
+
+    Somebody without a label has NaN, and teaches no action; all are so in a clip without
+    candidates, and whoever is background. Nobody found: no targets. thresholds [C]: of the
+    strategy "per-class", as `class_thresholds` fits them.
+    """
+    labels = _labels(_block(found, _truth([batch])), semi, thresholds)
+    sizes = _sizes(batch)
+    ends = np.cumsum([len(table) for table in found])[:-1]
+    return [
+        Targets(
+            box=torch.from_numpy((table.box * size).astype(np.float32)).to(batch.pixels.device),
+            action=torch.from_numpy(label).to(batch.pixels.device),
+        )
+        for table, size, label in zip(found, sizes, np.split(labels, ends), strict=True)
+    ]
+
+
+def class_thresholds(found: Sequence[Detections], batches: Sequence[Batch]) -> Floats:
+    """The threshold [C] of best F1 of each class, of the people found in labelled clips.
+
+    NaN where no score tells the class; all are so where nobody is found.
+    """
+    people, truth = _found(found), _truth(batches)
+    if not len(people.row):
+        return np.full(truth.score.shape[1], np.nan)
+    return fit_thresholds(people, truth)
+
+
+def _sizes(batch: Batch) -> NDArray[np.float64]:
+    """Width, height, width, height of each clip, [B, 4]."""
+    return batch.sizes.cpu().numpy()[:, [1, 0, 1, 0]].astype(np.float64)
+
+
+def _truth(batches: Sequence[Batch]) -> People:
+    """Those of the targets by clip, in fractions of its size."""
+    boxes, actions = [], []
+    for batch in batches:
+        targets = [t for t in batch.targets if isinstance(t, Targets)]
+        for target, size in zip(targets, _sizes(batch), strict=True):
+            boxes.append(target.box.cpu().numpy() / size)
+            actions.append(target.action.cpu().numpy())
+    return _people(boxes, actions)
+
+
+def _found(tables: Sequence[Detections]) -> People:
+    return _people([table.box for table in tables], [table.action for table in tables])
+
+
+def _block(found: Sequence[Detections], truth: People) -> Block:
+    """Each clip as a frame with one keyframe around, where all its candidates are."""
+    frame = np.arange(len(found))
+    return Block(
+        time=np.zeros(len(found)),
+        found=_found(found),
+        truth=truth,
+        truth_time=np.zeros(len(truth.row)),
+        left=frame,
+        right=np.full(len(found), -1),
+        pool=truth.row,
+        pool_start=truth.start,
+    )
+
+
+def _people(boxes: Sequence[NDArray[Any]], actions: Sequence[NDArray[Any]]) -> People:
+    start = starts(np.array([len(box) for box in boxes], np.intp))
+    n = int(start[-1])
+    score = np.concatenate(actions).astype(np.float64)
+    box = np.concatenate(boxes).astype(np.float64)
+    return People(np.arange(n), score, box, np.full(n, -1), start)
+
+
+def _labels(block: Block, semi: SemiConfig, thresholds: Floats | None) -> NDArray[np.float32]:
+    """Labels [n, C] of the people found, 1 or 0; a row of NaN has none."""
+    options = tla.Options(
+        strategy=semi.strategy,
+        bce=semi.bce,
+        distance=semi.distance,
+        background=semi.background,
+        threshold=semi.threshold,
+        restricted=semi.restricted,
+        max_gap=semi.max_gap,
+    )
+    labels = np.full(block.found.score.shape, np.nan, np.float32)
+    if semi.strategy in FROM_SCORES:
+        if thresholds is None:
+            given = over_threshold(block, options)
+        else:
+            given = over_class_thresholds(block, thresholds, options)
+        return np.where(given.any(1, keepdims=True), given.astype(np.float32), labels)
+    if semi.strategy == "nearest":
+        nearest = by_overlap(block)
+        labels[nearest.found] = nearest.action
+        return labels
+    people, pool = block.found, block.truth
+    taken, _ = assign_labels(
+        people.score, people.box, people.start, block.label, pool.box, pool.start, options
+    )
+    labels[taken >= 0] = block.label[taken[taken >= 0]]
+    return labels

@@ -1,0 +1,96 @@
+"""One step: forward, backward, optimizer; of labelled clips, and of unlabelled ones beside."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from stadkit.errors import StadkitError
+from stadkit.layers.matching import Diverged
+from stadkit.training.batches import Batch
+from stadkit.training.optim import learning_rate, set_rate
+from stadkit.training.pixels import normalise
+from stadkit.training.state import Training
+
+
+def step(training: Training, batch: Batch, more: Batch | None, number: int) -> dict[str, float]:
+    """ME-STAD Eq. 4: L_sup of a batch, and lambda L_unsup of unlabelled clips if there are any.
+
+    number: of the step, from 0 in the first epoch on. Raises StadkitError where the loss is not
+    finite.
+    """
+    optimizer, config = training.optimizer, training.config
+    steps = len(training.sampler)
+    set_rate(optimizer, learning_rate(config.optimizer.lr, config.schedule, number, steps))
+    optimizer.zero_grad()
+    try:
+        # One after the other: gradients add up, and only one graph is in memory.
+        losses = {} if more is None else _learn_unlabelled(training, more)
+        losses = _learn(_losses(training, batch)) | losses
+    except Diverged as error:
+        again = "go on with --resume" if number >= steps else "start again"
+        raise StadkitError(
+            f"{error} at step {number}; lower optimizer.lr or set precision: fp32, then {again}"
+        ) from None
+    if config.optimizer.clip_grad:
+        nn.utils.clip_grad_norm_(training.model.parameters(), config.optimizer.clip_grad)
+    optimizer.step()
+    if training.average is not None:
+        training.average.follow(training.model)
+    if training.semi is not None and more is None:
+        losses |= training.semi.nothing(losses)
+    return losses
+
+
+def _losses(training: Training, batch: Batch) -> dict[str, Tensor]:
+    """The weighted terms of a batch."""
+    pixels, batch = as_seen(training, batch)
+    with cast(training.processes.device, training.autocast):
+        losses: dict[str, Tensor] = training.objective(pixels, batch)
+    return losses
+
+
+def _learn_unlabelled(training: Training, batch: Batch) -> dict[str, float]:
+    """The gradients of unlabelled clips, as the teacher sees them; their terms and counts."""
+    semi, average, objective = training.semi, training.average, training.objective
+    assert semi is not None  # as `_batches` gave such clips
+    assert average is not None
+    pixels, batch = as_seen(training, batch)
+    # Processes exchange the gradients of the labelled clips, to which these are added.
+    with _alone(objective):
+        with cast(training.processes.device, training.autocast):
+            batch, counts = semi.pseudo(average.model, pixels, batch)
+            losses = semi.weighted(objective(pixels, batch))
+        return _learn(losses) | counts
+
+
+def _alone(objective: nn.Module) -> AbstractContextManager[Any]:
+    """In it, gradients stay in this process."""
+    if isinstance(objective, DistributedDataParallel):
+        return objective.no_sync()
+    return nullcontext()
+
+
+def as_seen(training: Training, batch: Batch) -> tuple[Tensor, Batch]:
+    """Normalised pixels and the batch on the device."""
+    sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
+    batch = batch.to(training.processes.device)
+    return normalise(batch.pixels, sizes, training.card, training.autocast), batch
+
+
+def _learn(losses: dict[str, Tensor]) -> dict[str, float]:
+    """Adds to the gradients those of the sum; raises Diverged where that is not finite."""
+    total = torch.stack(list(losses.values())).sum()
+    if not torch.isfinite(total):
+        raise Diverged(f"the loss became {total.item()}")
+    total.backward()  # type: ignore[no-untyped-call]
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def cast(device: torch.device, autocast: bool) -> AbstractContextManager[Any]:
+    """bfloat16 autocast, or nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=autocast)
