@@ -34,13 +34,16 @@ LOWEST = 0.05  # person score: AP wants most of the ranking
 
 
 def found_in(
-    detector: Detector, videos: list[Path], looked: Keyframes | None
+    detector: Detector, videos: list[Path], looked: Keyframes | None, every: float | None = None
 ) -> tuple[Detections, Keyframes]:
-    """What a detector finds in videos; at the key frames of `looked`, or where it wants to."""
+    """What a detector finds in videos; at the key frames of `looked`, or where it wants to.
+
+    every: seconds from one of these to the next.
+    """
     tables, keyframes = [], []
     for path in videos:
         times = None if looked is None else looked.time[looked.video == path.stem].tolist()
-        found = detect_video(detector, path, Options(times=times, min_person=LOWEST))
+        found = detect_video(detector, path, Options(times=times, every=every, min_person=LOWEST))
         tables.append(found.table)
         keyframes.append(found.keyframes)
     both = Keyframes(

@@ -24,7 +24,8 @@ def test_configs_are_valid(path: Path) -> None:
 
 def test_there_is_a_config_for_each_model() -> None:
     trained = {read_config(path).model for path in CONFIGS}
-    assert trained == set(zoo.CARDS)
+    two_stage = {name for name in zoo.CARDS if zoo.card(name).family == "slowfast-roi"}
+    assert trained == set(zoo.CARDS) - two_stage  # which cannot be trained here
 
 
 def run(*command: str) -> str:
@@ -77,3 +78,23 @@ def test_stmixer_k_and_t_are_compared(tmp_path: Path) -> None:
     folders = (str(tmp_path / name) for name in ("fast", "stmixer-k-tiny", "stmixer-t-tiny"))
     lines = run("examples/stmixer_tubes.py", *folders).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| K, key frames", "| T, tubelets"]
+
+
+@pytest.mark.slow
+def test_strategies_are_trained_and_compared(tmp_path: Path) -> None:
+    for name in ("sparse", "dense"):
+        few = ["--videos", "1", "--seconds", "9", "--size", "160x120"]
+        run("-m", "stadkit", "synth", "-o", str(tmp_path / name), *few)
+    folders = (str(tmp_path / "sparse"), str(tmp_path / "dense"), "-o", str(tmp_path / "out"))
+    few = ["--seeds", "1", "--burn-in", "1", "--epochs", "1", "--strategies", "ema", "tla"]
+    lines = run("examples/table5.py", *folders, *few).splitlines()
+    assert [line.split(" | ")[0] for line in lines[-4:]] == [
+        "| the burn-in",
+        "| none",
+        "| ema",
+        "| tla",
+    ]
+    held = tmp_path / "out" / "ema-1"
+    assert (held / "student.safetensors").read_bytes() != (
+        held / "weights.safetensors"
+    ).read_bytes()

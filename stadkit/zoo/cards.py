@@ -12,6 +12,10 @@ from stadkit.labels import Labels, ava
 from stadkit.synth.classes import labels as playground
 from stadkit.video.resize import Resizing
 from stadkit.zoo.backbones import BACKBONES
+from stadkit.zoo.evad_cards import EVAD
+from stadkit.zoo.stmixer_cards import STMIXER
+from stadkit.zoo.two_stage_cards import TWO_STAGE
+from stadkit.zoo.two_stage_fields import PLAIN
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,21 +48,17 @@ class Card:
     file: str = ""  # name of the file behind url or drive_id
     sha256: str = ""  # of the weights as they lie here; empty: the sidecar has it
     size: int = 0  # bytes of that file, 0: unknown
+    sha256_prefix: str = ""  # first hex digits of the sha256 of the file behind url
     licence: str = "none released"  # of the weights
     reported: Mapping[str, float] = field(default_factory=dict)  # figures of others, not ours
     source: str = ""  # where those figures are printed
+    origin: str = ""  # whose code the maths are of, where code bases share names but not maths
     note: str = ""
 
     @property
     def seconds(self) -> float:
         """Seconds between two frames of a clip."""
         return self.stride / 30
-
-
-# Normalisation, fusion norms and slow frames of the architecture here are PySlowFast's, as its
-# Kinetics weights want them: .45 and .225 of 255.
-PYSLOWFAST_MEAN: Triple = (114.75, 114.75, 114.75)
-PYSLOWFAST_STD: Triple = (57.375, 57.375, 57.375)
 
 
 def _published(backbone: str, frames: int, stride: float, ava_map: float) -> Card:
@@ -71,109 +71,15 @@ def _published(backbone: str, frames: int, stride: float, ava_map: float) -> Car
         stride=stride,
         key=frames // 2,
         short_side=256,
-        mean=PYSLOWFAST_MEAN,
-        std=PYSLOWFAST_STD,
+        # This, fusion norms and slow frames are PySlowFast's, as its Kinetics weights want them.
+        mean=PLAIN["mean"],
+        std=PLAIN["std"],
         min_person=0.4,
         min_action=0.002,
         reported={"AVA v2.2 frame mAP": ava_map},
         source="ME-STAD (arXiv 2206.03064) Table 1; the paper's figure, not measured here",
         note="Train it with `stadkit train`, or import a state dict with canonical names.",
     )
-
-
-def _evad(drive_id: str, ava_map: float, **settings: Any) -> Card:
-    """EVAD as its authors released it, for AVA's 80 classes."""
-    return Card(
-        family="evad",
-        # Released weights were trained with the tokens in this order.
-        settings={"classes": 80, "token_order": "importance", **settings},
-        classes=ava(),
-        frames=16,
-        stride=4,
-        key=8,
-        short_side=288,
-        # As their frames were resized, in training and for the reported figures.
-        resize="linear",
-        long_side=1333,
-        mean=PYSLOWFAST_MEAN,
-        std=PYSLOWFAST_STD,
-        min_person=0.7,
-        min_action=0.002,
-        drive_id=drive_id,
-        licence="CC-BY-NC-4.0",
-        reported={"AVA v2.2 frame mAP": ava_map},
-        source="EVAD's model zoo (arXiv 2304.08451); the authors' figure, not measured here",
-        note="Its weights are on Google Drive only: see `stadkit models pull`.",
-    )
-
-
-def _stmixer(backbone: str, frames: int, stride: float, **more: Any) -> Card:
-    """STMixer as its authors have it, for AVA's 80 classes; K unless `more` says otherwise."""
-    common: dict[str, Any] = {
-        "family": "stmixer-k",
-        "licence": "none stated",
-        "note": "Its weights are on Google Drive only: see `stadkit models pull`.",
-    }
-    return Card(
-        **{**common, **more},
-        settings={"classes": 80, "backbone": backbone, "frames": frames},
-        classes=ava(),
-        frames=frames,
-        stride=stride,
-        key=frames // 2,
-        short_side=256,
-        resize="linear",
-        mean=PYSLOWFAST_MEAN,
-        std=PYSLOWFAST_STD,
-        min_person=0.6,
-        min_action=0.002,
-    )
-
-
-def _stmixer_t(backbone: str, frames: int) -> Card:
-    """STMixer-T; its authors released neither code nor weights."""
-    return _stmixer(
-        backbone,
-        frames,
-        4,
-        family="stmixer-t",
-        tubelet=True,
-        licence="none released",
-        note="Train it with `stadkit train`; weights of stmixer-k with this backbone can start it.",
-    )
-
-
-def _tiny(family: str, config: str, multiple: int, **settings: Any) -> Card:
-    """A small one for the Playground's classes; config: the training of it in the examples."""
-    return Card(
-        family=family,
-        settings={"classes": len(playground().ids), "frames": 8, **settings},
-        classes=playground(),
-        frames=8,
-        stride=4.8,
-        key=4,
-        short_side=128,
-        mean=PYSLOWFAST_MEAN,
-        std=PYSLOWFAST_STD,
-        min_person=0.5,
-        min_action=0.1,
-        batch=8,
-        multiple=multiple,
-        tubelet=family == "stmixer-t",
-        note=f"For trying it on a CPU: train it with examples/configs/{config}.yaml.",
-    )
-
-
-STMIXER_TINY: dict[str, Any] = {
-    "backbone": "slowonly-tiny",
-    "queries": 20,
-    "width": 96,
-    "points": 16,
-    "out_points": 32,
-    "stages": 3,
-    "heads": 4,
-    "feedforward": 384,
-}
 
 
 CARDS: dict[str, Card] = {
@@ -213,79 +119,7 @@ CARDS: dict[str, Card] = {
     "mestad-slowonly-r50": _published("slowonly-r50", 4, 16, 21.5),
     "mestad-slowfast-r50": _published("slowfast-r50", 32, 2, 25.5),
     "mestad-slowfast-r101-nl": _published("slowfast-r101-nl", 32, 2, 28.5),
-    "evad-tiny": _tiny(
-        "evad",
-        "evad-tiny",
-        16,
-        width=128,
-        depth=8,
-        heads=4,
-        base=(8, 10),
-        maps_at=(1, 3, 5, 7),
-        prune_at=(2, 4, 6),
-        drop_path=0.0,
-        proposals=20,
-        people_width=96,
-        people_heads=3,
-        people_attention=4,
-        feedforward=384,
-        dynamic=24,
-        decoder_width=96,
-        decoder_depth=2,
-        decoder_heads=4,
-        decoder_drop_path=0.0,
-        classifier=256,
-    ),
-    "evad-vit-b": _evad(
-        "1cvFLZNuP6jfGSkE7UCdI1cJTennqXsMS", 32.3, keep_rate=0.7, roi_extension=(0.4, 0.2)
-    ),
-    "evad-vit-b-keep06": _evad(
-        "1toUWQTQz1SlkZ0k2_AC5l58-GfNpbZTw",
-        31.8,
-        keep_rate=0.6,
-        keyframe_weight=4.0,
-        roi_extension=(0.4, 0.2),
-    ),
-    "evad-vit-b-full": _evad(
-        "1gBqYhNmE0RBidSfG-QSaU1ur_hwv1i2u", 32.1, keep_rate=1.0, roi_extension=(0.0, 0.0)
-    ),
-    "evad-vit-l": _evad(
-        "1FVosE4p27a4GDwG_PNYtGbkupx4vGOi-",
-        39.7,
-        width=1024,
-        depth=24,
-        heads=16,
-        maps_at=(5, 11, 17, 23),
-        prune_at=(6, 12, 18),
-        keep_rate=0.7,
-        drop_path=0.2,
-        decoder_width=512,
-        decoder_depth=12,
-        decoder_heads=8,
-        roi_extension=(0.4, 0.2),
-    ),
-    "stmixer-k-slowonly-r50": _stmixer(
-        "slowonly-r50", 4, 16, drive_id="1qJdnCGwi5NeqpHFYxPpIixLY6Mpsuync"
-    ),
-    "stmixer-k-slowfast-r50": _stmixer(
-        "slowfast-r50", 32, 2, drive_id="1pwXBC-g-OS71wzd9lxHDITASRw1cxRWm"
-    ),
-    "stmixer-k-slowfast-r101-nl": _stmixer(
-        "slowfast-r101-nl", 32, 2, drive_id="1oouF7IZFxs-vXhUDXSkLpy7FE5oh6Vp2"
-    ),
-    "stmixer-k-vit-b": _stmixer("vit-b", 16, 4, drive_id="1hVni60LLWHZBaaNkccrrEAo1xFEM2ZPV"),
-    "stmixer-k-vit-b-v2": _stmixer(
-        "vit-b",
-        16,
-        4,
-        drive_id="1S5_mePN9lmkIyW_kRcTESfeitKomqW-y",
-        reported={"AVA v2.2 frame mAP": 36.1},
-        source="the paper's figure as a user of the code quotes it, who measured 34.89",
-    ),
-    "stmixer-k-tiny": _tiny("stmixer-k", "stmixer-k-tiny", 32, **STMIXER_TINY),
-    "stmixer-t-slowonly-r50": _stmixer_t("slowonly-r50", 8),
-    "stmixer-t-vit-b": _stmixer_t("vit-b", 16),
-    "stmixer-t-tiny": _tiny("stmixer-t", "stmixer-t-tiny", 32, **STMIXER_TINY),
+    **{name: Card(**fields) for name, fields in (EVAD | STMIXER | TWO_STAGE).items()},
 }
 
 
@@ -341,11 +175,18 @@ def _build_stmixer_t(settings: Mapping[str, Any]) -> nn.Module:
     return stmixer_t.build(stmixer_t.StmixerTConfig(**settings))
 
 
+def _build_two_stage(settings: Mapping[str, Any]) -> nn.Module:
+    from stadkit.models import two_stage
+
+    return two_stage.build(two_stage.TwoStageConfig(**settings))
+
+
 FAMILIES = {
     "mestad": _build_mestad,
     "evad": _build_evad,
     "stmixer-k": _build_stmixer_k,
     "stmixer-t": _build_stmixer_t,
+    "slowfast-roi": _build_two_stage,
 }
 
 
