@@ -9,69 +9,43 @@ from typing import Annotated, Any
 import typer
 
 from stadkit.cli.console import console
+from stadkit.cli.models_export import export
 
 app = typer.Typer(no_args_is_help=True, help="Models and their weights.")
+app.command()(export)
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Anyway = Annotated[
     bool,
     typer.Option(
-        "--anyway", help="Keep it although the config inside the file says another keep rate."
+        "--anyway",
+        help="Keep it although the config inside the file says another keep rate, or a two-stage "
+        "file is another model's by its sha256 or its code base.",
     ),
 ]
 LICENCES = {
     "CC-BY-NC-4.0": "CC-BY-NC-4.0: name the authors, and no commercial use "
     "(https://creativecommons.org/licenses/by-nc/4.0)",
 }
-COLUMNS = ("name", "weights", "size", "frames", "classes", "licence", "reported")
 
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """Every model and backbone, with its licence and whether its weights are here."""
-    from stadkit.zoo import BACKBONES, CARDS
+    """Every model and backbone: data set, reported mAP and its source, licence, and its weights'
+    state.
 
-    rows = [*(_row(name) for name in CARDS), *(_backbone_row(name) for name in BACKBONES)]
+    here; built in; downloadable: `models pull` gets them; manual: on Google Drive, by `models pull`
+    with gdown or in a browser; importable: none were released, train them or import yours.
+    """
+    from stadkit.cli.models_list import table
+    from stadkit.zoo.listing import rows
+
+    found = rows()
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps(found))
         return
-    table = [COLUMNS, *(tuple(_cell(row[column]) for column in COLUMNS) for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
-    for line in table:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
-    console.print("Reported figures are their authors', not ours; `stadkit models info NAME`.")
-
-
-def _row(name: str) -> dict[str, Any]:
-    from stadkit.zoo import card, state, weights_path
-
-    known, path = card(name), weights_path(name)
-    return {
-        "name": name,
-        "family": known.family,
-        "weights": state(name),
-        "size": path.stat().st_size if path else known.size or None,
-        "frames": f"{known.frames} x {known.stride:g}/30 s",
-        "classes": len(known.classes),
-        "licence": known.licence,
-        "reported": dict(known.reported),
-    }
-
-
-def _backbone_row(name: str) -> dict[str, Any]:
-    from stadkit.zoo import BACKBONES, state, weights_path
-
-    known, path = BACKBONES[name], weights_path(name)
-    return {
-        "name": name,
-        "family": "backbone",
-        "weights": state(name),
-        "size": path.stat().st_size if path else known.size,
-        "frames": None,
-        "classes": None,
-        "licence": known.licence,
-        "reported": {},
-    }
+    for line in table(found):
+        typer.echo(line)
+    console.print("Figures are their sources', not ours; `stadkit models info NAME` says more.")
 
 
 def _cell(value: Any) -> str:
@@ -109,32 +83,32 @@ def _facts(name: str, size: int | None) -> dict[str, Any]:
 
     from stadkit.models.cost import cost
     from stadkit.zoo import build, card
+    from stadkit.zoo.listing import row
 
     known = card(name)
     pixels = size or known.short_side
     with torch.device("meta"):  # shapes are enough, and large models need no memory
         model = build(name)
     counted = cost(model, pixels, known.frames)
-    return _row(name) | {
+    return row(name) | {
         "parameters": int(counted["parameters"]),
         "gmacs": round(counted["gmacs"], 3),
         "pixels": pixels,
         "min_person": known.min_person,
         "min_action": known.min_action,
         "labels": dict(zip(known.classes.ids, known.classes.names, strict=True)),
-        "source": known.source,
         "note": known.note,
     }
 
 
 def _backbone_facts(name: str) -> dict[str, Any]:
     from stadkit.zoo import BACKBONES
+    from stadkit.zoo.listing import backbone_row
 
     known = BACKBONES[name]
-    return _backbone_row(name) | {
+    return backbone_row(name) | {
         **known.settings,
         "trained": known.trained,
-        "source": known.url,
         "note": f"To start a training from: `init: {name}` in its YAML.",
     }
 
@@ -164,6 +138,9 @@ def pull(
         bool, typer.Option("--again", help="From the start, whatever is here.")
     ] = False,
     anyway: Anyway = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="No network: what is here, or say how to get it.")
+    ] = False,
 ) -> None:
     """Download weights from where their authors put them, and import them.
 
@@ -171,12 +148,19 @@ def pull(
     `pip install 'gdown>=5'`.
     """
     from stadkit import zoo
-    from stadkit.zoo.pulling import licence, source
+    from stadkit.errors import WeightsError
+    from stadkit.zoo.offline import go_offline
+    from stadkit.zoo.pulling import anew, licence, source
     from stadkit.zoo.weights import verify as check
 
+    if offline:
+        go_offline()
     here = zoo.weights_path(name) if zoo.state(name) == "here" and not again else None
     if here is not None:
-        check(here)
+        try:
+            check(here)
+        except WeightsError as error:
+            raise WeightsError(f"{error}: {anew(name)}") from None
         console.print(f"{name} is here; --again downloads it anew")
     else:
         whence = source(name)
@@ -207,12 +191,13 @@ def verify(as_json: AsJson = False) -> None:
     from stadkit.zoo.weights import verify as check
 
     found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for name in (*CARDS, *BACKBONES):
         path = weights_path(name)
         if path is None:
             continue
         try:
-            check(path, expected_sha256(name, path))
+            digests[name] = check(path, expected_sha256(name, path))
             found[name] = "ok"
         except WeightsError as error:
             found[name] = str(error)
@@ -220,7 +205,8 @@ def verify(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found))
     else:
         for name, told in found.items():
-            typer.echo(f"{name}: {told}")
+            digest = f"  sha256 {digests[name]}" if name in digests else ""
+            typer.echo(f"{name}: {told}{digest}")
         console.print(f"{len(found)} of {len(CARDS) + len(BACKBONES)} names have weights here")
     if any(told != "ok" for told in found.values()):
         raise typer.Exit(WeightsError.exit_code)

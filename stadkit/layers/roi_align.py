@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stadkit.layers.tracing import exporting
+
 # Numbers that `Cells.strongest` makes at once: on a CPU (2 MB are a share of a cache), on a GPU.
 AT_ONCE = (2**19, 2**27)
 
@@ -170,7 +172,7 @@ def _places(index: Tensor, clips: int) -> tuple[Tensor, int]:
     """Rows of boxes laid out as [clips, most]: (place [n] of each box, most boxes of a clip)."""
     mine = index[:, None] == torch.arange(clips, device=index.device)  # [n, B]
     rank = (mine.cumsum(0) * mine).sum(1) - 1  # [n] how many of the same clip came before
-    most = _largest(rank + 1)
+    most = _largest(rank + 1, len(index))
     return index * most + rank, most
 
 
@@ -189,7 +191,9 @@ def _weights(
     span = high - low if aligned else (high - low).clamp(min=1)
     start = low - 0.5 if aligned else low
     wanted = torch.full_like(span, sampling) if sampling else (span / size).ceil().clamp(min=0)
-    samples = torch.arange(_largest(wanted), device=low.device)  # [S]
+    # Of boxes in the frame, which goes on by a part of a cell where the map was cut to whole ones.
+    most = sampling or -(-(cells + 1) // size)
+    samples = torch.arange(_largest(wanted, most), device=low.device)  # [S]
     count = wanted[:, None, None].clamp(min=1)  # [n, 1, 1]
     bins = torch.arange(size, device=low.device)[:, None]  # [size, 1]
     step = (bins + (samples + 0.5) / count) / size  # [n, size, S] fractions of the box
@@ -200,6 +204,12 @@ def _weights(
     return (hat * used[..., None]).sum(2) / count
 
 
-def _largest(values: Tensor) -> int:
-    """The largest of values [n], 0 if there are none."""
+def _largest(values: Tensor, most: int) -> int:
+    """The largest of values [n], 0 if there are none.
+
+    In a graph that is being traced `most`, which it cannot be above: shapes there do not hang on
+    numbers. What is too many counts nothing.
+    """
+    if exporting():
+        return most
     return int(values.max()) if len(values) else 0

@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 def cost(model: nn.Module, size: int, frames: int | None = None) -> dict[str, float]:
     """{"parameters", "gmacs"} of `model(pixels, sizes)` on one clip of `size` x `size` pixels.
 
-    frames: of the clip; the model's own `frames` if not given. Torch's counter sees
+    frames: of the clip; the model's own `frames` if not given. A model that wants boxes says how
+    many it is given, as `counted_boxes`. Torch's counter sees
     convolutions and matrix products, those of attention too (2 FLOPs a multiply-accumulate);
     norms, activations and pooling, RoIAlign's as well, count nothing. Runs on the meta device:
     shapes without numbers.
@@ -24,7 +25,9 @@ def cost(model: nn.Module, size: int, frames: int | None = None) -> dict[str, fl
     shapes = {name: x.detach().to("meta") for name, x in state}
     pixels = torch.empty(1, 3, frames, size, size, device="meta")
     sizes = torch.empty(1, 2, dtype=torch.long, device="meta")
+    count = getattr(model, "counted_boxes", 0)
+    boxes = ([torch.empty(count, 4, device="meta")],) if count else ()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        functional_call(model, shapes, (pixels, sizes))
+        functional_call(model, shapes, (pixels, sizes, *boxes))
     parameters = sum(x.numel() for x in model.parameters())
     return {"parameters": parameters, "gmacs": counter.get_total_flops() / 2e9}

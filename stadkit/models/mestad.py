@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from stadkit.errors import UsageError
 from stadkit.layers.pyramid import Pyramid
+from stadkit.layers.tracing import exporting
 from stadkit.models import Outputs, people
 from stadkit.models.action_head import AcrnHead, LinearHead
 from stadkit.models.fcos import Dense, Fcos
@@ -315,7 +316,8 @@ def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
 def _repeat_border(maps: Tensor, cells: Tensor) -> Tensor:
     """Maps [B, D, h, w] whose padding repeats the last of the pictured cells [B, 2]."""
     height, width = maps.shape[2:]
-    if maps.is_meta or bool((cells == torch.tensor((height, width), device=cells.device)).all()):
+    whole = torch.tensor((height, width), device=cells.device)
+    if maps.is_meta or (not exporting() and bool((cells == whole).all())):
         return maps
     rows = torch.minimum(torch.arange(height, device=cells.device), cells[:, :1] - 1)  # [B, h]
     cols = torch.minimum(torch.arange(width, device=cells.device), cells[:, 1:] - 1)  # [B, w]

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from stadkit.layers.conv import Conv3d
 from stadkit.layers.layout import beside
+from stadkit.models.nonlocal_block import GaussianNonLocal, NonLocal
 
 STAGES = ("res2", "res3", "res4", "res5")
 
@@ -40,8 +41,10 @@ class SlowFastConfig:
     slow_frames: str = "linspace"  # first and last frame included; MMAction2: "nearest"
     stride5: int = 1  # of res5; STMixer: 2
     dilation: tuple[int, int] = (2, 2)  # of res5, slow and fast; MMAction2: 1, SE-STAD: 2, 1
-    nonlocal4: tuple[int, ...] = ()  # blocks of res4 with a non-local after them, slow pathway
+    nonlocal3: tuple[int, ...] = ()  # blocks of res3 with a non-local after them, slow pathway
+    nonlocal4: tuple[int, ...] = ()  # the same of res4
     nonlocal_order: str = "pool-first"  # or "conv-first"; see NonLocal
+    nonlocal_kind: str = "dot"  # MMAction2: "gaussian", see GaussianNonLocal
 
     @classmethod
     def slowonly_r50(cls, **changes: Any) -> SlowFastConfig:
@@ -195,37 +198,6 @@ class Block(nn.Module):
         return F.relu(self.branch2(x).add_(same), inplace=True)
 
 
-class NonLocal(nn.Module):
-    """[B, D, T, h, w], same out: every position sees all others (Wang et al. 2018, dot product).
-
-    Keys and values are halved in time, height and width by a max pool, before their
-    convolutions ("pool-first", PySlowFast) or after ("conv-first", same weights).
-    """
-
-    def __init__(self, channels: int, order: str) -> None:
-        super().__init__()
-        inner = channels // 2
-        self.order = order
-        self.conv_theta = Conv3d(channels, inner, 1)
-        self.conv_phi = Conv3d(channels, inner, 1)
-        self.conv_g = Conv3d(channels, inner, 1)
-        self.conv_out = Conv3d(inner, channels, 1)
-        self.bn = nn.BatchNorm3d(channels)
-        self.pool = nn.MaxPool3d(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        query = self.conv_theta(x).flatten(2)  # [B, D, N]
-        if self.order == "pool-first":
-            small = self.pool(x)
-            key, value = self.conv_phi(small), self.conv_g(small)
-        else:
-            key, value = self.pool(self.conv_phi(x)), self.pool(self.conv_g(x))
-        key, value = key.flatten(2), value.flatten(2)  # [B, D, M]
-        affinity = query.transpose(1, 2) @ key / key.shape[2]  # [B, N, M]
-        seen = value @ affinity.transpose(1, 2)  # [B, D, N]
-        return x + self.bn(self.conv_out(seen.unflatten(2, x.shape[2:])))  # type: ignore[no-any-return]
-
-
 class Stage(nn.Module):
     """s2..s5: the blocks of each pathway, `pathwayP_resI`, and its `pathwayP_nonlocalI`."""
 
@@ -276,6 +248,7 @@ def _stage(
     """Stage 0..3 (res2..res5) of all pathways, with their channels in and out."""
     last = stage == 3
     stride = (1, 2, 2, config.stride5)[stage]
+    related = {1: config.nonlocal3, 2: config.nonlocal4}.get(stage, ())
     pathways = []
     for i, (before, after) in enumerate(zip(inside, outside, strict=True)):
         blocks: dict[str, nn.Module] = {}
@@ -289,14 +262,22 @@ def _stage(
                 stride if n == 0 else 1,
                 config.dilation[i] if last else 1,
             )
-            if stage == 2 and i == 0 and n in config.nonlocal4:
-                blocks[f"nonlocal{n}"] = NonLocal(after, config.nonlocal_order)
+            if i == 0 and n in related:
+                blocks[f"nonlocal{n}"] = _nonlocal(after, config)
         pathways.append(blocks)
     return Stage(pathways)
 
 
+def _nonlocal(channels: int, config: SlowFastConfig) -> nn.Module:
+    if config.nonlocal_kind == "gaussian":
+        return GaussianNonLocal(channels)
+    return NonLocal(channels, config.nonlocal_order)
+
+
 def _initialise(model: nn.Module) -> None:
     """He's normal by fan-out; blocks start as the identity (their last norm is 0)."""
+    if next(model.parameters()).is_meta:
+        return  # no numbers, and drawing none takes longer than all else
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -304,5 +285,5 @@ def _initialise(model: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Branch):
             nn.init.zeros_(module.c_bn.weight)
-        elif isinstance(module, NonLocal):
+        elif isinstance(module, NonLocal | GaussianNonLocal):
             nn.init.zeros_(module.bn.weight)

@@ -7,8 +7,10 @@ import re
 import stat
 import struct
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Mapping
+import zlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,17 @@ if TYPE_CHECKING:
 LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 # How pickles start: by protocol 2 and up, 1 and 0, the last two where they hold a dict.
 PICKLE = (b"\x80", b"}q", b"(dp")
-WRAPPERS = ("model_state", "state_dict", "model", "module", "ema")
-# What torch raises for a pickle with a fault in it.
+# What trained weights are kept under, the first of these that there is; averages of them after
+# the weights themselves.
+WRAPPERS = (
+    *("model_state", "state_dict", "model", "module"),
+    *("ema", "model_ema", "state_dict_ema", "ema_state_dict"),
+)
+# What torch and zipfile raise for a file with a fault in it. Of a name that is no UTF-8 it is a
+# ValueError, of a place that no file has an OSError or OverflowError.
 DAMAGE = (
     *(RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
-    *(struct.error, zipfile.BadZipFile),
+    *(OSError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error),
 )
 
 
@@ -44,11 +52,23 @@ def _plain(*_: object) -> dict[Any, Any]:
     return {}
 
 
+def _nothing(*_: object) -> None:
+    """Stands for `getattr`, and looks nothing up."""
+
+
 # What lies beside the weights in files that are about, by its full name in them; nobody reads it.
 # VideoMAE has its command line there; AlphAction, whose trainer is STMixer's, its pool of people.
+# Many have their config, and the best score so far as NumPy's number.
 BESIDE: list[Any] = [
     (_Inert, "argparse.Namespace"),
+    *((OrderedDict, f"{of}.CfgNode") for of in ("yacs.config", "fvcore.common.config")),
+    (_Inert, "numpy.dtype"),
+    (_Inert, "numpy.ndarray"),
+    *((_Inert, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((_Inert, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     (_Inert, "alphaction.structures.memory_pool.MemoryPool"),
+    (_Inert, "mmengine.logging.history_buffer.HistoryBuffer"),  # the losses so far
+    (_nothing, "builtins.getattr"),  # by which that names its own methods
     (_plain, "collections.defaultdict"),
     (dict, "builtins.dict"),  # that defaultdict's factory
     (Counter, "collections.Counter"),  # milestones of a schedule
@@ -68,6 +88,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 def read_with_config(path: Path) -> tuple[dict[str, Tensor], str]:
     """What `read_checkpoint` gives, and the text that lies beside it as `cfg`; "" for none."""
     kind = sniff(path)
+    if kind == "zip":
+        check_parts(path)
     if kind == "pickle":
         return renamed(caffe2.read(path), caffe2.our_name, str(path)), ""
     held = read_safetensors(path) if kind == "safetensors" else _read_torch(path, kind)
@@ -100,15 +122,46 @@ def sniff(path: Path) -> str:
 
 
 def _check_zip(path: Path) -> str:
-    if not zipfile.is_zipfile(path):
+    with _told(path):
+        whole = zipfile.is_zipfile(path)
+    if not whole:
         raise WeightsError(
             f"{path}: cut short ({path.stat().st_size} bytes, the end of the archive is missing); "
             "download it again"
         )
-    with zipfile.ZipFile(path) as archive:
-        if not any(name.endswith("data.pkl") for name in archive.namelist()):
-            raise WeightsError(f"{path}: a zip archive, but not a torch checkpoint")
+    with _told(path), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        packed = any(part.compress_type for part in archive.infolist())
+    if any(name.endswith("constants.pkl") for name in names):  # by which torch knows them, too
+        raise WeightsError(
+            f"{path}: a TorchScript program, not a dict of tensors; ask its author for the state "
+            "dict"
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        raise WeightsError(f"{path}: a zip archive, but not a torch checkpoint")
+    if packed:  # torch writes none, and maps packed bytes as if they were numbers
+        raise WeightsError(f"{path}: a zip archive that was compressed; pack it with `zip -0`")
     return "zip"
+
+
+def check_parts(path: Path) -> None:
+    """Raise WeightsError where a part of a zip archive is not what its checksum says: torch alone
+    reads it all the same."""
+    with _told(path), zipfile.ZipFile(path) as archive:
+        if not any(part.CRC for part in archive.infolist()):
+            return  # torch was told to write none
+        damaged = archive.testzip()
+    if damaged:
+        raise WeightsError(f"{path}: damaged on the way (checksum of {damaged}); download it again")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """A fault of the file as the WeightsError that says so."""
+    try:
+        yield
+    except DAMAGE:
+        raise WeightsError(f"{path}: damaged or cut short; download it again") from None
 
 
 def _what_else(head: bytes) -> str:
@@ -132,12 +185,10 @@ def _read_torch(path: Path, kind: str) -> Any:
     import torch
 
     try:
-        with torch.serialization.safe_globals(BESIDE):
+        with _told(path), torch.serialization.safe_globals(BESIDE):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, {_refusal(str(error))}") from None
-    except DAMAGE:
-        raise WeightsError(f"{path}: damaged or cut short; download it again") from None
 
 
 def _refusal(message: str) -> str:
@@ -150,10 +201,9 @@ def _refusal(message: str) -> str:
 
 def unwrap(held: Any, path: Path) -> dict[str, Tensor]:
     """The dict of tensors inside a checkpoint, without the `module.` of DistributedDataParallel."""
-    for wrapper in WRAPPERS:
-        if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
-            held = held[wrapper]
-            break
+    for _ in range(2):  # an average may have a wrapper of its own
+        inner = (held[name] for name in WRAPPERS if isinstance(held, Mapping) and name in held)
+        held = next((given for given in inner if isinstance(given, Mapping)), held)
     tensors = _tensors(held, path)
     if all(name.startswith("module.") for name in tensors):
         return {name.removeprefix("module."): value for name, value in tensors.items()}

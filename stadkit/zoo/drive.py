@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-import zipfile
 from pathlib import Path
 from types import ModuleType
 
 from stadkit.errors import WeightsError
-from stadkit.zoo.checkpoint import sniff
+from stadkit.zoo.checkpoint import check_parts, sniff
+from stadkit.zoo.disk import check_space
+from stadkit.zoo.offline import refuse_offline
 from stadkit.zoo.weights import drive_page
 
 FAULTS = ("quota", "too many users", "many accesses")
@@ -32,13 +33,13 @@ def fetch(drive_id: str, name: str, folder: Path, size: int = 0, again: bool = F
         f"or download {drive_page(drive_id)} in a browser, then `stadkit models import FILE "
         f"--as {name}`"
     )
-    if _offline():
-        raise WeightsError(f"{name}: offline mode is on (HF_HUB_OFFLINE); unset it, {hand}")
+    refuse_offline(name, hand)
     gdown = _gdown(name, hand)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / drive_id
     for old in folder.glob(f"{drive_id}*") if again else ():
         old.unlink()
+    check_space(folder, size, sum(old.stat().st_size for old in folder.glob(f"{drive_id}*")))
     try:
         quiet = not sys.stderr.isatty()
         came = gdown.download(id=drive_id, output=os.fspath(path), quiet=quiet, resume=True)
@@ -55,12 +56,6 @@ def fetch(drive_id: str, name: str, folder: Path, size: int = 0, again: bool = F
         path.unlink(missing_ok=True)
         raise WeightsError(f"{error}; deleted: pull again, {hand}") from None
     return path
-
-
-def _offline() -> bool:
-    from huggingface_hub import constants
-
-    return constants.HF_HUB_OFFLINE
 
 
 def _gdown(name: str, hand: str) -> ModuleType:
@@ -85,12 +80,6 @@ def _reason(error: Exception) -> str:
 def _check(path: Path, size: int) -> None:
     here = path.stat().st_size
     if sniff(path) == "zip":
-        with zipfile.ZipFile(path) as archive:
-            try:
-                damaged = archive.testzip()
-            except (zipfile.BadZipFile, OSError) as error:
-                raise WeightsError(f"{path}: damaged on the way ({error})") from None
-        if damaged:
-            raise WeightsError(f"{path}: damaged on the way (checksum of {damaged})")
+        check_parts(path)
     if size and here != size:
         raise WeightsError(f"{path}: {here} bytes came of {size}")

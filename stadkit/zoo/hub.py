@@ -1,4 +1,4 @@
-"""A file of the Hugging Face Hub, or at an address, fetched in pieces that outlive the process."""
+"""A file of the Hugging Face Hub, fetched in pieces that outlive the process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stadkit.errors import WeightsError
+from stadkit.zoo.disk import check_space
 from stadkit.zoo.weights import sha256
 
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -19,7 +20,7 @@ class Fetched(NamedTuple):
     """A file that came, and what is known of it."""
 
     path: Path
-    revision: str  # commit of the repository; empty: unknown, or no repository
+    revision: str  # commit of the repository; empty: no repository
     checked: bool  # whether its sha256 is what its server says
 
 
@@ -38,11 +39,6 @@ def fetch(repo: str, file: str, name: str, folder: Path, again: bool = False) ->
     if isinstance(cached, str):
         return _from_cache(Path(cached))
     return _download(lambda commit: hf_hub_url(repo, file, revision=commit), name, folder, again)
-
-
-def fetch_address(url: str, name: str, folder: Path, again: bool = False) -> Fetched:
-    """The file at an address that is not of the Hub; the rest is as `fetch` has it."""
-    return _download(lambda _: url, name, folder, again)
 
 
 def _from_cache(path: Path) -> Fetched:
@@ -77,15 +73,16 @@ def _download(
     folder.mkdir(parents=True, exist_ok=True)
     for old in (whole, part) if again else ():
         old.unlink(missing_ok=True)
-    if not whole.is_file():
-        _go_on(address(known.commit_hash or None), part, known.size)
-        os.replace(part, whole)
     checked = SHA256.fullmatch(tag) is not None
-    if checked and sha256(whole) != tag:
-        whole.unlink()
+    came = whole if whole.is_file() else part
+    if came == part:
+        _go_on(address(known.commit_hash or None), part, known.size)
+    if checked and sha256(came) != tag:
+        came.unlink()
         raise WeightsError(
             f"{url}: what came is not what its server has (another sha256); deleted, pull it again"
         )
+    os.replace(came, whole)
     return Fetched(whole, known.commit_hash or "", checked)
 
 
@@ -95,6 +92,7 @@ def _go_on(url: str, part: Path, size: int | None) -> None:
 
     if size is not None and part.exists() and part.stat().st_size > size:
         part.unlink()
+    check_space(part.parent, size or 0, part.stat().st_size if part.exists() else 0)
     try:
         with part.open("ab") as out:
             http_get(url, out, resume_size=out.tell(), expected_size=size)
@@ -109,6 +107,6 @@ def _reason(error: Exception) -> str:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):
-        return "offline mode is on (HF_HUB_OFFLINE); unset it to download"
+        return "offline mode is on (--offline or HF_HUB_OFFLINE); unset it to download"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"cannot be fetched ({lines[0].rstrip('.') if lines else type(error).__name__})"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import UsageError, WeightsError
-from stadkit.zoo import official, slowfast_names, videomae_names
+from stadkit.zoo import official, slowfast_names, two_stage_names, videomae_names
 from stadkit.zoo.backbones import BACKBONES, FINAL_NORM, FUSION_NORM, may_lack
-from stadkit.zoo.cards import CARDS, Card, build, card
+from stadkit.zoo.cards import CARDS, FAMILIES, Card, card
 from stadkit.zoo.checkpoint import read_with_config
+from stadkit.zoo.unseen import card_beside, differences, others
 from stadkit.zoo.weights import (
     SHOWN,
     check_finite,
@@ -23,7 +26,7 @@ from stadkit.zoo.weights import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def import_file(
@@ -35,10 +38,12 @@ def import_file(
 ) -> Path:
     """Check a checkpoint against the model or backbone `name` and keep it; gives its file now.
 
-    Keys are the canonical ones, those of the authors in `official`, or for a backbone those of
-    `videomae_names` and `slowfast_names`; all of them, and no others but a backbone's. anyway:
-    even where the config inside the file says another keep rate. origin: more to note beside the
-    weights. known: what is to be told of the file besides.
+    Keys are the canonical ones, those of the authors in `official` and `two_stage_names`, or for a
+    backbone those of `videomae_names` and `slowfast_names`; all of them, and no others but a
+    backbone's. anyway: even where the config inside the file says another keep rate, the card
+    beside it other maths, or a two-stage file is another model's by its sha256, its name or its
+    code base. origin: more to note beside the weights. known: what is to be told of the file
+    besides.
 
     Raises UsageError for an unknown name and WeightsError for a file that is not this model's
     weights; then nothing is kept. What was told of the file lies under `told` beside the weights.
@@ -50,6 +55,25 @@ def import_file(
             f"{name} has its weights built in; give yours as `--model FILE.safetensors`, or import "
             "them as another model"
         )
+    tensors, told, whose = _checked(path, name, anyway)
+    notes = {"source": path.name, "source_sha256": sha256(path), "told": [*known, *told]}
+    notes |= {"names": whose} if whose else {}
+    kept = places(name)[1]
+    save_weights(tensors, kept, {**notes, **(origin or {})})
+    return kept
+
+
+def is_refused(path: Path, name: str) -> bool:
+    """Whether a file is no weights of `name`, not even with `anyway`; it has been read, no more."""
+    try:
+        _checked(path, name, anyway=True)
+    except WeightsError:
+        return True
+    return False
+
+
+def _checked(path: Path, name: str, anyway: bool) -> tuple[dict[str, Tensor], list[str], str]:
+    """The canonical tensors of a file, what is to be told of it, and whose names it has."""
     tensors, config = read_with_config(path)
     whose = slowfast_names.whose(tensors)  # which nothing shows once the names are ours
     if name in BACKBONES:
@@ -57,11 +81,7 @@ def import_file(
     else:
         tensors, told = _model(tensors, config, name, path, anyway)
     check_finite(tensors, str(path))
-    notes = {"source": path.name, "source_sha256": sha256(path), "told": [*known, *told]}
-    notes |= {"names": whose} if whose else {}
-    kept = places(name)[1]
-    save_weights(tensors, kept, {**notes, **(origin or {})})
-    return kept
+    return tensors, told, whose
 
 
 def _backbone(
@@ -94,6 +114,8 @@ def _grouped(names: list[str]) -> str:
 def _model(
     tensors: Mapping[str, Tensor], config: str, name: str, path: Path, anyway: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
+    if theirs := two_stage_names.read(tensors, str(path)):
+        return _two_stage(theirs, name, path, anyway)
     named = official.to_ours(tensors, str(path))
     _check_name(named, config, name, path)
     settings = card(name).settings
@@ -113,7 +135,69 @@ def _model(
             f"the file does not say its keep rate, and no tensor shows it: taken to be "
             f"{official.stated(settings)['keep_rate']:g}, as {name} has it"
         )
+    if not official.family(tensors):
+        told += _by_card(named, config, name, path, anyway)
     return named, told
+
+
+def _by_card(
+    tensors: Mapping[str, Tensor], config: str, name: str, path: Path, anyway: bool
+) -> list[str]:
+    """What is to be told of a file by our own names, by the card beside it; nothing or one line.
+
+    Raises WeightsError where the card says other maths.
+    """
+    beside, known = card_beside(path), card(name)
+    family = {other: held for other, held in CARDS.items() if held.family == known.family}
+    if beside is None:
+        differing = [
+            other
+            for other, held in family.items()
+            if differences(held, known)
+            and not _against(config, held)
+            and not misfit_of(tensors, other)
+        ]
+        told = f"no card lies beside the file: taken to be {name}, as {others(differing)}"
+        return [told] if differing else []
+    against = ", ".join(differences(beside, known))
+    if not against or anyway:
+        return [f"kept as {name}, though the card beside it says {against}"] if against else []
+    fits = [other for other, held in family.items() if not differences(beside, held)]
+    way = f"import it --as {' or '.join(fits)}" if fits else "no model here has that"
+    raise WeightsError(
+        f"{path} is not {name}: the card beside it says {against}; {way} (or as {name} with "
+        "--anyway); nothing was imported"
+    )
+
+
+def _two_stage(
+    theirs: two_stage_names.TwoStage, name: str, path: Path, anyway: bool
+) -> tuple[dict[str, Tensor], list[str]]:
+    """A two-stage detector's file by the names of another code base."""
+    digest, misfits = sha256(path), misfit_of(theirs.tensors, name)
+    against = two_stage_names.against(name, CARDS, theirs.whose, digest, path.name)
+    if misfits or (against and not anyway):
+        wrong = misfits or f"{against} (--anyway keeps it as {name})"
+        fits = [
+            other
+            for other in two_stage_names.likely(CARDS, theirs.whose, digest, path.name)
+            if not misfit_of(theirs.tensors, other)
+        ]
+        hint = f"; it fits: import it --as {' or '.join(fits)}" if fits else ""
+        if known := [] if fits else _backbones_like(theirs.tensors):
+            hint = f"; it may be a backbone: import it --as {' or '.join(known)}"
+        raise WeightsError(f"{path} is not {name}: {wrong}{hint}; nothing was imported")
+    if against:
+        return theirs.tensors, [*theirs.told, f"kept as {name}, though {against}"]
+    alike = [
+        other
+        for other, known in CARDS.items()
+        if other != name
+        and known.origin == theirs.whose
+        and not card(name).sha256_prefix
+        and not misfit_of(theirs.tensors, other)
+    ]
+    return theirs.tensors, [*theirs.told, *two_stage_names.unsure(name, CARDS, digest, alike)]
 
 
 def _against(config: str, known: Card) -> list[str]:
@@ -141,11 +225,27 @@ def _backbones_like(tensors: Mapping[str, Tensor]) -> list[str]:
 
 def _same(tensors: Mapping[str, Tensor], config: str) -> list[str]:
     """The models that these tensors fit, and that the config inside their file does not deny."""
+    # No other family has a backbone and a head alone; those that cannot fit are not built.
+    alone = all(name.startswith(("backbone.", "head.")) for name in tensors)
     return [
         name
         for name, known in CARDS.items()
-        if not _against(config, known) and not misfit_of(tensors, name)
+        if (known.family == two_stage_names.FAMILY) == alone
+        and not _against(config, known)
+        and not misfit_of(tensors, name)
     ]
+
+
+@lru_cache(maxsize=64)
+def _empty(family: str, settings: str) -> nn.Module:
+    """A model on the meta device, where it has shapes but no memory; settings as JSON.
+
+    Kept, as many cards differ in what has no shape.
+    """
+    import torch
+
+    with torch.device("meta"):
+        return FAMILIES[family](json.loads(settings))
 
 
 def misfit_of(tensors: Mapping[str, Tensor], name: str) -> str:
@@ -155,11 +255,11 @@ def misfit_of(tensors: Mapping[str, Tensor], name: str) -> str:
     """
     import torch
 
-    # On the meta device a model has shapes but no memory, and building it takes no time.
-    with torch.device("meta"):
-        model = BACKBONES[name].build() if name in BACKBONES else build(name)
     if name not in BACKBONES:
-        return misfit(tensors, model)
+        known = card(name)
+        return misfit(tensors, _empty(known.family, json.dumps(dict(known.settings))))
+    with torch.device("meta"):
+        model = BACKBONES[name].build()
     wanted = {f"backbone.{key}": value for key, value in model.state_dict().items()}
     spared = may_lack(wanted.keys() - tensors.keys(), tensors)
     whole = {**tensors, **{key: wanted[key] for key in spared}}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from stadkit.errors import UsageError, WeightsError
-from stadkit.zoo import drive, hub
+from stadkit.zoo import addresses, drive, hub
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import card
-from stadkit.zoo.importing import import_file
+from stadkit.zoo.importing import import_file, is_refused
 from stadkit.zoo.weights import drive_page, home, how_to_get, state
 
 UNCHECKED = "no sha256 of the Hub is known for this file: it was compared with none"
-UNTOLD = "its server tells no sha256 of this file: it was compared with none"
+UNTOLD = "no sha256 was released with this file: it was compared with none"
 
 
 def pull(name: str, anyway: bool = False, again: bool = False) -> Path:
@@ -31,6 +32,8 @@ def pull(name: str, anyway: bool = False, again: bool = False) -> Path:
     with _alone(name, folder):
         if name in BACKBONES:
             return _backbone(name, folder, again)
+        if card(name).url:
+            return _from_address(name, folder, anyway, again)
         return _from_drive(name, folder, anyway, again)
 
 
@@ -42,10 +45,18 @@ def source(name: str) -> str:
         known = BACKBONES[name]
         file = f", {known.file}" if known.repo else ""  # else the address has it
         return f"{known.url}{file}" + (f", about {known.size / 1e6:.0f} MB" if known.size else "")
-    if not card(name).drive_id:
+    held = card(name)
+    if not held.url and not held.drive_id:
         raise WeightsError(f"{name} cannot be pulled: {how_to_get(name)}")
-    size = f", {card(name).size / 1e6:.0f} MB" if card(name).size else ""
-    return f"{drive_page(card(name).drive_id)}{size}"
+    size = f", {held.size / 1e6:.0f} MB" if held.size else ""
+    return f"{held.url or drive_page(held.drive_id)}{size}"
+
+
+def anew(name: str) -> str:
+    """What brings weights again where those here are damaged, in words."""
+    if name in BACKBONES or card(name).url or card(name).drive_id:
+        return f"`stadkit models pull {name} --again`"
+    return f"`stadkit models import FILE --as {name}`"
 
 
 def licence(name: str) -> str:
@@ -58,7 +69,7 @@ def _backbone(name: str, folder: Path, again: bool) -> Path:
     if known.repo:
         came = hub.fetch(known.repo, known.file, name, folder, again)
     else:
-        came = hub.fetch_address(known.address, name, folder, again)
+        came = hub.Fetched(addresses.fetch(known.address, name, folder, again=again), "", False)
     origin = {
         "source": known.address or f"{known.url}/{known.file}",
         "revision": came.revision,
@@ -66,15 +77,36 @@ def _backbone(name: str, folder: Path, again: bool) -> Path:
         "licence": known.licence,
     }
     told = [] if came.checked else [UNCHECKED if known.repo else UNTOLD]
-    ours = came.path.parent == folder  # and not the Hub's own cache
+    if came.path.parent != folder:  # the Hub's own cache
+        return import_file(came.path, name, origin=origin, known=told)
+    return _take_in(came.path, name, False, origin, told)
+
+
+def _from_address(name: str, folder: Path, anyway: bool, again: bool) -> Path:
+    known = card(name)
+    came = addresses.fetch(known.url, name, folder, known.size, known.sha256_prefix, again)
+    origin = {
+        "source": known.url,
+        "sha256_checked": bool(known.sha256_prefix),
+        "licence": known.licence,
+    }
+    return _take_in(came, name, anyway, origin, [] if known.sha256_prefix else [UNTOLD])
+
+
+def _take_in(
+    came: Path, name: str, anyway: bool, origin: Mapping[str, Any], told: Sequence[str]
+) -> Path:
+    """Import a download, which is not needed then.
+
+    Where it is not kept for a full disk, or is one that `anyway` takes, it stays for the next pull.
+    """
     try:
-        kept = import_file(came.path, name, origin=origin, known=told)
+        kept = import_file(came, name, anyway, origin, told)
     except WeightsError:
-        if ours:  # it will not be another file the next time
-            came.path.unlink()
+        if is_refused(came, name):
+            came.unlink()  # so that the next pull asks for it again
         raise
-    if ours:
-        came.path.unlink()
+    came.unlink()
     return kept
 
 

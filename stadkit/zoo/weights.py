@@ -22,16 +22,28 @@ SHOWN = 5  # keys named in one message
 
 
 def home() -> Path:
-    """STADKIT_HOME, or the platform's cache folder; not created here."""
+    """STADKIT_HOME, or the platform's cache folder; not created here.
+
+    Raises WeightsError for a user who has no home folder, as in some containers.
+    """
     if own := os.environ.get("STADKIT_HOME"):
-        return Path(own).expanduser()
+        return _expanded(own)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA", "") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME", "") or "~/.cache"
-    return Path(base).expanduser() / "stadkit"
+    return _expanded(base) / "stadkit"
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise WeightsError(
+            "this user has no home folder; set STADKIT_HOME to a folder for weights"
+        ) from None
 
 
 def places(name: str) -> tuple[Path, Path]:
@@ -42,6 +54,9 @@ def places(name: str) -> tuple[Path, Path]:
 
 def weights_path(name: str) -> Path | None:
     """The file that holds this model's weights, or None where there is none."""
+    own = BUILT_IN / f"{name}.safetensors"
+    if own.is_file():  # which needs no home
+        return own
     return next((path for path in places(name) if path.is_file()), None)
 
 
@@ -75,9 +90,12 @@ def how_to_get(name: str) -> str:
     whence = held.url or (drive_page(held.drive_id) if held.drive_id else "")
     if not whence:
         return f"none were released: train it with `stadkit train`, then {last}"
-    pull = f"`stadkit models pull {name}` gets them, or " if held.drive_id else ""
-    file, size = held.file or "the file", f", {held.size / 1e6:.0f} MB" if held.size else ""
-    return f"{pull}download {file}{size} from {whence} (licence: {held.licence}), then {last}"
+    size = f", {held.size / 1e6:.0f} MB" if held.size else ""
+    digest = f", sha256 {held.sha256_prefix}..." if held.sha256_prefix else ""
+    return (
+        f"`stadkit models pull {name}` gets them, or download {held.file or 'the file'}{size}"
+        f"{digest} from {whence} (licence: {held.licence}), then {last}"
+    )
 
 
 def drive_page(drive_id: str) -> str:
@@ -136,6 +154,7 @@ def save_weights(
     tensors: Mapping[str, Tensor], path: Path, notes: Mapping[str, Any] | None = None
 ) -> str:
     """Write safetensors and, beside them, JSON with their sha256 and `notes`; gives the sha256."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +167,11 @@ def save_weights(
         noted = {"sha256": digest, **(notes or {})}
         half.write_text(json.dumps(noted, indent=1) + "\n", "utf-8")
         os.replace(half, sidecar_path(path))
+    except SafetensorError as error:  # as it tells a full disk
+        raise WeightsError(
+            f"{path}: cannot be written ({_first_line(error)}); free some space, or set "
+            "STADKIT_HOME to another disk"
+        ) from None
     finally:
         half.unlink(missing_ok=True)
     return digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,37 @@ def test_list_shows_licence_and_state() -> None:
     assert rows.keys() == zoo.CARDS.keys() | zoo.BACKBONES.keys()
     assert rows["mestad-slowfast-r50"]["weights"] == "absent"
     assert rows["mestad-slowfast-r50"]["licence"] == "none released"
-    told = models("list").stdout
-    assert "AVA v2.2 frame mAP 25.5" in told
-    assert len(told.splitlines()) == 1 + len(zoo.CARDS) + len(zoo.BACKBONES)
+    assert rows["mestad-slowfast-r50"]["source"].startswith("ME-STAD (arXiv 2206.03064)")
+    states = {name: row["state"] for name, row in rows.items()}
+    assert states["mestad-slowfast-r50"] == "importable"
+    assert states["evad-vit-b"] == "manual"
+    assert states["videomae-base"] == "downloadable"
+    datasets = {row["dataset"] for row in rows.values()}
+    assert {"AVA v2.2", "AVA", "Playground", "Kinetics-400"} <= datasets
+
+
+def test_list_is_a_table_of_80_columns() -> None:
+    """A group a family, a row a name, a letter for the source of each figure."""
+    lines = models("list").stdout.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    words = [line.split() for line in lines]
+    assert ["mestad-slowfast-r50", "AVA", "v2.2", "25.5a", "-", "-", "importable"] in words
+    assert ["a", "ME-STAD", "(arXiv", "2206.03064)", "Table", "1"] in words
+    first = {row[0] for row in words if row}
+    assert first >= zoo.CARDS.keys() | zoo.BACKBONES.keys() | {"mestad:", "evad:", "backbone:"}
+
+
+def test_list_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stadkit.zoo.listing import obtainable
+    from stadkit.zoo.weights import places, save_weights
+
+    card = replace(zoo.card("evad-vit-b"), url="https://example.org/x.pth")
+    monkeypatch.setitem(zoo.CARDS, "evad-vit-b", card)
+    assert obtainable("evad-vit-b") == "downloadable"
+    save_weights({"a": torch.zeros(1)}, places("evad-vit-b")[1])
+    assert obtainable("evad-vit-b") == "here"
+    save_weights({"a": torch.zeros(1)}, places("mestad-nano")[0])
+    assert obtainable("mestad-nano") == "built in"
 
 
 def test_info_counts_parameters_and_gmacs() -> None:
@@ -50,7 +79,11 @@ def test_import_verify_and_damage(tmp_path: Path, own_home: Path) -> None:
     assert result.exit_code == 0, result.stderr
     kept = Path(result.stdout.strip())
     assert kept == own_home / "weights" / "mestad-nano.safetensors"
-    assert models("verify").exit_code == 0
+    result = models("verify")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"mestad-nano: ok  sha256 {zoo.sha256(kept)}\n",
+    )
     content = bytearray(kept.read_bytes())
     content[-1] ^= 1
     kept.write_bytes(content)

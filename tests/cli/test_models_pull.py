@@ -19,6 +19,7 @@ from stadkit.cli.app import app
 from stadkit.models.vit import Vit, VitConfig
 from stadkit.zoo import hub, official
 from stadkit.zoo.backbones import Backbone
+from stadkit.zoo.weights import save_weights
 
 SHAPE: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2, "maps_at": (0, 1), "prune_at": ()}
 SMALL: dict[str, Any] = {
@@ -97,6 +98,25 @@ def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, s
     assert from_hub == [("some/repo", "model.safetensors")]
     assert models("pull", "videomae-base", "--again").exit_code == 0
     assert len(from_hub) == 2
+
+
+def test_damaged_weights_are_no_dead_end(from_hub: list[tuple[str, str]]) -> None:
+    kept = Path(models("pull", "videomae-base").stdout.strip())
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    result = models("pull", "videomae-base")
+    assert result.exit_code == 3
+    assert "damaged or changed" in result.stderr
+    assert result.stderr.endswith("again: `stadkit models pull videomae-base --again`\n")
+    assert models("pull", "videomae-base", "--again").exit_code == 0
+    assert models("verify").exit_code == 0
+
+
+def test_damaged_weights_that_nobody_released(own_home: Path) -> None:
+    kept = own_home / "weights" / "evad-tiny.safetensors"
+    save_weights({"a": torch.zeros(1)}, kept)
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    told = models("pull", "evad-tiny").stderr
+    assert told.endswith("again: `stadkit models import FILE --as evad-tiny`\n")
 
 
 def test_a_file_that_was_compared_with_nothing_is_said(

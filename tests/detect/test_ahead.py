@@ -52,3 +52,24 @@ def test_the_thread_ends_when_the_caller_fails(error: type[BaseException]) -> No
     with pytest.raises(error):
         fail()
     assert threading.active_count() == before
+
+
+def test_ctrl_c_while_the_thread_ends_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, go, joins = threading.active_count(), threading.Event(), [0]
+    join = threading.Thread.join
+
+    def source() -> Iterator[int]:
+        yield 1
+        go.wait(30)
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        joins[0] += 1
+        if joins[0] == 1:
+            go.set()
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt), ahead(source(), 2) as items:
+        next(items)
+    assert threading.active_count() == before

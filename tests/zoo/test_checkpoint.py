@@ -3,6 +3,8 @@
 import os
 import pickle
 import sys
+import warnings
+import zipfile
 from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -228,6 +230,49 @@ def test_nothing_stays_allowed_afterwards(
         torch.load(path, weights_only=True)
 
 
+class Taken:
+    """Unpickling this looks `name` up on a thing, and where that is called calls what it finds."""
+
+    def __init__(self, thing: Any, name: str, *called: Any) -> None:
+        self.thing, self.name, self.called = thing, name, called
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.called:
+            return Taken(self.thing, self.name), self.called
+        return getattr, (self.thing, self.name)
+
+    def __call__(self) -> None: ...
+
+
+def test_an_attribute_beside_the_weights_is_not_looked_up(tmp_path: Path) -> None:
+    """mmengine's HistoryBuffer has one of its own class in its state."""
+    beside = Taken(torch.ones(3), "shape")
+    torch.save({"model": TENSORS, "beside": beside}, tmp_path / "x.pth")
+    with torch.serialization.safe_globals(checkpoint.BESIDE):
+        assert torch.load(tmp_path / "x.pth", weights_only=True)["beside"] is None
+    assert read_checkpoint(tmp_path / "x.pth").keys() == TENSORS.keys()
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_what_getattr_finds_does_not_run(tmp_path: Path, new: bool) -> None:
+    path, canary = tmp_path / "x.pth", tmp_path / "canary"
+    # A method of an allowed class, and a function of the system behind a name that is refused.
+    for evil in (
+        Taken(torch.ones(300), "tofile", str(canary)),
+        Taken(dict, "fromkeys", [str(canary)]),
+        Taken(Taken(torch.Tensor, "__init__"), "__globals__"),
+        Taken(Evil(canary), "name"),
+    ):
+        torch.save({"model": TENSORS, "x": evil}, path, _use_new_zipfile_serialization=new)
+        assert b"getattr" in path.read_bytes()
+        if evil.called or isinstance(evil.thing, Evil):
+            with pytest.raises(WeightsError, match="refused"):
+                read_checkpoint(path)
+        else:
+            assert read_checkpoint(path).keys() == TENSORS.keys()
+        assert not canary.exists()
+
+
 class Wrong:
     """A pickle of this makes a dict of a number, which there is not."""
 
@@ -266,6 +311,47 @@ def test_a_checkpoint_without_weights_is_told(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="epoch, lr is something else"):
         read_checkpoint(tmp_path / "x.pth")
+
+
+def packed(path: Path, method: int) -> bytes:
+    """TENSORS as torch saves them, the zip archive's parts packed in this way."""
+    torch.save(TENSORS, path)
+    parts = zipfile.ZipFile(path)
+    with parts, zipfile.ZipFile(path.with_suffix(".zip"), "w", method) as archive:
+        for name in parts.namelist():
+            archive.writestr(name, parts.read(name))
+    return path.with_suffix(".zip").read_bytes()
+
+
+def test_no_flipped_bit_of_an_archive_gives_other_numbers_or_a_traceback(tmp_path: Path) -> None:
+    path, told = tmp_path / "x.pth", 0
+    whole = packed(path, zipfile.ZIP_STORED)
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x10]) + whole[i + 1 :])
+        try:
+            read = read_checkpoint(path)
+        except WeightsError as error:
+            told += "\n" not in str(error)
+        else:
+            assert read.keys() == TENSORS.keys()
+            assert all(torch.equal(read[name], value) for name, value in TENSORS.items())
+    assert told > len(whole) / 3  # the others are dates and the like
+
+
+def test_a_compressed_archive_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    path.write_bytes(packed(path, zipfile.ZIP_DEFLATED))
+    with pytest.raises(WeightsError, match="a zip archive that was compressed; pack it with"):
+        read_checkpoint(path)
+
+
+def test_a_program_of_torch_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions of torch have it deprecated
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+    with pytest.raises(WeightsError, match="a TorchScript program, not a dict of tensors; ask"):
+        read_checkpoint(path)
 
 
 def test_a_folder_and_a_pipe_are_no_checkpoints(tmp_path: Path) -> None:

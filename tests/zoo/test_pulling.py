@@ -15,7 +15,7 @@ import torch
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.zoo import hub, official, pulling
+from stadkit.zoo import addresses, official, pulling
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.importing import misfit_of
 
@@ -34,14 +34,12 @@ def test_a_slowfast_at_its_address(own_home: Path, monkeypatch: pytest.MonkeyPat
     )
     asked: list[tuple[str, bool]] = []
 
-    def fetch(url: str, name: str, folder: Path, again: bool) -> hub.Fetched:
+    def fetch(url: str, name: str, folder: Path, again: bool) -> Path:
         asked.append((url, again))
         folder.mkdir(parents=True, exist_ok=True)
-        return hub.Fetched(
-            made_slowfast.caffe2(folder / "x.pkl", made_slowfast.weights()), "", False
-        )
+        return made_slowfast.caffe2(folder / "x.pkl", made_slowfast.weights())
 
-    monkeypatch.setattr(hub, "fetch_address", fetch)
+    monkeypatch.setattr(addresses, "fetch", fetch)
     kept = zoo.pull("slowfast-r50-k400")
     url = "https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/SLOWFAST_8x8_R50.pkl"
     assert asked == [(url, False)]
@@ -50,9 +48,7 @@ def test_a_slowfast_at_its_address(own_home: Path, monkeypatch: pytest.MonkeyPat
         *(url, "Apache-2.0"),
         False,
     )
-    assert notes["told"][0] == (
-        "its server tells no sha256 of this file: it was compared with none"
-    )
+    assert notes["told"][0] == ("no sha256 was released with this file: it was compared with none")
     assert list((own_home / "downloads").glob("*.pkl")) == []
     assert misfit_of({}, "slowfast-r50-k400")
     assert zoo.state("slowfast-r50-k400") == "here"

@@ -1,0 +1,329 @@
+"""Fault 17: downloads that break, from servers that forget or lie, on disks that are full."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import made_evad
+import pytest
+from safetensors import SafetensorError
+from served import Served, serving
+
+from stadkit import zoo
+from stadkit.errors import WeightsError
+from stadkit.zoo import addresses, secure
+from stadkit.zoo.pulling import pull
+
+SHA256 = hashlib.sha256(Served.content).hexdigest()
+WHOLE = len(Served.content)
+TENTHS = [WHOLE * tenth // 10 for tenth in range(1, 10)]
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("stadkit.zoo.addresses.time.sleep", lambda _: None)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def server() -> Iterator[type[Served]]:
+    with serving() as kind:
+        yield kind
+
+
+def fetch(server: type[Served], folder: Path, **more: Any) -> Path:
+    return addresses.fetch(f"{server.address}/x.pth", "its-name", folder, **more)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.suffix for path in folder.iterdir())
+
+
+def test_17_a_file_comes_whole_and_checked(server: type[Served], tmp_path: Path) -> None:
+    came = fetch(server, tmp_path, size=WHOLE, prefix=SHA256[:8].upper())
+    assert came.read_bytes() == Served.content
+    assert names(tmp_path) == [".pth"]
+    assert fetch(server, tmp_path) == came
+    assert server.asked == [""]  # the second time it was here
+
+
+@pytest.mark.parametrize("at", TENTHS)
+def test_17_interrupted_at_every_10_percent(server: type[Served], tmp_path: Path, at: int) -> None:
+    """The server goes down in the middle; the next pull goes on from there."""
+    server.breaks = at
+    real = addresses._piece
+
+    def piece(body: Any) -> bytes:
+        came = real(body)
+        server.code = 503  # from now on
+        return came
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(addresses, "_piece", piece)
+        with pytest.raises(WeightsError, match=r"503 .*MB are here, pull again to go on") as caught:
+            fetch(server, tmp_path, prefix=SHA256[:8])
+    assert "\n" not in str(caught.value)
+    assert names(tmp_path) == [".part", ".tag"]  # nothing at the final name
+    server.breaks, server.code, server.asked[:] = 0, 200, []
+    assert fetch(server, tmp_path, prefix=SHA256[:8]).read_bytes() == Served.content
+    assert server.asked == [f"bytes={at}-"]
+    assert names(tmp_path) == [".pth"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_17_a_connection_that_breaks_is_made_again(
+    server: type[Served], tmp_path: Path, ranges: bool
+) -> None:
+    server.breaks, server.once, server.ranges = 4096, True, ranges
+    assert fetch(server, tmp_path).read_bytes() == Served.content
+    assert server.asked == ["", "bytes=4096-"]
+
+
+def test_17_a_server_that_always_breaks_is_given_up(server: type[Served], tmp_path: Path) -> None:
+    server.breaks, server.ranges = 4096, False  # from the start each time: no byte more
+    with pytest.raises(WeightsError, match=r"broke off at 4096 of 10240 bytes; 0\.0 MB are here"):
+        fetch(server, tmp_path)
+    assert len(server.asked) == 1 + addresses.TRIES
+
+
+def test_17_only_what_is_further_than_ever_is_progress(
+    server: type[Served], tmp_path: Path
+) -> None:
+    """A server without ranges that breaks off at 10, 20, 10, 20... bytes is given up, too."""
+    server.ranges = False
+    real = server.give
+
+    def give(self: Served, rest: bytes) -> None:
+        server.breaks = 10 if len(server.asked) % 2 else 20
+        assert len(server.asked) < 50  # the server answers no more, and the test ends
+        real(self, rest)
+
+    server.give = give  # type: ignore[method-assign]
+    with pytest.raises(WeightsError, match="broke off at"):
+        fetch(server, tmp_path)
+    assert len(server.asked) == 2 + addresses.TRIES
+
+
+@pytest.mark.parametrize("minds", [True, False])
+def test_17_another_version_begins_anew(server: type[Served], tmp_path: Path, minds: bool) -> None:
+    server.breaks, server.once, server.minds = 4096, True, minds
+    real = server.give
+
+    def give(self: Served, rest: bytes) -> None:
+        real(self, rest)
+        server.tag, server.content = '"two"', b"another" * 1000
+
+    server.give = give  # type: ignore[method-assign]
+    assert fetch(server, tmp_path).read_bytes() == b"another" * 1000
+    assert server.asked == ["", "bytes=4096-"] + ([] if minds else [""])
+
+
+def test_17_a_wrong_hash_is_deleted(server: type[Served], tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=rf"its sha256 is {SHA256[:16]}\.\.\., not 00000000"):
+        fetch(server, tmp_path, prefix="0" * 8)
+    assert names(tmp_path) == []
+
+
+def test_17_a_wrong_size_is_deleted(server: type[Served], tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="10240 bytes came of 10241"):
+        fetch(server, tmp_path, size=WHOLE + 1)
+    assert names(tmp_path) == []
+
+
+def test_17_a_web_page_and_nothing_are_no_file(server: type[Served], tmp_path: Path) -> None:
+    server.kind = "text/html; charset=utf-8"
+    with pytest.raises(WeightsError, match="a web page came, not a file"):
+        fetch(server, tmp_path)
+    server.kind, server.content = "application/octet-stream", b""
+    with pytest.raises(WeightsError, match="empty"):
+        fetch(server, tmp_path)
+    server.code = 404
+    with pytest.raises(WeightsError, match=r"404 .*models import FILE --as its-name"):
+        fetch(server, tmp_path)
+    assert len(server.asked) == 3  # no second try
+
+
+def test_17_a_server_that_tells_no_size(server: type[Served], tmp_path: Path) -> None:
+    server.told = False
+    assert fetch(server, tmp_path, prefix=SHA256[:8]).read_bytes() == Served.content
+    server.breaks = 4096  # which nothing but the hash shows
+    with pytest.raises(WeightsError, match="its sha256 is"):
+        fetch(server, tmp_path, prefix=SHA256[:8], again=True)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_17_a_full_disk_is_one_line(
+    server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stem = hashlib.sha256(f"{server.address}/x.pth".encode()).hexdigest()[:16]
+    (tmp_path / f"{stem}.part").symlink_to("/dev/full")
+    with pytest.raises(WeightsError, match="no space left on device; free some space") as caught:
+        fetch(server, tmp_path)
+    assert "\n" not in str(caught.value)
+    free = shutil.disk_usage(tmp_path)._replace(free=5000)
+    monkeypatch.setattr("stadkit.zoo.disk.shutil.disk_usage", lambda _: free)
+    (tmp_path / f"{stem}.part").unlink()
+    with pytest.raises(WeightsError, match="too full"):  # before a byte is written
+        fetch(server, tmp_path)
+    assert names(tmp_path) == [".tag"]
+
+
+def test_17_a_disk_has_room_for_the_weights_too(
+    server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for the download alone is not enough: what is made of it lies beside it."""
+    disk = shutil.disk_usage(tmp_path)
+    free = [2 * WHOLE - 1, 2 * WHOLE]
+    monkeypatch.setattr("stadkit.zoo.disk.shutil.disk_usage", lambda _: disk._replace(free=free[0]))
+    with pytest.raises(WeightsError, match=r"the disk is too full .* to come and .* to import"):
+        fetch(server, tmp_path)
+    assert names(tmp_path) == []
+    del free[0]
+    assert fetch(server, tmp_path).stat().st_size == WHOLE
+
+
+def test_17_a_disk_that_refuses_is_not_full(
+    server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("stadkit.zoo.addresses.os.replace", refuse)
+    with pytest.raises(WeightsError, match="permission denied; mend that, or set STADKIT_HOME"):
+        fetch(server, tmp_path)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from stadkit.zoo import addresses, pulling
+with pulling._alone("its-name", Path(sys.argv[2])):
+    addresses.fetch(sys.argv[1], "its-name", Path(sys.argv[2]))
+"""
+
+
+def test_17_two_processes_at_once_and_one_killed(server: type[Served], tmp_path: Path) -> None:
+    server.breaks, server.holds = 5000, threading.Event()
+    command = [sys.executable, "-c", CHILD, f"{server.address}/x.pth", str(tmp_path)]
+    first = subprocess.Popen(command)
+    part = tmp_path / f"{hashlib.sha256(command[3].encode()).hexdigest()[:16]}.part"
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not (part.exists() and part.stat().st_size):
+        threading.Event().wait(0.02)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert "its-name: another process is pulling it" in second.stderr
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    server.holds.set()
+    server.holds, server.breaks, server.asked[:] = None, 0, []
+    assert 0 < part.stat().st_size <= 5000
+    assert fetch(server, tmp_path).read_bytes() == Served.content
+    assert server.asked[0].startswith("bytes=")
+
+
+def test_17_pull_of_a_card_with_an_address(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "evad-vit-b"
+    content = made_evad.released(own_home.parent / "x.pyth", made_evad.small(name)).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    with serving(content=content) as server:
+        url = f"{server.address}/x.pyth"
+        known = replace(made_evad.small(name), url=url, size=len(content))
+        monkeypatch.setitem(zoo.CARDS, name, replace(known, sha256_prefix=digest[:8]))
+        kept = pull(name)
+        notes = zoo.read_sidecar(kept)
+        assert (notes["source"], notes["sha256_checked"]) == (url, True)
+        assert notes["source_sha256"] == digest
+        assert os.listdir(own_home / "downloads") == [f"{name}.lock"]
+        monkeypatch.setitem(zoo.CARDS, name, replace(known, sha256_prefix="0" * 8))
+        kept.unlink()
+        with pytest.raises(WeightsError, match="not the file that was released"):
+            pull(name)
+    assert zoo.state(name) == "absent"
+
+
+@pytest.fixture
+def evad(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Served]]:
+    """A server of a small evad-vit-b, which its card names; its config says keep rate .6."""
+    name = "evad-vit-b"
+    config = "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4"
+    file = made_evad.released(own_home.parent / "x.pyth", made_evad.small(name), config)
+    with serving(content=file.read_bytes()) as server:
+        url = f"{server.address}/x.pyth"
+        monkeypatch.setitem(zoo.CARDS, name, replace(made_evad.small(name), url=url))
+        yield server
+
+
+def test_17_a_disk_that_fills_up_at_the_end_keeps_the_download(
+    evad: type[Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("safetensors.torch.save_file", full)
+        with pytest.raises(WeightsError, match=r"No space left on device.*free some space"):
+            pull("evad-vit-b", anyway=True)
+    pull("evad-vit-b", anyway=True)
+    assert evad.asked == [""]  # it came once
+    assert zoo.state("evad-vit-b") == "here"
+
+
+def test_17_a_file_that_anyway_takes_is_still_there(evad: type[Served]) -> None:
+    with pytest.raises(WeightsError, match=r"keep rate 0\.6, not 0\.7.* with --anyway"):
+        pull("evad-vit-b")
+    pull("evad-vit-b", anyway=True)
+    assert evad.asked == [""]
+
+
+def test_17_a_file_that_nothing_takes_is_not(evad: type[Served], own_home: Path) -> None:
+    evad.content = b"PK no checkpoint"
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="not a safetensors, torch or Caffe2 checkpoint"):
+            pull("evad-vit-b", anyway=True)
+    assert evad.asked == ["", ""]
+    assert os.listdir(own_home / "downloads") == ["evad-vit-b.lock"]
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["and-back", "for-good"])
+def test_17_no_step_leaves_encryption(
+    server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """127.0.0.1 stands for https here, and leads on; localhost for an address in the clear."""
+    monkeypatch.setattr(secure, "SECURE", "http://127.0.0.1")
+    clear = server.address.replace("127.0.0.1", "localhost")
+    leads = {"/x.pth": f"{server.address}/2", "/2": f"{clear}/3"}
+    if back:
+        leads["/3"] = f"{server.address}/4"
+    real = server.do_GET
+
+    def do_get(self: Served) -> None:
+        if self.path not in leads:
+            return real(self)
+        server.asked.append(self.path)
+        self.send_response(302)
+        self.send_header("Location", leads[self.path])
+        self.send_header("Content-Length", "0")
+        return self.end_headers()
+
+    server.do_GET = do_get  # type: ignore[method-assign]
+    with pytest.raises(WeightsError, match=r"leads to http://localhost:\d+/3, which is not encry"):
+        fetch(server, tmp_path)
+    assert server.asked == ["/x.pth", "/2"]
+    leads["/2"] = f"{server.address}/4"
+    assert fetch(server, tmp_path).read_bytes() == Served.content
