@@ -22,7 +22,7 @@ ORDER = [
         "tla",
         "metrics",
     ),
-    *("report", "synth", "layers", "models", "zoo", "detect", "training", "cli"),
+    *("report", "synth", "layers", "models", "zoo", "detect", "training", "engine", "cli"),
 ]
 PACKAGE = Path(stadkit.__file__).parent
 

@@ -20,6 +20,7 @@ from stadkit.cli.detect import detect
 from stadkit.cli.doctor import doctor
 from stadkit.cli.eval import evaluate
 from stadkit.cli.link import link
+from stadkit.cli.merge import merge
 from stadkit.cli.pseudo_label import pseudo_label
 from stadkit.cli.synth import synth
 from stadkit.cli.train import train
@@ -79,6 +80,7 @@ def common(
 
 app.command()(detect)
 app.command("pseudo-label")(pseudo_label)
+app.command()(merge)
 app.command()(link)
 app.command("eval")(evaluate)
 app.command()(train)

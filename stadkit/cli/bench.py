@@ -18,6 +18,7 @@ from stadkit.cli.bench_model import Runs, bench_model, show
 from stadkit.cli.bench_pseudo_label import bench_pseudo_label
 from stadkit.cli.console import console
 from stadkit.cli.threads import Threads, use_threads
+from stadkit.errors import UsageError
 
 if TYPE_CHECKING:
     from stadkit.detect import Detector
@@ -54,6 +55,8 @@ def bench_detect(
 
     use_threads(threads)
     detector = load(model, device, precision)
+    if detector.card.family == "slowfast-roi":
+        raise UsageError(f"{detector.name}: classifies others' people; take an end-to-end model")
     options = Options(every=every, batch=batch)
     with tempfile.TemporaryDirectory() as folder:
         path = video or _made_video(Path(folder) / "made.mp4")

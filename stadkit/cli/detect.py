@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from stadkit.cli.engines import Address, Engine, Workers
 from stadkit.cli.threads import Threads, use_threads
+from stadkit.errors import UsageError
 
 DRAWN = 0.3  # lowest action score that is drawn, unless the user says otherwise
 
@@ -17,7 +19,7 @@ def detect(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Videos, folders, globs, or .txt lists of them.",
+            help="Videos, folders, globs, .txt lists of them; or one camera number or URL.",
             show_default=False,
         ),
     ],
@@ -39,6 +41,10 @@ def detect(
     proposals: Annotated[
         Path | None, typer.Option(help="AVA CSV of person boxes to classify, instead of finding.")
     ] = None,
+    person_model: Annotated[
+        str,
+        typer.Option(help="Who finds the people that a two-stage model (roi-...) classifies."),
+    ] = "",
     min_person: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Lowest person score; else the card's.")
     ] = None,
@@ -77,43 +83,94 @@ def detect(
     link: Annotated[
         bool, typer.Option("--link", help="Follow people: tracks and tubes, as `link` makes them.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A video that can only be read in part fails.")
+    ] = False,
+    engine: Engine = "local",
+    workers: Workers = None,
+    address: Address = None,
+    shard: Annotated[
+        str,
+        typer.Option(
+            metavar="I/N",
+            help="Only part I of N of the inputs; auto: as Slurm, or RANK and WORLD_SIZE, say.",
+        ),
+    ] = "",
     resume: Annotated[
-        bool, typer.Option(help="Skip inputs whose results are there, from the same arguments.")
+        bool,
+        typer.Option(help="With the same -o: skip inputs whose results are there already."),
     ] = True,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write over results that are there.")
     ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Never use the network; as yet nothing here does.")
+        bool,
+        typer.Option("--offline", help="Never use the network: files alone, and weights here."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A summary as JSON on stdout.")] = False,
 ) -> None:
     """Find who does what, where and when.
 
     Each video gives NAME.csv (AVA format) and NAME.jsonl (one keyframe a line), with
-    --save-video NAME.mp4 of the part looked at; the run gives manifest.json and labels.txt.
+    --save-video NAME.mp4 of the part looked at; the run gives manifest.json, summary.json and
+    labels.txt.
     With --link each gives NAME.tubes.json, tracks are in NAME.jsonl and in a ninth column of
     NAME.csv, and the video shows a colour and an id a person. With --save-tokens a model that
     drops tokens gives NAME.tokens/SECONDS.png for each keyframe: what each stage kept. With
     --save-queries an STMixer gives NAME.queries, a bank of what it knows of the people it reports;
-    given to --queries it tells one with `classifier: long` of the rest of the video.
+    given to --queries it tells one with `classifier: long` of the rest of the video. With --shard
+    I/N the results go to OUTPUT/shard-I-of-N; `stadkit merge OUTPUT -o ALL` puts them together.
+    A two-stage model (roi-...) classifies people that others find: give their boxes with
+    --proposals, or with --person-model a model that finds them on the way, in the same pass.
+    A camera (0) or a URL (rtsp:// or http://) is looked at live until --duration or Ctrl-C; what
+    comes too fast is skipped, and what was found is kept.
+    With --engine ray so many workers share the videos, long ones in parts; results are the same
+    with the same --threads.
 
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
     input is no video; 3 no weights; 5 the proposals or queries are of other videos.
     """
     from stadkit.cli.choose import pick_classes
+    from stadkit.cli.engines import check_engine, pick_engine, refuse_with_ray
     from stadkit.cli.inputs import gather
     from stadkit.cli.job import Job
+    from stadkit.cli.live import detect_live, pick_live, refuse_url
     from stadkit.cli.many import detect_many
+    from stadkit.cli.shards import parse_shard
     from stadkit.detect import Options, load
+    from stadkit.detect.person_model import with_boxes
     from stadkit.detect.queries import querying, reading
     from stadkit.detect.tokens import pruning_backbone
     from stadkit.files.ava_csv import read_proposals
+    from stadkit.zoo.offline import go_offline
 
-    found = gather(inputs)
+    if offline:
+        go_offline()
+    check_engine(engine, workers, address)
+    refuse_with_ray(engine, save_tokens=save_tokens, save_queries=save_queries, queries=queries)
+    part = parse_shard(shard)
+    if part is not None and output is None:
+        raise UsageError("--shard: name the folder of all shards with --output")
+    source = pick_live(
+        inputs,
+        {
+            "proposals": proposals,
+            "person_model": person_model,
+            "save_video": save_video,
+            "save_tokens": save_tokens,
+            "save_queries": save_queries,
+            "queries": queries,
+            "link": link,
+            "shard": part,
+            "engine": engine != "local",
+        },
+    )
+    refuse_url(source)
+    found = [] if source is not None else gather(inputs)
     use_threads(threads)
     boxes = read_proposals(proposals) if proposals else None
     detector = load(model, device, precision)
+    detector = with_boxes(detector, person_model, boxes is not None, device, precision)
     if save_tokens:
         pruning_backbone(detector)
     if save_queries:
@@ -131,6 +188,7 @@ def detect(
             top_k=top_k,
             batch=batch,
             reader=reader,
+            strict=strict,
         ),
         labels=pick_classes(classes, detector.card.classes),
         min_action=detector.card.min_action if min_action is None else min_action,
@@ -144,5 +202,8 @@ def detect(
         window=window,
         link=link,
         resume=resume,
+        spread=pick_engine(engine, workers, address, model, detector, threads, person_model),
     )
-    raise typer.Exit(detect_many(found, job, output, overwrite, as_json))
+    if source is not None:
+        raise typer.Exit(detect_live(source, job, output, overwrite, as_json))
+    raise typer.Exit(detect_many(found, job, output, overwrite, as_json, part))

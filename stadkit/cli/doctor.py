@@ -1,121 +1,75 @@
-"""`stadkit doctor`: what this machine has, for people and for bug reports."""
+"""`stadkit doctor`: what this machine has and what is broken, for people and for bug reports."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shutil
-import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-PACKAGES = (
-    "stadkit",
-    "torch",
-    "av",
-    "opencv-python",
-    "numpy",
-    "pandas",
-    "scipy",
-    "safetensors",
-    "typer",
-    "decord",
-)
+if TYPE_CHECKING:
+    from stadkit.cli.doctor_checks import Check
+    from stadkit.cli.doctor_self_test import Step
+
+DO = "mend what is told above first; if nothing is, send `stadkit doctor --json` with a report"
 
 
 def doctor(
+    test: Annotated[
+        bool, typer.Option("--self-test/--no-self-test", help="Look at a small video, too.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Say what this machine has: versions, devices, decoders, weights, space."""
+    """Say what this machine has and whether it works: versions, decoders, devices, weights, space.
+
+    A self-test of some seconds writes a small video, reads it, finds people in it with the built-in
+    model and compares them with what is known of it. Nothing is downloaded or kept.
+
+    Exit codes: 0 all is well; 1 something is broken, and a line says what to do.
+    """
+    from stadkit.cli.doctor_checks import check
+    from stadkit.cli.doctor_facts import examine
+    from stadkit.cli.doctor_self_test import self_test
+
     facts = examine()
+    checks, steps = check(facts), self_test() if test else []
+    ok = all(each.ok for each in checks) and all(step.ok for step in steps)
     if as_json:
-        typer.echo(json.dumps(facts))
-        return
+        told = {"checks": [asdict(c) for c in checks], "self_test": [asdict(s) for s in steps]}
+        typer.echo(json.dumps({**facts, **told, "ok": ok}))
+    else:
+        _tell(facts, checks, steps)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _tell(
+    facts: Mapping[str, Mapping[str, Any]], checks: Sequence[Check], steps: Sequence[Step]
+) -> None:
     for topic, held in facts.items():
         typer.echo(topic)
-        for name, value in held.items():
+        for name, value in _few(held).items() if topic == "weights" else held.items():
             typer.echo(f"  {name:<16} {value}")
+    typer.echo("checks")
+    for each in checks:
+        typer.echo(f"  {each.name:<16} {'ok' if each.ok else 'BROKEN'}: {each.told}")
+        if not each.ok:
+            typer.echo(f"  {'':<16} -> {each.do}")
+    if steps:
+        typer.echo("self-test")
+    for step in steps:
+        state = "ok" if step.ok else "BROKEN"
+        typer.echo(f"  {step.name:<22} {state}: {step.told}, {step.seconds} s")
+        if not step.ok:
+            typer.echo(f"  {'':<22} -> {DO}")
 
 
-def examine() -> dict[str, dict[str, Any]]:
-    """Facts by topic, all of them JSON."""
-    return {
-        "versions": {"python": platform.python_version(), **_versions()},
-        "machine": _machine(),
-        "video": _video(),
-        "weights": _weights(),
-        "folders": _folders(),
-    }
+def _few(weights: Mapping[str, str]) -> dict[str, Any]:
+    """Those that are here; how many are not."""
+    from stadkit.cli.doctor_facts import BROKEN
 
-
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def _machine() -> dict[str, Any]:
-    import torch
-
-    from stadkit.detect import pick_device, pick_precision
-
-    device = pick_device("auto")
-    cuda = torch.cuda.is_available()
-    return {
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "torch threads": torch.get_num_threads(),
-        "cuda": torch.version.cuda if cuda else None,
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-        "auto device": str(device),
-        "auto precision": str(pick_precision("auto", device)).removeprefix("torch."),
-    }
-
-
-def _video() -> dict[str, Any]:
-    import av
-
-    libraries = {name: ".".join(map(str, v)) for name, v in av.library_versions.items()}
-    return {
-        "pyav": "ok",
-        "libavcodec": libraries.get("libavcodec"),
-        "h264 writing": "libx264" in av.codecs_available,
-        "decord": _decord(),
-    }
-
-
-def _decord() -> str:
-    try:
-        import decord
-    except ImportError:
-        return "not installed; only `--reader decord` needs it"
-    except OSError as error:
-        return f"cannot be loaded ({error})"
-    return f"ok ({decord.__version__})"
-
-
-def _weights() -> dict[str, str]:
-    from stadkit.zoo import CARDS, state
-
-    return {name: state(name) for name in CARDS}
-
-
-def _folders() -> dict[str, Any]:
-    from stadkit.zoo.weights import home
-
-    there = next(path for path in (home(), *home().parents) if path.exists())
-    return {
-        "stadkit": str(Path(__file__).parents[1]),
-        "python": sys.prefix,
-        "STADKIT_HOME": str(home()),
-        "writable": os.access(there, os.W_OK),
-        "free": f"{shutil.disk_usage(there).free / 1e9:.1f} GB",
-    }
+    if BROKEN in weights:
+        return dict(weights)
+    here = {name: state for name, state in weights.items() if state != "absent"}
+    return {**here, "absent": f"{len(weights) - len(here)} more; see `stadkit models list`"}

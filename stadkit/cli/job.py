@@ -13,9 +13,13 @@ from stadkit.cli.inputs import Input
 from stadkit.cli.runs import Entry, fingerprint
 from stadkit.detect import Detector, Options
 from stadkit.detect.bank import HEADER, bank_folder
+from stadkit.detect.person_model import WithPeople
+from stadkit.engine import Spread
 from stadkit.labels import Labels
 from stadkit.video.check import check_file
 from stadkit.zoo import sha256
+
+LABELS = "labels.txt"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Job:
     window: float = 60.0  # seconds of a bank around a keyframe
     link: bool = False
     resume: bool = True
+    spread: Spread | None = None  # who looks; None: this process
 
     @property
     def min_person(self) -> float:
@@ -69,6 +74,7 @@ def facts(job: Job) -> dict[str, Any]:
             "device": str(detector.device),
             "precision": str(detector.precision).removeprefix("torch."),
         },
+        **_people(detector),
         "arguments": {
             "every": job.every,
             "start": options.start,
@@ -76,6 +82,7 @@ def facts(job: Job) -> dict[str, Any]:
             "top_k": options.top_k,
             "batch": job.batch,
             "reader": options.reader,
+            "strict": options.strict,
             "classes": list(job.labels.names),
             "proposals": sha256(job.proposals) if job.proposals else None,
             "save_video": job.save_video,
@@ -90,6 +97,15 @@ def facts(job: Job) -> dict[str, Any]:
             "min_drawn": job.min_drawn if job.save_video else None,
         },
     }
+
+
+def _people(detector: Detector) -> dict[str, Any]:
+    """Who finds the people, where that is another model."""
+    if not isinstance(detector, WithPeople):
+        return {}
+    finder = detector.people
+    about = {"name": finder.name, "sha256": finder.sha256, "licence": finder.card.licence}
+    return {"person_model": about}
 
 
 class Task:

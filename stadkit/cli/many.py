@@ -4,64 +4,113 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import typer
 
-from stadkit.cli.choose import with_classes
 from stadkit.cli.console import console, one_line
 from stadkit.cli.inputs import Input
-from stadkit.cli.job import Job, Task, facts
-from stadkit.cli.pictures import keep_tokens, own_files, remove
-from stadkit.cli.progress import Bar
-from stadkit.cli.queries import given_queries, kept_queries, match_banks, said
+from stadkit.cli.job import LABELS, Job, Task, facts
+from stadkit.cli.pictures import keep_tokens, remove
+from stadkit.cli.progress import Bar, Count
+from stadkit.cli.queries import given_queries, kept_queries, match_banks
+from stadkit.cli.results import digests, reading, threads, write_results
 from stadkit.cli.runs import Entry, Run, new_folder
+from stadkit.cli.shards import Shard
+from stadkit.cli.summary import (
+    make_summary,
+    remove_summary,
+    row,
+    tell_summary,
+    write_summary,
+)
+from stadkit.cli.telling import heading, line
 from stadkit.detect import Found, detect_video
-from stadkit.detections import Detections, Keyframes
+from stadkit.engine import Looked, Work, look_here
 from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
-from stadkit.files.ava_csv import write_found
-from stadkit.files.jsonl import write_jsonl
-from stadkit.files.tubes_json import write_tubes_json
-from stadkit.labels import write_labels
-from stadkit.tubes import Tubes
-from stadkit.video.check import shown
-from stadkit.zoo import sha256
 
-LABELS = "labels.txt"
+Note = Callable[[Task, Entry], None]  # told how an input went
 
 
 def detect_many(
-    inputs: Sequence[Input], job: Job, output: Path | None, overwrite: bool, as_json: bool
+    inputs: Sequence[Input],
+    job: Job,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    shard: Shard | None = None,
 ) -> int:
-    """Look at every input, write its results and a manifest, say how it went; the exit code."""
+    """Look at every input, or at those of a shard, write its results, a manifest and a summary, say
+    how it went; the exit code."""
     _match_proposals(inputs, job)
     match_banks(inputs, job)
     name = inputs[0].name if len(inputs) == 1 else job.detector.name
-    run = Run(output or new_folder("detect", name), facts(job), overwrite)
-    tasks = [Task(item, job, run.folder) for item in inputs]
-    _claim(tasks, run)
-    console.print(heading(job))
-    entries = []
+    folder = output or new_folder("detect", name)
+    if shard is None:
+        run, mine = Run(folder, facts(job), overwrite), inputs
+    else:
+        run = Run(folder / shard.name, facts(job), overwrite, shard.facts(inputs))
+        mine = shard.share(inputs)
+    tasks = [Task(item, job, run.folder) for item in mine]
+    with run.held():
+        _claim(tasks, run)
+        remove_summary(run.folder)
+        console.print(heading(job, run.folder))
+        if shard is not None:
+            console.print(f"{shard.name}: {len(mine)} of {len(inputs)} inputs")
+            run.folder.mkdir(parents=True, exist_ok=True)  # `merge` wants it, whatever comes
+        entries = _look_at_all(tasks, job, run, folder)
+    ended = [entries[item.name] for item in mine]
+    code = exit_code(ended, only=len(inputs) == 1)
+    _tell(mine, ended, code, run.folder, as_json)
+    return code
+
+
+def _look_at_all(tasks: Sequence[Task], job: Job, run: Run, output: Path) -> dict[str, Entry]:
+    """Name -> how each input went, told as they end; the manifest is whole afterwards. `output` is
+    the folder that the user knows: a shard's is in it."""
+    entries: dict[str, Entry] = {}
+    # This process alone has a bar for each video instead.
+    count = Count(len(tasks), shown=job.spread is not None)
+
+    def note(task: Task, entry: Entry) -> None:
+        entries[task.item.name] = entry
+        console.print(line(task.item, entry, run.folder))
+        count.advance()
+
     try:
-        for task in tasks:
-            entries.append(_one(task, run))
-            console.print(line(task.item, entries[-1], run.folder))
+        with count:
+            for task, looked in _looked(_to_look_at(tasks, run, note), job):
+                note(task, _finish(task, run, looked))
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command with -o {run.folder} goes on from here")
+        console.print(f"interrupted; the same command with -o {output} goes on from here")
         raise
     finally:
         run.close()
-    _tell_failures(inputs, entries, run.folder)
-    code = exit_code(entries)
+    return entries
+
+
+def _tell(
+    inputs: Sequence[Input], entries: Sequence[Entry], code: int, folder: Path, as_json: bool
+) -> None:
+    """Once more at the end of a long run: how all went, and what is not whole."""
+    pairs = list(zip(inputs, entries, strict=True))
+    summary = make_summary([row(item.name, entry) for item, entry in pairs], code)
+    if folder.is_dir():
+        write_summary(summary, folder)
+    tell_summary(summary)
+    bad = [(item, entry) for item, entry in pairs if entry["status"] != "ok"]
+    if bad and len(inputs) > 1:
+        console.print("not in full:")
+        for item, entry in bad:
+            console.print(line(item, entry, folder))
     if as_json:
-        rows = [{"name": i.name, **e} for i, e in zip(inputs, entries, strict=True)]
-        typer.echo(json.dumps({"output": str(run.folder), "exit_code": code, "videos": rows}))
-    return code
+        rows = [{"name": item.name, **entry} for item, entry in pairs]
+        typer.echo(json.dumps({"output": str(folder), "exit_code": code, "videos": rows}))
 
 
 def _match_proposals(inputs: Sequence[Input], job: Job) -> None:
@@ -81,46 +130,11 @@ def _few(names: Iterable[str]) -> str:
     return (", ".join(map(repr, first)) or "no video") + ", ..." * (count > 3)
 
 
-def exit_code(entries: Sequence[Entry]) -> int:
-    """0 when all is well, 2 when the only input is no video, else 1."""
-    if len(entries) == 1 and entries[0]["status"] == "failed" and entries[0]["unusable"]:
+def exit_code(entries: Sequence[Entry], only: bool) -> int:
+    """0 when all is well, 2 when the `only` input is no video, else 1."""
+    if only and entries and entries[0]["status"] == "failed" and entries[0]["unusable"]:
         return 2
     return int(any(entry["status"] != "ok" for entry in entries))
-
-
-def heading(job: Job) -> str:
-    """The model and the thresholds in force, in one line."""
-    detector = job.detector
-    kind = str(detector.precision).removeprefix("torch.")
-    return (
-        f"{detector.name} (weights: {detector.card.licence}) on {detector.device}, {kind}; "
-        f"people from {job.min_person:g}, actions from {job.min_action:g}, "
-        f"every {job.every:g} s{said(job)}"
-    )
-
-
-def line(item: Input, entry: Entry, folder: Path) -> str:
-    """How an input went, in one line."""
-    where, reason = shown(item.path), entry["reason"]
-    if entry["status"] == "failed":
-        return f"stadkit: error: {reason if where in reason else f'{where}: {reason}'}"
-    kept = "kept from before, " if entry.get("kept") else ""
-    partial = f"; PARTIAL: {reason}" if entry["status"] == "partial" else ""
-    counts = f"{entry['people']} people in {entry['keyframes']} keyframes"
-    if "tubes" in entry:
-        counts += f", {entry['tracks']} tracks, {entry['tubes']} tubes"
-    outside = f" ({entry['outside']} proposal times outside)" if entry.get("outside") else ""
-    seconds = f"{entry['seconds']} s"
-    return f"{where}: {kept}{counts}{outside}, {seconds} -> {folder / item.name}.csv{partial}"
-
-
-def _tell_failures(inputs: Sequence[Input], entries: Sequence[Entry], folder: Path) -> None:
-    """Once more at the end of a long run: what is not whole, and why."""
-    bad = [(i, e) for i, e in zip(inputs, entries, strict=True) if e["status"] != "ok"]
-    if bad and len(inputs) > 1:
-        console.print(f"{len(inputs) - len(bad)} of {len(inputs)} done in full; not the others:")
-        for item, entry in bad:
-            console.print(line(item, entry, folder))
 
 
 def _claim(tasks: Sequence[Task], run: Run) -> None:
@@ -136,31 +150,69 @@ def _claim(tasks: Sequence[Task], run: Run) -> None:
         run.check("", [run.folder / LABELS], str)
 
 
-def _one(task: Task, run: Run) -> Entry:
-    """Look at one input and write its results, unless they are there; a failure is an entry."""
-    started = time.perf_counter()
+def _to_look_at(tasks: Sequence[Task], run: Run, note: Note) -> Iterator[Task]:
+    """The inputs whose results are not there yet, claimed; of the others `note` is told."""
+    for task in tasks:
+        entry = _begin(task, run)
+        if entry is None:
+            yield task
+        else:
+            note(task, entry)
+
+
+def _begin(task: Task, run: Run) -> Entry | None:
+    """Claim an input's results; its entry where they are there, or where it is no file."""
     name, files = task.item.name, task.files.values()
-    entry: Entry = {"input": str(task.item.path), "outputs": {}}
     try:
-        entry |= task.identity
         mark = task.mark(run.facts)
         done = run.finished(name, mark) if task.job.resume else None
         if done is not None:
             return {**done, "kept": True}
         run.begin(name, mark, files)
-        found = _look(task)
-        entry |= {**reading(found), "batch": task.job.batch, **_write(found, task)}
-        entry["outputs"] = {
-            path.relative_to(run.folder).as_posix(): sha256(path) for path in _written(files)
-        }
+    except (BrokenPipeError, UsageError):
+        raise
+    except (StadkitError, OSError) as error:
+        return _fail(task, run, _head(task), error)
+    return None
+
+
+def _finish(task: Task, run: Run, looked: Looked) -> Entry:
+    """Write an input's results; its entry. A failure is one, too."""
+    started, files = time.perf_counter(), task.files.values()
+    entry = _head(task) | task.identity
+    try:
+        found = looked.result()
+        entry |= {**reading(found), "batch": looked.batch or task.job.batch}
+        entry["threads"] = threads(task.job)
+        entry |= write_results(found, task)
+        entry["outputs"] = digests(files, run.folder)
     except BrokenPipeError:
         raise
     except (StadkitError, OSError) as error:
-        unusable = isinstance(error, VideoError) and "reader" not in entry
-        entry |= {"status": "failed", "reason": one_line(error), "unusable": unusable}
-        run.drop(name, files)
-    entry["seconds"] = round(time.perf_counter() - started, 2)
-    return run.end(name, entry)
+        return _fail(task, run, entry, error, looked.seconds)
+    entry["seconds"] = round(looked.seconds + time.perf_counter() - started, 2)
+    return run.end(task.item.name, entry)
+
+
+def _head(task: Task) -> Entry:
+    return {"input": str(task.item.path), "outputs": {}}
+
+
+def _fail(task: Task, run: Run, entry: Entry, error: Exception, seconds: float = 0.0) -> Entry:
+    """The entry of an input that failed; nothing that it claimed stays."""
+    unusable = isinstance(error, VideoError) and "reader" not in entry
+    why = {"status": "failed", "reason": one_line(error), "unusable": unusable}
+    run.drop(task.item.name, task.files.values())
+    return run.end(task.item.name, {**entry, **why, "seconds": round(seconds, 2)})
+
+
+def _looked(tasks: Iterable[Task], job: Job) -> Iterator[tuple[Task, Looked]]:
+    """What is in each input, as they are done: in this process, or by the workers of the job."""
+    if job.spread is None:
+        yield from look_here(tasks, _look)
+        return
+    with job.spread as spread:
+        yield from spread.look((task, Work(task.item.path, job.options)) for task in tasks)
 
 
 def _look(task: Task) -> Found:
@@ -173,66 +225,3 @@ def _look(task: Task) -> Found:
     on_tokens = None if tokens is None else keep_tokens(tokens)
     with Bar(task.item, options) as bar, kept_queries(task) as on_queries:
         return detect_video(job.detector, path, options, bar.advance, on_tokens, on_queries)
-
-
-def _written(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files there are of an input; of a folder, those inside."""
-    for path in paths:
-        yield from own_files(path) if path.is_dir() else [path]
-
-
-def reading(found: Found) -> Entry:
-    """What the manifest says of an input that was looked at."""
-    return {
-        "status": "partial" if found.report.partial else "ok",
-        "reason": found.report.reason,
-        "reader": found.info.reader,
-        "size": [found.info.height, found.info.width],
-        "rate": found.info.rate,
-        "frames": found.report.frames,
-        "expected": found.report.expected,
-        "keyframes": len(found.keyframes),
-        "people": len(found.table),
-        "outside": found.outside,
-    }
-
-
-def _write(found: Found, task: Task) -> Entry:
-    """The results of an input; what the manifest says of them."""
-    name, job, files = task.item.name, task.job, task.files
-    table = with_classes(found.table, job.labels)
-    table = replace(table, video=np.full(len(table), name))
-    keyframes = replace(found.keyframes, video=np.full(len(found.keyframes), name))
-    table, tubes = _link(table, keyframes, job) if job.link else (table, None)
-    write_found(table, job.labels, files["csv"], job.min_action, tracks=job.link)
-    write_jsonl(table, keyframes, job.labels, files["jsonl"], job.min_action)
-    # With these `eval` and `link` read the CSVs.
-    write_labels(job.labels, files["csv"].with_name(LABELS))
-    if tubes is not None:
-        write_tubes_json(tubes, job.labels, files["tubes.json"], [name])
-    if "mp4" in files:
-        from stadkit.video.write import save_video
-
-        save_video(
-            task.item.path,
-            table,
-            files["mp4"],
-            times=keyframes.time,
-            tubes=tubes,
-            start=job.options.start,
-            duration=job.options.duration,
-            min_action=job.min_drawn,
-            reader=job.options.reader,
-        )
-    if tubes is None:
-        return {}
-    return {"tracks": len(set(table.track.tolist()) - {-1}), "tubes": len(tubes)}
-
-
-def _link(table: Detections, keyframes: Keyframes, job: Job) -> tuple[Detections, Tubes]:
-    """Tracks and tubes of what is reported, so that `link` makes the same of the files."""
-    from stadkit.link import link
-
-    told = np.where(table.action >= job.min_action, table.action, np.float32(np.nan))
-    linked = link(replace(table, action=told), keyframes)
-    return table.with_track(linked.found.track), linked.tubes

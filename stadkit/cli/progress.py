@@ -1,11 +1,11 @@
-"""A moving bar on stderr while a video is looked at; nothing where stderr is no terminal."""
+"""A moving bar on stderr while videos are looked at; nothing where stderr is no terminal."""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stadkit.cli.console import console
 from stadkit.cli.inputs import Input
@@ -44,6 +44,38 @@ class Bar:
         except VideoError:
             return None  # told where the video is opened to be looked at
         return None if whole is None else max(0.0, whole - self._start)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+
+class Count:
+    """Videos done of so many, while many workers look at them."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        self._progress = Progress(
+            TextColumn("videos"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not (shown and console.is_terminal),
+        )
+        self._task = self._progress.add_task("", total=total)
+
+    def advance(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
 
     def __enter__(self) -> Self:
         self._progress.start()

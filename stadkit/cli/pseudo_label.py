@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from stadkit.cli.engines import Address, Engine, Workers
 from stadkit.cli.threads import Threads, use_threads
 
 
@@ -101,6 +102,9 @@ def pseudo_label(
         int | None, typer.Option(min=1, help="Clips at once; else the card's.")
     ] = None,
     threads: Threads = 0,
+    engine: Engine = "local",
+    workers: Workers = None,
+    address: Address = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write over results that are there.")
     ] = False,
@@ -148,6 +152,10 @@ def pseudo_label(
         precision=precision,
         batch=batch,
         overwrite=overwrite,
+        engine=engine,
+        workers=workers,
+        address=address,
+        threads=threads,
     )
     check_asked(asked, check)
     use_threads(threads)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stadkit.cli.beside import is_table, stem
+from stadkit.cli.engines import check_engine
 from stadkit.errors import UsageError
 from stadkit.tla import Options
 
@@ -42,6 +43,10 @@ class Asked:
     precision: str = "auto"
     batch: int | None = None
     overwrite: bool = False
+    engine: str = "local"
+    workers: int | None = None
+    address: str | None = None
+    threads: int = 0
 
     @property
     def found(self) -> Path | None:
@@ -77,6 +82,7 @@ def check_asked(asked: Asked, check: bool) -> None:
     if bool(asked.detections) == bool(asked.videos):
         raise UsageError("give one of --detections, what was found, and --videos, to find it in")
     _check_videos_only(asked)
+    check_engine(asked.engine, asked.workers, asked.address)
     if not math.isfinite(asked.offset):
         raise UsageError(f"--offset {asked.offset:g}: wants seconds; AVA's is 900")
     if asked.every is not None and not LEAST <= asked.every < math.inf:
@@ -95,6 +101,7 @@ def _check_videos_only(asked: Asked) -> None:
         "model": asked.model,
         "every": asked.every,
         "batch": asked.batch,
+        "engine": None if asked.engine == "local" else asked.engine,
         "no-cross-cuts": asked.no_cross_cuts or None,
     }
     for name, value in only.items():

@@ -16,12 +16,12 @@ from typing import Any
 
 from stadkit.cli.console import one_line
 from stadkit.cli.job import Job, facts
-from stadkit.cli.many import reading
 from stadkit.cli.progress import Bar
 from stadkit.cli.pseudo_label_plan import Plan
+from stadkit.cli.results import reading
 from stadkit.cli.runs import Entry, Run, fingerprint
 from stadkit.detect import detect_video
-from stadkit.errors import StadkitError, VideoError
+from stadkit.errors import StadkitError, UsageError, VideoError
 from stadkit.files.found_npz import write_found_npz
 from stadkit.files.rows import write_text
 from stadkit.video.cuts import shot_changes
@@ -35,10 +35,19 @@ Make = Callable[[Plan, Path], Entry]  # writes a file; what the manifest says of
 class Part(Run):
     """A folder with a file a video; what is whole and of the same facts is always kept."""
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], make: Make, overwrite: bool) -> None:
-        """`overwrite` is of what was made otherwise. Raises UsageError as `Run`."""
+    def __init__(
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        make: Make,
+        overwrite: bool,
+        job: Job | None = None,
+    ) -> None:
+        """`overwrite` is of what was made otherwise; `job` is what `make` does, if a model does it.
+        Raises UsageError as `Run`."""
         super().__init__(folder, facts, overwrite)
-        self.kind, self._make = folder.name, make
+        self.kind, self._make, self.job = folder.name, make, job
+        self.made: dict[str, Entry] = {}  # by workers, in this run
 
     def finished(self, name: str, mark: str) -> Entry | None:
         """The entry of a video done before; whatever is to be written over, this is the same."""
@@ -65,23 +74,41 @@ class Part(Run):
 
     def keep(self, plan: Plan) -> Entry:
         """Make the video's file, unless it is there; a failure is an entry."""
-        started, name, file = time.perf_counter(), plan.item.name, self.file(plan)
-        entry: Entry = {"input": str(plan.item.path), "outputs": {}}
+        early = self.made.get(plan.item.name) or self.start(plan)
+        return early or self.finish(plan, lambda: self._make(plan, self.file(plan)))
+
+    def start(self, plan: Plan) -> Entry | None:
+        """Claim the video's file; its entry where it is there, or cannot be made."""
+        name = plan.item.name
         try:
             mark = self.mark(plan)
             done = self.finished(name, mark)
             if done is not None:
                 return {**done, "kept": True}
-            self.begin(name, mark, [file])
-            entry |= self._make(plan, file)
-            entry["outputs"] = {file.name: sha256(file)}
+            self.begin(name, mark, [self.file(plan)])
+        except (BrokenPipeError, UsageError):
+            raise
+        except (StadkitError, OSError) as error:
+            return self._fail(plan, error, 0.0)
+        return None
+
+    def finish(self, plan: Plan, make: Callable[[], Entry], seconds: float = 0.0) -> Entry:
+        """Make the file that was claimed; its entry, also where that fails. `seconds`: what it
+        took so far."""
+        started, file = time.perf_counter() - seconds, self.file(plan)
+        try:
+            entry = {"input": str(plan.item.path), **make(), "outputs": {file.name: sha256(file)}}
         except BrokenPipeError:
             raise
         except (StadkitError, OSError) as error:
-            entry |= {"status": "failed", "reason": one_line(error)}
-            self.drop(name, [file])
+            return self._fail(plan, error, time.perf_counter() - started)
         entry["seconds"] = round(time.perf_counter() - started, 2)
-        return self.end(name, entry)
+        return self.end(plan.item.name, entry)
+
+    def _fail(self, plan: Plan, error: Exception, seconds: float) -> Entry:
+        self.drop(plan.item.name, [self.file(plan)])
+        why = {"status": "failed", "reason": one_line(error), "seconds": round(seconds, 2)}
+        return self.end(plan.item.name, {"input": str(plan.item.path), "outputs": {}, **why})
 
 
 def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> Part:
@@ -95,7 +122,7 @@ def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> Part:
         write_found_npz(found.table, found.keyframes, file)
         return reading(found)
 
-    return Part(folder / kind, _facts(job, kind), make, overwrite)
+    return Part(folder / kind, _facts(job, kind), make, overwrite, job)
 
 
 def _facts(job: Job, kind: str) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from stadkit.cli.console import console
+from stadkit.cli.engines import pick_engine
 from stadkit.cli.job import Job
 from stadkit.cli.pseudo_label_check import Asked
 from stadkit.cli.pseudo_label_inputs import Found, Truth, in_classes
 from stadkit.cli.pseudo_label_keep import Part, cuts_part, people_part
 from stadkit.cli.pseudo_label_plan import EVERY, Plan, Plans, make_plans
+from stadkit.cli.pseudo_label_spread import fill
 from stadkit.cli.runs import Entry
 from stadkit.detect import Options, load
 from stadkit.detections import Detections, Keyframes
@@ -67,12 +69,16 @@ def _people_parts(
     folder: Path, kinds: Sequence[str], asked: Asked, truth: Truth
 ) -> tuple[list[Part], tuple[str, ...]]:
     """The model's part for each kind of times, and the actions that it has no scores of."""
-    detector = load(asked.model or MODEL, asked.device, asked.precision)
+    name = asked.model or MODEL
+    detector = load(name, asked.device, asked.precision)
     if detector.card.tubelet:
         raise UsageError(f"{detector.name}: finds tubelets; take a model that finds keyframes")
+    if detector.card.family == "slowfast-roi":
+        raise UsageError(f"{detector.name}: classifies others' people; take an end-to-end model")
     every = asked.every or EVERY
     options = Options(every=every, min_person=asked.min_person, batch=asked.batch)
-    job = Job(detector, options, detector.card.classes, min_action=0.0)
+    spread = pick_engine(asked.engine, asked.workers, asked.address, name, detector, asked.threads)
+    job = Job(detector, options, detector.card.classes, min_action=0.0, spread=spread)
     nobody = Detections.empty(job.labels.names)
     unscored = in_classes(nobody, truth.labels, detector.name)[1]
     kind = str(detector.precision).removeprefix("torch.")
@@ -97,6 +103,7 @@ def _look(
             part.claim(plan)
     reasons, done = {}, []
     try:
+        fill(parts, plans.plans)
         for number, plan in enumerate(plans.plans, 1):
             entries = {part.kind: part.keep(plan) for part in parts}
             if parts:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from stadkit.cli.holding import Hold
 from stadkit.cli.pictures import remove
 from stadkit.errors import StadkitError, UsageError
-from stadkit.files.rows import write_text
 from stadkit.zoo import sha256
 
 Entry = dict[str, Any]
+DONE = ("ok", "partial")  # statuses of inputs with results
 PAUSE = 10.0  # seconds at least from one writing of the manifest to the next
 
 
@@ -42,8 +44,15 @@ class Run:
     nothing is lost with the process and a thousand inputs do not mean a thousand manifests.
     """
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], overwrite: bool) -> None:
-        """`facts` head the manifest: one folder holds results of one kind.
+    def __init__(
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        overwrite: bool,
+        shard: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`facts` head the manifest: one folder holds results of one kind, and of one `shard`,
+        which has no part in what makes a result.
 
         Nothing is written yet. Raises UsageError where the folder cannot be one, or holds
         results made otherwise.
@@ -53,18 +62,41 @@ class Run:
             raise UsageError(f"{there}: is a file, not a folder; name another with --output")
         self.folder = folder
         self.facts = dict(facts)
+        self._head = self.facts if shard is None else {**facts, "shard": dict(shard)}
         self.overwrite = overwrite
         self._manifest = folder / "manifest.json"
         self._journal = folder / "manifest.journal"
+        self._hold = Hold(folder)
         self._written = -PAUSE  # when, by the monotonic clock
         self.entries = self._earlier()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else writes to the folder, from now on or from when it is made; raises UsageError
+        where another process does. What a killed run left half-written is taken away."""
+        try:
+            self._take()
+            yield
+        finally:
+            self._hold.release()
+
+    def _take(self) -> None:
+        """Hold the folder, if there is one and it is not held yet; what another run has noted there
+        since we looked is ours to know, too."""
+        if not self._hold.take():
+            return
+        if self._manifest.exists() or self._journal.exists():
+            self._hold.clear()
+        noted, self.entries = self.entries, self._earlier()
+        for name, entry in noted.items():  # of inputs that failed before there was a folder
+            self.entries.setdefault(name, entry)
 
     def finished(self, name: str, mark: str) -> Entry | None:
         """The entry of an input done before with this fingerprint, if its outputs are whole."""
         entry = self.entries.get(name)
         if entry is None or self.overwrite or entry.get("fingerprint") != mark:
             return None
-        if entry.get("status") not in ("ok", "partial"):
+        if entry.get("status") not in DONE:
             return None
         whole = all(
             (self.folder / file).is_file() and sha256(self.folder / file) == digest
@@ -85,8 +117,11 @@ class Run:
 
     def begin(self, name: str, mark: str, files: Iterable[Path]) -> None:
         """Claim these output files for an input; raises as `check`."""
+        files = list(files)
         self.check(name, files, lambda: mark)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._take()
+        self.check(name, files, lambda: mark)
         self._note(name, {"fingerprint": mark, "status": "begun"})
 
     def drop(self, name: str, files: Iterable[Path]) -> None:
@@ -96,9 +131,16 @@ class Run:
                 remove(path)
 
     def end(self, name: str, entry: Entry) -> Entry:
-        """Note how an input ended."""
-        mark = self.entries.get(name, {}).get("fingerprint")
-        self.entries[name] = {**entry, "fingerprint": mark}
+        """Note how an input ended; what it ended as.
+
+        One that failed before it was begun, such as a file on a disk that is away, leaves what an
+        earlier run made of it, and what was noted of that.
+        """
+        earlier = self.entries.get(name, {})
+        ended = {**entry, "fingerprint": earlier.get("fingerprint")}
+        if ended["status"] == "failed" and earlier.get("status") in DONE:
+            return ended
+        self.entries[name] = ended
         if self.folder.is_dir():
             # A disk that is full now need not be at the next input; `close` tells if it is.
             with suppress(OSError, StadkitError):
@@ -107,13 +149,28 @@ class Run:
 
     def close(self) -> None:
         """Write manifest.json for good, where there is anything to say."""
-        if self.folder.is_dir():
-            self.write()
+        try:
+            if self.folder.is_dir():
+                self.write()
+        finally:
+            self._hold.release()
 
     def write(self) -> None:
-        """Write manifest.json as it is now; it is never seen half-written."""
-        held = {**self.facts, "videos": self.entries}
-        write_text(self._manifest, [json.dumps(held, indent=1) + "\n"])
+        """Write manifest.json as it is now, inputs by name; it is never seen half-written.
+
+        Raises StadkitError where the place cannot be written to.
+        """
+        videos = {name: self.entries[name] for name in sorted(self.entries)}
+        unfinished = self._manifest.with_name(".manifest.json")  # the next one writes over it
+        try:
+            with unfinished.open("w", encoding="utf-8") as file:
+                file.write(json.dumps({**self._head, "videos": videos}, indent=1) + "\n")
+                _to_disk(file)
+            os.replace(unfinished, self._manifest)
+        except OSError as error:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise StadkitError(f"{self._manifest}: cannot be written ({error.strerror})") from error
         self._journal.unlink(missing_ok=True)
         self._written = time.monotonic()
 
@@ -124,6 +181,7 @@ class Run:
             return
         with self._journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps({name: entry}) + "\n")
+            _to_disk(file)
 
     def _earlier(self) -> dict[str, Entry]:
         """The entries of a manifest that is there; none when they are to be written over."""
@@ -134,12 +192,12 @@ class Run:
             entries = {str(name): dict(entry) for name, entry in held.pop("videos").items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             held, entries = {}, {}
-        if held == self.facts:
+        if held == self._head:
             return entries | self._since()
         if self.overwrite:
             return {}
         raise UsageError(
-            f"{self.folder}: holds results made otherwise ({_difference(held, self.facts)}); "
+            f"{self.folder}: holds results made otherwise ({difference(held, self._head)}); "
             "say --overwrite, or another folder with --output"
         )
 
@@ -153,13 +211,19 @@ class Run:
         return entries
 
 
-def _difference(held: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def _to_disk(file: IO[str]) -> None:
+    """Past the system's memory: a claim must outlive a power cut that its files outlive."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def difference(held: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """The first thing that differs, in words: "every was 1.0, is 0.5"."""
     for key in [*facts, *held]:
         was, now = held.get(key), facts.get(key)
         if was == now:
             continue
         if isinstance(was, dict) and isinstance(now, dict):
-            return _difference(was, now)
+            return difference(was, now)
         return f"{key} was {was}, is {now}"
     return "another manifest"

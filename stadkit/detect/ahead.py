@@ -31,12 +31,27 @@ def ahead(items: Iterable[T], waiting: int) -> Iterator[Iterator[T]]:
     ready: queue.Queue[T | _Failed | _End] = queue.Queue(waiting)
     stop = threading.Event()
     thread = threading.Thread(target=_make, args=(items, ready, stop), daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield _use(ready)
     finally:
         stop.set()
-        thread.join()
+        _join(thread)
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait for the thread to end; a Ctrl-C meanwhile is for afterwards.
+
+    The source of its items must not be closed while it is still in there.
+    """
+    stopped: BaseException | None = None
+    while thread.is_alive():
+        try:
+            thread.join()
+        except (KeyboardInterrupt, SystemExit) as stop:
+            stopped = stop
+    if stopped is not None:
+        raise stopped
 
 
 def _make(

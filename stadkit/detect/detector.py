@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stadkit.detect.ahead import ahead
 from stadkit.detect.bank import Around
 from stadkit.detect.batch import to_batch
-from stadkit.detect.device import pick_device, pick_precision
+from stadkit.detect.device import moved, pick_device, pick_precision
 from stadkit.detect.table import stack, to_table, to_tubelets
 from stadkit.detections import Detections, milliseconds
 from stadkit.errors import StadkitError
@@ -24,7 +24,7 @@ from stadkit.layers.folding import fold_norms
 from stadkit.layers.layout import channels_last, lower
 from stadkit.models import Outputs
 from stadkit.models.classifiers import Bank
-from stadkit.video.clips import Clip, Cut, check_times, clips
+from stadkit.video.clips import ALL, Clip, Cut, Part, check_times, clips
 from stadkit.video.decode import check_reader, open_video
 from stadkit.video.frame import Video
 from stadkit.zoo import Card
@@ -48,6 +48,8 @@ class Options:
     batch: int | None = None  # clips at once
     reader: str = "pyav"
     queries: Around | None = None  # who is seen in the rest of the video; see `detect.bank`
+    strict: bool = False  # a video that can only be read in part is an error
+    part: Part = ALL  # of the key times in order: those from one number to before another
 
     def __post_init__(self) -> None:
         check_times(1.0 if self.every is None else self.every, self.start, self.duration)
@@ -70,7 +72,7 @@ class Detector:
         first = next(model.parameters(), torch.empty(0))
         self.device = first.device if device is None else pick_device(device)
         self.precision = pick_precision(precision, self.device)
-        self.model = channels_last(model.eval().to(self.device))
+        self.model = channels_last(moved(model.eval(), self.device))
         self.card = card
         self.name = name
         self.sha256 = sha256
@@ -165,7 +167,7 @@ class Detector:
             # The last clip may be around a time past the end: its first frames are before it.
             cut = replace(cut, past=max(cut.key - SHARED, 0) * cut.stride)
             duration = None if duration is None else duration + cut.past
-        asked = clips(video, cut, every, start, duration, times)
+        asked = clips(video, cut, every, start, duration, times, options.part)
         with ahead(asked, 2 * self._batch(options)) as ready:
             yield from self.look(ready, replace(options, proposals=given))
 

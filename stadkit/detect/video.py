@@ -14,7 +14,9 @@ from stadkit.detect.detector import Detector, Options, Times, asked_times
 from stadkit.detect.queries import OnQueries, QueryWatch
 from stadkit.detect.tokens import OnTokens, TokenWatch
 from stadkit.detections import Detections, Keyframes
+from stadkit.errors import StadkitError
 from stadkit.link.joined import joined
+from stadkit.video.check import shown
 from stadkit.video.clips import CLOSE
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
@@ -48,7 +50,8 @@ def detect_video(
     Before that, `on_tokens(clip, kept)` is told which patches the model kept of its clip, or
     `on_queries(clip, person, entry)` the scores and queries of all, below the threshold, too.
     Raises VideoError for a file that cannot be read at all; one that is damaged gives what
-    could be decoded. Raises UsageError for either with a model that has none of it.
+    could be decoded, with `options.strict` StadkitError. Raises UsageError for either with a model
+    that has none of it.
     """
     options = options or Options()
     watched = _watched(detector, on_tokens, on_queries)
@@ -61,14 +64,26 @@ def detect_video(
             if on_keyframe is not None:
                 on_keyframe(float(looked[-1]), table)
         info, report = video.info, video.report
+    if options.strict:
+        check_whole(info, report)
     asked = asked_times(options, info.path.stem)
-    outside = 0 if asked is None else len(asked) - (len(times) - 1)
+    outside = 0 if asked is None else len(asked[slice(*options.part)]) - (len(times) - 1)
     every = np.unique(np.concatenate(times))  # of tubelets frames are looked at more than once
     table = rows.table()
     if detector.card.tubelet:
         table, every = _frame_by_frame(table, every, options)
     keyframes = Keyframes(np.full(len(every), info.path.stem), every)
     return Found(table, keyframes, info, report, outside)
+
+
+def check_whole(info: VideoInfo, report: Report) -> None:
+    """Raises StadkitError for a video of which only a part could be read."""
+    if report.partial:
+        # Not a VideoError: that would say that the file is no video.
+        raise StadkitError(
+            f"{shown(info.path)}: read only in part ({report.reason}), which --strict refuses; "
+            "get a whole copy"
+        )
 
 
 def _frame_by_frame(table: Detections, looked: Times, options: Options) -> tuple[Detections, Times]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,6 +32,16 @@ def test_detect(
     assert told["ratio"] == pytest.approx(told["whole_s"] / slower, rel=0.02)
     assert told["floor_s"] >= slower
     assert told["ratio_to_floor"] == pytest.approx(told["whole_s"] / told["floor_s"], rel=0.02)
+
+
+def test_detect_of_a_two_stage_model(
+    fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_detector.card = replace(fake_detector.card, family="slowfast-roi")
+    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    result = CliRunner().invoke(app, ["bench", "detect", "--runs", "1"])
+    assert result.exit_code == 2
+    assert "classifies others' people; take an end-to-end model" in result.stderr
 
 
 def test_model() -> None:

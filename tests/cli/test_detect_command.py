@@ -47,7 +47,8 @@ def test_csv_jsonl_labels_and_manifest(stadkit: Stadkit, make_video: MakeVideo) 
     assert result.stdout == ""
     assert "people from 0.5, actions from 0.1, every 1 s" in result.stderr
     out = Path("out")
-    assert sorted(os.listdir(out)) == ["a.csv", "a.jsonl", "labels.txt", "manifest.json"]
+    names = ["a.csv", "a.jsonl", "labels.txt", "manifest.json", "summary.json"]
+    assert sorted(os.listdir(out)) == names
     table = read_found(out / "a.csv", read_labels(out / "labels.txt"))
     # Red is 0 at the first keyframe: no action passes, so the CSV has no row of it.
     assert table.time.tolist() == [1.0, 2.0]
@@ -151,8 +152,11 @@ def test_same_stems_do_not_meet(stadkit: Stadkit, make_video: MakeVideo) -> None
 
 def test_default_folder_is_never_a_used_one(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
-    for _ in range(2):
-        assert stadkit(path).exit_code == 0
+    for folder in ("runs/detect/a", "runs/detect/a-2"):
+        result = stadkit(path)
+        assert result.exit_code == 0
+        # Known from the start, whatever ends the run.
+        assert result.stderr.splitlines()[0].endswith(f" -> {folder}")
     assert sorted(os.listdir("runs/detect")) == ["a", "a-2"]
 
 
@@ -172,27 +176,50 @@ def test_the_same_again_keeps_what_is_there(
     assert fake_detector.model.calls > calls
 
 
+def test_an_input_that_is_away_for_a_moment_keeps_its_results(
+    stadkit: Stadkit, make_video: MakeVideo, fake_detector: Detector
+) -> None:
+    for name in "ab":
+        make_video(f"disk/{name}.mp4", seconds=1)
+    command = ("disk/a.mp4", "disk/b.mp4", "-o", "out")
+    assert stadkit(*command).exit_code == 0
+    calls, before = fake_detector.model.calls, manifest(Path("out"))
+    Path("disk").rename("off")
+    result = stadkit(*command)
+    assert result.exit_code == 1
+    assert "disk/a.mp4: no such file" in result.stderr
+    summary = json.loads(Path("out/summary.json").read_text())
+    assert [row["status"] for row in summary["videos"]] == ["failed", "failed"]
+    assert manifest(Path("out")) == before
+    assert {path.name for path in Path("out").glob("?.*")} == {
+        *("a.csv", "a.jsonl", "b.csv", "b.jsonl"),
+    }
+    Path("off").rename("disk")
+    assert stadkit(*command).exit_code == 0
+    assert fake_detector.model.calls == calls
+
+
 def test_resume_after_a_kill_gives_the_same_bytes(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [make_video(f"{name}.mp4", seconds=2) for name in "abc"]
     stadkit(*paths, "-o", "whole")
-    import stadkit.cli.many as many
+    import stadkit.cli.results as results
 
-    whole = many.write_jsonl
+    whole = results.write_jsonl
 
     def killed(table: Any, keyframes: Any, labels: Any, path: Path, low: float) -> None:
         if path.name == "b.jsonl":
             raise KeyboardInterrupt
         whole(table, keyframes, labels, path, low)
 
-    monkeypatch.setattr(many, "write_jsonl", killed)
+    monkeypatch.setattr(results, "write_jsonl", killed)
     result = stadkit(*paths, "-o", "out")
     assert result.exit_code == 130
     assert "goes on from here" in result.stderr
     assert Path("out/b.csv").exists()
     assert not Path("out/b.jsonl").exists()
-    monkeypatch.setattr(many, "write_jsonl", whole)
+    monkeypatch.setattr(results, "write_jsonl", whole)
     result = stadkit(*paths, "-o", "out")
     assert result.exit_code == 0
     assert result.stderr.count("kept from before") == 1
@@ -329,7 +356,7 @@ def test_how_it_is_computed_is_ours_to_say(
     assert fake_detector.model.calls == 2  # 4 keyframes, 3 at once
     held = manifest(Path("out"))
     assert held["model"]["precision"] == "float32"
-    assert held["videos"]["a"]["batch"] == 3
+    assert (held["videos"]["a"]["batch"], held["videos"]["a"]["threads"]) == (3, 1)
     assert stadkit(path, "-o", "out", "--every", "0.5", *how, "--no-resume").exit_code == 0
     assert fake_detector.model.calls == 4
 
@@ -447,8 +474,8 @@ def test_link_in_one_go(stadkit: Stadkit, make_video: MakeVideo) -> None:
     result = stadkit(path, "-o", "out", "--link", "--save-video", "--every", "0.5")
     assert result.exit_code == 0, result.stderr
     assert "6 people in 6 keyframes, 1 tracks, 2 tubes" in result.stderr
-    names = {"a.csv", "a.jsonl", "a.tubes.json", "a.mp4", "labels.txt", "manifest.json"}
-    assert set(os.listdir("out")) == names
+    ours = {"a.csv", "a.jsonl", "a.tubes.json", "a.mp4"}
+    assert set(os.listdir("out")) == ours | {"labels.txt", "manifest.json", "summary.json"}
     lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
     assert [[person["track"] for person in line["people"]] for line in lines] == [[0]] * 6
     table = read_found("out/a.csv", read_labels("out/labels.txt"))

@@ -239,6 +239,13 @@ def test_a_model_of_tubelets_is_refused(stadkit: Stadkit, fake_detector: Any) ->
     assert "finds tubelets; take a model that finds keyframes" in result.stderr
 
 
+def test_a_two_stage_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
+    fake_detector.card = replace(fake_detector.card, family="slowfast-roi")
+    result = stadkit("-o", "dense.csv")
+    assert result.exit_code == 2
+    assert "classifies others' people; take an end-to-end model" in result.stderr
+
+
 def test_names_that_there_are_not_or_twice(stadkit: Stadkit, make_video: MakeVideo) -> None:
     result = CliRunner().invoke(
         app, ["pseudo-label", "sparse.csv", "--videos", "no", "-o", "d.csv"]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from stadkit.cli import holding
+from stadkit.cli.holding import LOCK
 from stadkit.cli.runs import Run
 from stadkit.errors import UsageError
 
@@ -43,6 +49,7 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("ha")
     with (tmp_path / "manifest.journal").open("a") as file:
         file.write('{"d": {"fingerp')  # cut in the middle of a line
+    killed._hold.release()  # as the end of a process does
     run = Run(tmp_path, FACTS, False)
     assert run.finished("a", "mark")
     assert run.finished("b", "mark")
@@ -63,3 +70,135 @@ def test_only_what_was_claimed_is_taken_away(tmp_path: Path) -> None:
     run.drop("a", [claimed, tmp_path / "a.jsonl"])
     assert mine.exists()
     assert not claimed.exists()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    one, other = Run(tmp_path, FACTS, False), Run(tmp_path, FACTS, False)
+    with one.held():
+        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+            pass
+        with pytest.raises(UsageError, match="another run is writing there now"):
+            other.begin("a", "mark", [])
+    with other.held():
+        other.begin("a", "mark", [])
+
+
+def test_half_written_files_of_a_killed_run_are_taken_away(tmp_path: Path) -> None:
+    ours = [f".{'0a' * 16}", f".{'1b' * 16}.png", f".stadkit-{'2c' * 16}.partial"]
+    theirs = ["a.csv", ".hidden", f".{'0a' * 15}", "partial"]
+    for name in ours + theirs:
+        (tmp_path / name).write_text("half")
+    with Run(tmp_path, FACTS, False).held():  # no run was here before: all may be someone's
+        assert len({path.name for path in tmp_path.iterdir()} - {LOCK}) == 7
+    run = Run(tmp_path, FACTS, True)
+    run.close()
+    with run.held():
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left - {LOCK} == {*theirs, "manifest.json"}
+
+
+def test_a_manifest_is_by_name_whatever_the_order(tmp_path: Path) -> None:
+    for folder, names in (("one", "abc"), ("other", "cab")):
+        run = Run(tmp_path / folder, FACTS, False)
+        for name in names:
+            done(run, name)
+        run.close()
+    one, other = ((tmp_path / name / "manifest.json").read_bytes() for name in ("one", "other"))
+    assert one == other
+
+
+def test_a_run_that_began_at_the_same_time_keeps_its_entries(tmp_path: Path) -> None:
+    folder = tmp_path / "out"  # not there yet, so that nobody can hold it
+    one, other = Run(folder, FACTS, False), Run(folder, FACTS, False)
+    other.end("bad", {"status": "failed", "outputs": {}})
+    done(one, "a")
+    one.close()
+    done(other, "b")
+    with pytest.raises(UsageError, match="is there already"):
+        other.begin("a", "another", [folder / "a.csv"])
+    other.close()
+    assert list(json.loads((folder / "manifest.json").read_text())["videos"]) == ["a", "b", "bad"]
+    assert Run(folder, FACTS, False).finished("a", "mark")
+
+
+def test_a_failure_before_the_claim_leaves_what_was_done(tmp_path: Path) -> None:
+    run = Run(tmp_path, FACTS, False)
+    done(run, "a")
+    run.drop("a", [tmp_path / "a.csv"])
+    assert run.end("a", {"status": "failed", "outputs": {}})["status"] == "failed"
+    assert run.finished("a", "mark")
+    run.begin("a", "mark", [tmp_path / "a.csv"])
+    run.drop("a", [tmp_path / "a.csv"])
+    run.end("a", {"status": "failed", "outputs": {}})
+    assert run.finished("a", "mark") is None
+    assert run.entries["a"]["status"] == "failed"
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_nfs_locks_files_open_for_writing_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl: Any = pytest.importorskip("fcntl")
+    lock = fcntl.flock
+
+    def flock(handle: int, how: int) -> None:
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    one, other = Run(tmp_path, FACTS, False), Run(tmp_path, FACTS, False)
+    with one.held():
+        assert (tmp_path / LOCK).exists()
+        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_is_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl: Any = pytest.importorskip("fcntl")
+
+    def flock(handle: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    console = Console(width=80, soft_wrap=True)
+    monkeypatch.setattr(holding, "console", console)
+    run = Run(tmp_path / "out", FACTS, False)
+    with console.capture() as captured:
+        done(run, "a")
+        done(run, "b")
+        run.close()
+    assert captured.get().count("its file system has no locks") == 1
+    assert captured.get().count("\n") == 1
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"a.csv", "b.csv", "manifest.json"}
+
+
+def test_a_lock_that_was_taken_away_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl: Any = pytest.importorskip("fcntl")
+    lock, calls = fcntl.flock, []
+
+    def flock(handle: int, how: int) -> None:
+        calls.append(handle)
+        if len(calls) == 1:  # another one ends between our opening and our locking
+            (tmp_path / LOCK).unlink()
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    one, other = Run(tmp_path, FACTS, False), Run(tmp_path, FACTS, False)
+    with one.held():
+        assert len(calls) == 2
+        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+            pass
+
+
+def test_the_lock_of_a_killed_run_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    with Run(tmp_path, FACTS, False).held():
+        pass
+    assert list(tmp_path.iterdir()) == []

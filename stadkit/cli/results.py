@@ -1,0 +1,100 @@
+"""What `detect` writes of an input, and what its manifest says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from stadkit.cli.choose import with_classes
+from stadkit.cli.job import LABELS, Job, Task
+from stadkit.cli.pictures import own_files
+from stadkit.cli.runs import Entry
+from stadkit.detect import Found
+from stadkit.detections import Detections, Keyframes
+from stadkit.files.ava_csv import write_found
+from stadkit.files.jsonl import write_jsonl
+from stadkit.files.tubes_json import write_tubes_json
+from stadkit.labels import write_labels
+from stadkit.tubes import Tubes
+from stadkit.zoo import sha256
+
+
+def reading(found: Found) -> Entry:
+    """What the manifest says of an input that was looked at."""
+    return {
+        "status": "partial" if found.report.partial else "ok",
+        "reason": found.report.reason,
+        "reader": found.info.reader,
+        "size": [found.info.height, found.info.width],
+        "rate": found.info.rate,
+        "frames": found.report.frames,
+        "expected": found.report.expected,
+        "keyframes": len(found.keyframes),
+        "people": len(found.table),
+        "outside": found.outside,
+    }
+
+
+def threads(job: Job) -> int | None:
+    """CPU threads of the model, on which the last bits of a score may depend: of this process, or
+    as asked of each worker; None where the workers share the CPUs."""
+    if job.spread is not None:
+        return job.spread.setup.threads or None
+    import torch
+
+    return torch.get_num_threads()
+
+
+def write_results(found: Found, task: Task) -> Entry:
+    """Write the results of an input; what the manifest says of them."""
+    name, job, files = task.item.name, task.job, task.files
+    table = with_classes(found.table, job.labels)
+    table = replace(table, video=np.full(len(table), name))
+    keyframes = replace(found.keyframes, video=np.full(len(found.keyframes), name))
+    table, tubes = _link(table, keyframes, job) if job.link else (table, None)
+    write_found(table, job.labels, files["csv"], job.min_action, tracks=job.link)
+    write_jsonl(table, keyframes, job.labels, files["jsonl"], job.min_action)
+    # With these `eval` and `link` read the CSVs.
+    write_labels(job.labels, files["csv"].with_name(LABELS))
+    if tubes is not None:
+        write_tubes_json(tubes, job.labels, files["tubes.json"], [name])
+    if "mp4" in files:
+        from stadkit.video.write import save_video
+
+        save_video(
+            task.item.path,
+            table,
+            files["mp4"],
+            times=keyframes.time,
+            tubes=tubes,
+            start=job.options.start,
+            duration=job.options.duration,
+            min_action=job.min_drawn,
+            reader=job.options.reader,
+        )
+    if tubes is None:
+        return {}
+    return {"tracks": len(set(table.track.tolist()) - {-1}), "tubes": len(tubes)}
+
+
+def digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
+    """Path below the folder -> sha256, of the files there are of an input."""
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in _written(paths)}
+
+
+def _written(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files there are of an input; of a folder, those inside."""
+    for path in paths:
+        yield from own_files(path) if path.is_dir() else [path]
+
+
+def _link(table: Detections, keyframes: Keyframes, job: Job) -> tuple[Detections, Tubes]:
+    """Tracks and tubes of what is reported, so that `link` makes the same of the files."""
+    from stadkit.link import link
+
+    told = np.where(table.action >= job.min_action, table.action, np.float32(np.nan))
+    linked = link(replace(table, action=told), keyframes)
+    return table.with_track(linked.found.track), linked.tubes

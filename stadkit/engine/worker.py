@@ -1,0 +1,80 @@
+"""What a worker is: a process with the model in memory that looks at what it is given."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import partial
+
+from stadkit.detect import Detector, detect_video, load
+from stadkit.detect.person_model import WithPeople, with_boxes
+from stadkit.engine.work import Looked, Work, look
+from stadkit.errors import StadkitError, WeightsError
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every worker starts from."""
+
+    model: str  # as `load` takes it
+    sha256: str  # of its weights
+    device: str
+    precision: str
+    folder: str  # where relative paths start
+    threads: int  # of the CPU; 0: its share
+    people: str = ""  # the model that finds the people for a two-stage one
+    people_sha256: str = ""
+
+
+def _check(name: str, detector: Detector, sha256: str) -> None:
+    """Raises WeightsError where these are other weights than on the machine that hands out."""
+    if detector.sha256 != sha256:
+        raise WeightsError(
+            f"{name}: has other weights on {socket.gethostname()} than here; put the same there"
+        )
+
+
+class Worker:
+    """Loads the model once, then looks at one piece of work after another."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._detector: Detector | None = None
+
+    def ready(self, threads: int) -> tuple[str, StadkitError | OSError | None]:
+        """(which machine and process this is, why it cannot work); loads the model."""
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        try:
+            self._load(threads)
+        except (StadkitError, OSError) as error:
+            return name, error
+        return name, None
+
+    def _load(self, threads: int) -> None:
+        import torch
+
+        setup = self._setup
+        torch.set_num_threads(threads)
+        try:
+            os.chdir(setup.folder)
+        except OSError as error:
+            raise StadkitError(
+                f"{setup.folder}: cannot be opened on {socket.gethostname()} ({error.strerror}); "
+                "workers need the same paths as here"
+            ) from error
+        detector = load(setup.model, setup.device, setup.precision)
+        _check(setup.model, detector, setup.sha256)
+        # That there are boxes was checked before any worker was asked for.
+        given = not setup.people
+        detector = with_boxes(detector, setup.people, given, setup.device, setup.precision)
+        if isinstance(detector, WithPeople):
+            _check(setup.people, detector.people, setup.people_sha256)
+        self._detector = detector
+
+    def look(self, work: Work) -> Looked:
+        """What is in the video, or why that cannot be said."""
+        assert self._detector is not None  # `ready` came first
+        looked = look(partial(detect_video, self._detector, work.path, work.options))
+        # Where memory was short, this is what the detector goes on with.
+        return Looked(looked.found, looked.error, looked.seconds, self._detector.most_clips)
