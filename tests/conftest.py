@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,21 @@ import numpy as np
 import pytest
 
 MakeVideo = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def as_online_as_before() -> Iterator[None]:
+    """A command's --offline is of its process: here it ends with the test."""
+    name = "HF_HUB_OFFLINE"
+    before = os.environ.get(name)
+    known = sys.modules.get("huggingface_hub.constants")
+    flag = None if known is None else known.HF_HUB_OFFLINE
+    yield
+    os.environ.pop(name, None)
+    if before is not None:
+        os.environ[name] = before
+    if now := sys.modules.get("huggingface_hub.constants"):
+        now.HF_HUB_OFFLINE = bool(flag)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -160,6 +160,12 @@ def write_found(
     write_text(Path(path), _blocks(table, table.action >= min_action, labels, lines))
 
 
+def found_text(table: Detections, labels: Labels, min_action: float = 0.0) -> str:
+    """The rows that `write_found` writes of a table, for a file that grows."""
+    _check_writable(table, labels, "")
+    return "".join(_blocks(table, table.action >= min_action, labels, _found_lines))
+
+
 def _read(path: Path, layouts: Layouts) -> Columns:
     """The columns of a file of boxes, the four sides as "box" float32 [n, 4]."""
     rows = cast(Columns, read_rows(path, layouts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from typing import get_args
 
 import numpy as np
@@ -16,6 +16,8 @@ from stadkit.video.frame import Frame, Pixels, Video
 from stadkit.video.resize import Resizing, resized, resized_shape
 
 CLOSE = 1e-6  # seconds; stamps and key times this near are the same
+Part = tuple[int, int | None]  # the first of some key times, from 0, and the one after the last
+ALL: Part = (0, None)
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,31 @@ def clips(
     start: float = 0.0,
     duration: float | None = None,
     times: Iterable[float] | None = None,
+    part: Part = ALL,
 ) -> Iterator[Clip]:
     """Clips around key times, in order, each as soon as its last frame is decoded; one pass.
 
     Key times are start, start + every, ... (seconds) before start + duration, or `times`
-    (sorted). Those more than half a frame outside the video (and `cut.past`) give no clip. Frame i
+    (sorted); of these only a `part`. Those more than half a frame outside the video (and
+    `cut.past`) give no clip. Frame i
     of a clip is the one nearest to key time + (i - key) * stride, the earlier of two; before the
     first and after the last frame those repeat. Each frame is resized at most once, and only if a
     clip wants it; memory is that of the frames of the clips still open. Raises UsageError for wrong
     times.
     """
+    return _cut(video, cut, key_times(every, start, duration, times, part))
+
+
+def key_times(
+    every: float,
+    start: float,
+    duration: float | None,
+    times: Iterable[float] | None,
+    part: Part = ALL,
+) -> Iterator[float]:
+    """The key times that `clips` cuts around, as far as the video goes."""
     keys = _sorted_keys(times) if times is not None else _regular_keys(every, start, duration)
-    return _cut(video, cut, keys)
+    return islice(keys, *part)
 
 
 def check_times(every: float, start: float, duration: float | None) -> None:
@@ -139,7 +154,7 @@ class _Small:
         return resized(self._frame.rgb(), *self._shape, self._how)
 
 
-class _Cutter:
+class Cutter:
     """The clips still open, oldest first; all want frames at the same offsets from their key."""
 
     def __init__(self, video: Video, cut: Cut, keys: Iterator[float]) -> None:
@@ -200,7 +215,7 @@ class _Cutter:
 
 
 def _cut(video: Video, cut: Cut, keys: Iterator[float]) -> Iterator[Clip]:
-    cutter = _Cutter(video, cut, keys)
+    cutter = Cutter(video, cut, keys)
     for frame in video:
         yield from cutter.feed(frame)
         if cutter.done:

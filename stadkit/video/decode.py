@@ -22,6 +22,7 @@ from stadkit.errors import UsageError, VideoError
 from stadkit.video.check import check_file, has_moov, looks_like_mp4, shown
 from stadkit.video.clock import Clock
 from stadkit.video.frame import Frame, Pixels, Report, Video, VideoInfo, displayed, judge
+from stadkit.video.loss import Loss
 
 # No playlist, image sequence, device or network format: those lead to other files.
 FORMATS = (
@@ -81,8 +82,9 @@ def check_reader(reader: str) -> None:
 class PyavVideo(Video):
     """The first reader; holds the decoder and the one frame read ahead."""
 
-    def __init__(self, path: Path, threads: int = MOST_THREADS) -> None:
-        self._container = open_container(path)
+    def __init__(self, path: Path, threads: int = MOST_THREADS, container: Any = None) -> None:
+        """`container`: opened already; else that of the file."""
+        self._container = container or open_container(path)
         try:
             self._stream = video_stream(self._container, path, threads)
             self._errors = self._damaged = self._frames = 0
@@ -90,7 +92,9 @@ class PyavVideo(Video):
             self._reformatter = VideoReformatter()
             self._turns: dict[int, tuple[bool, bool, bool]] = {}
             self._stamps: deque[int | None] = deque(maxlen=64)
-            self._clock = Clock(self._stream.start_time, *pace(self._stream))
+            tick, period = pace(self._stream)
+            self._clock = Clock(self._stream.start_time, tick, period)
+            self._loss = Loss(self._container, self._stream, period)
             self._pictures = self._decode()
             picture = next(self._pictures, None)
             if picture is None:
@@ -115,7 +119,9 @@ class PyavVideo(Video):
 
     @property
     def report(self) -> Report:
-        return judge(self._frames, self.info.expected, self._errors, self._damaged, self._ended)
+        expected = self.info.expected
+        signs = self._loss.signs(expected is not None) if self._ended else []
+        return judge(self._frames, expected, self._errors, self._damaged, self._ended, signs)
 
     def close(self) -> None:
         self._pictures.close()
@@ -125,8 +131,10 @@ class PyavVideo(Video):
         stamp = self._stamp(picture)
         turn = self._turn(picture)
         aspect = _aspect(self._stream)
+        time = self._clock.seconds(stamp)
+        self._loss.frame(time)
         return Frame(
-            time=self._clock.seconds(stamp),
+            time=time,
             size=displayed(picture.width, picture.height, aspect, turn[0]),
             pts=stamp,
             convert=partial(to_rgb, picture, turn, self._reformatter),
@@ -151,6 +159,7 @@ class PyavVideo(Video):
         for packet in self._packets():
             if packet is not None:
                 self._stamps.append(packet.dts)
+                self._loss.packet(packet)
                 self._errors += packet.is_corrupt
             try:
                 yield from self._stream.decode(packet)
@@ -194,10 +203,13 @@ def open_container(path: Path) -> Any:
     except av.FFmpegError as error:
         why = f"is not a video FFmpeg can read ({error.strerror}); get a whole copy or an mp4"
         raise VideoError(f"{shown(path)}: {_without_index(head, path) or why}.") from error
-    if not container.streams:
-        container.close()
-        why = _without_index(head, path) or "is a video file with nothing in it; get a whole copy"
-        raise VideoError(f"{shown(path)}: {why}.")
+    if not container.streams.video:
+        # An index that was cut in the middle may still open, as a stream of nothing known.
+        nothing = "is a video file with nothing in it; get a whole copy"
+        lacking = _without_index(head, path) or (None if container.streams else nothing)
+        if lacking:
+            container.close()
+            raise VideoError(f"{shown(path)}: {lacking}.")
     return container
 
 
@@ -308,6 +320,9 @@ def _expected(container: Any, stream: Any, duration: float | None, rate: float) 
         shown_frames = sum(not entry.is_discard for entry in stream.index_entries)
         if shown_frames:
             return shown_frames
+    if container.format.name == "avi" and stream.frames:
+        frames: int = stream.frames
+        return frames
     return round(duration * rate) if duration else None
 
 

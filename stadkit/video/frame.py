@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -106,9 +106,15 @@ def displayed(width: int, height: int, aspect: float, turned: bool) -> tuple[int
 
 
 def judge(
-    frames: int, expected: int | None, errors: int, damaged: int = 0, ended: bool = True
+    frames: int,
+    expected: int | None,
+    errors: int,
+    damaged: int = 0,
+    ended: bool = True,
+    signs: Sequence[str] = (),
 ) -> Report:
-    """The report of a reading; `ended` says that the file has no more to give.
+    """The report of a reading; `ended` says that the file has no more to give, `signs` what else
+    tells of a loss.
 
     A container's count may be off by a few, so up to 2 frames or 1 % may lack.
     """
@@ -120,4 +126,5 @@ def judge(
         reasons.append(f"{errors} damaged packet{'s' * (errors > 1)}")
     if damaged:
         reasons.append(f"{damaged} damaged frame{'s' * (damaged > 1)}")
+    reasons += signs
     return Report(frames, expected, errors, damaged, bool(reasons), "; ".join(reasons))
