@@ -86,13 +86,13 @@ def test_strategies_are_trained_and_compared(tmp_path: Path) -> None:
         few = ["--videos", "1", "--seconds", "9", "--size", "160x120"]
         run("-m", "stadkit", "synth", "-o", str(tmp_path / name), *few)
     folders = (str(tmp_path / "sparse"), str(tmp_path / "dense"), "-o", str(tmp_path / "out"))
-    few = ["--seeds", "1", "--burn-in", "1", "--epochs", "1", "--strategies", "ema", "tla"]
+    few = ["--seeds", "1", "--burn-in", "1", "--epochs", "1", "--strategies", "ema", "truth"]
     lines = run("examples/table5.py", *folders, *few).splitlines()
     assert [line.split(" | ")[0] for line in lines[-4:]] == [
         "| the burn-in",
         "| none",
         "| ema",
-        "| tla",
+        "| truth",
     ]
     held = tmp_path / "out" / "ema-1"
     assert (held / "student.safetensors").read_bytes() != (

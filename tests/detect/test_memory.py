@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
-import resource, sys
+import sys
 from pathlib import Path
 import torch
 from torch import nn
 from stadkit import zoo
+from stadkit.cli.memory import peak
 from stadkit.detect import Detector, Options, detect_video
 from stadkit.models import Outputs
 
@@ -23,10 +24,6 @@ class Cheap(nn.Module):
         b = len(pixels)
         box = torch.tensor([0.1, 0.1, 0.6, 0.9]).expand(b, 5, 1, 4)
         return Outputs(torch.ones(b, 5), box, torch.zeros(b, 5, 80))
-
-def peak():
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 torch.set_num_threads(1)
 detector = Detector(Cheap(), zoo.card("mestad-slowonly-r50"), "cpu", "fp32")

@@ -268,14 +268,11 @@ def test_fault_6_a_single_pixel(finder: Stadkit, tmp_path: Path, keyframes: Keyf
 
 
 WATCH = """
-import resource, sys
+import sys
 from made_faults import Finder
 from stadkit import zoo
+from stadkit.cli.memory import peak
 from stadkit.detect import Detector, Options, detect_video
-
-def peak():
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 card = zoo.card("mestad-nano")
 detector = Detector(Finder(len(card.classes)), card, "cpu", "fp32")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stadkit.cli.memory import peak
 from stadkit.errors import UsageError, VideoError
 from stadkit.video.clips import Cut, clips
 from stadkit.video.frame import Frame, Report, Video, VideoInfo
@@ -325,10 +324,6 @@ def test_a_bug_comes_out_where_frames_are_taken() -> None:
 
 @pytest.mark.slow
 def test_fault_9_an_hour_needs_no_more_memory_than_a_minute() -> None:
-    def peak() -> int:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
     class Large(Played):
         def __iter__(self) -> Iterator[Frame]:
             for i in range(self.frames):
