@@ -63,7 +63,9 @@ class VideoWriter:
         self._container = av.open(
             f"file:{self._partial}", "w", format="mp4", options={"movflags": "+faststart"}
         )
-        options = {"crf": str(crf), "preset": preset}
+        # x264's macroblock tree reads memory that nobody wrote: the same pictures would give other
+        # bytes now and then.
+        options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
         self._stream = self._container.add_stream("libx264", rate=_fraction(rate), options=options)
         self._set_up(threads)
         self._sound = sound if sound is not None and sound.stream is not None else None

@@ -15,8 +15,6 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 from killing import Killer, killer
 
-from stadkit.video.decode import open_video
-
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
 
@@ -27,18 +25,13 @@ def process() -> Iterator[Killer]:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """Name -> content of every file of a run; of the JSON without its seconds, of a video how its
-    pictures follow: x264 gives other bytes once in a hundred runs."""
-    return {path.name: content(path) for path in folder.iterdir()}
-
-
-def content(path: Path) -> Any:
-    if path.suffix == ".json":
-        return json.loads(path.read_text(), object_hook=untimed)
-    if path.suffix == ".mp4":
-        with open_video(path) as video:
-            return [(frame.time, frame.size) for frame in video]
-    return path.read_bytes()
+    """Name -> content of every file of a run; of the JSON without its seconds."""
+    return {
+        path.name: json.loads(path.read_text(), object_hook=untimed)
+        if path.suffix == ".json"
+        else path.read_bytes()
+        for path in folder.iterdir()
+    }
 
 
 def killed(process: Killer, folder: Path, videos: list[Path], moment: float) -> bool:
@@ -53,8 +46,7 @@ def killed(process: Killer, folder: Path, videos: list[Path], moment: float) -> 
 
 
 def untimed(held: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in held.items() if key != "seconds"}
-    return {key: None if key.endswith(".mp4") else value for key, value in kept.items()}
+    return {key: value for key, value in held.items() if key != "seconds"}
 
 
 @pytest.mark.parametrize(
