@@ -115,10 +115,10 @@ def _onnx(name: str, size: str, out: Path) -> dict[str, Any]:
 
 
 def _sides(size: str) -> tuple[int, int]:
-    """`176` or `176x320` -> (height, width) in pixels."""
+    """`192` or `192x320` -> (height, width) in pixels."""
     found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size.strip())
     if found is None:
-        raise UsageError(f"--size: {size!r} is not pixels, as 176 or 176x320 (height x width)")
+        raise UsageError(f"--size: {size!r} is not pixels, as 192 or 192x320 (height x width)")
     return int(found[1]), int(found[2] or found[1])
 
 

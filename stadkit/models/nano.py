@@ -1,30 +1,37 @@
-"""The backbone of `mestad-nano`: SlowFast's idea at two GMAC.
+"""The backbone of `mestad-nano`: SlowFast's idea at three GMAC.
 
-The slow pathway sees the key frame alone, at full resolution and with most channels: where
-people are is a question to one picture. The fast pathway sees every frame at an eighth of
-the resolution: what they do is a question of motion. Fast features join the slow ones by
-addition after res3 and within res4. The last stage of both comes back to stride 8, so that RoIs
-keep the layout of a body (at stride 16 a person is two cells wide).
+The slow pathway sees the key frame alone, at full resolution: where people are is a question to
+one picture. `Lite` looks at it as photographs taught it, and the pyramid reads that and nothing
+else: whatever learns from renderings learns what renderings look like. The fast pathway sees every
+frame at three quarters of the resolution, an eighth of that in its maps: what people do is a
+question of motion. Fast features join the slow ones by addition at strides 8 and 16. The last
+stage of both comes back to stride 8, so that RoIs keep the layout of a body (at stride 16 a
+person is two cells wide).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers.conv import Conv3d
+from stadkit.layers.pyramid import stretch
+from stadkit.models import lite
+
+SHRINK = 0.75  # of the fast pathway's frames, a side
 
 
 @dataclass(frozen=True)
 class NanoConfig:
-    """Channels of res2..res5 in each pathway."""
+    """Channels of what learns in res3..res5, and in res2..res5 of the fast pathway."""
 
-    slow: tuple[int, int, int, int] = (48, 96, 192, 96)
+    slow: tuple[int, int, int] = (96, 192, 96)
     fast: tuple[int, int, int, int] = (32, 48, 96, 96)
-    entry: int = 160  # slow channels of res4's first blocks, before fast features join
+    entry: int = 160  # slow channels of res4 where fast features join
 
 
 class ConvNorm(nn.Sequential):
@@ -111,8 +118,7 @@ class Stem(nn.Module):
 class Fuse(nn.Module):
     """Fast features for the slow pathway: their mean over time beside the key frame's.
 
-    slow [B, slow, 1, h, w] and fast [B, fast, T, h', w'], the same size but for rounding,
-    -> [B, slow, 1, h, w].
+    slow [B, slow, 1, h, w] and fast [B, fast, T, h', w'] -> [B, slow, 1, h, w].
     """
 
     def __init__(self, fast: int, slow: int) -> None:
@@ -122,10 +128,30 @@ class Fuse(nn.Module):
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
         key = fast.shape[2] // 2
         both = torch.cat([fast.mean(2, keepdim=True), fast[:, :, key : key + 1]], 1)
-        joined = self.conv(both)
-        if joined.shape != slow.shape:  # sides that 16 does not divide
-            joined = F.interpolate(joined, size=slow.shape[2:], mode="nearest")
-        return F.relu(slow + joined)
+        return F.relu(slow + _grown(self.conv(both), 1 / SHRINK, slow))
+
+
+def _grown(maps: Tensor, factor: float, like: Tensor, mode: str = "bilinear") -> Tensor:
+    """Maps [B, D, T, h, w] `factor` times as large a side, at the height and width of `like`.
+
+    Grown by the factor, then cut or its border repeated: stretched to a size, where a cell comes to
+    lie would hang on the padding around the clip.
+    """
+    height, width = like.shape[3:]
+    if maps.shape[3:] == (height, width):
+        return maps
+    grown = _by_frame(maps, mode=mode, scale_factor=factor)
+    lacking = (0, max(width - grown.shape[4], 0), 0, max(height - grown.shape[3], 0), 0, 0)
+    if any(lacking):
+        grown = F.pad(grown, lacking, mode="replicate")
+    return grown[..., :height, :width]
+
+
+def _by_frame(frames: Tensor, **to: Any) -> Tensor:
+    """Pictures or maps [B, D, T, h, w] interpolated `to` a size or by a factor, frame by frame."""
+    flat = frames.transpose(1, 2).flatten(0, 1)
+    new = F.interpolate(flat, **to)
+    return new.view(len(frames), frames.shape[2], *new.shape[1:]).transpose(1, 2)
 
 
 class Merge(nn.Module):
@@ -141,32 +167,30 @@ class Merge(nn.Module):
         self.smooth = Block(outside, outside, SPACE, SPACE) if smooth else nn.Identity()
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
-        time, rows, columns = shallow.shape[2:]
-        grown = F.interpolate(self.deep(deep), size=(time, rows, columns), mode="nearest")
-        merged: Tensor = self.smooth(F.relu(grown + self.shallow(shallow)))
+        doubled = _grown(self.deep(deep), 2, shallow, "nearest")
+        merged: Tensor = self.smooth(F.relu(doubled + self.shallow(shallow)))
         return merged
 
 
 class Nano(nn.Module):
-    """Pixels [B, 3, T, H, W] -> res2..res5, each [slow [B, D, 1, h, w], fast [B, D, T, h, w]].
+    """Pixels [B, 3, T, H, W] -> res2..res5 of the key frame, pathways [B, D, 1, h, w].
 
-    The slow pathway's frame is clip index T // 2.
+    The key frame is clip index T // 2. res2..res4 are Lite's maps at strides 4, 8 and 16 (beside
+    them those at 32), res5 what actions are read from: slow, and fast as its mean over time.
     """
 
     def __init__(self, config: NanoConfig | None = None) -> None:
         super().__init__()
         config = config or NanoConfig()
-        s2, s3, s4, s5 = config.slow
+        s3, s4, s5 = config.slow
         f2, f3, f4, f5 = config.fast
-        self.slow_stem = Stem(s2, 4, 1)
-        self.slow2 = Block(s2, s2, SPACE, SPACE)
-        self.slow3 = nn.Sequential(Block(s2, s3, SPACE, SPACE, 2), Block(s3, s3, SPACE, SPACE))
-        entry = config.entry
-        self.slow4 = nn.Sequential(
-            Block(s3, entry, SPACE, SPACE, 2), Block(entry, entry, SPACE, SPACE)
-        )
+        self.photo = lite.Lite()
+        p2, p3, p4, p5 = lite.CHANNELS
+        self.slow3 = ConvNorm(p3, s3, (1, 1, 1))
+        self.slow4 = ConvNorm(p4 + p5, config.entry, (1, 1, 1))
         self.slow4_wide = nn.Sequential(
-            Block(entry, s4, SPACE, SPACE, dilation=2), Block(s4, s4, SPACE, SPACE, dilation=2)
+            Block(config.entry, s4, SPACE, SPACE, dilation=2),
+            Block(s4, s4, SPACE, SPACE, dilation=2),
         )
         self.slow_merge = Merge(s4, s3, s5, smooth=True)
         self.fast_stem = Stem(f2, 8, 3)
@@ -176,26 +200,35 @@ class Nano(nn.Module):
         self.fast4_wide = Block(f4, f4, SPACE, TIME, dilation=2)
         self.fast_merge = Merge(f4, f3, f5, smooth=False)
         self.fuse3 = Fuse(f3, s3)
-        self.fuse4 = Fuse(f4, entry)
-        names = ("res2", "res3", "res4", "res5")
-        sums = (slow + fast for slow, fast in zip(config.slow, config.fast, strict=True))
-        self.channels = dict(zip(names, sums, strict=True))
-        self.strides = dict(zip(names, (4, 8, 16, 8), strict=True))
+        self.fuse4 = Fuse(f4, config.entry)
+        self.channels = {"res2": p2, "res3": p3, "res4": p4 + p5, "res5": s5 + f5}
+        self.strides = {"res2": 4, "res3": 8, "res4": 16, "res5": 8}
 
     def forward(self, pixels: Tensor) -> dict[str, list[Tensor]]:
-        key = pixels.shape[2] // 2
-        fast2 = self.fast2(self.fast_stem(pixels))
-        fast3 = self.fast3(fast2)
-        fast4 = self.fast4(fast3)
-        fast4_wide = self.fast4_wide(fast4)
-        slow2 = self.slow2(self.slow_stem(pixels[:, :, key : key + 1]))
-        slow3 = self.slow3(slow2)
-        fused3 = self.fuse3(slow3, fast3)
-        # The pyramid reads res4, so the wide blocks belong to it: a person fills the picture.
-        slow4_wide = self.slow4_wide(self.fuse4(self.slow4(fused3), fast4))
+        photo2, photo3, photo4 = self._photo(pixels)
+        fast3, fast4 = self._fast(pixels)
+        fused3 = self.fuse3(self.slow3(photo3), fast3)
+        fused4 = self.fuse4(self.slow4(photo4), fast4)
+        slow = self.slow_merge(self.slow4_wide(fused4), fused3)
+        fast = self.fast_merge(self.fast4_wide(fast4), fast3).mean(2, keepdim=True)
         return {
-            "res2": [slow2, fast2],
-            "res3": [slow3, fast3],
-            "res4": [slow4_wide, fast4_wide],
-            "res5": [self.slow_merge(slow4_wide, fused3), self.fast_merge(fast4_wide, fast3)],
+            "res2": [photo2],
+            "res3": [photo3],
+            "res4": [photo4],
+            "res5": [slow, _grown(fast, 1 / SHRINK, slow)],
         }
+
+    def _photo(self, pixels: Tensor) -> list[Tensor]:
+        """Lite's maps of the key frame at strides 4, 8 and 16."""
+        maps = self.photo(pixels[:, :, pixels.shape[2] // 2])
+        size = (maps[2].shape[2], maps[2].shape[3])
+        deepest = torch.cat([maps[2], stretch(maps[3], size)], 1)
+        return [x[:, :, None] for x in (maps[0], maps[1], deepest)]
+
+    def _fast(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """res3 and res4 of the fast pathway."""
+        size = [max(int(side * SHRINK), 8) for side in pixels.shape[3:]]
+        fast3 = self.fast3(
+            self.fast2(self.fast_stem(_by_frame(pixels, mode="bilinear", size=size)))
+        )
+        return fast3, self.fast4(fast3)

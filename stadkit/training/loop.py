@@ -29,7 +29,7 @@ from stadkit.training.optim import build_optimizer
 from stadkit.training.processes import Processes, joined
 from stadkit.training.semi import averaged, begin, open_semi
 from stadkit.training.sources import Source, open_source
-from stadkit.training.start import start_from, told
+from stadkit.training.start import fill_frozen, start_from, told
 from stadkit.training.state import Objective, Report, Training
 from stadkit.training.validate import validate
 from stadkit.zoo.cards import to_json
@@ -75,7 +75,9 @@ def _prepare(
         raise UsageError("data.val: has other labels than data.train; give both the same file")
     card = chosen_card(config.model, settings, source.labels)
     model = build_chosen(card)
-    if config.init is not None:
+    if config.init is None:
+        fill_frozen(model)
+    else:
         started = start_from(model, config.init)
         card = replace(card, licence=licence_from(started.licence))
         names = {"initial": started.initial, "unused": started.unused}

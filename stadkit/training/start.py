@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
+from stadkit.models.lite import Lite
 from stadkit.training.chosen import YOURS
 from stadkit.training.config import is_name
 from stadkit.zoo import official, slowfast_names, videomae_names
@@ -24,6 +25,7 @@ DIALECTS = (
     (videomae_names.is_videomae, videomae_names.rename),
     (slowfast_names.is_slowfast, slowfast_names.rename),
 )
+BUILT_IN = "mestad-nano"  # whose weights have Lite's
 BODY = re.compile(r"(backbone\.)?s[1-5](_fuse)?\.")  # what is of a SlowFast
 
 
@@ -63,6 +65,15 @@ def start_from(model: nn.Module, init: str | Path) -> Started:
     licence = str(_noted(path).get("licence", "")) or card.get("licence", "")
     notes = _notes(given, named.tensors, left, path)
     return Started(sorted(left), sorted(unused), licence, _order(given, card), notes)
+
+
+def fill_frozen(model: nn.Module) -> None:
+    """What of a model never learns: a training from nothing has it from the built-in weights."""
+    for name, part in model.named_modules():
+        if isinstance(part, Lite):
+            given = zoo.read_checkpoint(_weights(BUILT_IN))
+            own = {key: given[f"{name}.{key}"] for key in part.state_dict()}
+            part.load_state_dict(own)
 
 
 def told(started: Started, card: zoo.Card) -> list[str]:

@@ -56,15 +56,15 @@ def test_onnx_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(exporting, "to_onnx", to_onnx)
     out = tmp_path / "x.onnx"
-    result = export("mestad-nano", "--format", "onnx", "--size", "176x320", "-o", out)
+    result = export("mestad-nano", "--format", "onnx", "--size", "192x320", "-o", out)
     assert result.exit_code == 0, result.stderr
     assert "difference: 3.4e-06 at most from torch" in result.stderr
-    assert "inputs: pixels [1, 3, 8, 176, 320]" in result.stderr
+    assert "inputs: pixels [1, 3, 8, 192, 320]" in result.stderr
     told = json.loads(
         export("mestad-nano", "--format", "onnx", "-o", out, "--overwrite", "--json").stdout
     )
     assert (told["difference"], told["outputs"]) == (3.4e-6, {"person": [1, 20]})
-    assert asked == [(176, 320), (176, 176)]
+    assert asked == [(192, 320), (224, 224)]
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_onnx_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["mestad-nan"], 2, "did you mean mestad-nano"),
         (["evad-vit-b"], 3, "no weights for evad-vit-b"),
         (["gone.safetensors"], 2, "no such weights"),
-        (["mestad-nano", "--size", "176"], 2, "--size is for --format onnx"),
+        (["mestad-nano", "--size", "192"], 2, "--size is for --format onnx"),
         (["mestad-nano", "--format", "onnx", "--size", "big"], 2, "'big' is not pixels"),
-        (["mestad-nano", "--format", "onnx", "--size", "100"], 2, "no multiple of 16 pixels"),
+        (["mestad-nano", "--format", "onnx", "--size", "100"], 2, "no multiple of 32 pixels"),
         (["videomae-base", "--format", "onnx"], 2, "is a backbone, not a model"),
         (["mestad-nano", "-o", "x.onnx"], 2, "does not end in .safetensors"),
         (["mestad-nano", "-o", "gone/x.safetensors"], 2, "no such folder"),

@@ -81,6 +81,14 @@ def test_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int) -> None:
     assert len((broken / "results.csv").read_text().splitlines()) == 3
 
 
+def test_what_photographs_taught_comes_from_the_wheel_and_stays(tmp_path: Path) -> None:
+    held = load_file(zoo.find_weights("mestad-nano"))
+    trained = load_file(train(config(tmp_path), tmp_path / "out", "cpu", False, Watch()))
+    names = [name for name in trained if name.startswith("backbone.photo.")]
+    assert len(names) == 2 * (1 + 12 * 3 + 2)
+    assert all(torch.equal(trained[name], held[name].float()) for name in names)
+
+
 def made(folder: Path) -> Path:
     folder.mkdir()
     return folder

@@ -48,13 +48,13 @@ class Brightness(nn.Module):
 
 def write(model: nn.Module, out: Path, card: zoo.Card | None = None) -> export.Exported:
     pytest.importorskip("onnxruntime", reason="ONNX is an extra: stadkit[onnx]")
-    return export.to_onnx(model.eval(), card or nano(), (32, 48), out, {"stadkit.model": "it"})
+    return export.to_onnx(model.eval(), card or nano(), (32, 64), out, {"stadkit.model": "it"})
 
 
 def test_a_graph_gives_what_the_model_gives(tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     made = write(Brightness(), out)
-    assert made.inputs == {"pixels": [1, 3, 8, 32, 48]}
+    assert made.inputs == {"pixels": [1, 3, 8, 32, 64]}
     assert made.outputs == {"person": [1, 1], "box": [1, 1, 1, 4], "action": [1, 1, 1]}
     assert made.difference < 1e-6
     assert list(tmp_path.iterdir()) == [out]
@@ -64,10 +64,10 @@ def test_a_graph_gives_what_the_model_gives(tmp_path: Path) -> None:
 
         notes = {prop.key: prop.value for prop in onnx.load(out).metadata_props}
         session = onnxruntime.InferenceSession(out)
-    pixels = torch.full((1, 3, 8, 32, 48), 0.25)
+    pixels = torch.full((1, 3, 8, 32, 64), 0.25)
     person, box, action = session.run(None, {"pixels": pixels.numpy()})
     assert person.tolist() == [[0.5]]
-    assert action.tolist() == [[[80.5]]]
+    assert action.tolist() == [[[96.5]]]
     assert box[0, 0, 0].tolist() == pytest.approx([0.1, 0.2, 0.5, 0.9])
     assert notes["stadkit.model"] == "it"
     assert json.loads(notes["stadkit.mean"]) == [127.5] * 3
@@ -102,7 +102,7 @@ class Otherwise(Brightness):
 def test_no_numbers_in_any_output_are_other_numbers(tmp_path: Path) -> None:
     model = Brightness()
     write(model, tmp_path / "x.onnx")
-    given = export._example(model, nano(), (32, 48))
+    given = export._example(model, nano(), (32, 64))
     with torch.no_grad():
         wanted = list(export.Whole(model)(*given.values()))
     for i, held in enumerate(wanted):
@@ -134,8 +134,8 @@ def test_without_the_packages_the_command_is_told(
 
 
 def test_sizes_are_multiples() -> None:
-    export.check_size(nano(), (32, 48))
-    with pytest.raises(UsageError, match="50 is no multiple of 16 pixels, as this model wants; 48"):
+    export.check_size(nano(), (32, 64))
+    with pytest.raises(UsageError, match="50 is no multiple of 32 pixels, as this model wants; 64"):
         export.check_size(nano(), (32, 50))
 
 

@@ -1,0 +1,93 @@
+"""EfficientNet-Lite0's blocks: as published, frozen."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.models.lite import BLOCKS, CHANNELS, LAST, SPREAD, Lite
+
+sys.path.append(str(Path(__file__).parents[2] / "weights"))
+from photo import EPSILON, folded
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Tensor]:
+    """Numbers under the names of the published file, of a network that keeps their size."""
+    generator = torch.Generator().manual_seed(3)
+    state: dict[str, Tensor] = {}
+
+    def put(conv: str, norm: str, outside: int, inside: int, kernel: int) -> None:
+        shape = (outside, inside, kernel, kernel)
+        spread = (2 / (inside * kernel**2)) ** 0.5
+        state[f"{conv}.weight"] = spread * torch.randn(shape, generator=generator)
+        state[f"{norm}.weight"] = 1 + 0.1 * torch.randn(outside, generator=generator)
+        state[f"{norm}.bias"] = 0.3 * torch.randn(outside, generator=generator)
+        state[f"{norm}.running_mean"] = 0.1 * torch.randn(outside, generator=generator)
+        state[f"{norm}.running_var"] = 0.5 + torch.rand(outside, generator=generator)
+
+    put("_conv_stem", "_bn0", 32, 3, 3)
+    inside = 32
+    for number, (kernel, _, outside) in enumerate(BLOCKS):
+        name, wide = f"_blocks.{number}.", 6 * inside if number else inside
+        if number:
+            put(f"{name}_expand_conv", f"{name}_bn0", wide, inside, 1)
+        put(f"{name}_depthwise_conv", f"{name}_bn1", wide, 1, kernel)
+        put(f"{name}_project_conv", f"{name}_bn2", outside, wide, 1)
+        inside = outside
+    return state
+
+
+def as_published(state: dict[str, Tensor], x: Tensor) -> list[Tensor]:
+    """Each block's maps, written out with "same" padding and batch norms."""
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        parts = (state[f"{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, *parts, eps=EPSILON)
+
+    def conv(x: Tensor, name: str, kernel: int = 1, stride: int = 1, groups: int = 1) -> Tensor:
+        sides = []
+        for length in (x.shape[3], x.shape[2]):
+            lacking = max((-(-length // stride) - 1) * stride + kernel - length, 0)
+            sides += [lacking // 2, lacking - lacking // 2]
+        return F.conv2d(F.pad(x, sides), state[f"{name}.weight"], stride=stride, groups=groups)
+
+    x = F.relu6(norm(conv(x, "_conv_stem", 3, 2), "_bn0"))
+    maps = []
+    for number, (kernel, stride, _) in enumerate(BLOCKS):
+        name, y = f"_blocks.{number}.", x
+        if number:
+            y = F.relu6(norm(conv(y, f"{name}_expand_conv"), f"{name}_bn0"))
+        y = conv(y, f"{name}_depthwise_conv", kernel, stride, y.shape[1])
+        y = norm(conv(F.relu6(norm(y, f"{name}_bn1")), f"{name}_project_conv"), f"{name}_bn2")
+        x = x + y if x.shape == y.shape else y
+        maps.append(x)
+    return maps
+
+
+def test_does_what_the_published_network_does(published: dict[str, Tensor]) -> None:
+    lite = Lite()
+    lite.load_state_dict(folded(published))
+    bytes_ = torch.randint(0, 256, (2, 3, 128, 96), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        maps = lite((bytes_ - 127.5) / 63.75)
+        wanted = as_published(published, (bytes_ - 127.0) / 128)
+    for stride, got, number in zip((4, 8, 16, 32), maps, LAST, strict=True):
+        assert got.shape[2:] == (128 // stride, 96 // stride)
+        # The zeros around stand for 127.5 here and for 127 there: half a grey level.
+        torch.testing.assert_close(got, wanted[number] / SPREAD, atol=3e-2, rtol=1e-2)
+
+
+def test_says_its_channels() -> None:
+    with torch.no_grad():
+        maps = Lite()(torch.zeros(1, 3, 32, 32))
+    assert tuple(x.shape[1] for x in maps) == CHANNELS
+
+
+def test_learns_nothing() -> None:
+    lite = Lite().train()
+    assert not any(p.requires_grad for p in lite.parameters())
+    assert not any(isinstance(m, nn.BatchNorm2d | nn.Dropout) for m in lite.modules())
