@@ -5,8 +5,7 @@
     python weights/photo.py efficientnet-lite0-57934424.pth -o runs/begin.safetensors
 
 The first says how far the built-in weights are from the published ones: not at all, in float16.
-The second writes what a training of the model can start from (`init:`): that part, and all else
-random, or as `--like` has it where names and shapes agree.
+The second writes what a training of the model can start from (`init:`): that part, all else random.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("published", type=Path, help="efficientnet-lite0-57934424.pth")
     parser.add_argument("-o", "--out", type=Path)
-    parser.add_argument("--like", type=Path, help="weights of this model or one like it")
     asked = parser.parse_args()
     published = torch.load(asked.published, weights_only=True, map_location="cpu")
     part = {PHOTO + name: value for name, value in folded(published).items()}
@@ -41,11 +39,7 @@ def main() -> None:
         return
     torch.manual_seed(1)
     model = build_chosen(sized_card(NAME, {"joints": 20}))
-    state = model.state_dict()
-    for name, value in load_file(asked.like).items() if asked.like else ():
-        if name in state and state[name].shape == value.shape:
-            state[name] = value.to(state[name].dtype)
-    model.load_state_dict(state | part)
+    model.load_state_dict(model.state_dict() | part)
     print(save_weights(model.state_dict(), asked.out, {}))
 
 

@@ -13,7 +13,25 @@ from stadkit.detect import Options
 from stadkit.detections import Detections
 
 
-class Bar:
+class Shown:
+    """A line on the terminal, there while it is entered."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+
+class Bar(Shown):
     """Seconds of video done, with the time left where the video says how long it is."""
 
     def __init__(self, item: Input, options: Options) -> None:
@@ -45,20 +63,8 @@ class Bar:
             return None  # told where the video is opened to be looked at
         return None if whole is None else max(0.0, whole - self._start)
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-
-class Count:
+class Count(Shown):
     """Videos done of so many, while many workers look at them."""
 
     def __init__(self, total: int, shown: bool) -> None:
@@ -76,15 +82,3 @@ class Count:
     def advance(self) -> None:
         """One more is done."""
         self._progress.advance(self._task)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
