@@ -47,11 +47,11 @@ def roi_align(
         return maps.new_empty(len(boxes), depth, size, size)
     kind = _working(maps.dtype)
     with torch.autocast(maps.device.type, enabled=False):
-        place, most = _places(index, clips)
+        place, most = places(index, clips)
         box = (boxes.detach().float().to(kind) * scale).unbind(1)
         rows = _weights(box[1], box[3], height, size, sampling, aligned)  # [n, size, h]
         cols = _weights(box[0], box[2], width, size, sampling, aligned)  # [n, size, w]
-        rows, cols = _spread(rows, place, clips * most), _spread(cols, place, clips * most)
+        rows, cols = spread(rows, place, clips * most), spread(cols, place, clips * most)
         flat = maps.to(kind).permute(0, 2, 3, 1).flatten(2)  # [B, h, w * D]
         tall = rows.view(clips, most * size, height) @ flat  # [B, most * size, w * D]
         tall = tall.view(clips * most, size, width, depth)
@@ -168,7 +168,7 @@ def _corners(
     return corner.view(shape), weight.view(shape)
 
 
-def _places(index: Tensor, clips: int) -> tuple[Tensor, int]:
+def places(index: Tensor, clips: int) -> tuple[Tensor, int]:
     """Rows of boxes laid out as [clips, most]: (place [n] of each box, most boxes of a clip)."""
     mine = index[:, None] == torch.arange(clips, device=index.device)  # [n, B]
     rank = (mine.cumsum(0) * mine).sum(1) - 1  # [n] how many of the same clip came before
@@ -176,7 +176,7 @@ def _places(index: Tensor, clips: int) -> tuple[Tensor, int]:
     return index * most + rank, most
 
 
-def _spread(weights: Tensor, place: Tensor, total: int) -> Tensor:
+def spread(weights: Tensor, place: Tensor, total: int) -> Tensor:
     """Weights [n, size, cells] at their places among `total` boxes, zeros elsewhere."""
     return weights.new_zeros(total, *weights.shape[1:]).index_copy(0, place, weights)
 

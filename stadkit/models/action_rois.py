@@ -22,7 +22,7 @@ class Rois:
 
     box: Tensor  # [n, 4]  pixels
     index: Tensor  # [n]     clip
-    person: Tensor  # [n]     row of its person in the clip
+    person: Tensor  # [n]     row of its person in the clip, -1: it shows nobody
     action: Tensor  # [n, C]  1, 0 or NaN
 
 
@@ -55,6 +55,31 @@ def choose(
     chosen = drawn.indices[clip, place]
     whose = person[clip, chosen]
     return Rois(box[clip, chosen], clip, whose, action[clip, whose])
+
+
+def with_empty(
+    rois: Rois,
+    box: Tensor,
+    passed: Tensor,
+    rows: Tensor,
+    truth: Tensor,
+    min_iou: float,
+    most: int,
+) -> Rois:
+    """The same, and of each clip the first `most` boxes that show nobody: all they do is 0.
+
+    Candidates box [B, K, 4] with passed [B, K], best first, and the people, truth [B, M, 4] with
+    rows [B, M]. A box shows nobody if its IoU with every person is below `min_iou`.
+    """
+    shared = overlap.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, K, M]
+    free = passed & (shared < min_iou).all(-1)
+    clip, place = torch.nonzero(free & (free.cumsum(1) <= most), as_tuple=True)
+    return Rois(
+        torch.cat([rois.box, box[clip, place]]),
+        torch.cat([rois.index, clip]),
+        torch.cat([rois.person, torch.full_like(clip, -1)]),
+        torch.cat([rois.action, rois.action.new_zeros(len(clip), rois.action.shape[1])]),
+    )
 
 
 def own(dense: Dense, min_person: float, most: int, max_iou: float | None) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ and samples each there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -15,17 +15,20 @@ from torch.nn import functional as F
 
 from stadkit.layers.conv import Conv3d
 from stadkit.layers.layout import beside
-from stadkit.models.slowfast import STAGES, SlowFast
+from stadkit.models.slowfast import STAGES
 from stadkit.models.vit import Vit
 
 STRIDES = (4, 8, 16, 32)  # pixels a cell, of the four scales
 
 
 class Pyramidal(nn.ModuleList):
-    """`lateral_convs` of SlowFast and SlowOnly: a 1 x 1 x 1 convolution a stage, nothing else."""
+    """`lateral_convs` of SlowFast and SlowOnly: a 1 x 1 x 1 convolution a stage, nothing else.
 
-    def __init__(self, backbone: SlowFast, width: int) -> None:
-        super().__init__(Conv3d(backbone.channels[s], width, 1) for s in STAGES)
+    channels: of each stage's pathways together.
+    """
+
+    def __init__(self, channels: Mapping[str, int], width: int) -> None:
+        super().__init__(Conv3d(channels[s], width, 1) for s in STAGES)
 
     def forward(self, stages: dict[str, list[Tensor]]) -> list[Tensor]:
         """What the backbone gives -> [B, width, t, h, w] of each scale, fine to coarse."""

@@ -28,6 +28,7 @@ class GridHead(nn.Module):
         squeezed: int = 64,
         hidden: int = 128,
         places: int = 0,
+        seen: int = 0,
     ) -> None:
         super().__init__()
         self.size, self.sampling = size, sampling
@@ -36,20 +37,38 @@ class GridHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(channels + hidden, classes)
         self.places = nn.Linear(hidden, 2 * places) if places else None
+        self.seen = nn.Linear(seen, hidden, bias=False) if seen else None
+        if self.seen is not None:
+            nn.init.zeros_(self.seen.weight)  # a head that was trained without goes on as it was
 
     def forward(
-        self, maps: Tensor, cells: Tensor, boxes: Tensor, index: Tensor, stride: int
+        self,
+        maps: Tensor,
+        cells: Tensor,
+        boxes: Tensor,
+        index: Tensor,
+        stride: int,
+        seen: Tensor | None = None,
     ) -> Tensor:
-        """maps [B, D, h, w], boxes [n, 4] pixels, index [n] clip -> logits [n, classes]."""
-        return self.with_places(maps, boxes, index, stride)[0]
+        """maps [B, D, h, w], boxes [n, 4] pixels, index [n] clip -> logits [n, classes].
+
+        seen [n, S]: what else is known of each box.
+        """
+        return self.with_places(maps, boxes, index, stride, seen)[0]
 
     def with_places(
-        self, maps: Tensor, boxes: Tensor, index: Tensor, stride: int
+        self,
+        maps: Tensor,
+        boxes: Tensor,
+        index: Tensor,
+        stride: int,
+        seen: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The logits, and x y of the places [n, places, 2] in boxes, -.5..5 inside; None: none."""
         region = roi_align(maps, boxes, index, self.size, 1 / stride, self.sampling)
         squeezed = F.relu(self.squeeze(region))  # [n, squeezed, size, size]
-        placed = F.relu(self.hidden(squeezed.flatten(1)))  # [n, hidden]
+        hidden = self.hidden(squeezed.flatten(1))  # [n, hidden]
+        placed = F.relu(hidden if self.seen is None else hidden + self.seen(seen))
         strongest = region.amax((2, 3)).to(placed.dtype)  # [n, D]
         logits: Tensor = self.projection(self.dropout(torch.cat([strongest, placed], 1)))
         if self.places is None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stadkit.models.slowfast import STAGES
+
 # Kernel, stride and channels of each block (EfficientNet-B0's, Table 1); the first expands nothing.
 BLOCKS = (
     (3, 1, 16),
@@ -58,6 +60,24 @@ class Lite(nn.Module):
             x = block(x)
             maps.append(x)
         return [maps[number] / SPREAD for number in LAST]
+
+
+class LiteFrames(nn.Module):
+    """A backbone that looks at each frame alone; what moves is left to who reads its maps.
+
+    Pixels [B, 3, T, H, W] -> res2..res5 at strides 4 to 32, one pathway [B, D, T, h, w] each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.photo = Lite()
+        self.channels = dict(zip(STAGES, CHANNELS, strict=True))
+
+    def forward(self, pixels: Tensor) -> dict[str, list[Tensor]]:
+        clips, _, frames = pixels.shape[:3]
+        maps = self.photo(pixels.transpose(1, 2).flatten(0, 1))
+        by_clip = (x.unflatten(0, (clips, frames)).transpose(1, 2) for x in maps)
+        return {name: [x] for name, x in zip(STAGES, by_clip, strict=True)}
 
 
 class InvertedResidual(nn.Module):

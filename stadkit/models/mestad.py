@@ -26,6 +26,7 @@ from stadkit.layers.tracing import exporting
 from stadkit.models import Outputs, people
 from stadkit.models.action_head import AcrnHead, LinearHead
 from stadkit.models.fcos import Dense, Fcos
+from stadkit.models.glimpse import Glimpse
 from stadkit.models.grid_head import GridHead
 
 # Stages that feed the pyramid, and whether a coarser level is made from the last (Table 8).
@@ -61,10 +62,11 @@ class MestadConfig:
     roi_size: int = 8  # cells a side
     roi_sampling: int = 0  # samples a cell and axis, 0: adaptive
     dropout: float = 0.5
+    glimpse: bool = False  # grid: also sees each box cut out of the frames
     joints: int = 0  # grid: of a body; their places in each frame are learned beside the actions
     background_row: bool = False  # the release: one logit more, at row 0, never used
     person_score: str = "cls"  # or "geometric": the root of cls * quality
-    # Or "product": times the person score; "geometric": the root of action * cls^2 * quality, which
+    # Or "product": times the person score; "geometric": the root of action * cls * quality, which
     # ranks as that product does: a box that is no person says nothing of actions.
     action_score: str = "action"
     max_people: int = 10  # a clip
@@ -77,8 +79,11 @@ class MestadConfig:
                 raise UsageError(f"MestadConfig.{name} is {got!r}; choose one of {wanted}.")
         if self.head != "linear" and self.context:
             raise UsageError(f"MestadConfig.context is for the linear head, not for {self.head!r}.")
-        if self.head != "grid" and self.joints:
-            raise UsageError(f"MestadConfig.joints is for the grid head, not for {self.head!r}.")
+        asked = [name for name in ("joints", "glimpse") if getattr(self, name)]
+        if self.head != "grid" and asked:
+            raise UsageError(
+                f"MestadConfig.{asked[0]} is for the grid head, not for {self.head!r}."
+            )
         # YAML has lists only.
         object.__setattr__(self, "dilation", tuple(self.dilation))
 
@@ -158,6 +163,8 @@ class Features:
     keyframe: tuple[Tensor, ...]  # of each stage of the pyramid [B, D of the stage, h, w]
     action: Tensor  # [B, D, h, w]  res5: mean over time, pathways side by side; float32
     cells: Tensor  # [B, 2]  (h, w): the part of `action` that is picture; beyond, its border
+    pixels: Tensor  # [B, 3, T, H, W]  the clips themselves
+    sizes: Tensor  # [B, 2]  (height, width): the part of `pixels` that is picture
 
 
 class Mestad(nn.Module):
@@ -188,7 +195,8 @@ class Mestad(nn.Module):
             config.distance,
             config.quality_tower,
         )
-        self.head = _head(config, channels["res5"])
+        self.glimpse = Glimpse(self.frames) if config.glimpse else None
+        self.head = _head(config, channels["res5"], self.glimpse.width if self.glimpse else 0)
 
     def forward(
         self,
@@ -229,9 +237,10 @@ class Mestad(nn.Module):
         action = _side_by_side([x.mean(2, dtype=torch.float32) for x in stages["res5"]])
         whole = torch.tensor(action.shape[-2:], device=pixels.device)
         if sizes is None:
-            return Features(keyframe, action, whole.expand(len(pixels), 2))
+            sizes = torch.tensor(pixels.shape[-2:], device=pixels.device).expand(len(pixels), 2)
+            return Features(keyframe, action, whole.expand(len(pixels), 2), pixels, sizes)
         cells = torch.minimum(-(-sizes // self.action_stride), whole)
-        return Features(keyframe, _repeat_border(action, cells), cells)
+        return Features(keyframe, _repeat_border(action, cells), cells, pixels, sizes)
 
     def localize(self, features: Features) -> Dense:
         """A person guess at every point of the key frame."""
@@ -240,7 +249,12 @@ class Mestad(nn.Module):
     def classify(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
         """Action logits [n, C], float32, of boxes [n, 4] (pixels) in clips index [n]."""
         logits: Tensor = self.head(
-            features.action, features.cells, boxes, index, self.action_stride
+            features.action,
+            features.cells,
+            boxes,
+            index,
+            self.action_stride,
+            *self._seen(features, boxes, index),
         )
         return logits[:, int(self.config.background_row) :].float()
 
@@ -253,10 +267,19 @@ class Mestad(nn.Module):
         there, as `joints_loss` measures it.
         """
         assert isinstance(self.head, GridHead)
-        logits, places = self.head.with_places(features.action, boxes, index, self.action_stride)
+        seen = self._seen(features, boxes, index)
+        logits, places = self.head.with_places(
+            features.action, boxes, index, self.action_stride, *seen
+        )
         assert places is not None
         joints = places.float().view(len(places), self.frames, self.config.joints, 2)
         return logits.float(), joints
+
+    def _seen(self, features: Features, boxes: Tensor, index: Tensor) -> list[Tensor]:
+        """What the glimpse makes of the boxes, for heads that want it."""
+        if self.glimpse is None:
+            return []
+        return [self.glimpse(features.pixels, features.sizes, boxes, index)]
 
     def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The people of each clip: cls and quality logits [B, N], boxes [B, N, 4] in pixels.
@@ -296,9 +319,9 @@ def both(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _supported(action: Tensor, cls: Tensor, quality: Tensor) -> Tensor:
-    """The logit of the root of action * cls^2 * quality, all given as logits; -inf stays -inf."""
-    log = F.logsigmoid(action) / 2 + F.logsigmoid(cls.clamp(min=-80)) + F.logsigmoid(quality) / 2
-    return logit_of(log).masked_fill(cls.isneginf(), -torch.inf)
+    """The logit of the root of action * cls * quality, all given as logits; -inf stays -inf."""
+    log = F.logsigmoid(action) + F.logsigmoid(cls.clamp(min=-80)) + F.logsigmoid(quality)
+    return logit_of(log / 2).masked_fill(cls.isneginf(), -torch.inf)
 
 
 def _keyframe(pathways: Sequence[Tensor]) -> Tensor:
@@ -326,14 +349,14 @@ def _repeat_border(maps: Tensor, cells: Tensor) -> Tensor:
     return picked.permute(0, 3, 1, 2)
 
 
-def _head(config: MestadConfig, channels: int) -> nn.Module:
+def _head(config: MestadConfig, channels: int, seen: int) -> nn.Module:
     rows = config.classes + int(config.background_row)
     places = BACKBONES[config.backbone][1] * config.joints
     common = (channels, rows, config.roi_size, config.roi_sampling, config.dropout)
     makers: dict[str, Callable[[], LinearHead | AcrnHead | GridHead]] = {
         "linear": lambda: LinearHead(*common, config.context),
         "acrn": lambda: AcrnHead(*common),
-        "grid": lambda: GridHead(*common, places=places),
+        "grid": lambda: GridHead(*common, places=places, seen=seen),
     }
     head = makers[config.head]()
     if config.head_init == "xavier":

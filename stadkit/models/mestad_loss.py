@@ -26,7 +26,7 @@ from stadkit.models.fcos_targets import assign, centerness
 from stadkit.models.mestad import Features, Mestad
 from stadkit.models.targets import Targets, pad_rows, pad_targets
 
-ROIS = ("dense", "sparse", "gt", "jitter", "proposals")
+ROIS = ("dense", "sparse", "gt", "jitter", "found", "proposals")
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,16 @@ class LossConfig:
     ranges: tuple[float, ...] = (64.0, 128.0)  # pixels between levels: farthest side of a box
     last_range: float = math.inf  # the release has 256: larger people are background
     rois: str = "dense"  # boxes that actions learn on, Table 3: one of ROIS
-    min_person: float = 0.3  # dense, sparse: cls of a box; the release: .35
-    max_proposals: int = 100  # dense, sparse: a clip, best by cls * quality
-    max_iou: float = 0.3  # sparse: of two boxes
+    min_person: float = 0.3  # dense, sparse, found: cls of a box; the release: .35
+    max_proposals: int = 100  # dense, sparse, found: a clip, best by cls * quality
+    max_iou: float = 0.3  # sparse, found: of two boxes
     min_iou: float = 0.5  # with a person, to share the labels
     max_rois: int = 32  # a clip, drawn at random
-    jitter: float = 0.15  # jitter: sides move by up to this share of the box
-    jitter_copies: int = 3  # jitter: of each person
+    jitter: float = 0.15  # jitter, found: sides move by up to this share of the box
+    jitter_copies: int = 3  # jitter, found: of each person
+    # found: the model's best boxes of nobody (`min_iou` with no one) that teach that nothing is
+    # done there, a clip. Wants truth that has everybody.
+    max_empty: int = 8
 
     def __post_init__(self) -> None:
         if self.rois not in ROIS:
@@ -93,15 +96,16 @@ def mestad_loss(
     bounds = (*config.ranges, config.last_range)
     match = assign(dense, rows, truth, bounds, config.center_radius)
     actor = actor_loss(dense, match, truth, config, model.config.quality)
-    box, passed = _candidates(dense, rows, truth, config, proposals)
-    rois = action_rois.choose(box, passed, rows, truth, action, config.min_iou, config.max_rois)
+    rois = _rois(dense, rows, truth, action, config, proposals)
     # Eq. 3 prints the weight on L_al; section 4.1 and Table 4 give it to L_ac, and so do we.
     terms = {name: config.actor_weight * loss for name, loss in actor.items()}
     known = [t.joints for t in targets if t.joints is not None]
     if model.config.joints and len(known) == len(targets):
         said, placed = model.classify_and_place(features, rois.box, rois.index)
-        joints = pad_rows([t.to(truth) for t in known])[0][rois.index, rois.person]
-        terms["joints"] = config.joints_weight * joints_loss(placed, joints, rois.box)
+        shown = rois.person >= 0
+        index, person, box = rois.index[shown], rois.person[shown], rois.box[shown]
+        joints = pad_rows([t.to(truth) for t in known])[0][index, person]
+        terms["joints"] = config.joints_weight * joints_loss(placed[shown], joints, box)
     else:
         said = model.classify(features, rois.box, rois.index)
     return {**terms, "action": config.action_weight * action_loss(said, rois.action)}
@@ -157,6 +161,24 @@ def joints_loss(placed: Tensor, joints: Tensor, box: Tensor) -> Tensor:
     return F.smooth_l1_loss(placed, goal, beta=0.1)
 
 
+def _rois(
+    dense: Dense,
+    rows: Tensor,
+    truth: Tensor,
+    action: Tensor,
+    config: LossConfig,
+    proposals: Sequence[Tensor] | None,
+) -> action_rois.Rois:
+    """The boxes that actions are learned on: people's, and with "found" those of nobody too."""
+    box, passed = _candidates(dense, rows, truth, config, proposals)
+    if config.rois != "found":
+        return action_rois.choose(box, passed, rows, truth, action, config.min_iou, config.max_rois)
+    own, kept = action_rois.own(dense, config.min_person, config.max_proposals, config.max_iou)
+    box, passed = torch.cat([box, own], 1), torch.cat([passed, kept], 1)
+    rois = action_rois.choose(box, passed, rows, truth, action, config.min_iou, config.max_rois)
+    return action_rois.with_empty(rois, own, kept, rows, truth, config.min_iou, config.max_empty)
+
+
 def _candidates(
     dense: Dense,
     rows: Tensor,
@@ -167,7 +189,7 @@ def _candidates(
     """Boxes [B, K, 4] beside the true ones, and which of them count [B, K] (Table 3)."""
     if config.rois == "gt":
         return truth[:, :0], rows[:, :0]
-    if config.rois == "jitter":
+    if config.rois in ("jitter", "found"):
         return action_rois.jittered(truth, rows, config.jitter, config.jitter_copies)
     if config.rois == "proposals":
         if proposals is None:

@@ -21,6 +21,7 @@ from stadkit.layers.losses import wide
 from stadkit.models import Outputs, people
 from stadkit.models.classifiers import CLASSIFIERS, Bank, Classifier, joint
 from stadkit.models.feature_space import STRIDES, Plain, Pyramidal, volume
+from stadkit.models.lite import LiteFrames
 from stadkit.models.sampling import tabulate, to_corners, whole
 from stadkit.models.settings import check_counts, check_rate, check_split
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
@@ -87,12 +88,14 @@ def _slowfast(make: Callable[..., SlowFastConfig], **changes: Any) -> Callable[[
 
 # A SlowOnly for trying things on a CPU.
 TINY = {"depths": (1, 1, 2, 1), "temporal": (1, 1, 2, 1), "width": 16, "slow_kernels": (1, 3, 3, 3)}
-BACKBONES: dict[str, Callable[[], SlowFast | Vit]] = {
+Backbone = SlowFast | Vit | LiteFrames
+BACKBONES: dict[str, Callable[[], Backbone]] = {
     "slowonly-r50": _slowfast(SlowFastConfig.slowonly_r50),
     "slowfast-r50": _slowfast(SlowFastConfig.slowfast_r50),
     "slowfast-r101-nl": _slowfast(SlowFastConfig.slowfast_r101_nl),
     "slowonly-tiny": _slowfast(SlowFastConfig.slowonly_r50, **TINY),
     "vit-b": lambda: Vit(VitConfig(maps_at=(), prune_at=(), drop_path=0.2)),
+    "lite": LiteFrames,
 }
 
 
@@ -123,17 +126,17 @@ class Stmixer(nn.Module):
         self.frames = config.frames
         backbone = BACKBONES[config.backbone]()
         self.backbone = backbone
-        if isinstance(backbone, SlowFast):
-            self.lateral_convs: Pyramidal | Plain = Pyramidal(backbone, config.width)
+        if isinstance(backbone, Vit):
+            self.lateral_convs: Pyramidal | Plain = Plain(backbone.config.width, config.width)
         else:
-            self.lateral_convs = Plain(backbone.config.width, config.width)
+            self.lateral_convs = Pyramidal(backbone.channels, config.width)
         self.stm_head = self.decoder(self.times(backbone))
 
     def decoder(self, times: int) -> Decoder:
         """The untrained decoder of a feature space of so many time steps."""
         return Decoder(self.config, times, Stage)
 
-    def times(self, backbone: SlowFast | Vit) -> int:
+    def times(self, backbone: Backbone) -> int:
         """Time steps of the feature space."""
         frames = self.config.frames
         if isinstance(backbone, Vit):
@@ -143,7 +146,9 @@ class Stmixer(nn.Module):
                     f"of {backbone.config.tubelet}."
                 )
             return frames // backbone.config.tubelet
-        return -(-frames // backbone.config.alpha) if backbone.config.fast else frames
+        if isinstance(backbone, SlowFast) and backbone.config.fast:
+            return -(-frames // backbone.config.alpha)
+        return frames
 
     def forward(
         self,

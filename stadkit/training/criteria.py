@@ -55,7 +55,7 @@ def _mestad(settings: dict[str, Any]) -> Criterion:
     if config.rois == "proposals":
         raise UsageError(
             "loss.rois: proposals are an argument of `mestad_loss`, which `stadkit train` has none "
-            "for; choose dense, sparse, gt or jitter"
+            "for; choose dense, sparse, gt, jitter or found"
         )
 
     def criterion(

@@ -14,6 +14,7 @@ from stadkit.video.resize import Resizing
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.evad_cards import EVAD
 from stadkit.zoo.stmixer_cards import STMIXER
+from stadkit.zoo.tiny_fields import LITE_PIXELS
 from stadkit.zoo.two_stage_cards import TWO_STAGE
 from stadkit.zoo.two_stage_fields import PLAIN
 
@@ -92,6 +93,7 @@ CARDS: dict[str, Card] = {
             "depth": 2,
             "groups": 8,
             "head": "grid",
+            "glimpse": True,
             "roi_size": 7,
             "roi_sampling": 2,
             "dropout": 0.3,
@@ -106,13 +108,13 @@ CARDS: dict[str, Card] = {
         stride=4.8,
         key=4,
         short_side=216,
-        mean=(127.5, 127.5, 127.5),
-        std=(63.75, 63.75, 63.75),
-        min_person=0.57,
+        mean=LITE_PIXELS["mean"],
+        std=LITE_PIXELS["std"],
+        min_person=0.6,
         min_action=0.1,
         batch=8,
         multiple=32,
-        sha256="0880b71c5cd0b420e415e4b5a8d13819b7c9eb4b5186e97d2e05dd2a78aba2c2",
+        sha256="7570d2988544d68a45e8515df6f0174685c9b981d6e816c8fd694059ee8a6c28",
         licence="Apache-2.0",
         note="Built in. Trained on rendered people, over ImageNet features: see weights/README.md.",
     ),

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import UsageError, WeightsError
 from stadkit.zoo import official, slowfast_names, two_stage_names, videomae_names
-from stadkit.zoo.backbones import BACKBONES, FINAL_NORM, FUSION_NORM, may_lack
-from stadkit.zoo.cards import CARDS, FAMILIES, Card, card
+from stadkit.zoo.backbones import BACKBONES, FINAL_NORM, FUSION_NORM
+from stadkit.zoo.cards import CARDS, card
 from stadkit.zoo.checkpoint import read_with_config
+from stadkit.zoo.fitting import backbones_like, denials, fitting, misfit_of
 from stadkit.zoo.unseen import card_beside, differences, others
 from stadkit.zoo.weights import (
     SHOWN,
     check_finite,
-    misfit,
     places,
     save_weights,
     sha256,
@@ -26,7 +24,7 @@ from stadkit.zoo.weights import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def import_file(
@@ -119,9 +117,9 @@ def _model(
     named = official.to_ours(tensors, str(path))
     _check_name(named, config, name, path)
     settings = card(name).settings
-    against = _against(config, card(name))
+    against = denials(config, card(name))
     if against and not anyway:
-        fits = [other for other in _same(named, config) if other != name]
+        fits = [other for other in fitting(named, config) if other != name]
         way = f"import it --as {fits[0]}" if fits else "no model here has that"
         raise WeightsError(
             f"{path} is not {name}: the config inside says {', '.join(against)}; {way} (or as "
@@ -154,7 +152,7 @@ def _by_card(
             other
             for other, held in family.items()
             if differences(held, known)
-            and not _against(config, held)
+            and not denials(config, held)
             and not misfit_of(tensors, other)
         ]
         told = f"no card lies beside the file: taken to be {name}, as {others(differing)}"
@@ -184,7 +182,7 @@ def _two_stage(
             if not misfit_of(theirs.tensors, other)
         ]
         hint = f"; it fits: import it --as {' or '.join(fits)}" if fits else ""
-        if known := [] if fits else _backbones_like(theirs.tensors):
+        if known := [] if fits else backbones_like(theirs.tensors):
             hint = f"; it may be a backbone: import it --as {' or '.join(known)}"
         raise WeightsError(f"{path} is not {name}: {wrong}{hint}; nothing was imported")
     if against:
@@ -200,67 +198,13 @@ def _two_stage(
     return theirs.tensors, [*theirs.told, *two_stage_names.unsure(name, CARDS, digest, alike)]
 
 
-def _against(config: str, known: Card) -> list[str]:
-    """What a config inside a file says otherwise than a card: of EVAD alone it is known how."""
-    return official.contradictions(config, known.settings) if known.family == "evad" else []
-
-
 def _check_name(tensors: Mapping[str, Tensor], config: str, name: str, path: Path) -> None:
     wrong = misfit_of(tensors, name)
     if not wrong:
         return
-    fits = _same(tensors, config)
+    fits = fitting(tensors, config)
     hint = f"; it fits {' and '.join(fits)}: import it --as {fits[0]}" if fits else ""
-    if known := [] if fits else _backbones_like(tensors):
+    if known := [] if fits else backbones_like(tensors):
         names = " or ".join(known)
         hint = f"; it may be a backbone: import it --as {names}, or start from it with `init: FILE`"
     raise WeightsError(f"{path} is not {name}: {wrong}{hint}; nothing was imported")
-
-
-def _backbones_like(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The backbones of the kind that these tensors are named as."""
-    kinds = {"vit": videomae_names.is_videomae, "slowfast": slowfast_names.is_slowfast}
-    return [name for name, known in BACKBONES.items() if kinds[known.kind](tensors)]
-
-
-def _same(tensors: Mapping[str, Tensor], config: str) -> list[str]:
-    """The models that these tensors fit, and that the config inside their file does not deny."""
-    # No other family has a backbone and a head alone; those that cannot fit are not built.
-    alone = all(name.startswith(("backbone.", "head.")) for name in tensors)
-    return [
-        name
-        for name, known in CARDS.items()
-        if (known.family == two_stage_names.FAMILY) == alone
-        and not _against(config, known)
-        and not misfit_of(tensors, name)
-    ]
-
-
-@lru_cache(maxsize=64)
-def _empty(family: str, settings: str) -> nn.Module:
-    """A model on the meta device, where it has shapes but no memory; settings as JSON.
-
-    Kept, as many cards differ in what has no shape.
-    """
-    import torch
-
-    with torch.device("meta"):
-        return FAMILIES[family](json.loads(settings))
-
-
-def misfit_of(tensors: Mapping[str, Tensor], name: str) -> str:
-    """What keeps canonical tensors out of the model or backbone `name`; empty where they fit.
-
-    A backbone may lack what `may_lack` says.
-    """
-    import torch
-
-    if name not in BACKBONES:
-        known = card(name)
-        return misfit(tensors, _empty(known.family, json.dumps(dict(known.settings))))
-    with torch.device("meta"):
-        model = BACKBONES[name].build()
-    wanted = {f"backbone.{key}": value for key, value in model.state_dict().items()}
-    spared = may_lack(wanted.keys() - tensors.keys(), tensors)
-    whole = {**tensors, **{key: wanted[key] for key in spared}}
-    return misfit({key.removeprefix("backbone."): value for key, value in whole.items()}, model)

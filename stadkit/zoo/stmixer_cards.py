@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stadkit.labels import ava
-from stadkit.zoo.tiny_fields import tiny
+from stadkit.zoo.tiny_fields import LITE_PIXELS, tiny
 from stadkit.zoo.two_stage_fields import PLAIN, Fields
 
 
@@ -43,7 +43,7 @@ def _stmixer_t(backbone: str, frames: int) -> Fields:
 
 
 TINY: dict[str, Any] = {
-    "backbone": "slowonly-tiny",
+    "backbone": "lite",
     "queries": 12,
     "width": 64,
     "points": 8,
@@ -52,6 +52,12 @@ TINY: dict[str, Any] = {
     "heads": 4,
     "feedforward": 256,
 }
+
+
+def _tiny(kind: str) -> Fields:
+    """A small one on frames as `Lite` sees them; kind: k or t."""
+    family = f"stmixer-{kind}"
+    return {**tiny(family, f"{family}-tiny", 32, **TINY), **LITE_PIXELS}
 
 
 STMIXER: dict[str, Fields] = {
@@ -73,8 +79,8 @@ STMIXER: dict[str, Fields] = {
         reported={"AVA v2.2 frame mAP": 36.1},
         source="the paper's figure as a user of the code quotes it, who measured 34.89",
     ),
-    "stmixer-k-tiny": tiny("stmixer-k", "stmixer-k-tiny", 32, **TINY),
+    "stmixer-k-tiny": _tiny("k"),
     "stmixer-t-slowonly-r50": _stmixer_t("slowonly-r50", 8),
     "stmixer-t-vit-b": _stmixer_t("vit-b", 16),
-    "stmixer-t-tiny": tiny("stmixer-t", "stmixer-t-tiny", 32, **TINY),
+    "stmixer-t-tiny": _tiny("t"),
 }

@@ -7,6 +7,8 @@ from typing import Any
 from stadkit.synth.classes import labels as playground
 from stadkit.zoo.two_stage_fields import PLAIN, Fields
 
+LITE_PIXELS = {"mean": (127.5, 127.5, 127.5), "std": (63.75, 63.75, 63.75)}  # as Lite reads them
+
 
 def tiny(family: str, config: str, multiple: int, **settings: Any) -> Fields:
     """A small one for the Playground's classes; config: the training of it in the examples."""

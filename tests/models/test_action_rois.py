@@ -50,6 +50,32 @@ def test_clips_of_nobody_give_no_rois() -> None:
     assert (rois.box.shape, rois.index.shape, rois.action.shape) == ((0, 4), (0,), (0, 5))
 
 
+def with_empty(box: list[list[float]], most: int = 8) -> action_rois.Rois:
+    """The rois of TRUTH[0] waving alone, and of `box`, best first."""
+    own = torch.tensor([box, box])
+    rows = torch.tensor([[True, False], [True, True]])
+    truth, action = TRUTH.repeat(2, 1, 1), torch.tensor([[WAVE, SIT]] * 2)
+    rois = action_rois.choose(truth[:, :0], rows[:, :0], rows, truth, action, 0.5, 32)
+    passed = torch.ones(own.shape[:2]).bool()
+    return action_rois.with_empty(rois, own, passed, rows, truth, 0.5, most)
+
+
+def test_boxes_of_nobody_teach_that_nothing_is_done() -> None:
+    near, second, far = [0.0, 0, 10, 9], [20.0, 0, 30, 10], [40.0, 0, 50, 10]
+    rois = with_empty([near, second, far])
+    assert sorted(rois.person[:3].tolist()) == [0, 0, 1]
+    assert rois.person[3:].tolist() == [-1, -1, -1]
+    # In the first clip the second person is not there, and its box shows nobody.
+    assert rois.box[3:].tolist() == [second, far, far]
+    assert rois.index[3:].tolist() == [0, 0, 1]
+    assert rois.action[3:].tolist() == [[0, 0]] * 3
+
+
+def test_the_best_boxes_of_nobody_come_first() -> None:
+    rois = with_empty([[0.0, 0, 10, 9], [40.0, 0, 50, 10], [60.0, 0, 70, 10]], most=1)
+    assert rois.box[rois.person < 0].tolist() == [[40.0, 0, 50, 10]] * 2
+
+
 def dense(box: list[list[float]], person: list[float], quality: list[float]) -> Dense:
     """Guesses of one clip from chances; the points do not matter here."""
     chance = torch.tensor([person, quality]).logit()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.models.lite import BLOCKS, CHANNELS, LAST, SPREAD, Lite
+from stadkit.models.lite import BLOCKS, CHANNELS, LAST, SPREAD, Lite, LiteFrames
 
 sys.path.append(str(Path(__file__).parents[2] / "weights"))
 from photo import EPSILON, folded
@@ -91,3 +91,15 @@ def test_learns_nothing() -> None:
     lite = Lite().train()
     assert not any(p.requires_grad for p in lite.parameters())
     assert not any(isinstance(m, nn.BatchNorm2d | nn.Dropout) for m in lite.modules())
+
+
+def test_each_frame_of_each_clip_is_looked_at_alone() -> None:
+    backbone = LiteFrames().eval()
+    pixels = torch.randn(2, 3, 3, 64, 32, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        stages = backbone(pixels)
+        for clip, frame in ((0, 0), (0, 2), (1, 1)):
+            alone = backbone.photo(pixels[clip, :, frame][None])
+            for (name, [maps]), wanted in zip(stages.items(), alone, strict=True):
+                assert maps.shape[1] == backbone.channels[name]
+                torch.testing.assert_close(maps[clip, :, frame], wanted[0], rtol=1e-4, atol=1e-5)

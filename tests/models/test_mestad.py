@@ -177,10 +177,10 @@ def test_geometric_action_score() -> None:
         alone = tiny(action_score="geometric")(pixels, sizes, PROPOSED, [torch.tensor([0.25])] * 2)
         bare = tiny()(pixels, sizes, PROPOSED).action.sigmoid()
     person = cls.sigmoid()[..., None]
-    want = (action * quality.sigmoid()[..., None]).sqrt() * person
+    want = (action * quality.sigmoid()[..., None] * person).sqrt()
     torch.testing.assert_close(got, want)
     # Somebody else's box has no quality of its own: 1.
-    torch.testing.assert_close(alone.action.sigmoid(), 0.25 * bare.sqrt())
+    torch.testing.assert_close(alone.action.sigmoid(), 0.5 * bare.sqrt())
 
 
 def test_actions_times_the_person() -> None:

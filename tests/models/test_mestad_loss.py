@@ -98,7 +98,7 @@ def test_weights_of_the_sum() -> None:
         assert heavy[name].item() == pytest.approx((10 if name == "action" else 2) * value.item())
 
 
-@pytest.mark.parametrize("rois", ["dense", "sparse", "gt", "jitter", "proposals"])
+@pytest.mark.parametrize("rois", ["dense", "sparse", "gt", "jitter", "found", "proposals"])
 @pytest.mark.parametrize("targets", [[somebody(), NOBODY], [NOBODY, NOBODY]])
 def test_every_parameter_gets_a_gradient(rois: str, targets: list[Targets]) -> None:
     # Without one, training on several machines waits for it for ever.
@@ -126,6 +126,13 @@ def test_unknown_and_background_rows_give_no_action_loss(silent: list[float]) ->
     loss = terms(tiny(), [somebody(silent), NOBODY])
     assert loss["action"] == 0
     assert loss["box"] > 0
+
+
+def test_found_boxes_of_nobody_teach_actions_too() -> None:
+    found: dict[str, Any] = {"rois": "found", "min_person": 0.001}
+    assert terms(tiny(), [NOBODY, NOBODY], rois="jitter")["action"] == 0
+    assert terms(tiny(), [NOBODY, NOBODY], **found)["action"] > 0
+    assert terms(tiny(), [NOBODY, NOBODY], **found, max_empty=0)["action"] == 0
 
 
 @pytest.mark.parametrize("changes", [{}, {"quality": "iou"}, {"distance": "exp"}])
@@ -217,5 +224,7 @@ def test_joints_are_learned_where_model_and_targets_have_them() -> None:
     got["joints"].backward()
     assert model.head.places.weight.grad.abs().sum() > 0
     nobody = Targets(torch.zeros(0, 4), torch.zeros(0, 3), torch.zeros(0, 8, 2, 2))
-    got = mestad_loss(model, features, model.localize(features), [nobody], JITTER)
-    assert got["joints"].item() == 0
+    found = LossConfig(rois="found", min_person=0.001)  # its boxes of nobody have no joints
+    for config in (JITTER, found):
+        got = mestad_loss(model, features, model.localize(features), [nobody], config)
+        assert got["joints"].item() == 0

@@ -94,10 +94,11 @@ def test_outputs_of_k_and_of_t() -> None:
     assert said.box.std(2).max() > 1e-4  # frames have boxes of their own
 
 
+@pytest.mark.parametrize("backbone", ["slowonly-tiny", "lite"])
 @pytest.mark.parametrize("make", [model, model_t])
-def test_results_do_not_depend_on_the_other_clips_of_a_batch(make: Any) -> None:
+def test_results_do_not_depend_on_the_other_clips_of_a_batch(make: Any, backbone: str) -> None:
     sizes = [(60, 64), (96, 40), (32, 64), (60, 60)]
-    made = make()
+    made = make(backbone=backbone)
     with torch.inference_mode():
         together = made(*clips(*sizes))
         for i, size in enumerate(sizes):

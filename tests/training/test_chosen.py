@@ -118,7 +118,7 @@ def test_settings_that_do_not_go_together() -> None:
         ({"ranges": [64, "far"]}, "loss.ranges.1: Input should be a valid number"),
         ({"max_rois": 0}, "loss.max_rois: is 0, wants more than 0"),
         ({"jitter": float("nan")}, "loss.jitter: is nan, wants 0 or more"),
-        ({"rois": "proposals"}, "choose dense, sparse, gt or jitter"),
+        ({"rois": "proposals"}, "choose dense, sparse, gt, jitter or found"),
     ],
 )
 def test_wrong_losses(loss: dict[str, Any], words: str) -> None:

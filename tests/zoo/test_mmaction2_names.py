@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stadkit import zoo
 from stadkit.layers.positions import sinusoid
-from stadkit.zoo import importing, two_stage_names
+from stadkit.zoo import fitting, importing, two_stage_names
 
 KEYS = Path(__file__).parents[1] / "data" / "mmaction2" / "keys.json.gz"
 # The models of each layout, by the first digits of its keys' hash.
@@ -106,4 +106,4 @@ def test_models_of_one_layout_are_of_one_shape(layout: str) -> None:
     assert theirs is not None
     assert theirs.whose == "mmaction2"
     for name in LAYOUTS[layout]:
-        assert importing.misfit_of(theirs.tensors, name) == ""
+        assert fitting.misfit_of(theirs.tensors, name) == ""

@@ -17,7 +17,7 @@ from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.zoo import addresses, official, pulling
 from stadkit.zoo.backbones import BACKBONES
-from stadkit.zoo.importing import misfit_of
+from stadkit.zoo.fitting import misfit_of
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from stadkit.errors import WeightsError
 from stadkit.models.two_stage import BACKBONES, TwoStageConfig
 from stadkit.zoo import Card, caffe2, two_stage_names
 from stadkit.zoo.export import to_safetensors
-from stadkit.zoo.importing import misfit_of
+from stadkit.zoo.fitting import misfit_of
 from stadkit.zoo.two_stage_cards import TWO_STAGE
 
 BOXES = torch.tensor([[0.1, 0.15, 0.55, 0.95], [0.4, 0.0, 1.0, 0.8]])  # of 1 clip, fractions
