@@ -17,22 +17,25 @@ SIDE = 40  # cells of a cut
 AROUND = 1.2  # of the box is cut: in other frames a hand may be beside it
 CHANNELS = (16, 24, 48)
 GROUP = 4  # channels normed together
+TIMES = 2  # what eight frames become
 
 
 class Glimpse(nn.Module):
     """Frames [B, 3, T, H, W], sizes [B, 2], boxes [n, 4] of clips [n] -> features [n, width]."""
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         one, two, three = CHANNELS
         self.frame = _layer(3, one, (1, 5, 5), (1, 2, 2))
         self.motion = nn.Sequential(
             _layer(one, two, (3, 3, 3), (2, 2, 2)), _layer(two, three, (3, 3, 3), (2, 2, 2))
         )
-        self.width = three * -(-frames // 4) * (SIDE // 8) ** 2
+        self.width = three * TIMES * (SIDE // 8) ** 2
 
     def forward(self, frames: Tensor, sizes: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
         seen: Tensor = self.motion(self.frame(cut(frames, sizes, boxes, index)))
+        if seen.shape[2] != TIMES:
+            seen = F.adaptive_avg_pool3d(seen, (TIMES, *seen.shape[3:]))
         return seen.flatten(1)
 
 

@@ -195,7 +195,7 @@ class Mestad(nn.Module):
             config.distance,
             config.quality_tower,
         )
-        self.glimpse = Glimpse(self.frames) if config.glimpse else None
+        self.glimpse = Glimpse() if config.glimpse else None
         self.head = _head(config, channels["res5"], self.glimpse.width if self.glimpse else 0)
 
     def forward(

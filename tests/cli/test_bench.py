@@ -49,7 +49,14 @@ def test_model() -> None:
     told = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert told["clips_per_second"] == pytest.approx(1000 / told["ms"], rel=0.01)
     assert told["share_of_matmul"] > 0
-    assert set(told["parts_ms"]) == {"backbone", "pyramid", "fcos", "head", "rest"}
+    assert set(told["parts_ms"]) == {
+        "backbone",
+        "pyramid",
+        "fcos",
+        "glimpse",
+        "head",
+        "rest",
+    }
     assert 0 < sum(told["parts_ms"].values()) < 10 * told["ms"]
 
 

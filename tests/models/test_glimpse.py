@@ -52,14 +52,14 @@ def test_neither_padding_nor_other_boxes_matter(seed: int) -> None:
 
 def test_no_boxes() -> None:
     none = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
-    glimpse = Glimpse(8)
+    glimpse = Glimpse()
     seen = glimpse(torch.zeros(1, 3, 8, 32, 32), torch.tensor([[32, 32]]), *none)
     assert seen.shape == (0, glimpse.width)
 
 
-@pytest.mark.parametrize("frames", [4, 5, 8])
-def test_says_its_width(frames: int) -> None:
-    glimpse = Glimpse(frames)
+@pytest.mark.parametrize("frames", [1, 4, 5, 8, 32])
+def test_any_number_of_frames_gives_as_many_features(frames: int) -> None:
+    glimpse = Glimpse()
     pixels, box = torch.zeros(1, 3, frames, 32, 32), torch.tensor([[0.0, 0, 9, 9]])
     seen = glimpse(pixels, torch.tensor([[32, 32]]), box, torch.zeros(1, dtype=torch.long))
     assert seen.shape == (1, glimpse.width)
