@@ -42,7 +42,7 @@ def test_neither_padding_nor_other_boxes_matter(seed: int) -> None:
     boxes = torch.cat([corner, corner + 30 * torch.rand(3, 2, generator=random)], 1)
     size, index = torch.tensor([[40, 56]]), torch.zeros(3, dtype=torch.long)
     alone = cut(frames, size, boxes, index)
-    padded = torch.zeros(2, 3, 2, 64, 64)
+    padded = torch.full((2, 3, 2, 64, 64), 9.0)
     padded[1, ..., :40, :56] = frames[0]
     more = torch.cat([boxes[:1], torch.tensor([[5.0, 5, 50, 50]]), boxes[1:]])
     sizes = torch.tensor([[64, 64], [40, 56]])
