@@ -243,6 +243,12 @@ def test_context_belongs_to_the_linear_head() -> None:
         MestadConfig(head="acrn", context=True)
 
 
+@pytest.mark.parametrize("options", [{"joints": 20}, {"glimpse": True}])
+def test_joints_and_glimpse_belong_to_the_grid_head(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"MestadConfig.{next(iter(options))} is for the grid"):
+        MestadConfig(head="acrn", **options)
+
+
 @pytest.mark.parametrize("backbone", ["slowonly-r50", "slowfast-r50", "slowfast-r101-nl"])
 def test_parameters_have_canonical_places(backbone: str) -> None:
     with torch.device("meta"):
