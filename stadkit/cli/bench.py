@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from stadkit.cli.bench_link import bench_link
 from stadkit.cli.bench_model import Runs, bench_model, show
 from stadkit.cli.bench_pseudo_label import bench_pseudo_label
 from stadkit.cli.console import console
-from stadkit.cli.threads import Threads, use_threads
+from stadkit.cli.threads import Threads, cores, use_threads_beside_decoding
 from stadkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,8 +52,8 @@ def bench_detect(
     """Decoding alone, the model alone, and both together, as `detect` runs them."""
     from stadkit.detect import Options, load
 
-    use_threads(threads)
     detector = load(model, device, precision)
+    use_threads_beside_decoding(threads, detector, every)
     if detector.card.family == "slowfast-roi":
         raise UsageError(f"{detector.name}: classifies others' people; take an end-to-end model")
     options = Options(every=every, batch=batch)
@@ -77,6 +76,8 @@ def measure_detect(detector: Detector, path: Path, options: Any, runs: int) -> d
     "ratio" is whole / slower part; "floor_s" the slower part, or the processor time of both
     parts over the cores where that is more; "ratio_to_floor" is whole / floor.
     """
+    import torch
+
     from stadkit.detect import detect_video
     from stadkit.video.clips import clips
     from stadkit.video.decode import open_video
@@ -103,14 +104,14 @@ def measure_detect(detector: Detector, path: Path, options: Any, runs: int) -> d
     rows = [{name: _wall_and_work(part) for name, part in parts.items()} for _ in range(runs)]
     wall, work = ({name: min(row[name][i] for row in rows) for name in parts} for i in (0, 1))
     slower = max(wall["decode_s"], wall["model_s"])
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    busy = (work["decode_s"] + work["model_s"]) / (cores or 1)
+    busy = (work["decode_s"] + work["model_s"]) / cores()
     floor = max(slower, busy if detector.device.type == "cpu" else 0.0)
     return {
         "clips": count,
         **{name: round(seconds, 4) for name, seconds in wall.items()},
         "ratio": round(wall["whole_s"] / slower, 3),
-        "cores": cores,
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
         "floor_s": round(floor, 4),
         "ratio_to_floor": round(wall["whole_s"] / floor, 3),
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stadkit.cli.engines import Address, Engine, Workers
-from stadkit.cli.threads import Threads, use_threads
+from stadkit.cli.threads import Threads, use_threads_beside_decoding
 from stadkit.errors import UsageError
 
 DRAWN = 0.3  # lowest action score that is drawn, unless the user says otherwise
@@ -58,7 +58,8 @@ def detect(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Clips at once; else the card's.")
+        int | None,
+        typer.Option(min=1, help="Clips at once; else the card's, on a CPU one a thread."),
     ] = None,
     threads: Threads = 0,
     reader: Annotated[str, typer.Option(help="pyav or decord.")] = "pyav",
@@ -167,9 +168,9 @@ def detect(
     )
     refuse_url(source)
     found = [] if source is not None else gather(inputs)
-    use_threads(threads)
     boxes = read_proposals(proposals) if proposals else None
     detector = load(model, device, precision)
+    use_threads_beside_decoding(threads, detector, every)
     detector = with_boxes(detector, person_model, boxes is not None, device, precision)
     if save_tokens:
         pruning_backbone(detector)

@@ -99,7 +99,8 @@ def pseudo_label(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Clips at once; else the card's.")
+        int | None,
+        typer.Option(min=1, help="Clips at once; else the card's, on a CPU one a thread."),
     ] = None,
     threads: Threads = 0,
     engine: Engine = "local",

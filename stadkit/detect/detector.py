@@ -201,7 +201,14 @@ class Detector:
         return make(outputs, group, self.card.classes.names, lowest, top_k)
 
     def _batch(self, options: Options) -> int:
-        return options.batch or self.card.batch
+        """Clips at once; a CPU wins nothing by more than it has threads, and answers sooner.
+
+        Then still a whole part of the card's, so that ranges of whole batches stay such.
+        """
+        if options.batch or self.device.type != "cpu":
+            return options.batch or self.card.batch
+        most = min(self.card.batch, torch.get_num_threads())
+        return next(n for n in range(most, 0, -1) if self.card.batch % n == 0)
 
     def _run(
         self, group: Sequence[Clip], given: Sequence[Detections] | None, queries: Around | None

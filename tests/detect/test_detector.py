@@ -76,6 +76,18 @@ def test_batches_change_nothing(fake_detector: Detector, batch: int) -> None:
     )
 
 
+@pytest.mark.parametrize(("threads", "largest"), [(1, 1), (3, 2), (4, 4), (16, 8)])
+def test_a_cpu_takes_a_whole_part_of_the_cards_batch(
+    fake_detector: Detector, monkeypatch: pytest.MonkeyPatch, threads: int, largest: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    fake_detector.card = replace(fake_detector.card, batch=8)
+    groups: list[int] = []
+    fake_detector.on_clips = lambda clips: groups.append(len(clips))
+    list(fake_detector.detect_clips([clip(i, 20) for i in range(9)]))
+    assert (max(groups), sum(groups)) == (largest, 9)
+
+
 def test_short_memory_halves_the_batch(fake_detector: Detector) -> None:
     whole = fake_detector.model.forward
 

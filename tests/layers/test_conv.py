@@ -16,8 +16,9 @@ CASES: list[dict[str, Any]] = [
     {"kernel_size": (3, 1, 1), "padding": (1, 0, 0)},
     {"kernel_size": (5, 1, 1), "stride": (4, 1, 1), "padding": (2, 0, 0), "bias": False},
     {"kernel_size": (3, 1, 1), "dilation": (2, 1, 1)},
-    # Those that are not flat, and rare kinds, are torch's.
     {"kernel_size": (3, 3, 3), "padding": 1},
+    {"kernel_size": (3, 3, 2), "stride": (2, 1, 2), "dilation": (1, 2, 1), "bias": False},
+    # Rare kinds are torch's.
     {"kernel_size": (1, 1, 1), "stride": (2, 1, 1)},
     {"kernel_size": (3, 1, 1), "stride": (1, 2, 2)},
     {"kernel_size": (1, 3, 3), "padding": (1, 1, 1)},
@@ -26,15 +27,16 @@ CASES: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("last", [False, True], ids=["plain", "channels-last"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_results_and_gradients_are_torchs(case: dict[str, Any], last: bool) -> None:
+def test_results_and_gradients_are_torchs(case: dict[str, Any], last: bool, count: int) -> None:
     torch.manual_seed(0)
     kind = torch.channels_last_3d if last else torch.contiguous_format
     plain, flat = nn.Conv3d(4, 6, **case), Conv3d(4, 6, **case)
     flat.load_state_dict(plain.state_dict())
     flat.weight.data = flat.weight.data.contiguous(memory_format=kind)
-    x = torch.randn(2, 4, 7, 9, 8).contiguous(memory_format=kind)
+    x = torch.randn(count, 4, 7, 9, 8).contiguous(memory_format=kind)
     a, b = (x.clone(memory_format=torch.preserve_format).requires_grad_() for _ in range(2))
     wanted, got = plain(a), flat(b)
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
@@ -50,3 +52,23 @@ def test_maps_stay_channels_last(kernel: tuple[int, int, int]) -> None:
     x = torch.randn(1, 8, 4, 8, 8).contiguous(memory_format=torch.channels_last_3d)
     with torch.no_grad():
         assert layer(x).is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_one_clip_is_not_computed_the_slow_way() -> None:
+    x = torch.randn(1, 8, 4, 9, 8)
+    ways = []
+    for kind in (nn.Conv3d, Conv3d):
+        layer = kind(8, 8, 3, padding=1)
+        with torch.no_grad(), torch.profiler.profile() as watched:
+            layer(x)
+        ways.append({event.key for event in watched.key_averages()})
+    assert "aten::slow_conv3d" in ways[0]  # else there is no need for a way of ours
+    assert "aten::slow_conv3d" not in ways[1]
+
+
+def test_one_clip_under_autocast() -> None:
+    layer, x = Conv3d(4, 4, 3), torch.randn(1, 4, 4, 6, 6)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        got = layer(x)
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), layer(x), atol=0.02, rtol=0.05)
