@@ -54,6 +54,7 @@ class EvadConfig:
     heads: int = 12
     patch: int = 16  # pixels a side
     tubelet: int = 2  # frames a token
+    stem: str = "pixels"  # what tokens are made of; "lite": see `models.lite`
     base: tuple[int, int] = (14, 14)  # cells of the position table, stretched to other sizes
     maps_at: tuple[int, ...] = (2, 5, 8, 11)  # blocks whose key frame feeds the pyramid
     prune_at: tuple[int, ...] = (3, 6, 9)  # blocks that drop tokens
@@ -107,6 +108,7 @@ class EvadConfig:
             heads=self.heads,
             patch=self.patch,
             tubelet=self.tubelet,
+            stem=self.stem,
             base=self.base,
             maps_at=self.maps_at,
             prune_at=self.prune_at,

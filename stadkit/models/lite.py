@@ -8,6 +8,7 @@ are not unlearned where there are renderings only.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,6 +34,7 @@ STEM = 32
 EXPANSION = 6
 LAST = (2, 4, 10, 12)  # of the blocks at strides 4, 8, 16, 32
 CHANNELS = tuple(BLOCKS[number][2] for number in LAST)
+FEW = 8  # frames at a time: what lies between two layers then stays in the cache
 SPREAD = 7.0  # of the maps' numbers on photographs, about, as a standard deviation
 
 
@@ -54,12 +56,19 @@ class Lite(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        x = F.relu6(self.stem(_padded(frames, 3)))
+        x = F.relu6(self.stem(_padded(frames, 3)), inplace=True)
         maps = []
         for block in self.blocks:
             x = block(x)
             maps.append(x)
         return [maps[number] / SPREAD for number in LAST]
+
+    def of_clips(self, pixels: Tensor) -> list[Tensor]:
+        """Pixels [B, 3, T, H, W] -> maps [B * T, D, h, w], a few frames at a time."""
+        frames = pixels.transpose(1, 2).flatten(0, 1)
+        parts = torch.split(frames, FEW)
+        few = (x.contiguous(memory_format=torch.channels_last) for x in parts)
+        return [torch.cat(maps) for maps in zip(*(self(x) for x in few), strict=True)]
 
 
 class LiteFrames(nn.Module):
@@ -75,9 +84,36 @@ class LiteFrames(nn.Module):
 
     def forward(self, pixels: Tensor) -> dict[str, list[Tensor]]:
         clips, _, frames = pixels.shape[:3]
-        maps = self.photo(pixels.transpose(1, 2).flatten(0, 1))
-        by_clip = (x.unflatten(0, (clips, frames)).transpose(1, 2) for x in maps)
+        maps = self.photo.of_clips(pixels)
+        by_clip = (x.view(clips, frames, *x.shape[1:]).transpose(1, 2) for x in maps)
         return {name: [x] for name, x in zip(STAGES, by_clip, strict=True)}
+
+
+class LitePatches(nn.Module):
+    """Tokens of a transformer from `Lite`'s maps, in place of pixels: a frame and 16 x 16 pixels.
+
+    A token reads its four cells of stride 8, its own of stride 16 and the one of stride 32 that it
+    is in. As the hybrid of Dosovitskiy et al. 2020, whose patches are a ResNet's.
+    """
+
+    patch = 16  # pixels a side of a token
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.photo = Lite()
+        _, fine, middle, coarse = CHANNELS
+        self.proj = nn.Linear(4 * fine + middle + coarse, width)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """pixels [B, 3, T, H, W], H and W multiples of 16 -> tokens [B, T * h * w, D] in raster
+        order."""
+        clips, (h, w) = len(pixels), (side // self.patch for side in pixels.shape[3:])
+        whole = F.pad(pixels, (0, w % 2 * self.patch, 0, h % 2 * self.patch))  # as Lite wants it
+        _, fine, own, coarse = self.photo.of_clips(whole)
+        around = F.interpolate(coarse, scale_factor=2.0)
+        seen = torch.cat([F.pixel_unshuffle(fine, 2), own, around], 1)[..., :h, :w]
+        tokens: Tensor = self.proj(seen.flatten(2).transpose(1, 2))  # [B * T, h * w, D]
+        return tokens.view(clips, -1, tokens.shape[-1])
 
 
 class InvertedResidual(nn.Module):
@@ -97,9 +133,9 @@ class InvertedResidual(nn.Module):
         self.same = inside == outside and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x))
+        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         y = _padded(y, self.halves) if self.halves else y
-        narrow: Tensor = self.narrow(F.relu6(self.filter(y)))
+        narrow: Tensor = self.narrow(F.relu6(self.filter(y), inplace=True))
         return x + narrow if self.same else narrow
 
 

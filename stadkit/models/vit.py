@@ -18,7 +18,10 @@ from torch.nn import functional as F
 from stadkit.errors import UsageError
 from stadkit.layers.attention import Block
 from stadkit.layers.positions import positions
+from stadkit.models.lite import LitePatches
 from stadkit.models.settings import check_cells, check_counts, check_rate, check_split, to_tuples
+
+STEMS = ("pixels", "lite")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class VitConfig:
     keep_rate: float = 1.0  # rho of EVAD: the share that a pruning block keeps; 1: nothing goes
     keyframe_weight: float = 1.0  # w_kf of EVAD's token importance
     drop_path: float = 0.1  # of the last block; falls linearly to 0 at the first
+    stem: str = "pixels"  # what tokens are made of; "lite": of frozen maps of photographs' features
 
     def __post_init__(self) -> None:
         to_tuples(self, "base", "maps_at", "prune_at")
@@ -45,6 +49,13 @@ class VitConfig:
         check_rate(self, "drop_path")
         if not 0 < self.keep_rate <= 1:
             raise UsageError(f"VitConfig.keep_rate is {self.keep_rate}; choose above 0, up to 1.")
+        if self.stem not in STEMS:
+            raise UsageError(f"VitConfig.stem is {self.stem!r}; choose one of {', '.join(STEMS)}.")
+        if self.stem == "lite" and (self.patch, self.tubelet) != (LitePatches.patch, 1):
+            raise UsageError(
+                f"VitConfig.stem is 'lite', which wants patch {LitePatches.patch} and tubelet 1; "
+                f"got {self.patch} and {self.tubelet}."
+            )
         for name in ("maps_at", "prune_at"):
             blocks: tuple[int, ...] = getattr(self, name)
             if list(blocks) != sorted({x for x in blocks if 0 <= x < self.depth}):
@@ -101,7 +112,11 @@ class Vit(nn.Module):
     def __init__(self, config: VitConfig) -> None:
         super().__init__()
         self.config = config
-        self.patch_embed = PatchEmbed(config.width, config.patch, config.tubelet)
+        self.patch_embed = (
+            LitePatches(config.width)
+            if config.stem == "lite"
+            else PatchEmbed(config.width, config.patch, config.tubelet)
+        )
         last = max(config.depth - 1, 1)
         rates = [config.drop_path * i / last for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config.width, config.heads, x) for x in rates)

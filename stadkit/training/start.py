@@ -25,7 +25,7 @@ DIALECTS = (
     (videomae_names.is_videomae, videomae_names.rename),
     (slowfast_names.is_slowfast, slowfast_names.rename),
 )
-BUILT_IN = "mestad-nano"  # whose weights have Lite's
+BUILT_IN, BUILT_IN_LITE = "mestad-nano", "backbone.photo"  # which has Lite's weights, and where
 BODY = re.compile(r"(backbone\.)?s[1-5](_fuse)?\.")  # what is of a SlowFast
 
 
@@ -69,10 +69,10 @@ def start_from(model: nn.Module, init: str | Path) -> Started:
 
 def fill_frozen(model: nn.Module) -> None:
     """What of a model never learns: a training from nothing has it from the built-in weights."""
-    for name, part in model.named_modules():
+    for part in model.modules():
         if isinstance(part, Lite):
             given = zoo.read_checkpoint(_weights(BUILT_IN))
-            own = {key: given[f"{name}.{key}"] for key in part.state_dict()}
+            own = {key: given[f"{BUILT_IN_LITE}.{key}"] for key in part.state_dict()}
             part.load_state_dict(own)
 
 

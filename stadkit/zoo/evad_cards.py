@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stadkit.labels import ava
-from stadkit.zoo.tiny_fields import tiny
+from stadkit.zoo.tiny_fields import LITE_PIXELS, tiny
 from stadkit.zoo.two_stage_fields import PLAIN, Fields
 
 
@@ -34,30 +34,31 @@ def _evad(drive_id: str, ava_map: float, **settings: Any) -> Fields:
     }
 
 
+TINY: dict[str, Any] = {
+    "stem": "lite",
+    "tubelet": 1,  # so that eight frames leave something to drop
+    "width": 128,
+    "depth": 8,
+    "heads": 4,
+    "base": (8, 10),
+    "maps_at": (1, 3, 5, 7),
+    "prune_at": (2, 4, 6),
+    "drop_path": 0.0,
+    "proposals": 20,
+    "people_width": 96,
+    "people_heads": 3,
+    "people_attention": 4,
+    "feedforward": 384,
+    "dynamic": 24,
+    "decoder_width": 96,
+    "decoder_depth": 2,
+    "decoder_heads": 4,
+    "decoder_drop_path": 0.0,
+    "classifier": 256,
+}
+
 EVAD: dict[str, Fields] = {
-    "evad-tiny": tiny(
-        "evad",
-        "evad-tiny",
-        16,
-        width=128,
-        depth=8,
-        heads=4,
-        base=(8, 10),
-        maps_at=(1, 3, 5, 7),
-        prune_at=(2, 4, 6),
-        drop_path=0.0,
-        proposals=20,
-        people_width=96,
-        people_heads=3,
-        people_attention=4,
-        feedforward=384,
-        dynamic=24,
-        decoder_width=96,
-        decoder_depth=2,
-        decoder_heads=4,
-        decoder_drop_path=0.0,
-        classifier=256,
-    ),
+    "evad-tiny": {**tiny("evad", "evad-tiny", 32, **TINY), **LITE_PIXELS},
     "evad-vit-b": _evad(
         "1cvFLZNuP6jfGSkE7UCdI1cJTennqXsMS", 32.3, keep_rate=0.7, roi_extension=(0.4, 0.2)
     ),

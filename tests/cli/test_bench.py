@@ -118,7 +118,14 @@ def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.filterwarnings("ignore")  # torch's own, of what it compiles
 def test_model_compiled() -> None:
     # Fewer layers are quicker to compile.
-    small = ["depth=4", "maps_at=[0,1,2,3]", "prune_at=[1]", "people_heads=1", "decoder_depth=1"]
+    small = [
+        "stem=pixels",
+        "depth=4",
+        "maps_at=[0,1,2,3]",
+        "prune_at=[1]",
+        "people_heads=1",
+        "decoder_depth=1",
+    ]
     changes = [word for one in small for word in ("--set", one)]
     done = CliRunner().invoke(app, [*TINY, *changes, "--compile", "--json"])
     assert done.exit_code == 0, done.stderr

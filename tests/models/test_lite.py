@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.models.lite import BLOCKS, CHANNELS, LAST, SPREAD, Lite, LiteFrames
+from stadkit.models.lite import BLOCKS, CHANNELS, LAST, SPREAD, Lite, LiteFrames, LitePatches
 
 sys.path.append(str(Path(__file__).parents[2] / "weights"))
 from photo import EPSILON, folded
@@ -95,11 +95,29 @@ def test_learns_nothing() -> None:
 
 def test_each_frame_of_each_clip_is_looked_at_alone() -> None:
     backbone = LiteFrames().eval()
-    pixels = torch.randn(2, 3, 3, 64, 32, generator=torch.Generator().manual_seed(5))
+    # More than the model takes at once.
+    pixels = torch.randn(2, 3, 5, 64, 32, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         stages = backbone(pixels)
-        for clip, frame in ((0, 0), (0, 2), (1, 1)):
+        for clip, frame in ((0, 0), (0, 2), (1, 1), (1, 4)):
             alone = backbone.photo(pixels[clip, :, frame][None])
             for (name, [maps]), wanted in zip(stages.items(), alone, strict=True):
                 assert maps.shape[1] == backbone.channels[name]
                 torch.testing.assert_close(maps[clip, :, frame], wanted[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 32), (48, 16), (32, 80)])
+def test_a_token_reads_the_cells_of_its_place(height: int, width: int) -> None:
+    stem = LitePatches(7).eval()
+    pixels = torch.randn(2, 3, 5, height, width, generator=torch.Generator().manual_seed(6))
+    h, w = height // 16, width // 16
+    whole = F.pad(pixels, (0, -width % 32, 0, -height % 32))
+    with torch.no_grad():
+        tokens = stem(pixels)
+        assert tokens.shape == (2, 5 * h * w, 7)
+        for clip, frame, i, j in ((0, 0, 0, 0), (1, 4, h - 1, w - 1), (1, 2, h - 1, 0)):
+            _, fine, own, coarse = stem.photo(whole[clip, :, frame][None])
+            four = fine[0, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].flatten()
+            seen = torch.cat([four, own[0, :, i, j], coarse[0, :, i // 2, j // 2]])
+            got = tokens[clip, (frame * h + i) * w + j]
+            torch.testing.assert_close(got, stem.proj(seen), rtol=1e-4, atol=1e-5)

@@ -216,6 +216,9 @@ def test_the_key_frame_alone_may_be_kept() -> None:
         {"maps_at": (1, 1)},
         {"prune_at": (3, 4)},
         {"prune_at": (-1,)},
+        {"stem": "film"},
+        {"stem": "lite", "tubelet": 1},  # SMALL has another patch
+        {"stem": "lite", "patch": 16},
     ],
     ids=str,
 )
@@ -223,6 +226,20 @@ def test_a_config_that_cannot_be_built(wrong: dict[str, Any]) -> None:
     field = "width" if "heads" in wrong else next(iter(wrong))
     with pytest.raises(UsageError, match=rf"^VitConfig\.({field}|{next(iter(wrong))}) is .*\.$"):
         VitConfig(**{**SMALL, **wrong})
+
+
+def test_tokens_of_frozen_maps_lie_where_those_of_pixels_would() -> None:
+    model = tiny(stem="lite", patch=16, tubelet=1, keep_rate=0.7)
+    pixels = clips(2, 4, 48, 32)
+    found = look(model, pixels)
+    assert found.grid == (4, 3, 2)
+    assert found.token.shape[1] == 6 + others_kept(found.grid, 0.7, (1, 2))[2]
+    still = blind(stem="lite", patch=16, tubelet=1, prune_at=())
+    codes = positions(found.grid, still.config.base, still.config.width)
+    with torch.no_grad():
+        wanted = still.patch_embed(pixels) + codes.flatten(0, -2)
+    got = look(still, pixels).token[:, :6]  # the key frame's
+    torch.testing.assert_close(got, still.norm(wanted[:, 12:18]))
 
 
 def test_lists_will_do() -> None:
