@@ -30,12 +30,14 @@ def test_at_most_ten_megabytes() -> None:
     assert path.stat().st_size <= 10_000_000
 
 
-def test_at_most_three_gmac_a_clip() -> None:
+def test_at_most_three_gmac_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The counter knows torch's own convolution only.
+    monkeypatch.setattr("stadkit.layers.conv.Conv3d._slow", lambda *_: False)
     model = zoo.build(NAME).eval()
     clip = torch.zeros(1, 3, 8, 224, 288)  # 4:3 at the card's short side, padded
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(clip, torch.tensor([[216, 288]]))
-    assert counter.get_total_flops() / 2 <= 3e9
+    assert 2.9e9 <= counter.get_total_flops() / 2 <= 3e9  # the card says 3.0
 
 
 def test_finds_people_in_the_example(detector: Detector) -> None:

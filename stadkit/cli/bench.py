@@ -16,7 +16,7 @@ from stadkit.cli.bench_link import bench_link
 from stadkit.cli.bench_model import Runs, bench_model, show
 from stadkit.cli.bench_pseudo_label import bench_pseudo_label
 from stadkit.cli.console import console
-from stadkit.cli.threads import Threads, cores, use_threads_beside_decoding
+from stadkit.cli.threads import DetectThreads, cores, threads_beside_decoding
 from stadkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def bench_detect(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     batch: Annotated[int | None, typer.Option(min=1, help="Clips at once.")] = None,
-    threads: Threads = 0,
+    threads: DetectThreads = 0,
     runs: Runs = 3,
     as_json: AsJson = False,
 ) -> None:
@@ -53,13 +53,13 @@ def bench_detect(
     from stadkit.detect import Options, load
 
     detector = load(model, device, precision)
-    use_threads_beside_decoding(threads, detector, every)
     if detector.card.family == "slowfast-roi":
         raise UsageError(f"{detector.name}: classifies others' people; take an end-to-end model")
     options = Options(every=every, batch=batch)
     with tempfile.TemporaryDirectory() as folder:
         path = video or _made_video(Path(folder) / "made.mp4")
-        figures = measure_detect(detector, path, options, runs)
+        with threads_beside_decoding(threads, detector, every):
+            figures = measure_detect(detector, path, options, runs)
     figures = {"model": detector.name, "device": str(detector.device), "every": every, **figures}
     show(figures, as_json)
     if not as_json:

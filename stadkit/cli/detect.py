@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stadkit.cli.engines import Address, Engine, Workers
-from stadkit.cli.threads import Threads, use_threads_beside_decoding
+from stadkit.cli.threads import DetectThreads, threads_beside_decoding
 from stadkit.errors import UsageError
 
 DRAWN = 0.3  # lowest action score that is drawn, unless the user says otherwise
@@ -59,9 +59,9 @@ def detect(
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Clips at once; else the card's, on a CPU one a thread."),
+        typer.Option(min=1, help="Clips at once; else the card's, on a CPU at most one a thread."),
     ] = None,
-    threads: Threads = 0,
+    threads: DetectThreads = 0,
     reader: Annotated[str, typer.Option(help="pyav or decord.")] = "pyav",
     save_video: Annotated[
         bool, typer.Option("--save-video", help="Draw what was found, as H.264 mp4.")
@@ -170,7 +170,6 @@ def detect(
     found = [] if source is not None else gather(inputs)
     boxes = read_proposals(proposals) if proposals else None
     detector = load(model, device, precision)
-    use_threads_beside_decoding(threads, detector, every)
     detector = with_boxes(detector, person_model, boxes is not None, device, precision)
     if save_tokens:
         pruning_backbone(detector)
@@ -205,6 +204,7 @@ def detect(
         resume=resume,
         spread=pick_engine(engine, workers, address, model, detector, threads, person_model),
     )
-    if source is not None:
-        raise typer.Exit(detect_live(source, job, output, overwrite, as_json))
-    raise typer.Exit(detect_many(found, job, output, overwrite, as_json, part))
+    with threads_beside_decoding(threads, detector, every):
+        if source is not None:
+            raise typer.Exit(detect_live(source, job, output, overwrite, as_json))
+        raise typer.Exit(detect_many(found, job, output, overwrite, as_json, part))

@@ -56,8 +56,7 @@ class Job:
     @property
     def batch(self) -> int:
         """Clips at once; fewer than asked where the device's memory was too small."""
-        detector = self.detector
-        return detector.most_clips or self.options.batch or detector.card.batch
+        return self.detector.most_clips or self.detector.batch(self.options)
 
 
 def facts(job: Job) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def facts(job: Job) -> dict[str, Any]:
             "start": options.start,
             "duration": options.duration,
             "top_k": options.top_k,
-            "batch": job.batch,
+            "batch": options.batch,
             "reader": options.reader,
             "strict": options.strict,
             "classes": list(job.labels.names),

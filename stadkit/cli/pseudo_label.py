@@ -100,7 +100,7 @@ def pseudo_label(
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Clips at once; else the card's, on a CPU one a thread."),
+        typer.Option(min=1, help="Clips at once; else the card's, on a CPU at most one a thread."),
     ] = None,
     threads: Threads = 0,
     engine: Engine = "local",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
     from stadkit.detect import Detector
 
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the model; 0: all.")]
+DetectThreads = Annotated[
+    int,
+    typer.Option(min=0, help="CPU threads of the model; 0: all, a light model leaves one core."),
+]
 LIGHT = 10_000_000  # parameters; on a core such a model needs about as long as decoding
 RARE = 0.5  # seconds between keyframes from which on that is so
 
@@ -23,21 +29,34 @@ def use_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def use_threads_beside_decoding(threads: int, detector: Detector, every: float | None) -> None:
-    """As `use_threads`; but 0 leaves a core to decoding, where the model is light.
+@contextmanager
+def threads_beside_decoding(
+    threads: int, detector: Detector, every: float | None
+) -> Iterator[None]:
+    """So many threads for torch while in here; 0: all, but a light model leaves decoding a core.
 
     With as many threads as cores the model's threads wait for each other whenever decoding has a
-    core: on two, both together are a fifth slower than with one thread.
+    core: on two, both together take a fifth longer than with one thread. Where torch has fewer
+    threads than there are cores, or the environment says how many, there is nothing to leave.
     """
-    use_threads(threads)
-    every = detector.every if every is None else every
-    if threads or detector.device.type != "cpu" or every < RARE:
-        return
     import torch
 
-    light = sum(weight.numel() for weight in detector.model.parameters()) < LIGHT
-    if light and torch.get_num_threads() >= cores():
-        torch.set_num_threads(max(1, cores() - 1))
+    before = torch.get_num_threads()
+    said = any(os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    if not threads and not said and before >= cores() and _is_light(detector, every):
+        threads = max(1, before - 1)
+    use_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _is_light(detector: Detector, every: float | None) -> bool:
+    """Whether looking at a second of video takes about as long as decoding it."""
+    rare = (detector.every if every is None else every) >= RARE
+    size = sum(weight.numel() for weight in detector.model.parameters())
+    return rare and detector.device.type == "cpu" and size < LIGHT
 
 
 def cores() -> int:

@@ -168,7 +168,7 @@ class Detector:
             cut = replace(cut, past=max(cut.key - SHARED, 0) * cut.stride)
             duration = None if duration is None else duration + cut.past
         asked = clips(video, cut, every, start, duration, times, options.part)
-        with ahead(asked, 2 * self._batch(options)) as ready:
+        with ahead(asked, 2 * self.batch(options)) as ready:
             yield from self.look(ready, replace(options, proposals=given))
 
     def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[Times, Detections]]:
@@ -178,7 +178,7 @@ class Detector:
         """
         lowest = self.card.min_person if options.min_person is None else options.min_person
         given, made = options.proposals, 0
-        for group in _groups(clips, self._batch(options)):
+        for group in _groups(clips, self.batch(options)):
             boxes = None if given is None else [_at(given, clip, lowest) for clip in group]
             outputs = self._run(group, boxes, options.queries)
             tables = self._tables(outputs, group, lowest, options.top_k, made)
@@ -200,10 +200,11 @@ class Detector:
         make = partial(to_tubelets, first=first) if self.card.tubelet else to_table
         return make(outputs, group, self.card.classes.names, lowest, top_k)
 
-    def _batch(self, options: Options) -> int:
-        """Clips at once; a CPU wins nothing by more than it has threads, and answers sooner.
+    def batch(self, options: Options) -> int:
+        """Clips at once: as asked, else the card's; on a CPU at most as many as it has threads.
 
-        Then still a whole part of the card's, so that ranges of whole batches stay such.
+        With more a CPU wins little and answers later. They stay a whole part of the card's, so
+        that ranges of whole batches stay such.
         """
         if options.batch or self.device.type != "cpu":
             return options.batch or self.card.batch

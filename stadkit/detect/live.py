@@ -14,7 +14,7 @@ from stadkit.video.live import LiveVideo
 from stadkit.video.live_queue import Freshest
 
 LATE = 5.0  # seconds after its end by the clock, that a run waits for its last frames
-WAITING = 2  # batches of clips that may wait for the model; the oldest are skipped
+WAITING = 2  # times the card's batch: clips that may wait for the model; the oldest are skipped
 
 
 def check_live(detector: Detector) -> None:
@@ -45,8 +45,8 @@ class LiveWatch:
     def __init__(self, detector: Detector, video: LiveVideo, options: Options) -> None:
         check_live(detector)
         self._detector, self._video, self._options = detector, video, options
-        self._batch = options.batch or detector.card.batch
-        self._ready: Freshest[Clip] = Freshest(WAITING * self._batch)
+        self._batch = detector.batch(options)
+        self._ready: Freshest[Clip] = Freshest(WAITING * (options.batch or detector.card.batch))
         self.paused = 0  # key times in pauses of the source
 
     @property

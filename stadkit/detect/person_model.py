@@ -44,7 +44,7 @@ class WithPeople(Detector):
         asked = paired(
             video, *cuts, every, options.start, options.duration, options.times, options.part
         )
-        size = max(self._batch(options), options.batch or self.people.card.batch)
+        size = max(self.batch(options), self.people.batch(options))
         with ahead(asked, 2 * size) as ready:
             while pairs := list(islice(ready, size)):
                 yield from self._both(pairs, options)

@@ -30,7 +30,7 @@ class Looked:
     found: Found | None
     error: StadkitError | OSError | None
     seconds: float
-    batch: int | None = None  # clips at once, where memory was too small for as many as asked
+    batch: int | None = None  # clips at once, the fewest; None: as this process has it
 
     def result(self) -> Found:
         """What was found; raises the error where there is one."""

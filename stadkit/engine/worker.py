@@ -76,5 +76,6 @@ class Worker:
         """What is in the video, or why that cannot be said."""
         assert self._detector is not None  # `ready` came first
         looked = look(partial(detect_video, self._detector, work.path, work.options))
-        # Where memory was short, this is what the detector goes on with.
-        return Looked(looked.found, looked.error, looked.seconds, self._detector.most_clips)
+        # Where memory was short, the detector goes on with fewer.
+        batch = self._detector.most_clips or self._detector.batch(work.options)
+        return Looked(looked.found, looked.error, looked.seconds, batch)

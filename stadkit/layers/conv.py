@@ -29,7 +29,7 @@ class Conv3d(nn.Conv3d):
             return self._over_space(x)
         if space == [1, 1] and self.stride[1:] == (1, 1) and self.padding[1:] == (0, 0):
             return self._over_time(x)
-        return self._over_both(x) if _small(x) else super().forward(x)
+        return self._over_both(x) if self._slow(x) else super().forward(x)
 
     def _over_space(self, x: Tensor) -> Tensor:
         """Every frame a picture of its own."""
@@ -44,6 +44,18 @@ class Conv3d(nn.Conv3d):
             self.dilation[1:],
         )
         return out.view(clips, frames, *out.shape[1:]).transpose(1, 2)
+
+    def _slow(self, x: Tensor) -> bool:
+        """Whether torch may take its slow way, and oneDNN can be had."""
+        if (
+            torch.compiler.is_compiling()
+            or type(x) is not Tensor
+            or torch.is_autocast_enabled("cpu")
+        ):
+            return False  # these know torch's own convolution only
+        alike = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
+        here: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return alike and len(x) == 1 and here
 
     def _over_both(self, x: Tensor) -> Tensor:
         padding = cast(tuple[int, ...], self.padding)
@@ -63,13 +75,3 @@ class Conv3d(nn.Conv3d):
             (self.dilation[0], 1),
         )
         return out.view(*out.shape[:3], height, width)
-
-
-def _small(x: Tensor) -> bool:
-    """Whether torch may take the slow way for maps [B, D, T, h, w], and oneDNN can be had."""
-    if x.device.type != "cpu" or x.dtype != torch.float32 or len(x) > 1:
-        return False
-    if torch.is_autocast_enabled("cpu"):  # which would not know of it
-        return False
-    here: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return here and not torch.compiler.is_compiling()

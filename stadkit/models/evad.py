@@ -48,7 +48,7 @@ class EvadConfig:
     """Architecture only; defaults are the paper's ViT-B. Raises UsageError for a wrong choice."""
 
     classes: int = 80
-    frames: int = 16  # of a clip as it was trained; any even number runs
+    frames: int = 16  # of a clip as it was trained; any number of whole tokens runs
     width: int = 768
     depth: int = 12
     heads: int = 12

@@ -18,6 +18,7 @@ from stadkit.models.mestad import MestadConfig
 from stadkit.models.stmixer import StmixerConfig
 from stadkit.models.stmixer_t import StmixerTConfig
 from stadkit.training.config import complaints
+from stadkit.zoo.tiny_fields import LITE_PIXELS
 
 Config = TypeVar("Config")
 
@@ -96,10 +97,13 @@ def sized_card(name: str, settings: Mapping[str, Any]) -> zoo.Card:
 
 
 def _clips_of(card: zoo.Card, config: EvadConfig | StmixerConfig) -> zoo.Card:
-    """The card with the config's clips: so many frames, the key in their middle, whole patches."""
+    """The card with the config's clips: so many frames, the key in their middle, whole patches,
+    pixels as what reads them first wants them."""
     patch = config.patch if isinstance(config, EvadConfig) else 1
     multiple = math.ceil(card.multiple / patch) * patch
-    return replace(card, frames=config.frames, key=config.frames // 2, multiple=multiple)
+    card = replace(card, frames=config.frames, key=config.frames // 2, multiple=multiple)
+    reader = config.stem if isinstance(config, EvadConfig) else config.backbone
+    return replace(card, **LITE_PIXELS) if reader == "lite" else card  # type: ignore[arg-type]
 
 
 def licence_from(licence: str) -> str:

@@ -117,7 +117,7 @@ def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.skipif(not COMPILERS, reason="torch.compile wants a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # torch's own, of what it compiles
 def test_model_compiled() -> None:
-    # Fewer layers are quicker to compile.
+    # Fewer layers are quicker to compile, and there is no Lite.
     small = [
         "stem=pixels",
         "depth=4",

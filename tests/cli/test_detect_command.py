@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
@@ -345,6 +346,24 @@ def test_a_disk_error_fails_one_input_and_leaves_none_of_its_results(
     videos = manifest(Path("out"))["videos"]
     assert (videos["a"]["status"], videos["a"]["outputs"]) == ("failed", {})
     assert videos["b"]["status"] == "ok"
+
+
+def test_left_to_itself_a_light_model_leaves_a_core(
+    stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stadkit.cli.threads.cores", lambda: 2)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert stadkit(make_video("a.mp4", seconds=2), "-o", "out").exit_code == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    held = manifest(Path("out"))
+    assert (held["videos"]["a"]["batch"], held["videos"]["a"]["threads"]) == (1, 1)
+    assert held["arguments"]["batch"] is None  # as asked
 
 
 def test_how_it_is_computed_is_ours_to_say(

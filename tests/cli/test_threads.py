@@ -1,41 +1,51 @@
-"""A light model leaves a core to decoding; what is asked for is done."""
+"""A light model leaves a core to decoding; what is asked for is done, and then undone."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from stadkit.cli.threads import cores, use_threads_beside_decoding
+from stadkit.cli.threads import threads_beside_decoding
 from stadkit.detect import Detector
+
+CORES = 4
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """All cores, and afterwards what it was."""
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All of which torch uses, and nobody has said how many."""
     before = torch.get_num_threads()
-    torch.set_num_threads(4)
+    torch.set_num_threads(CORES)
+    monkeypatch.setattr("stadkit.cli.threads.cores", lambda: CORES)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     yield
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
-def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stadkit.cli.threads.cores", lambda: 4)
-
-
 def chosen(detector: Detector, threads: int = 0, every: float | None = None) -> int:
-    use_threads_beside_decoding(threads, detector, every)
-    return torch.get_num_threads()
+    before = torch.get_num_threads()
+    with threads_beside_decoding(threads, detector, every):
+        inside = torch.get_num_threads()
+    assert torch.get_num_threads() == before
+    return inside
 
 
-def test_a_light_model_leaves_a_core_once(fake_detector: Detector) -> None:
+def test_a_light_model_leaves_a_core(fake_detector: Detector) -> None:
     assert chosen(fake_detector) == 3
-    assert chosen(fake_detector) == 3
 
 
-def test_what_is_asked_for_is_done(fake_detector: Detector) -> None:
+def test_what_is_asked_for_is_done(
+    fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert [chosen(fake_detector, threads) for threads in (4, 1, 2)] == [4, 1, 2]
-    assert chosen(fake_detector) == 2  # fewer than cores: somebody wanted that
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert chosen(fake_detector) == 4
+
+
+def test_where_a_core_is_free_none_is_left(fake_detector: Detector) -> None:
+    torch.set_num_threads(2)
+    assert chosen(fake_detector) == 2
 
 
 def test_a_model_with_more_to_do_has_all(
@@ -52,5 +62,7 @@ def test_on_one_core_there_is_one(fake_detector: Detector, monkeypatch: pytest.M
     assert chosen(fake_detector) == 1
 
 
-def test_counts_cores() -> None:
-    assert cores() >= 1
+def test_they_are_as_before_when_it_fails(fake_detector: Detector) -> None:
+    with pytest.raises(KeyboardInterrupt), threads_beside_decoding(0, fake_detector, None):
+        raise KeyboardInterrupt
+    assert torch.get_num_threads() == CORES

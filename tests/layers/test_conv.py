@@ -66,6 +66,13 @@ def test_one_clip_is_not_computed_the_slow_way() -> None:
     assert "aten::slow_conv3d" not in ways[1]
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's own, of what it compiles
+def test_one_clip_compiles_in_one_piece() -> None:
+    layer, x = Conv3d(4, 4, 3), torch.randn(1, 4, 4, 6, 6)
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x), layer(x), atol=1e-5, rtol=1e-4)
+
+
 def test_one_clip_under_autocast() -> None:
     layer, x = Conv3d(4, 4, 3), torch.randn(1, 4, 4, 6, 6)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

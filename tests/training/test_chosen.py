@@ -104,6 +104,21 @@ def test_a_licence_is_handed_on(given: str, licence: str) -> None:
     assert licence_from(given) == licence
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("evad-vit-b", {"stem": "lite", "tubelet": 1}),
+        ("stmixer-k-slowonly-r50", {"backbone": "lite"}),
+    ],
+)
+def test_what_reads_photographs_features_gets_their_pixels(
+    name: str, settings: dict[str, Any]
+) -> None:
+    card = chosen_card(name, settings, TWO)
+    assert (card.mean, card.std) == ((127.5,) * 3, (63.75,) * 3)
+    assert chosen_card(name, {}, TWO).mean != card.mean
+
+
 def test_settings_that_do_not_go_together() -> None:
     card = chosen_card("mestad-nano", {"width": 10, "groups": 4}, TWO)
     with pytest.raises(UsageError, match=r"make no model: num_channels \(10\) must be"):

@@ -19,6 +19,7 @@ from stadkit.training import loop
 from stadkit.training.config import TrainConfig, read_config
 from stadkit.training.loop import train
 from stadkit.training.sources import Source, open_source
+from stadkit.training.start import fill_frozen
 from stadkit.zoo.cards import to_json
 
 CONFIG = """
@@ -87,6 +88,18 @@ def test_what_photographs_taught_comes_from_the_wheel_and_stays(tmp_path: Path) 
     names = [name for name in trained if name.startswith("backbone.photo.")]
     assert len(names) == 2 * (1 + 12 * 3 + 2)
     assert all(torch.equal(trained[name], held[name].float()) for name in names)
+
+
+def test_frozen_parts_are_filled_wherever_they_are() -> None:
+    held = load_file(zoo.find_weights("mestad-nano"))
+    model = zoo.build("evad-tiny")
+    fill_frozen(model)
+    own = model.state_dict()
+    names = [name for name in own if ".photo." in name]
+    assert len(names) == 2 * (1 + 12 * 3 + 2)
+    for name in names:
+        told = held[name.replace("patch_embed.", "")].float()
+        assert torch.equal(own[name], told)
 
 
 def made(folder: Path) -> Path:
