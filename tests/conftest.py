@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 
 MakeVideo = Callable[..., Path]
+
+# Tests press Ctrl-C, which a shell has what it starts with `&` ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
