@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+FEW = 100  # queries at a time: what lies between two layers of more no longer fits a CPU's caches
+
 
 class AdaptiveMixing(nn.Module):
     """Mixes channels, then points, of what a query sampled, and adds the result to the query.
@@ -24,6 +26,12 @@ class AdaptiveMixing(nn.Module):
 
     def forward(self, sampled: Tensor, query: Tensor) -> Tensor:
         """sampled [n, G, P, D / G], query [n, D] -> [n, D]."""
+        if sampled.device.type != "cpu" or torch.is_grad_enabled():
+            return self._mixed(sampled, query)
+        parts = zip(torch.split(sampled, FEW), torch.split(query, FEW), strict=True)
+        return torch.cat([self._mixed(*part) for part in parts])
+
+    def _mixed(self, sampled: Tensor, query: Tensor) -> Tensor:
         made = self.parameter_generator(query).view(len(query), self.groups, -1)
         first, second = made.split([self.channels**2, self.points * self.out], 2)
         x = sampled.to(made.dtype).flatten(0, 1)  # [n G, P, D/G]
