@@ -27,6 +27,7 @@ class AdaptiveMixing(nn.Module):
     def forward(self, sampled: Tensor, query: Tensor) -> Tensor:
         """sampled [n, G, P, D / G], query [n, D] -> [n, D]."""
         if sampled.device.type != "cpu" or torch.is_grad_enabled():
+            # Learning keeps all that lies between anyway, and adds gradients up a part at a time.
             return self._mixed(sampled, query)
         parts = zip(torch.split(sampled, FEW), torch.split(query, FEW), strict=True)
         return torch.cat([self._mixed(*part) for part in parts])
