@@ -1,0 +1,161 @@
+"""NanoDet: finds people in one picture, as photographs of COCO taught it.
+
+RangiLyu's NanoDet (Apache-2.0): a backbone of dense convolutions in cross-stage-partial blocks, a
+path aggregation neck that adds and does not concatenate, and one head convolution a level. A side
+of a box is the expected value of a discrete distribution (Li et al. 2020, "Generalized Focal
+Loss", Eq. 5), and the class score says the quality of the box too (Eq. 2), so there is no
+separate quality. Batch norms are folded into the convolutions. `weights/nanodet.py` turns the
+published file into these names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.models.fcos import points
+
+SLOPE = 0.1  # of leaky ReLU below zero
+STEM = 32
+STAGES = ((32, 1), (64, 2), (128, 2), (256, 3))  # channels and inner blocks of each stage
+STRIDES = (8, 16, 32)
+CHANNELS = (128, 256, 512)  # of the backbone's maps at STRIDES
+WIDTH = 128  # of the neck and the head
+OBJECTS = 80  # COCO's classes; the first is a person
+BINS = 11  # distances 0..10, in strides, that a side's distribution is over
+# The published weights read BGR levels, (x - MEAN) / STD; here the order is RGB.
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+class Conv(nn.Conv2d):
+    """A 3 x 3 convolution and leaky ReLU: [B, inside, h, w] -> [B, outside, h / s, w / s]."""
+
+    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
+        super().__init__(inside, outside, 3, stride, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(super().forward(x), SLOPE, inplace=True)
+
+
+class Pair(nn.Module):
+    """Two convolutions, both of whose results are kept: [B, D, h, w] -> [B, outside, h, w]."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.first = Conv(inside, outside // 2)
+        self.second = Conv(outside // 2, outside // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.first(x)
+        return torch.cat([self.second(first), first], 1)
+
+
+class Stage(nn.Module):
+    """A cross-stage-partial stage: [B, inside, h, w] -> [B, 2 * width, h / s, w / s]."""
+
+    def __init__(self, inside: int, width: int, blocks: int, stride: int) -> None:
+        super().__init__()
+        self.enter = Conv(inside, width, stride)
+        self.pairs = nn.Sequential(*(Pair(width, width) for _ in range(blocks)))
+        self.leave = Conv(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        entered = self.enter(x)
+        return torch.cat([self.leave(self.pairs(entered)), entered], 1)
+
+
+class Backbone(nn.Module):
+    """Pictures [B, 3, H, W] -> maps [B, D, h, w] at STRIDES, D as in CHANNELS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Conv(3, STEM, 2)
+        inside, stages = STEM, []
+        for number, (width, blocks) in enumerate(STAGES):
+            stages.append(Stage(inside, width, blocks, 2 if number else 1))
+            inside = 2 * width
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        x = F.max_pool2d(self.stem(pictures), 3, 2, 1)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps[1:]
+
+
+class Neck(nn.Module):
+    """Path aggregation: backbone maps -> [B, WIDTH, h, w] at STRIDES, coarse to fine and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, WIDTH, 1) for c in CHANNELS)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        fine, middle, coarse = (conv(x) for conv, x in zip(self.lateral, maps, strict=True))
+        middle = middle + _resized(coarse, middle)
+        fine = fine + _resized(middle, fine)
+        middle = middle + _resized(fine, middle)
+        return [fine, middle, coarse + _resized(middle, coarse)]
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What the head says at every point of every level, P points; float32."""
+
+    objects: Tensor  # [B, P, OBJECTS]  logits of COCO's classes; the first is a person
+    sides: Tensor  # [B, P, 4, BINS]  logits of the distances left, top, right, bottom
+    point: Tensor  # [P, 2]  x y, pixels
+    stride: Tensor  # [P]  pixels
+    level: Tensor  # [P]  0: the finest
+
+    def box(self) -> Tensor:
+        """x1 y1 x2 y2 [B, P, 4], pixels, not clipped: GFL Eq. 5 about each point."""
+        bins = torch.arange(BINS, dtype=torch.float32, device=self.sides.device)
+        distance = (self.sides.softmax(-1) @ bins) * self.stride[:, None]
+        return torch.cat([self.point - distance[..., :2], self.point + distance[..., 2:]], -1)
+
+
+class Head(nn.Module):
+    """One convolution, then classes and sides, of its own at each level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(Conv(WIDTH, WIDTH) for _ in STRIDES)
+        self.outputs = nn.ModuleList(nn.Conv2d(WIDTH, OBJECTS + 4 * BINS, 1) for _ in STRIDES)
+
+    def forward(self, maps: list[Tensor]) -> Guesses:
+        said = [out(conv(x)) for conv, out, x in zip(self.convs, self.outputs, maps, strict=True)]
+        rows = torch.cat([x.flatten(2).transpose(1, 2) for x in said], 1).float()
+        sides = rows[..., OBJECTS:].unflatten(-1, (4, BINS))
+        point, stride, level = [], [], []
+        for number, (x, step) in enumerate(zip(said, STRIDES, strict=True)):
+            # The published weights were trained with centres half a pixel up and left.
+            point.append(points(x.shape[2], x.shape[3], step, x.device) - 0.5)
+            stride.append(torch.full_like(point[-1][:, 0], step))
+            level.append(torch.full_like(point[-1][:, 0], number, dtype=torch.long))
+        at, steps, levels = torch.cat(point), torch.cat(stride), torch.cat(level)
+        return Guesses(rows[..., :OBJECTS], sides, at, steps, levels)
+
+
+class NanoDet(nn.Module):
+    """Pictures [B, 3, H, W], H and W multiples of 32, normalised by MEAN and STD -> `Guesses`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.neck = Neck()
+        self.head = Head()
+
+    def forward(self, pictures: Tensor) -> Guesses:
+        guesses: Guesses = self.head(self.neck(self.backbone(pictures)))
+        return guesses
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    """Maps stretched to the height and width of others."""
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

