@@ -1,4 +1,4 @@
-"""Some of a model's classes, by name or id."""
+"""What is said in words: some of a model's classes, by name or id; how often to look."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
 from stadkit.labels import Labels
+from stadkit.video.keys import FRAME, Every
 
 
 def pick_classes(text: str, labels: Labels) -> Labels:
@@ -20,6 +21,16 @@ def pick_classes(text: str, labels: Labels) -> Labels:
     wanted = set(_split(text, labels))
     rows = [i for i, name in enumerate(labels.names) if name in wanted]
     return Labels(tuple(labels.ids[i] for i in rows), tuple(labels.names[i] for i in rows))
+
+
+def pick_every(text: str | None) -> Every | None:
+    """ "0.5" -> seconds between keyframes; "frame" as it is; raises UsageError for other words."""
+    if text is None or text == FRAME:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--every {text!r}: wants seconds, such as 0.5, or {FRAME}") from None
 
 
 def _split(text: str, labels: Labels) -> list[str]:

@@ -31,8 +31,12 @@ def detect(
         typer.Option("--output", "-o", help="Folder of the results; else runs/detect/NAME."),
     ] = None,
     every: Annotated[
-        float | None,
-        typer.Option(help="Seconds between keyframes; else 1, or of tubelets end to end."),
+        str | None,
+        typer.Option(
+            metavar="SECONDS|frame",
+            help="Seconds between keyframes, or frame: one at each; else 1, or of tubelets end to "
+            "end.",
+        ),
     ] = None,
     start: Annotated[float, typer.Option(min=0.0, help="Seconds: the first keyframe.")] = 0.0,
     duration: Annotated[
@@ -131,7 +135,7 @@ def detect(
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
     input is no video; 3 no weights; 5 the proposals or queries are of other videos.
     """
-    from stadkit.cli.choose import pick_classes
+    from stadkit.cli.choose import pick_classes, pick_every
     from stadkit.cli.engines import check_engine, pick_engine, refuse_with_ray
     from stadkit.cli.inputs import gather
     from stadkit.cli.job import Job
@@ -149,7 +153,7 @@ def detect(
         go_offline()
     check_engine(engine, workers, address)
     refuse_with_ray(engine, save_tokens=save_tokens, save_queries=save_queries, queries=queries)
-    part = parse_shard(shard)
+    part, pace = parse_shard(shard), pick_every(every)
     if part is not None and output is None:
         raise UsageError("--shard: name the folder of all shards with --output")
     source = pick_live(
@@ -164,6 +168,7 @@ def detect(
             "link": link,
             "shard": part,
             "engine": engine != "local",
+            "every frame": pace == "frame",
         },
     )
     refuse_url(source)
@@ -180,7 +185,7 @@ def detect(
     job = Job(
         detector=detector,
         options=Options(
-            every=every,
+            every=pace,
             start=start,
             duration=duration,
             proposals=boxes,
@@ -204,7 +209,7 @@ def detect(
         resume=resume,
         spread=pick_engine(engine, workers, address, model, detector, threads, person_model),
     )
-    with threads_beside_decoding(threads, detector, every):
+    with threads_beside_decoding(threads, detector, pace):
         if source is not None:
             raise typer.Exit(detect_live(source, job, output, overwrite, as_json))
         raise typer.Exit(detect_many(found, job, output, overwrite, as_json, part))

@@ -17,6 +17,7 @@ from stadkit.detect.person_model import WithPeople
 from stadkit.engine import Spread
 from stadkit.labels import Labels
 from stadkit.video.check import check_file
+from stadkit.video.keys import Every
 from stadkit.zoo import sha256
 
 LABELS = "labels.txt"
@@ -48,8 +49,8 @@ class Job:
         return self.detector.card.min_person if given is None else given
 
     @property
-    def every(self) -> float:
-        """Seconds between keyframes: as asked, else as the detector has it."""
+    def every(self) -> Every:
+        """Seconds between keyframes, or "frame": as asked, else as the detector has it."""
         given = self.options.every
         return self.detector.every if given is None else given
 

@@ -62,7 +62,7 @@ def kept_queries(task: Task) -> Iterator[OnQueries | None]:
         model=job.detector.name,
         sha256=job.detector.sha256,
         width=entry_width(querying(job.detector)),
-        every=job.every,
+        every=None if isinstance(job.every, str) else job.every,
         min_person=job.min_person,
     )
     with BankWriter(folder, header) as writer:

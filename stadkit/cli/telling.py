@@ -18,10 +18,11 @@ def heading(job: Job, folder: Path | None = None) -> str:
     kind = str(detector.precision).removeprefix("torch.")
     finder = f"; people by {detector.people.name}" if isinstance(detector, WithPeople) else ""
     where = "" if folder is None else f" -> {folder}"
+    pace = "every frame" if isinstance(job.every, str) else f"every {job.every:g} s"
     return (
         f"{detector.name} (weights: {detector.card.licence}) on {detector.device}, {kind}; "
         f"people from {job.min_person:g}, actions from {job.min_action:g}, "
-        f"every {job.every:g} s{finder}{said(job)}{where}"
+        f"{pace}{finder}{said(job)}{where}"
     )
 
 

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from stadkit.detect import Detector
+    from stadkit.video.keys import Every
 
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the model; 0: all.")]
 DetectThreads = Annotated[
@@ -31,7 +32,7 @@ def use_threads(threads: int) -> None:
 
 @contextmanager
 def threads_beside_decoding(
-    threads: int, detector: Detector, every: float | None
+    threads: int, detector: Detector, every: Every | None
 ) -> Iterator[None]:
     """So many threads for torch while in here; 0: all, but a light model leaves decoding a core.
 
@@ -52,9 +53,10 @@ def threads_beside_decoding(
         torch.set_num_threads(before)
 
 
-def _is_light(detector: Detector, every: float | None) -> bool:
+def _is_light(detector: Detector, every: Every | None) -> bool:
     """Whether looking at a second of video takes about as long as decoding it."""
-    rare = (detector.every if every is None else every) >= RARE
+    seconds = detector.every if every is None else every
+    rare = not isinstance(seconds, str) and seconds >= RARE
     size = sum(weight.numel() for weight in detector.model.parameters())
     return rare and detector.device.type == "cpu" and size < LIGHT
 

@@ -24,9 +24,10 @@ from stadkit.layers.folding import fold_norms
 from stadkit.layers.layout import channels_last, lower
 from stadkit.models import Outputs
 from stadkit.models.classifiers import Bank
-from stadkit.video.clips import ALL, Clip, Cut, Part, check_times, clips
+from stadkit.video.clips import Clip, Cut, clips
 from stadkit.video.decode import check_reader, open_video
 from stadkit.video.frame import Video
+from stadkit.video.keys import ALL, FRAME, Every, Part, check_times
 from stadkit.zoo import Card
 
 Times = NDArray[np.float64]  # [k] seconds from the start
@@ -37,7 +38,7 @@ SHARED = 2  # frames of a tubelet that are of the next one, too: by these they a
 class Options:
     """What to look at and what to report; None: as the card says. Raises UsageError."""
 
-    every: float | None = None  # seconds between keyframes; None: as `Detector.every` has it
+    every: Every | None = None  # seconds between keyframes, or "frame"; None: as `Detector.every`
     start: float = 0.0  # seconds: the first keyframe
     duration: float | None = None  # seconds from start; None: to the end
     times: Sequence[float] | None = None  # seconds: these keyframes instead
@@ -52,7 +53,8 @@ class Options:
     part: Part = ALL  # of the key times in order: those from one number to before another
 
     def __post_init__(self) -> None:
-        check_times(1.0 if self.every is None else self.every, self.start, self.duration)
+        seconds = 1.0 if self.every is None or self.every == FRAME else self.every
+        check_times(seconds, self.start, self.duration)
         check_reader(self.reader)
 
 
@@ -108,7 +110,7 @@ class Detector:
     def detect(
         self,
         path: Path | str,
-        every: float | None = None,
+        every: Every | None = None,
         start: float = 0.0,
         duration: float | None = None,
         times: Sequence[float] | None = None,
@@ -122,11 +124,11 @@ class Detector:
         """A table for each keyframe of a video, in order, while the video is being read.
 
         Of a model that gives tubelets it has a row a person and frame of the clip around; those of
-        a tubelet share a `track`. Keyframes are at `start`, `start + every`, ... seconds, or at
-        `times`. Thresholds left out are the card's, but `min_action`: without it every score is
-        given, with it those below are NaN. `proposals` are person boxes to classify instead of
-        finding people; then the keyframes are theirs, unless `times` says otherwise. Raises
-        VideoError for a file that cannot be read.
+        a tubelet share a `track`. Keyframes are at `start`, `start + every`, ... seconds, with
+        `every` "frame" at each frame from there on, or at `times`. Thresholds left out are the
+        card's, but `min_action`: without it every score is given, with it those below are NaN.
+        `proposals` are person boxes to classify instead of finding people; then the keyframes are
+        theirs, unless `times` says otherwise. Raises VideoError for a file that cannot be read.
         """
         options = Options(
             every, start, duration, times, proposals, min_person, min_action, top_k, batch, reader

@@ -17,9 +17,9 @@ from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
 from stadkit.link.joined import joined
 from stadkit.video.check import shown
-from stadkit.video.clips import CLOSE
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
+from stadkit.video.keys import CLOSE
 
 SMALL = 256  # tables put together at once
 OnKeyframe = Callable[[float, Detections], None]  # the last time looked at, what was found

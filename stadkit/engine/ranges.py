@@ -18,8 +18,8 @@ from stadkit.detect.video import check_whole
 from stadkit.detections import Detections, Keyframes
 from stadkit.engine.work import Looked, Work
 from stadkit.errors import StadkitError, VideoError
-from stadkit.video.clips import ALL
 from stadkit.video.decode import probe
+from stadkit.video.keys import ALL, FRAME
 
 LONG = 200  # keyframes of a range at least; a shorter video is decoded twice for too little
 
@@ -46,6 +46,8 @@ def _keyframes(work: Work, every: float) -> int:
     options = work.options
     if options.part != ALL:
         return 0
+    if options.every == FRAME:
+        return 0  # how many frames there are is known when they have been read
     times = asked_times(options, work.path.stem)
     if times is not None:
         return len(times)

@@ -61,14 +61,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def chosen_card(name: str, settings: Mapping[str, Any], labels: Labels) -> zoo.Card:
+def chosen_card(
+    name: str, settings: Mapping[str, Any], labels: Labels, short_side: int | None = None
+) -> zoo.Card:
     """The card of a model to be trained: these settings over the zoo's, these classes.
 
-    What the zoo says of its own weights is left out. Raises UsageError for a wrong setting.
+    short_side: of what it will look at; None: the zoo's. What the zoo says of its own weights is
+    left out. Raises UsageError for a wrong setting.
     """
     card = sized_card(name, settings)
     return replace(
         card,
+        short_side=short_side or card.short_side,
         settings={**card.settings, "classes": len(labels.names)},
         classes=labels,
         url="",

@@ -131,6 +131,8 @@ class TrainConfig(Strict):
 
     model: str
     settings: dict[str, Any] = Field(default_factory=dict)  # over the zoo's settings of this model
+    # Pixels at which the trained model looks, in `detect` and data.val; else the zoo's.
+    short_side: int | None = Field(None, ge=32)
     init: str | Path | None = None
     data: DataConfig
     augment: AugmentConfig = AugmentConfig()

@@ -73,7 +73,7 @@ def _prepare(
     val = open_source(config.data.val, card, store) if config.data.val else None
     if val is not None and val.labels.names != source.labels.names:
         raise UsageError("data.val: has other labels than data.train; give both the same file")
-    card = chosen_card(config.model, settings, source.labels)
+    card = chosen_card(config.model, settings, source.labels, config.short_side)
     model = build_chosen(card)
     if config.init is None:
         fill_frozen(model)

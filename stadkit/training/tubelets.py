@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stadkit.detections import Detections, number_frames, rows_by_keyframe
 from stadkit.errors import AnnotationError
-from stadkit.video.clips import CLOSE
+from stadkit.video.keys import CLOSE
 
 # Seconds between a label and the frame it is of, at most: half a frame at 25 a second. Labels
 # and frames of one video may be stamped by different clocks.

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count, islice, takewhile
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.errors import UsageError
 from stadkit.video.frame import Frame, Pixels, Video
+from stadkit.video.keys import ALL, CLOSE, Every, Part, keyed
 from stadkit.video.resize import Resizing, resized, resized_shape
-
-CLOSE = 1e-6  # seconds; stamps and key times this near are the same
-Part = tuple[int, int | None]  # the first of some key times, from 0, and the one after the last
-ALL: Part = (0, None)
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,11 @@ class Cut:
         if self.resize not in get_args(Resizing) or self.long_side < 0:
             raise ValueError(f"Cut has resize {self.resize!r} and long side {self.long_side}")
 
+    @property
+    def reach(self) -> float:
+        """Seconds before its key time at which a clip begins."""
+        return self.key * self.stride
+
     def shape(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) that a frame of this (height, width) gets."""
         return resized_shape(size, self.short_side, self.long_side)
@@ -70,7 +70,7 @@ class Cut:
 def clips(
     video: Video,
     cut: Cut,
-    every: float = 1.0,
+    every: Every = 1.0,
     start: float = 0.0,
     duration: float | None = None,
     times: Iterable[float] | None = None,
@@ -78,50 +78,16 @@ def clips(
 ) -> Iterator[Clip]:
     """Clips around key times, in order, each as soon as its last frame is decoded; one pass.
 
-    Key times are start, start + every, ... (seconds) before start + duration, or `times`
-    (sorted); of these only a `part`. Those more than half a frame outside the video (and
-    `cut.past`) give no clip. Frame i
-    of a clip is the one nearest to key time + (i - key) * stride, the earlier of two; before the
-    first and after the last frame those repeat. Each frame is resized at most once, and only if a
-    clip wants it; memory is that of the frames of the clips still open. Raises UsageError for wrong
-    times.
+    Key times are start, start + every, ... (seconds) before start + duration, with `every` "frame"
+    the times of the frames there, or `times` (sorted); of these only a `part`. Those more than half
+    a frame outside the video (and `cut.past`) give no clip. Frame i of a clip is the one nearest to
+    key time + (i - key) * stride, the earlier of two; before the first and after the last frame
+    those repeat. Each frame is resized at most once, and only if a clip wants it; memory is that of
+    the frames of the clips still open, with "frame" also of those before a key. Raises UsageError
+    for wrong times.
     """
-    return _cut(video, cut, key_times(every, start, duration, times, part))
-
-
-def key_times(
-    every: float,
-    start: float,
-    duration: float | None,
-    times: Iterable[float] | None,
-    part: Part = ALL,
-) -> Iterator[float]:
-    """The key times that `clips` cuts around, as far as the video goes."""
-    keys = _sorted_keys(times) if times is not None else _regular_keys(every, start, duration)
-    return islice(keys, *part)
-
-
-def check_times(every: float, start: float, duration: float | None) -> None:
-    """Raises UsageError for numbers of seconds that give no key times."""
-    if not every > 0 or not start >= 0 or (duration is not None and not duration > 0):
-        raise UsageError(
-            f"cannot cut clips every {every} s from {start} s for {duration} s; "
-            "every and duration are above 0, start is 0 or more."
-        )
-
-
-def _regular_keys(every: float, start: float, duration: float | None) -> Iterator[float]:
-    check_times(every, start, duration)
-    end = np.inf if duration is None else start + duration - CLOSE
-    # A product, not a running sum: no error grows with the video.
-    return takewhile(lambda time: time < end, (start + every * n for n in count()))
-
-
-def _sorted_keys(times: Iterable[float]) -> Iterator[float]:
-    keys = [float(time) for time in times]
-    if not np.isfinite(keys).all() or (np.diff(keys) < 0).any():
-        raise UsageError("key times must be finite numbers of seconds in rising order.")
-    return iter(keys)
+    frames, (keys,) = keyed(video, [cut.reach], every, start, duration, times, part)
+    return _cut(video, cut, frames, keys)
 
 
 @dataclass
@@ -214,9 +180,9 @@ class Cutter:
         return Clip(self._stem, pixels, clip.key, np.array(clip.times), self._size)
 
 
-def _cut(video: Video, cut: Cut, keys: Iterator[float]) -> Iterator[Clip]:
+def _cut(video: Video, cut: Cut, frames: Iterable[Frame], keys: Iterator[float]) -> Iterator[Clip]:
     cutter = Cutter(video, cut, keys)
-    for frame in video:
+    for frame in frames:
         yield from cutter.feed(frame)
         if cutter.done:
             return

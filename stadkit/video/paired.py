@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from stadkit.video.clips import ALL, Clip, Cut, Cutter, Part, key_times
+from stadkit.video.clips import Clip, Cut, Cutter
 from stadkit.video.frame import Video
+from stadkit.video.keys import ALL, Every, Part, keyed
 
 
 def paired(
     video: Video,
     first: Cut,
     second: Cut,
-    every: float = 1.0,
+    every: Every = 1.0,
     start: float = 0.0,
     duration: float | None = None,
     times: Sequence[float] | None = None,
@@ -23,10 +24,11 @@ def paired(
 
     Besides the frames of open clips, memory holds the clips of one cut that wait for the other's.
     """
-    keys = [key_times(every, start, duration, times, part) for _ in range(2)]
-    cutters = [Cutter(video, cut, own) for cut, own in zip((first, second), keys, strict=True)]
+    cuts = first, second
+    frames, keys = keyed(video, [cut.reach for cut in cuts], every, start, duration, times, part)
+    cutters = [Cutter(video, cut, own) for cut, own in zip(cuts, keys, strict=True)]
     lines: list[deque[Clip]] = [deque(), deque()]
-    for frame in video:
+    for frame in frames:
         for cutter, line in zip(cutters, lines, strict=True):
             line.extend(cutter.feed(frame))
         yield from _whole(lines)

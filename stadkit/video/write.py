@@ -21,11 +21,11 @@ from stadkit.errors import UsageError, VideoError
 from stadkit.tubes import Tubes
 from stadkit.video.between import Motion
 from stadkit.video.check import shown
-from stadkit.video.clips import CLOSE
 from stadkit.video.decode import open_video
 from stadkit.video.draw import draw_people, label_lines
 from stadkit.video.follow import Follow
 from stadkit.video.frame import Frame, Pixels, Report, Video
+from stadkit.video.keys import CLOSE
 from stadkit.video.sound import Sound
 
 TICKS = 90_000  # a second: fine enough to keep any source's frame times

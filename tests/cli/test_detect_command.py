@@ -95,6 +95,18 @@ def test_thresholds_classes_and_times(stadkit: Stadkit, make_video: MakeVideo) -
     assert Path("out/labels.txt").read_text() == "7: sit\n"
 
 
+def test_a_keyframe_at_each_frame(stadkit: Stadkit, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", seconds=2, rate=30)
+    result = stadkit(path, "-o", "out", "--every", "frame", "--start", "1", "--link")
+    assert result.exit_code == 0, result.stderr
+    assert "actions from 0.1, every frame" in result.stderr
+    lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
+    assert [line["time"] for line in lines] == [round(i / 30, 3) for i in range(30, 60)]
+    assert manifest(Path("out"))["arguments"]["every"] == "frame"
+    again = stadkit(path, "-o", "out", "--every", "frame", "--start", "1", "--link")
+    assert "kept from before" in again.stderr
+
+
 def test_one_bad_input_does_not_stop_the_others(stadkit: Stadkit, make_video: MakeVideo) -> None:
     good = [make_video(f"{name}.mp4", seconds=1) for name in "ab"]
     Path("text.mp4").write_text("hello")
@@ -473,6 +485,7 @@ def test_an_output_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) -> No
     [
         (["--min-person", "2"], "less than or equal to 1"),
         (["--every", "0"], "cannot cut clips"),
+        (["--every", "frames"], "--every 'frames': wants seconds, such as 0.5, or frame"),
         (["--classes", "wav"], "did you mean 'wave'"),
         (["--reader", "vlc"], "no video reader called 'vlc'"),
         ([], "Missing argument"),

@@ -206,6 +206,7 @@ def test_a_slow_model_skips_and_does_not_fall_behind(
     [
         (["--save-video"], "--save-video: not of a live source"),
         (["--link"], "--link: not of a live source"),
+        (["--every", "frame"], "--every frame: not of a live source"),
         (["a.mp4"], "is looked at alone"),
         (["--offline"], "offline mode is on"),
     ],

@@ -7,6 +7,7 @@ import torch
 
 from stadkit.cli.threads import threads_beside_decoding
 from stadkit.detect import Detector
+from stadkit.video.keys import Every
 
 CORES = 4
 
@@ -23,7 +24,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def chosen(detector: Detector, threads: int = 0, every: float | None = None) -> int:
+def chosen(detector: Detector, threads: int = 0, every: Every | None = None) -> int:
     before = torch.get_num_threads()
     with threads_beside_decoding(threads, detector, every):
         inside = torch.get_num_threads()
@@ -52,6 +53,7 @@ def test_a_model_with_more_to_do_has_all(
     fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert chosen(fake_detector, every=0.1) == 4
+    assert chosen(fake_detector, every="frame") == 4
     monkeypatch.setattr("stadkit.cli.threads.LIGHT", 0)
     assert chosen(fake_detector) == 4
 

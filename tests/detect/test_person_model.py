@@ -46,13 +46,18 @@ def actions() -> Detector:
     return Detector(model, card, "cpu", "fp32", "roi-tiny", "1" * 64)
 
 
-def test_two_cuts_of_one_pass_are_those_of_two(make_video: MakeVideo) -> None:
+@pytest.mark.parametrize(
+    ("every", "wanted_times"), [(0.5, [0.7, 1.2, 1.7]), ("frame", [0.3, 0.4, 0.5])]
+)
+def test_two_cuts_of_one_pass_are_those_of_two(
+    make_video: MakeVideo, every: float | str, wanted_times: list[float]
+) -> None:
     path = make_video("a.mp4", seconds=3)
     cuts = Cut(4, 0.1, 2, 32), Cut(9, 0.2, 0, 24, "linear")
-    asked = {"every": 0.5, "start": 0.2, "duration": 2.5, "part": (1, 4)}
+    asked = {"every": every, "start": 0.2, "duration": 2.5, "part": (1, 4)}
     with open_video(path) as video:
         pairs = list(paired(video, *cuts, **asked))  # type: ignore[arg-type]
-    assert [clip.time for clip, _ in pairs] == pytest.approx([0.7, 1.2, 1.7])
+    assert [clip.time for clip, _ in pairs] == pytest.approx(wanted_times)
     for cut, ours in zip(cuts, zip(*pairs, strict=True), strict=True):
         with open_video(path) as video:
             alone = list(clips(video, cut, **asked))  # type: ignore[arg-type]

@@ -55,3 +55,11 @@ def test_start_and_duration_bound_what_is_told(detector: Detector, video: Path) 
         assert times.min() >= 1.0
         assert times.max() < 2.2
         assert times.max() > 2.0
+
+
+def test_tubelets_around_each_frame_are_joined(detector: Detector, video: Path) -> None:
+    options = Options(every="frame", min_person=0.0, top_k=1, start=1.0, duration=0.4)
+    found = detect_video(detector, video, options)
+    frames = np.arange(25, 35) / 25
+    np.testing.assert_allclose(found.keyframes.time, frames, atol=1e-6)
+    assert found.table.time.tolist() == found.keyframes.time.tolist()

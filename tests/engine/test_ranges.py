@@ -48,6 +48,7 @@ def proposals(times: list[float]) -> Detections:
     ("options", "pieces"),
     [
         (Options(every=0.1), 5),
+        (Options(every="frame"), 1),  # how many there are is not known before
         (Options(every=0.1, batch=7), 3),  # 42 keyframes or 43, in whole batches
         (Options(every=0.3, start=0.7, duration=2.0), 1),  # 7 keyframes
         (Options(every=0.1, start=0.7, duration=2.0), 2),

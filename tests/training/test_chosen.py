@@ -22,6 +22,11 @@ def test_the_card_of_trained_weights() -> None:
     assert "Trained with" in chosen_card("mestad-nano", {}, TWO).note
 
 
+def test_the_size_that_it_will_look_at() -> None:
+    assert chosen_card("evad-vit-b", {}, TWO).short_side == 288
+    assert chosen_card("evad-vit-b", {}, TWO, short_side=256).short_side == 256
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

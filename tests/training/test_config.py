@@ -80,6 +80,7 @@ def test_recipes_of_evad(tmp_path: Path) -> None:
         ("epochs: 2", "epochs: 8, shape: steps, steps: [0]", "schedule: steps wants rising"),
         ("epochs: 2", "epochs: 8, shape: steps, steps: [5], last: .1", "`last` is of `shape:"),
         ("epochs: 2", "epochs: 2, start: 2", "schedule.start: Input should be less than"),
+        ("schedule:", "short_side: 9\nschedule:", "short_side: Input should be greater than"),
         ("schedule:", "optimizer: {head_scale: 0}\nschedule:", "optimizer.head_scale"),
         ("schedule:", "optimizer: {clip_grad: -1}\nschedule:", "optimizer.clip_grad"),
     ],

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from stadkit import zoo
+from stadkit.detect import load
 from stadkit.errors import StadkitError, UsageError, VideoError, WeightsError
 from stadkit.layers.matching import Diverged
 from stadkit.models import set_losses
@@ -117,8 +118,9 @@ def test_loss_falls_and_scores_are_written(tmp_path: Path) -> None:
 
 def test_validation_scores(tmp_path: Path) -> None:
     watch = Watch()
-    once = CONFIG.replace("epochs: 2", "epochs: 1")
-    train(config(tmp_path, once), made(tmp_path / "out"), "cpu", False, watch)
+    once = CONFIG.replace("epochs: 2", "epochs: 1") + "short_side: 60\n"
+    weights = train(config(tmp_path, once), made(tmp_path / "out"), "cpu", False, watch)
+    assert load(str(weights), "cpu").card.short_side == 60
     figures = watch.epochs[0]
     assert 0 <= figures["person_ap"] <= 1
     assert set(figures["per_class"]) >= {"stand", "walk"}

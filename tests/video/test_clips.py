@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import av
 import cv2
@@ -28,6 +29,7 @@ class Made(Video):
 
     def __init__(self, times: list[float], rate: float = 10.0) -> None:
         self.times, self.given, self.resized = times, 0, [0] * len(times)
+        self.held, self.most = WeakSet[Frame](), 0  # frames that somebody still has
         self.info = VideoInfo(
             Path("made.mp4"), 4, 2, 0, False, rate, 0.0, None, None, "mov", "none", "rgb24"
         )
@@ -35,7 +37,10 @@ class Made(Video):
     def __iter__(self) -> Iterator[Frame]:
         for i, time in enumerate(self.times):
             self.given += 1
-            yield Frame(time, (2, 4), i, partial(self._convert, i))
+            frame = Frame(time, (2, 4), i, partial(self._convert, i))
+            self.held.add(frame)
+            self.most = max(self.most, len(self.held))
+            yield frame
 
     def _convert(self, i: int, height: int, width: int) -> Pixels:
         self.resized[i] += 1
@@ -100,6 +105,50 @@ def test_key_times_stop_with_the_video_or_the_duration() -> None:
 def test_many_key_times_do_not_drift() -> None:
     keys = [time for time, _ in run(Made(steps(300)), every=0.1)]
     assert keys == [0.1 * n for n in range(300)]
+
+
+UNEVEN = [0.0, 0.1, 0.3, 0.4, 0.45, 0.8, 0.9, 1.2]  # as a camera in bad light, and AVI's repeats
+
+
+def test_each_frame_is_a_key_however_they_are_spaced() -> None:
+    found = run(Made(UNEVEN), every="frame")
+    assert [time for time, _ in found] == UNEVEN
+    # Wanted around 0.45: 0.05 (of two as near the earlier), 0.25, 0.45 and 0.65.
+    assert found[4] == (0.45, [0, 2, 4, 5])
+    assert found == run(Made(UNEVEN), times=UNEVEN)
+
+
+def test_frames_as_keys_within_start_and_duration() -> None:
+    found = run(Made(UNEVEN), every="frame", start=0.4, duration=0.5)
+    assert [time for time, _ in found] == [0.4, 0.45, 0.8]  # 0.9 is where it ends
+    assert found == run(Made(UNEVEN), times=[0.4, 0.45, 0.8])
+    assert run(Made(UNEVEN), every="frame", start=1.3) == []
+    assert run(Made([]), every="frame") == []
+
+
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=30),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 0.5, 1.7]),
+)
+def test_frames_as_keys_are_their_times_given(gaps: list[int], key: int, start: float) -> None:
+    times = (np.cumsum([0, *gaps]) / 100).tolist()
+    cut = Cut(frames=6, stride=0.13, key=key, short_side=2)
+    keys = [time for time in times if time >= start]
+    assert run(Made(times), cut, every="frame", start=start) == run(Made(times), cut, times=keys)
+
+
+def test_frames_as_keys_are_read_ahead_as_far_as_a_clip_goes_back() -> None:
+    video = Made(steps(1000))
+    asked = clips(video, CUT, every="frame", start=50.0)
+    first = next(asked)  # needs frames up to 50.2; keys are known 0.4 s ahead of them
+    assert (first.time, taken(first)) == (50.0, [496 % 256, 498 % 256, 500 % 256, 502 % 256])
+    assert video.given <= 508
+    for _ in islice(asked, 100):
+        pass
+    assert video.given <= 608
+    assert video.most <= 15
+    assert sum(video.resized[:496]) == 0
 
 
 def test_explicit_key_times_outside_the_video_give_no_clip() -> None:
