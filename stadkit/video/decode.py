@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +26,7 @@ from stadkit.video.crop import NO_CROP, Crop, read_crop
 from stadkit.video.frame import Frame, Pixels, Report, Video, VideoInfo, displayed, judge
 from stadkit.video.loss import UNKNOWN, Loss, Promise
 from stadkit.video.resize import resized
-from stadkit.video.seams import is_seam
+from stadkit.video.seams import Seams, is_seam
 from stadkit.video.structure import Structure, structure
 
 # No playlist, image sequence, device or network format: those lead to other files.
@@ -97,6 +98,7 @@ class PyavVideo(Video):
         try:
             self._stream = video_stream(self._container, path, threads)
             self._errors = self._damaged = self._frames = 0
+            self._seams = Seams()
             self._ended = False
             self._reformatter = VideoReformatter()
             self._turns: dict[int, tuple[bool, bool, bool]] = {}
@@ -146,7 +148,8 @@ class PyavVideo(Video):
                 end, promised = short
                 expected = max(self._frames + 1, round(self._frames * promised / end))
                 signs.insert(0, f"it ends at second {end:.1f} of {promised:.1f}")
-        return judge(self._frames, expected, self._errors, self._damaged, self._ended, signs)
+        report = judge(self._frames, expected, self._errors, self._damaged, self._ended, signs)
+        return replace(report, note=self._seams.note)
 
     @cached_property
     def _boxes(self) -> Structure:
@@ -170,6 +173,7 @@ class PyavVideo(Video):
             size=displayed(*self.crop.inside(picture.width, picture.height), aspect, turn[0]),
             pts=stamp,
             convert=partial(convert, picture, turn, self._reformatter),
+            anew=self._seams.frame(time),
         )
 
     def _turn(self, picture: Any) -> tuple[bool, bool, bool]:
@@ -204,7 +208,10 @@ class PyavVideo(Video):
         """Whether only a counter jumps behind it, where two streams were glued together."""
         if self._container.format.name != "mpegts" or not self._path or packet.pos is None:
             return False
-        return is_seam(self._path, packet.pos, self._stream.id)
+        found = is_seam(self._path, packet.pos, self._stream.id)
+        if found:
+            self._seams.packet()
+        return found
 
     def _packets(self) -> Iterator[Any]:
         """Every packet, then None, which drains the decoder; reads on after an error."""

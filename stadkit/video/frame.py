@@ -26,6 +26,7 @@ class Frame:
     size: tuple[int, int]  # (height, width) as displayed: upright, square pixels
     pts: int | None  # the container's own presentation stamp
     convert: Callable[[int, int], Pixels] = field(repr=False)
+    anew: bool = False  # another recording begins: nothing was to be seen since the frame before
 
     def rgb(self, height: int | None = None, width: int | None = None) -> Pixels:
         """New pixels uint8 [H, W, 3], RGB; full displayed size where a side is not given.
@@ -64,6 +65,7 @@ class Report:
     damaged: int  # frames among those given that the decoder had to mend
     partial: bool
     reason: str  # why it is partial: "20 of about 60 frames; 1 damaged packet"
+    note: str = ""  # what else is to be known of it, be it whole: seconds without a picture
 
 
 class Video(ABC):

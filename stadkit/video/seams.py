@@ -16,6 +16,8 @@ _STEPS = (188, 192, 204)  # bytes of a packet
 _SYNC = 0x47
 _BEFORE, _AFTER = 1 << 19, 1 << 21  # bytes looked at on both sides
 _JUMP = 90_000  # ticks: two pictures whose stamps are a second apart have other clocks
+PAUSE = 1.0  # seconds; shorter ones between two recordings are nothing to speak of
+_NEAR = 64  # frames at most between a packet and its frame
 _WRAP = 1 << 33  # ticks
 
 
@@ -45,6 +47,36 @@ class _Clock:
         """To the next picture."""
         self.longest = max(self.longest, self.step(stamp) or 0)
         self.last = self.last if stamp is None else stamp
+
+
+class Seams:
+    """Watches the seams of one reading, and what lies between the recordings."""
+
+    def __init__(self) -> None:
+        self._near, self._last = 0, 0.0  # frames to come that may be the first behind a seam
+        self._gaps: list[tuple[float, float]] = []  # seconds of the frames on both sides
+
+    def packet(self) -> None:
+        """The last packet lies before a seam."""
+        self._near = _NEAR
+
+    def frame(self, time: float) -> bool:
+        """Whether this frame, at this second, comes behind a seam and a time without a picture."""
+        anew = self._near > 0 and time - self._last > PAUSE
+        if anew:
+            self._gaps.append((self._last, time))
+        self._near = 0 if anew else max(0, self._near - 1)
+        self._last = time
+        return anew
+
+    @property
+    def note(self) -> str:
+        """Where no picture is, in a line; empty for nowhere."""
+        if not self._gaps:
+            return ""
+        first, more = self._gaps[0], len(self._gaps) - 1
+        others = f" and in {more} more gap{'s' * (more > 1)} between recordings" if more else ""
+        return f"no picture from second {first[0]:.1f} to {first[1]:.1f}{others}: skipped"
 
 
 def is_seam(path: Path, at: int, kind: int) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from made_videos import make
 
+from stadkit.video.clips import Cut, clips
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report
-from stadkit.video.seams import is_seam
+from stadkit.video.seams import Seams, is_seam
 
 PICTURES, STEP = 256, 188  # FFmpeg's number for the pictures; bytes of a packet
 
@@ -36,6 +37,38 @@ def test_glued_streams_are_whole(tmp_path: Path, codec: str, offset: float) -> N
     for data, count in ((first + second, 59), (first + second + first, 88)):
         times, found = report(tmp_path / "a.ts", data)
         assert (len(times), found.reason) == (count, "")
+
+
+def test_no_clip_is_around_a_time_between_two_recordings(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    path.write_bytes(piece(tmp_path, frames=29) + piece(tmp_path, offset=500.0, frames=29))
+    with open_video(path) as video:
+        found = list(clips(video, Cut(4, 0.2, 2, 32)))
+        assert video.report.note == "no picture from second 2.8 to 500.0: skipped"
+        assert not video.report.partial
+    assert [clip.time for clip in found] == [0, 1, 2, 500, 501, 502]
+    # No clip holds pictures of both: the edges of a recording repeat.
+    assert found[3].times == pytest.approx([500, 500, 500, 500.2])
+    assert found[2].times == pytest.approx([1.6, 1.8, 2.0, 2.2])
+
+
+def test_a_pause_in_one_recording_keeps_its_picture(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.ts", frames=3, slots=[0, 1, 201])
+    with open_video(path) as video:
+        assert len(list(clips(video, Cut(1, 0.2, 0, 32)))) == 21
+        assert video.report.note == ""
+
+
+def test_gaps_by_hand() -> None:
+    seams = Seams()
+    assert not seams.frame(5.0)  # no seam
+    seams.packet()
+    assert [seams.frame(time) for time in (5.1, 90.0, 200.0)] == [False, True, False]
+    seams.packet()
+    seams.frame(300.0)
+    assert seams.note == (
+        "no picture from second 5.1 to 90.0 and in 1 more gap between recordings: skipped"
+    )
 
 
 def test_segments_of_one_clock_are_whole(tmp_path: Path) -> None:
