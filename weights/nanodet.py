@@ -51,7 +51,8 @@ def state(models: Path) -> dict[str, Tensor]:
     if sorted(published) != list(range(len(names))):
         raise SystemExit(f"{models}: has {len(published)} convolutions, wants {len(names)}")
     out = {}
-    for name, (kernel, bias) in zip(in_file_order(names), map(published.get, range(len(names)))):
+    for number, name in enumerate(in_file_order(names)):
+        kernel, bias = published[number]
         out[f"{name}.weight"], out[f"{name}.bias"] = kernel, bias
     return out
 

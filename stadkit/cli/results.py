@@ -35,7 +35,7 @@ def reading(found: Found) -> Entry:
         "keyframes": len(found.keyframes),
         "people": len(found.table),
         "outside": found.outside,
-    }
+    } | ({"note": found.report.note} if found.report.note else {})
 
 
 def threads(job: Job) -> int | None:

@@ -33,6 +33,7 @@ def line(item: Input, entry: Entry, folder: Path) -> str:
         return f"stadkit: error: {reason if where in reason else f'{where}: {reason}'}"
     kept = "kept from before, " if entry.get("kept") else ""
     partial = f"; PARTIAL: {reason}" if entry["status"] == "partial" else ""
+    partial += f"; {entry['note']}" if entry.get("note") else ""
     counts = f"{entry['people']} people in {entry['keyframes']} keyframes"
     if "tubes" in entry:
         counts += f", {entry['tracks']} tracks, {entry['tubes']} tubes"

@@ -17,6 +17,8 @@ EXTENSIONS = (
     *(".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"),
 )
 
+JPEG = b"\xff\xd8\xff"
+
 # First bytes -> what the file is.
 KINDS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the video; run `git lfs pull`"),
@@ -26,7 +28,7 @@ KINDS = (
     (b"<!doctype html", "a web page, not a video; download the video itself"),
     (b"<html", "a web page, not a video; download the video itself"),
     (b"\x89png", "a picture, not a video"),
-    (b"\xff\xd8\xff", "a picture, not a video"),
+    (JPEG, "a picture, not a video"),
     (b"pk\x03\x04", "a zip archive; unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"%pdf", "a PDF, not a video"),
@@ -53,7 +55,7 @@ def check_file(path: Path) -> bytes:
         raise VideoError(f"{shown(path)}: is empty (0 bytes); copy or download it again.")
     head = _head(path)
     reason = recognise(head)
-    if reason:
+    if reason and not (head.startswith(JPEG) and is_jpegs(path)):
         raise VideoError(f"{shown(path)}: is {reason}.")
     return head
 
@@ -67,6 +69,36 @@ def recognise(head: bytes) -> str | None:
     if start.startswith(b"yuv4mpeg2"):  # raw video with a header of text
         return None
     return "a text file, not a video" if _is_text(head) else None
+
+
+def is_jpegs(path: Path) -> bool:
+    """Whether a file that begins as a JPEG goes on with another: a stream, as cameras write it.
+
+    A picture of several, by its own word (MPF: depth, brightness, two eyes), is none.
+    """
+    with open(path, "rb") as file:
+        at = 2
+        while True:
+            file.seek(at)
+            head = file.read(8)
+            if len(head) < 8 or head[0] != 0xFF:
+                return False
+            if head[1] == 0xDA:  # after it, the coded picture
+                break
+            if head[1] == 0xE2 and head[4:] == b"MPF\0":
+                return False
+            at += 1 if head[1] == 0xFF else 2 + int.from_bytes(head[2:4], "big")
+        file.seek(at)
+        before = b""
+        while piece := file.read(1 << 16):
+            data = before + piece
+            # In a coded picture, FF is followed by 0 or by a mark of restart.
+            end = data.find(b"\xff\xd9")
+            if end >= 0:
+                after = data[end + 2 :] + file.read(64)
+                return after.lstrip(b"\0\r\n").startswith(JPEG)
+            before = data[-1:]
+    return False
 
 
 def has_moov(path: Path) -> bool:

@@ -80,11 +80,11 @@ def clips(
 
     Key times are start, start + every, ... (seconds) before start + duration, with `every` "frame"
     the times of the frames there, or `times` (sorted); of these only a `part`. Those more than half
-    a frame outside the video (and `cut.past`) give no clip. Frame i of a clip is the one nearest to
-    key time + (i - key) * stride, the earlier of two; before the first and after the last frame
-    those repeat. Each frame is resized at most once, and only if a clip wants it; memory is that of
-    the frames of the clips still open, with "frame" also of those before a key. Raises UsageError
-    for wrong times.
+    a frame outside the video (and `cut.past`), or between two recordings in it where no picture is,
+    give no clip. Frame i of a clip is the one nearest to key time + (i - key) * stride, the earlier
+    of two; before the first and after the last frame those repeat. Each frame is resized at most
+    once, and only if a clip wants it; memory is that of the frames of the clips still open, with
+    "frame" also of those before a key. Raises UsageError for wrong times.
     """
     frames, (keys,) = keyed(video, [cut.reach], every, start, duration, times, part)
     return _cut(video, cut, frames, keys)
@@ -130,6 +130,8 @@ class Cutter:
         self._half = 0.5 / video.info.rate  # half a frame, in seconds
         self._past = self._half + cut.past
         self._offsets = (np.arange(cut.frames) - cut.key) * cut.stride  # [T]  seconds from the key
+        # Seconds without a picture that no clip may span.
+        self._longest = float(self._offsets[-1] - self._offsets[0]) + 2 * self._half
         self._keys = keys
         self._ahead = next(keys, None)  # the first key time without an open clip
         self._open: deque[_Open] = deque()
@@ -142,6 +144,9 @@ class Cutter:
     def feed(self, frame: Frame) -> Iterator[Clip]:
         """The clips that this frame completes."""
         now = _Small(frame, self._shape, self._how)
+        if frame.anew and self._before and now.time - self._before.time > self._longest:
+            yield from self.finish(self._half)
+            self._skip(now.time - self._half)
         before = self._before or now
         for clip in self._open:
             _fill(clip, before, now)
@@ -153,13 +158,21 @@ class Cutter:
             self._ahead = next(self._keys, None)
         self._before = now
 
-    def finish(self) -> Iterator[Clip]:
-        """The clips that the end of the video cuts short, their last frame repeated."""
-        last = self._before
-        while last is not None and self._next_inside(last.time + self._past):
+    def finish(self, past: float | None = None) -> Iterator[Clip]:
+        """The clips that the end of the video, or of a recording in it, cuts short, their last
+        frame repeated; key times may lie `past` seconds after it."""
+        last, past = self._before, self._past if past is None else past
+        while last is not None and self._next_inside(last.time + past):
             clip = self._open.popleft()
             _repeat(clip, last)
             yield self._close(clip)
+
+    def _skip(self, time: float) -> None:
+        """Leave out the key times before this one: there is no picture."""
+        self._before = None
+        self._open = deque(clip for clip in self._open if clip.key >= time)
+        while self._ahead is not None and self._ahead < time:
+            self._ahead = next(self._keys, None)
 
     def _next_inside(self, end: float) -> bool:
         if not self._open and self._ahead is not None:

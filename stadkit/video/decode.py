@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Generator, Iterator
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,24 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from stadkit.errors import UsageError, VideoError
-from stadkit.video.check import check_file, has_moov, looks_like_mp4, shown
+from stadkit.video.check import JPEG, check_file, has_moov, looks_like_mp4, shown
 from stadkit.video.clock import Clock
+from stadkit.video.crop import NO_CROP, Crop, read_crop
 from stadkit.video.frame import Frame, Pixels, Report, Video, VideoInfo, displayed, judge
-from stadkit.video.loss import Loss
+from stadkit.video.loss import UNKNOWN, Loss, Promise
+from stadkit.video.resize import resized
+from stadkit.video.seams import Seams, is_seam
+from stadkit.video.structure import Structure, structure
 
 # No playlist, image sequence, device or network format: those lead to other files.
 FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,gif,ogg,ivf,nut,mxf,"
-    "dv,obu,rm,wtv,yuv4mpegpipe"
+    "dv,obu,rm,wtv,yuv4mpegpipe,mjpeg"
 )
+# Their headers tell how long they are, as MP4's kind do. FFmpeg takes the length of others from
+# their last stamps, which a cut moves too.
+TIMED = ("matroska,webm", "flv", "asf", "nut", "mxf")
+RAW = ("h264", "hevc", "mpegvideo", "m4v")  # a coded stream without a container
 MOST_PIXELS = 1 << 27  # 16k x 8k; a damaged header must not take all memory
 MOST_THREADS = 4
 READERS = ("pyav", "decord")
@@ -85,16 +94,21 @@ class PyavVideo(Video):
     def __init__(self, path: Path, threads: int = MOST_THREADS, container: Any = None) -> None:
         """`container`: opened already; else that of the file."""
         self._container = container or open_container(path)
+        self._path = None if container else path  # of a file on this machine
         try:
             self._stream = video_stream(self._container, path, threads)
             self._errors = self._damaged = self._frames = 0
+            self._seams = Seams()
             self._ended = False
             self._reformatter = VideoReformatter()
             self._turns: dict[int, tuple[bool, bool, bool]] = {}
+            self.crop = _crop(self._path, self._container, self._stream)
             self._stamps: deque[int | None] = deque(maxlen=64)
             tick, period = pace(self._stream)
             self._clock = Clock(self._stream.start_time, tick, period)
-            self._loss = Loss(self._container, self._stream, period)
+            promise = promised(self._container, self._stream, period)
+            self._loss = Loss(self._container, self._stream, period, promise)
+            listed = _listed(self._container, self._stream)
             self._pictures = self._decode()
             picture = next(self._pictures, None)
             if picture is None:
@@ -102,7 +116,8 @@ class PyavVideo(Video):
             self._damaged += picture.is_corrupt
             self._first: Frame | None = self._frame(picture)
             start = self._clock.start
-            self.info = _info(path, self._container, self._stream, picture, start)
+            size = self._first.size
+            self.info = _info(path, self._container, self._stream, picture, size, start, listed)
         except BaseException:
             self._container.close()
             raise
@@ -119,9 +134,27 @@ class PyavVideo(Video):
 
     @property
     def report(self) -> Report:
-        expected = self.info.expected
-        signs = self._loss.signs(expected is not None) if self._ended else []
-        return judge(self._frames, expected, self._errors, self._damaged, self._ended, signs)
+        listed = self.info.expected
+        expected, signs = listed, []
+        if self._ended:
+            boxes, indexed = self._boxes, self._container.format.name == "avi"
+            if indexed and boxes.state != "whole":
+                expected = None
+            elif indexed and listed and self._loss.packets >= listed:
+                expected = self._frames  # a decoder may pass over one that says: nothing moves
+            signs = self._loss.signs(expected is not None, boxes)
+            short = self._loss.short(boxes) if expected is None else None
+            if short:
+                end, promised = short
+                expected = max(self._frames + 1, round(self._frames * promised / end))
+                signs.insert(0, f"it ends at second {end:.1f} of {promised:.1f}")
+        report = judge(self._frames, expected, self._errors, self._damaged, self._ended, signs)
+        return replace(report, note=self._seams.note)
+
+    @cached_property
+    def _boxes(self) -> Structure:
+        """What the file's boxes tell; of a stream nothing."""
+        return structure(self._path, self._container.format.name) if self._path else UNKNOWN
 
     def close(self) -> None:
         self._pictures.close()
@@ -132,12 +165,15 @@ class PyavVideo(Video):
         turn = self._turn(picture)
         aspect = _aspect(self._stream)
         time = self._clock.seconds(stamp)
-        self._loss.frame(time)
+        convert = partial(cropped_rgb, self.crop) if any(self.crop) else to_rgb
+        lasts = float((picture.duration or 0) * (picture.time_base or 0))
+        self._loss.frame(time, lasts, self._clock.start)
         return Frame(
             time=time,
-            size=displayed(picture.width, picture.height, aspect, turn[0]),
+            size=displayed(*self.crop.inside(picture.width, picture.height), aspect, turn[0]),
             pts=stamp,
-            convert=partial(to_rgb, picture, turn, self._reformatter),
+            convert=partial(convert, picture, turn, self._reformatter),
+            anew=self._seams.frame(time),
         )
 
     def _turn(self, picture: Any) -> tuple[bool, bool, bool]:
@@ -159,8 +195,7 @@ class PyavVideo(Video):
         for packet in self._packets():
             if packet is not None:
                 self._stamps.append(packet.dts)
-                self._loss.packet(packet)
-                self._errors += packet.is_corrupt
+                self._errors += packet.is_corrupt and not self._at_seam(packet)
             try:
                 yield from self._stream.decode(packet)
             except av.FFmpegError:
@@ -169,16 +204,28 @@ class PyavVideo(Video):
                     self._stamps.pop()
         self._ended = True
 
+    def _at_seam(self, packet: Any) -> bool:
+        """Whether only a counter jumps behind it, where two streams were glued together."""
+        if self._container.format.name != "mpegts" or not self._path or packet.pos is None:
+            return False
+        found = is_seam(self._path, packet.pos, self._stream.id)
+        if found:
+            self._seams.packet()
+        return found
+
     def _packets(self) -> Iterator[Any]:
         """Every packet, then None, which drains the decoder; reads on after an error."""
         failures = 0
         while failures < MOST_FAILURES:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._container.demux():
                     failures = 0
                     # An empty one is AVI's "same frame again", or PyAV's sign of the end.
-                    if packet.size:
+                    if packet.size and packet.stream_index == self._stream.index:
+                        self._loss.packet(packet)
                         yield packet
+                    elif packet.dts is not None:
+                        self._loss.other(packet)
                 break
             except (av.FFmpegError, IndexError):  # IndexError: a stream that opening did not see
                 self._errors += failures == 0
@@ -197,9 +244,10 @@ def open_container(path: Path) -> Any:
     """The file opened by FFmpeg, local formats only; raises VideoError."""
     head = check_file(path)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    kind = "mjpeg" if head.startswith(JPEG) else None  # else FFmpeg takes it for one picture
     try:
         # "file:" keeps a name such as `concat:a.mp4` or `-` from being taken as a protocol.
-        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+        container = av.open(f"file:{path}", format=kind, options=options, metadata_errors="replace")
     except av.FFmpegError as error:
         why = f"is not a video FFmpeg can read ({error.strerror}); get a whole copy or an mp4"
         raise VideoError(f"{shown(path)}: {_without_index(head, path) or why}.") from error
@@ -271,9 +319,43 @@ def to_rgb(
     return np.array(pixels, np.uint8, order="C")
 
 
-def _info(path: Path, container: Any, stream: Any, first: Any, start: float) -> VideoInfo:
+def cropped_rgb(
+    crop: Crop,
+    picture: Any,
+    turn: tuple[bool, bool, bool],
+    reformatter: VideoReformatter,
+    height: int,
+    width: int,
+) -> Pixels:
+    """As `to_rgb`, of what the container does not cut off."""
+    whole = to_rgb(picture, (False, False, False), reformatter, picture.height, picture.width)
+    right, bottom = picture.width - crop.right, picture.height - crop.bottom
+    transpose, flip_rows, flip_columns = turn
+    pixels = whole[crop.top : bottom, crop.left : right]
+    if transpose:
+        pixels = pixels.transpose(1, 0, 2)
+    pixels = pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    return resized(np.ascontiguousarray(pixels), height, width)
+
+
+def _crop(path: Path | None, container: Any, stream: Any) -> Crop:
+    try:
+        return read_crop(path, container, stream) if path else NO_CROP
+    except OSError:
+        return NO_CROP
+
+
+def _info(
+    path: Path,
+    container: Any,
+    stream: Any,
+    first: Any,
+    size: tuple[int, int],
+    start: float,
+    expected: int | None,
+) -> VideoInfo:
     turned, flip_rows, flip_columns = orientation(first)
-    height, width = displayed(first.width, first.height, _aspect(stream), turned)
+    height, width = size
     duration = _duration(container, stream)
     rate = 1 / pace(stream)[1]
     return VideoInfo(
@@ -286,7 +368,7 @@ def _info(path: Path, container: Any, stream: Any, first: Any, start: float) -> 
         rate=rate,
         start=start,
         duration=duration,
-        expected=_expected(container, stream, duration, rate),
+        expected=expected,
         container=container.format.name.split(",")[0],
         codec=stream.codec_context.codec.canonical_name,
         pixel_format=first.format.name,
@@ -295,9 +377,12 @@ def _info(path: Path, container: Any, stream: Any, first: Any, start: float) -> 
 
 def pace(stream: Any) -> tuple[float, float]:
     """(seconds a tick, seconds a frame on average)."""
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    sane = rate and 1e-4 <= rate <= 1e4
-    return float(stream.time_base or 1), float(1 / rate) if sane else 1 / 25
+    rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+    if stream.container.format.name in RAW:
+        # The average is FFmpeg's own 25, whatever the stream says of itself.
+        rates = [stream.codec_context.framerate, *rates[1:], rates[0]]
+    sane = [rate for rate in rates if rate and 1e-4 <= rate <= 1e4]
+    return float(stream.time_base or 1), float(1 / sane[0]) if sane else 1 / 25
 
 
 def _duration(container: Any, stream: Any) -> float | None:
@@ -314,16 +399,26 @@ def _duration(container: Any, stream: Any) -> float | None:
     return container.duration / av.time_base if alone and container.duration else None
 
 
-def _expected(container: Any, stream: Any, duration: float | None, rate: float) -> int | None:
-    """Frames the file speaks of. MP4: samples shown, so what an edit list cuts is not missed."""
-    if container.format.name.startswith("mov") and stream.frames == len(stream.index_entries):
-        shown_frames = sum(not entry.is_discard for entry in stream.index_entries)
-        if shown_frames:
-            return shown_frames
-    if container.format.name == "avi" and stream.frames:
-        frames: int = stream.frames
-        return frames
-    return round(duration * rate) if duration else None
+def promised(container: Any, stream: Any, period: float) -> Promise | None:
+    """How long the file says it is, by its header; None where FFmpeg measured it itself."""
+    name = container.format.name
+    if name == "avi":  # FFmpeg corrects the duration of one that is cut
+        return Promise(stream.frames * period, False) if stream.frames else None
+    if name not in TIMED and not name.startswith("mov"):
+        return None
+    if seconds := _duration(container, stream):
+        return Promise(seconds, False)
+    return Promise(container.duration / av.time_base, True) if container.duration else None
+
+
+def _listed(container: Any, stream: Any) -> int | None:
+    """Frames that the file lists one by one; None where it does not."""
+    name, entries = container.format.name, stream.index_entries
+    if name.startswith("mov") and stream.frames == len(entries):
+        # What an edit list cuts is not missed.
+        return sum(not entry.is_discard for entry in entries) or None
+    # Not the length in AVI's header: it counts the empty chunks too, which are no frames.
+    return len(entries) or None if name == "avi" else None
 
 
 def _aspect(stream: Any) -> float:

@@ -36,6 +36,8 @@ class DecordVideo(Video):
             _check_supported(video.info.container, video.info.codec, path)
             if video.info.mirrored:
                 raise _refusal(path, "the picture is mirrored by its display matrix")
+            if any(getattr(video, "crop", ())):
+                raise _refusal(path, "the container crops the picture")
         self._stamps, self._clock = _stamps(path)
         self._reader = _open(path, threads)
         self._check_count(path)

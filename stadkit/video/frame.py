@@ -26,6 +26,7 @@ class Frame:
     size: tuple[int, int]  # (height, width) as displayed: upright, square pixels
     pts: int | None  # the container's own presentation stamp
     convert: Callable[[int, int], Pixels] = field(repr=False)
+    anew: bool = False  # another recording begins: nothing was to be seen since the frame before
 
     def rgb(self, height: int | None = None, width: int | None = None) -> Pixels:
         """New pixels uint8 [H, W, 3], RGB; full displayed size where a side is not given.
@@ -47,7 +48,7 @@ class VideoInfo:
     rate: float  # average frames a second, as the container says
     start: float  # the container's own time of second 0, as its sound counts
     duration: float | None  # seconds, where the container knows
-    expected: int | None  # frames, where the container knows; a hint
+    expected: int | None  # frames, where the container lists them
     container: str
     codec: str
     pixel_format: str
@@ -59,11 +60,12 @@ class Report:
     """How the reading went so far. A partial video must never be presented as whole."""
 
     frames: int  # frames given
-    expected: int | None  # frames the container spoke of
+    expected: int | None  # frames the container lists, or, where its end lacks, a guess
     errors: int  # packets that could not be read or decoded
     damaged: int  # frames among those given that the decoder had to mend
     partial: bool
     reason: str  # why it is partial: "20 of about 60 frames; 1 damaged packet"
+    note: str = ""  # what else is to be known of it, be it whole: seconds without a picture
 
 
 class Video(ABC):
@@ -116,7 +118,8 @@ def judge(
     """The report of a reading; `ended` says that the file has no more to give, `signs` what else
     tells of a loss.
 
-    A container's count may be off by a few, so up to 2 frames or 1 % may lack.
+    `expected` is what the container lists, never length times rate, which is wrong where frames
+    come unevenly. A list may be off by a few, so up to 2 frames or 1 % may lack.
     """
     short = ended and expected is not None and expected - frames > max(2, expected // 100)
     reasons = []

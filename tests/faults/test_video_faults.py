@@ -434,3 +434,17 @@ def test_fault_3_flipped_bytes_are_told(stadkit: Stadkit, tmp_path: Path, entrie
     path.write_bytes(data.tobytes())
     assert stadkit("a.mp4", "-o", "out").exit_code == 1
     assert entries("out")["a"]["status"] == "partial"
+
+
+def test_glued_recordings_are_whole_and_say_where_no_picture_is(
+    stadkit: Stadkit, tmp_path: Path, entries: Entries
+) -> None:
+    first = make(tmp_path / "1.ts", frames=29).read_bytes()
+    later = make(tmp_path / "2.ts", frames=29, muxer={"output_ts_offset": "500"}).read_bytes()
+    (tmp_path / "a.ts").write_bytes(first + later)
+    result = stadkit("a.ts", "-o", "out", "--strict")
+    assert result.exit_code == 0, result.stderr
+    entry = entries("out")["a"]
+    assert (entry["status"], entry["keyframes"]) == ("ok", 6)
+    assert entry["note"] in result.stderr
+    assert entry["note"].startswith("no picture from second 2.8 to ")

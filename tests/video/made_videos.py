@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +44,7 @@ def make(
     pixel_format: str = "yuv420p",
     container: str | None = None,
     times: Iterable[float] | None = None,
+    slots: Iterable[int] | None = None,
     options: dict[str, str] | None = None,
     muxer: dict[str, str] | None = None,
     rotation: tuple[Any, ...] | None = None,
@@ -51,7 +53,10 @@ def make(
     first: int = 0,
     sound: float = 0.0,
 ) -> Path:
-    """Writes a video and gives its path; `sound` seconds of AAC go along when above 0."""
+    """Writes a video and gives its path; `sound` seconds of AAC go along when above 0.
+
+    Frame i is at second i / rate, at `times[i]`, or at `slots[i] / rate`.
+    """
     with av.open(str(path), "w", format=container, options=muxer or {}) as output:
         stream = output.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
@@ -66,6 +71,7 @@ def make(
             stream.codec_context.max_b_frames = b_frames
         voice = output.add_stream("aac", rate=8000) if sound else None
         stamps = range(frames) if times is None else [round(t * 90_000) for t in times]
+        stamps = stamps if slots is None else list(slots)
         for i, stamp in zip(range(frames), stamps, strict=False):
             frame = av.VideoFrame.from_ndarray(picture(first + i, width, height), "rgb24")
             frame.pts, frame.time_base = stamp, tick
@@ -85,6 +91,45 @@ def hum(stream: Any, seconds: float) -> list[Any]:
         frame.sample_rate, frame.pts = 8000, i * 1024
         packets += stream.encode(frame)
     return packets + stream.encode(None)
+
+
+def stretch(path: Path, seconds: float) -> Path:
+    """Makes a Matroska file say that it lasts so long."""
+    data = path.read_bytes().replace(b"DURATION", b"LASTS_IN")  # the tag of its stream
+    at = data.find(b"\x44\x89\x88") + 3
+    path.write_bytes(data[:at] + struct.pack(">d", seconds * 1000) + data[at + 8 :])
+    return path
+
+
+def crop_mkv(path: Path, left: int, top: int) -> Path:
+    """Has a Matroska file cut off pixels, in the room that FFmpeg leaves behind its tracks."""
+    data = path.read_bytes()
+    film = data.find(b"\xb0\x81\x60") - 2  # the element before a width of 96
+    end = film + 2 + (data[film + 1] & 127)
+    void = data.find(b"\xec\x01" + bytes(6) + b"\x02", end)  # of 11 bytes in all
+    sides = b"\x54\xcc\x81" + bytes([left]) + b"\x54\xbb\x81" + bytes([top])
+    film_now = bytes([0xE0, data[film + 1] + len(sides)]) + data[film + 2 : end] + sides
+    rest = b"\xec\x81\x00" + data[void + 11 :]
+    path.write_bytes(data[:film] + film_now + data[end:void] + rest)
+    return path
+
+
+def crop_mp4(path: Path, wide: int, high: int, right: int, down: int) -> Path:
+    """Has an MP4 with its index at the end show a part of the picture: its size, and how far its
+    middle is off that of the whole."""
+    data = path.read_bytes()
+    clap = (40).to_bytes(4, "big") + b"clap"
+    for number in (wide, high, right, down):
+        clap += number.to_bytes(4, "big", signed=True) + (1).to_bytes(4, "big")
+    at = 0
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        at = data.find(name, at) - 4
+        length = int.from_bytes(data[at : at + 4], "big")
+        data = data[:at] + (length + len(clap)).to_bytes(4, "big") + data[at + 4 :]
+        at += 8
+    end = at - 8 + length
+    path.write_bytes(data[:end] + clap + data[end:])
+    return path
 
 
 def remux(source: Path, path: Path, shift: int = 0, muxer: dict[str, str] | None = None) -> Path:

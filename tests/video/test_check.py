@@ -63,6 +63,24 @@ def test_what_is_no_video_is_named(tmp_path: Path, content: bytes, words: str) -
     assert words in refused(path)
 
 
+def test_a_stream_of_jpegs_is_told_from_a_picture(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.jpg", "mjpeg", frames=3, container="mjpeg", pixel_format="yuvj420p")
+    data = path.read_bytes()
+    with open_video(path) as video:
+        assert len(list(video)) == 3
+        assert not video.report.partial
+    path.write_bytes(data[:-9])
+    with open_video(path) as video:
+        assert len(list(video)) > 1
+        assert "the file is cut short" in video.report.reason
+    one = data[: data.find(b"\xff\xd8\xff", 3)]
+    # A picture; with bytes behind it; of a phone, whose second one says how bright the first is.
+    mpf = b"\xff\xe2\x00\x06MPF\0"
+    for picture in (one, one + b"rubbish", data[:2] + mpf + data[2:], data[:200]):
+        path.write_bytes(picture)
+        assert "is a picture, not a video" in refused(path)
+
+
 def test_a_missing_file_and_a_name_too_long(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "missing.mp4")
     assert "cannot be opened" in refused(tmp_path / ("x" * 300))

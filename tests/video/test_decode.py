@@ -38,6 +38,10 @@ KINDS = {
     "interlaced.mp4": ("libx264", {"options": {"x264-params": "interlaced=1"}}),
     "interlaced.mpg": ("mpeg2video", {"rate": 25, "options": {"flags": "+ildct+ilme"}}),
     "raw.h264": ("libx264", {"rate": 25}),
+    "fast.h264": ("libx264", {"rate": 60}),
+    "raw.hevc": ("libx265", {"rate": 30, "options": {"x265-params": "log-level=none"}}),
+    "raw.m2v": ("mpeg2video", {"container": "mpeg2video", "rate": 30}),
+    "raw.mjpeg": ("mjpeg", {"container": "mjpeg", "pixel_format": "yuvj420p", "rate": 25}),
     "raw.m4v": ("mpeg4", {"container": "m4v"}),
     "moving.gif": ("gif", {"pixel_format": "rgb8"}),
     "raw.y4m": ("rawvideo", {"container": "yuv4mpegpipe"}),
@@ -69,6 +73,22 @@ def test_frames_at_uneven_times_keep_them(tmp_path: Path) -> None:
     _, times, report = read(path)
     assert times == pytest.approx(given_times, abs=1e-4)
     assert not report.partial
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.h264", "libx264", {}),
+        ("a.hevc", "libx265", {"x265-params": "log-level=none"}),
+        ("a.m2v", "mpeg2video", {}),
+    ],
+)
+def test_a_stream_without_a_container_tells_its_own_rate(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    container = "mpeg2video" if name == "a.m2v" else None
+    path = make(tmp_path / name, codec, rate=30, options=options, container=container)
+    assert probe(path).rate == 30.0  # and not FFmpeg's own 25
 
 
 def test_what_an_edit_list_cuts_is_neither_shown_nor_missed(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""What a container cuts off its pictures: Matroska's PixelCrop, MP4's `clap`. Players honour it;
+FFmpeg's decoders do not."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from stadkit.video.structure import ebml_number
+
+Span = tuple[int, int]  # the first byte of a box's content, and the one after its last
+
+_MOST = 1 << 16  # boxes looked at
+_SEGMENT, _TRACKS, _TRACK, _TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0xE0
+_CLUSTER = 0x1F43B675
+_SIDES = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
+_SAMPLE = 86  # bytes of a description of pictures before its boxes
+
+
+class Crop(NamedTuple):
+    """Pixels cut off each side of a stored picture."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+    def inside(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of what stays of a picture."""
+        return width - self.left - self.right, height - self.top - self.bottom
+
+
+NO_CROP = Crop()
+
+
+def read_crop(path: Path, container: Any, stream: Any) -> Crop:
+    """What is cut off the pictures of a stream, none where the header makes no sense.
+
+    container, stream: the file as PyAV opened it. Raises OSError where it cannot be read.
+    """
+    kind = container.format.name.split(",")[0]
+    width, height = stream.codec_context.width, stream.codec_context.height
+    with open(path, "rb") as file:
+        if kind == "matroska":
+            crop = _matroska(file, container.streams.video.index(stream))
+        elif kind == "mov":
+            crop = _mov(file, stream.id, width, height)
+        else:
+            return NO_CROP
+    return crop if min(*crop, *(n - 1 for n in crop.inside(width, height))) >= 0 else NO_CROP
+
+
+def _matroska(file: BinaryIO, wanted: int) -> Crop:
+    """Of the film with this number, from 0."""
+    whole = (0, os.fstat(file.fileno()).st_size)
+    tracks = [
+        part for segment in _all(file, whole, _SEGMENT) for part in _all(file, segment, _TRACKS)
+    ]
+    films = [
+        _all(file, track, _VIDEO)
+        for part in tracks
+        for track in _all(file, part, _TRACK)
+        if [_value(file, kind) for kind in _all(file, track, _TYPE)] == [1]
+    ]
+    if wanted >= len(films) or not films[wanted]:
+        return NO_CROP
+    sides = ((side, _all(file, films[wanted][0], name)) for name, side in _SIDES.items())
+    return Crop(**{side: _value(file, found[0]) for side, found in sides if found})
+
+
+def _all(file: BinaryIO, within: Span, wanted: int) -> list[Span]:
+    """The contents of Matroska's elements of a name, up to the first pictures."""
+    at, end = within
+    found: list[Span] = []
+    for _ in range(_MOST):
+        file.seek(at)
+        head = file.read(12)
+        name, width = ebml_number(head, keep_mark=True)
+        length, more = ebml_number(head[width:])
+        if at >= end or not name or name == _CLUSTER:
+            break
+        at += width + more
+        until = min(at + length, end) if length >= 0 else end
+        if name == wanted:
+            found.append((at, until))
+        at = until
+    return found
+
+
+def _value(file: BinaryIO, span: Span) -> int:
+    file.seek(span[0])
+    return int.from_bytes(file.read(min(8, span[1] - span[0])), "big")
+
+
+def _mov(file: BinaryIO, track: int, width: int, height: int) -> Crop:
+    """Of the track with this number; width, height: pixels of its stored pictures."""
+    whole = (0, os.fstat(file.fileno()).st_size)
+    for trak in _boxes(file, whole, b"moov", b"trak"):
+        for start, end in _boxes(file, trak, b"tkhd"):
+            file.seek(start)
+            head = file.read(min(24, end - start))
+            if int.from_bytes(head[20:24] if head[:1] == b"\1" else head[12:16], "big") != track:
+                break
+            for begin, last in _boxes(file, trak, b"mdia", b"minf", b"stbl", b"stsd"):
+                sample = (begin + 8 + _SAMPLE, last)
+                for clap in _boxes(file, sample, b"clap"):
+                    return _clap(file, clap, width, height)
+    return NO_CROP
+
+
+def _boxes(file: BinaryIO, within: Span, *path: bytes) -> list[Span]:
+    """The contents of MP4's boxes at a path of names."""
+    at, end = within
+    found: list[Span] = []
+    for _ in range(_MOST):
+        file.seek(at)
+        head = file.read(16)
+        length, body = int.from_bytes(head[:4], "big"), 8
+        if length == 1:
+            length, body = int.from_bytes(head[8:], "big"), 16
+        if at + 8 > end or length < body:
+            break
+        if head[4:8] == path[0]:
+            found.append((at + body, min(at + length, end)))
+        at += length
+    return found if len(path) == 1 else [i for f in found for i in _boxes(file, f, *path[1:])]
+
+
+def _clap(file: BinaryIO, span: Span, width: int, height: int) -> Crop:
+    """From the size of what is shown and how far its middle is off that of the picture."""
+    file.seek(span[0])
+    data = file.read(32)
+    n = [int.from_bytes(data[i : i + 4], "big", signed=True) for i in range(0, 32, 4)]
+    if len(data) < 32 or min(n[1::2]) <= 0:
+        return NO_CROP
+    wide, high, right, down = (Fraction(n[i], n[i + 1]) for i in range(0, 8, 2))
+    left, over = round((width - wide) / 2 + right), round((height - high) / 2 + down)
+    return Crop(left, over, width - left - round(wide), height - over - round(high))
