@@ -11,6 +11,7 @@ import stadkit
 ORDER = [
     *(
         "errors",
+        "atomic",
         "labels",
         "boxes",
         "detections",

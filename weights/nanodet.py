@@ -54,6 +54,8 @@ def state(models: Path) -> dict[str, Tensor]:
     for number, name in enumerate(in_file_order(names)):
         kernel, bias = published[number]
         out[f"{name}.weight"], out[f"{name}.bias"] = kernel, bias
+    # The published filters read blue, green, red.
+    out["backbone.stem.weight"] = out["backbone.stem.weight"].flip(1).contiguous()
     return out
 
 

@@ -1,4 +1,4 @@
-"""What photographs taught: the first thirteen blocks of EfficientNet-Lite0, which never learn more.
+"""What photographs taught: EfficientNet-Lite0, or its first thirteen blocks, which never learn more.
 
 EfficientNet-Lite (Google, 2020; Apache-2.0) is EfficientNet (Tan and Le 2019) without squeeze
 and excitation and with ReLU6. Its batch norms are folded into the convolutions. `weights/photo.py`
@@ -29,12 +29,17 @@ BLOCKS = (
     (5, 1, 112),
     (5, 2, 192),
     (5, 1, 192),
+    (5, 1, 192),
+    (5, 1, 192),
+    (3, 1, 320),
 )
 STEM = 32
+WIDE = 1280  # channels of the last convolution, from which ImageNet's classes are told
 EXPANSION = 6
 LAST = (2, 4, 10, 12)  # of the blocks at strides 4, 8, 16, 32
 CHANNELS = tuple(BLOCKS[number][2] for number in LAST)
 FEW = 8  # frames at a time: what lies between two layers then stays in the cache
+CENTRE, SCALE = 127.5, 63.75  # pixels are levels 0..255 less the one over the other
 SPREAD = 7.0  # of the maps' numbers on photographs, about, as a standard deviation
 
 
@@ -47,12 +52,7 @@ class Lite(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, STEM, 3, stride=2)
-        inside, blocks = STEM, []
-        for number, (kernel, stride, outside) in enumerate(BLOCKS):
-            expansion = EXPANSION if number else 1
-            blocks.append(InvertedResidual(inside, outside, expansion, kernel, stride))
-            inside = outside
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = _blocks(max(LAST) + 1)
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
@@ -69,6 +69,29 @@ class Lite(nn.Module):
         parts = torch.split(frames, FEW)
         few = (x.contiguous(memory_format=torch.channels_last) for x in parts)
         return [torch.cat(maps) for maps in zip(*(self(x) for x in few), strict=True)]
+
+
+class WholeLite(nn.Module):
+    """Frames [B, 3, H, W] -> maps that classes are told from, of all sixteen blocks.
+
+    [B, 112, h, w] at stride 16 and [B, WIDE, h / 2, w / 2] at stride 32. H and W are multiples of
+    32. Pixels are levels less 127.5 over 63.75.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, STEM, 3, stride=2)
+        self.blocks = _blocks(len(BLOCKS))
+        self.wide = nn.Conv2d(BLOCKS[-1][2], WIDE, 1)
+        self.requires_grad_(False)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu6(self.stem(_padded(frames, 3)), inplace=True)
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number == LAST[2]:
+                middle = x
+        return middle, F.relu6(self.wide(x))
 
 
 class LiteFrames(nn.Module):
@@ -137,6 +160,16 @@ class InvertedResidual(nn.Module):
         y = _padded(y, self.halves) if self.halves else y
         narrow: Tensor = self.narrow(F.relu6(self.filter(y), inplace=True))
         return x + narrow if self.same else narrow
+
+
+def _blocks(count: int) -> nn.ModuleList:
+    """The first so many of BLOCKS."""
+    inside, blocks = STEM, []
+    for number, (kernel, stride, outside) in enumerate(BLOCKS[:count]):
+        expansion = EXPANSION if number else 1
+        blocks.append(InvertedResidual(inside, outside, expansion, kernel, stride))
+        inside = outside
+    return nn.ModuleList(blocks)
 
 
 def _padded(x: Tensor, kernel: int) -> Tensor:

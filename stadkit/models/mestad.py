@@ -23,9 +23,11 @@ from torch.nn import functional as F
 from stadkit.errors import UsageError
 from stadkit.layers.pyramid import Pyramid
 from stadkit.layers.tracing import exporting
-from stadkit.models import Outputs, people
+from stadkit.models import Outputs, nanodet, people
 from stadkit.models.action_head import AcrnHead, LinearHead
 from stadkit.models.fcos import Dense, Fcos
+from stadkit.models.frame_head import FrameHead
+from stadkit.models.frame_reader import NUMBERS, FrameMaps, FrameReader
 from stadkit.models.glimpse import Glimpse
 from stadkit.models.grid_head import GridHead
 
@@ -49,6 +51,7 @@ class MestadConfig:
     # Pool and convolutions: the paper's 151.5 GFLOPs fit this order only; PySlowFast's
     # weights were trained with "pool-first".
     nonlocal_order: str = "conv-first"
+    people: str = "fcos"  # how they are found; mestad-nano: "nanodet", which never learns
     pyramid: str = "res3-4"  # Table 8: "res3-4", "res3-5", "res2-4"
     width: int = 256  # channels of the pyramid and of FCOS
     depth: int = 4  # convolutions in a tower of FCOS
@@ -56,13 +59,17 @@ class MestadConfig:
     distance: str = "relu"  # times the stride; FCOS- of Table 2: "exp", in pixels
     quality_tower: str = "reg"  # FCOS- of Table 2: "cls"
     quality: str = "centerness"  # what the quality logit says; the release: "iou"
-    head: str = "linear"  # Table 7: "acrn"; mestad-nano: "grid"
+    # Table 7: "acrn"; mestad-tiny: "grid"; mestad-nano: "frames", which reads all frames at a box.
+    head: str = "linear"
     head_init: str = "xavier"  # the release: "normal", sigma .01
     context: bool = False  # the release shows the head the whole map too
     roi_size: int = 8  # cells a side
     roi_sampling: int = 0  # samples a cell and axis, 0: adaptive
     dropout: float = 0.5
     glimpse: bool = False  # grid: also sees each box cut out of the frames
+    # frames: the classes of each data set that taught the head, and whether they exclude each other.
+    sources: tuple[tuple[int, ...], ...] = ()
+    exclusive: tuple[bool, ...] = ()
     joints: int = 0  # grid: of a body; their places in each frame are learned beside the actions
     background_row: bool = False  # the release: one logit more, at row 0, never used
     person_score: str = "cls"  # or "geometric": the root of cls * quality
@@ -84,8 +91,12 @@ class MestadConfig:
             raise UsageError(
                 f"MestadConfig.{asked[0]} is for the grid head, not for {self.head!r}."
             )
-        # YAML has lists only.
+        if (self.people == "nanodet") != (self.backbone == "nanodet"):
+            raise UsageError("MestadConfig: people and backbone are both nanodet, or neither is.")
+        # YAML and JSON have lists only.
         object.__setattr__(self, "dilation", tuple(self.dilation))
+        object.__setattr__(self, "sources", tuple(map(tuple, self.sources)))
+        object.__setattr__(self, "exclusive", tuple(self.exclusive))
 
     @classmethod
     def paper(cls, **changes: Any) -> MestadConfig:
@@ -134,22 +145,28 @@ def _nano(config: MestadConfig) -> nn.Module:
     return Nano()
 
 
+def _nanodet(config: MestadConfig) -> nn.Module:
+    return nanodet.KeyFrame()
+
+
 # Name -> (how to make it, frames a clip).
 BACKBONES: dict[str, tuple[Callable[[MestadConfig], nn.Module], int]] = {
     "slowonly-r50": (_slowfast, 4),
     "slowfast-r50": (_slowfast, 32),
     "slowfast-r101-nl": (_slowfast, 32),
     "nano": (_nano, 8),
+    "nanodet": (_nanodet, 8),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "backbone": tuple(BACKBONES),
     "slow_frames": ("linspace", "nearest"),
     "nonlocal_order": ("pool-first", "conv-first"),
+    "people": ("fcos", "nanodet"),
     "pyramid": tuple(PYRAMIDS),
     "distance": ("relu", "exp"),
     "quality_tower": ("reg", "cls"),
     "quality": ("centerness", "iou"),
-    "head": ("linear", "acrn", "grid"),
+    "head": ("linear", "acrn", "grid", "frames"),
     "head_init": ("xavier", "normal"),
     "person_score": ("cls", "geometric"),
     "action_score": ("action", "product", "geometric"),
@@ -165,6 +182,7 @@ class Features:
     cells: Tensor  # [B, 2]  (h, w): the part of `action` that is picture; beyond, its border
     pixels: Tensor  # [B, 3, T, H, W]  the clips themselves
     sizes: Tensor  # [B, 2]  (height, width): the part of `pixels` that is picture
+    frames: FrameMaps | None = None  # for the head that reads them
 
 
 class Mestad(nn.Module):
@@ -186,16 +204,9 @@ class Mestad(nn.Module):
             self.strides += (2 * self.strides[-1],)
         self.action_stride = strides["res5"]
         self.frames = BACKBONES[config.backbone][1]
-        self.pyramid = Pyramid([channels[s] for s in self.stages], config.width, extra)
-        self.fcos = Fcos(
-            config.width,
-            config.depth,
-            len(self.strides),
-            config.groups,
-            config.distance,
-            config.quality_tower,
-        )
+        self.pyramid, self.fcos = _finder(config, [channels[s] for s in self.stages], extra)
         self.glimpse = Glimpse() if config.glimpse else None
+        self.reader = _reader() if config.head == "frames" else None
         self.head = _head(config, channels["res5"], self.glimpse.width if self.glimpse else 0)
 
     def forward(
@@ -238,16 +249,24 @@ class Mestad(nn.Module):
         whole = torch.tensor(action.shape[-2:], device=pixels.device)
         if sizes is None:
             sizes = torch.tensor(pixels.shape[-2:], device=pixels.device).expand(len(pixels), 2)
-            return Features(keyframe, action, whole.expand(len(pixels), 2), pixels, sizes)
-        cells = torch.minimum(-(-sizes // self.action_stride), whole)
-        return Features(keyframe, _repeat_border(action, cells), cells, pixels, sizes)
+            cells = whole.expand(len(pixels), 2)
+        else:
+            cells = torch.minimum(-(-sizes // self.action_stride), whole)
+            action = _repeat_border(action, cells)
+        frames = None if self.reader is None else self.reader(pixels, sizes)
+        return Features(keyframe, action, cells, pixels, sizes, frames)
 
     def localize(self, features: Features) -> Dense:
         """A person guess at every point of the key frame."""
-        return cast(Dense, self.fcos(self.pyramid(features.keyframe), self.strides))
+        maps = self.pyramid(features.keyframe)
+        if isinstance(self.fcos, nanodet.Head):
+            return _people_among(self.fcos(maps))
+        return cast(Dense, self.fcos(maps, self.strides))
 
     def classify(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
         """Action logits [n, C], float32, of boxes [n, 4] (pixels) in clips index [n]."""
+        if isinstance(self.head, FrameHead):
+            return cast(Tensor, self.head(self.describe(features, boxes, index)))
         logits: Tensor = self.head(
             features.action,
             features.cells,
@@ -257,6 +276,13 @@ class Mestad(nn.Module):
             *self._seen(features, boxes, index),
         )
         return logits[:, int(self.config.background_row) :].float()
+
+    def describe(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
+        """What the frames show of boxes [n, 4] (pixels) in clips index [n], for the head that reads
+        it: [n, NUMBERS]. Nothing in it learns."""
+        assert self.reader is not None
+        assert features.frames is not None
+        return self.reader.describe(features.frames, boxes, index)
 
     def classify_and_place(
         self, features: Features, boxes: Tensor, index: Tensor
@@ -349,17 +375,41 @@ def _repeat_border(maps: Tensor, cells: Tensor) -> Tensor:
     return picked.permute(0, 3, 1, 2)
 
 
+def _finder(config: MestadConfig, channels: list[int], extra: bool) -> tuple[nn.Module, nn.Module]:
+    """What finds people in the key frame's stages: a pyramid, and a head over its levels."""
+    if config.people == "nanodet":
+        return nanodet.Neck().requires_grad_(False), nanodet.Head().requires_grad_(False)
+    pyramid = Pyramid(channels, config.width, extra)
+    levels = len(channels) + int(extra)
+    tower = (config.width, config.depth, levels, config.groups)
+    return pyramid, Fcos(*tower, config.distance, config.quality_tower)
+
+
+def _people_among(guesses: nanodet.Guesses) -> Dense:
+    """NanoDet's guesses of people; its score is of the box, too."""
+    person = guesses.objects[..., 0]
+    quality = torch.full_like(person, torch.inf)
+    return Dense(person, guesses.box(), quality, guesses.point, guesses.stride, guesses.level)
+
+
+def _reader() -> FrameReader:
+    return FrameReader(torch.tensor(nanodet.MEAN), torch.tensor(nanodet.STD))
+
+
 def _head(config: MestadConfig, channels: int, seen: int) -> nn.Module:
     rows = config.classes + int(config.background_row)
     places = BACKBONES[config.backbone][1] * config.joints
     common = (channels, rows, config.roi_size, config.roi_sampling, config.dropout)
-    makers: dict[str, Callable[[], LinearHead | AcrnHead | GridHead]] = {
+    makers: dict[str, Callable[[], LinearHead | AcrnHead | GridHead | FrameHead]] = {
         "linear": lambda: LinearHead(*common, config.context),
         "acrn": lambda: AcrnHead(*common),
         "grid": lambda: GridHead(*common, places=places, seen=seen),
+        "frames": lambda: FrameHead(NUMBERS, config.classes, config.sources, config.exclusive),
     }
     head = makers[config.head]()
-    if config.head_init == "xavier":
+    if isinstance(head, FrameHead):
+        nn.init.zeros_(head.projection.weight)  # it is fitted, not found by steps from chance
+    elif config.head_init == "xavier":
         nn.init.xavier_uniform_(head.projection.weight)
     else:
         nn.init.normal_(head.projection.weight, std=0.01)

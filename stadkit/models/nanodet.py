@@ -26,7 +26,7 @@ CHANNELS = (128, 256, 512)  # of the backbone's maps at STRIDES
 WIDTH = 128  # of the neck and the head
 OBJECTS = 80  # COCO's classes; the first is a person
 BINS = 11  # distances 0..10, in strides, that a side's distribution is over
-# The published weights read BGR levels, (x - MEAN) / STD; here the order is RGB.
+# Levels are (x - MEAN) / STD, RGB: `weights/nanodet.py` turns the published filters, for BGR.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -131,7 +131,7 @@ class Head(nn.Module):
     def forward(self, maps: list[Tensor]) -> Guesses:
         said = [out(conv(x)) for conv, out, x in zip(self.convs, self.outputs, maps, strict=True)]
         rows = torch.cat([x.flatten(2).transpose(1, 2) for x in said], 1).float()
-        sides = rows[..., OBJECTS:].unflatten(-1, (4, BINS))
+        sides = rows[..., OBJECTS:].view(len(rows), -1, 4, BINS)
         point, stride, level = [], [], []
         for number, (x, step) in enumerate(zip(said, STRIDES, strict=True)):
             # The published weights were trained with centres half a pixel up and left.
@@ -140,6 +140,23 @@ class Head(nn.Module):
             level.append(torch.full_like(point[-1][:, 0], number, dtype=torch.long))
         at, steps, levels = torch.cat(point), torch.cat(stride), torch.cat(level)
         return Guesses(rows[..., :OBJECTS], sides, at, steps, levels)
+
+
+class KeyFrame(nn.Module):
+    """The backbone on a clip's key frame, index T // 2: pixels [B, 3, T, H, W] -> res3..res5.
+
+    One pathway [B, D, 1, h, w] each, at STRIDES. H and W are multiples of 32.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picture = Backbone().requires_grad_(False)
+        self.channels = dict(zip(("res3", "res4", "res5"), CHANNELS, strict=True))
+        self.strides = dict(zip(("res3", "res4", "res5"), STRIDES, strict=True))
+
+    def forward(self, pixels: Tensor) -> dict[str, list[Tensor]]:
+        maps = self.picture(pixels[:, :, pixels.shape[2] // 2])
+        return {name: [x[:, :, None]] for name, x in zip(self.channels, maps, strict=True)}
 
 
 class NanoDet(nn.Module):

@@ -37,6 +37,7 @@ class AnnotatedSource(Strict):
     frames: Path | None = None
     rate: float = Field(30.0, gt=0)  # of extracted frames, a second
     offset: float = 0.0  # the time that truth gives the first frame: 900 in AVA
+    thin: int = Field(1, gt=0)  # of a video's labelled frames every so many is used
     # For tubelets: truth has been looked for each so many seconds from the first frame on, and
     # where it has no rows there, there is nobody. Not said: nobody knows.
     every: float | None = Field(None, gt=0)
@@ -123,6 +124,16 @@ class ScheduleConfig(Strict):
         return self
 
 
+class FitConfig(Strict):
+    """How the layer of a head that is fitted is found (`training.fitting`); an epoch is a view."""
+
+    l2: float = Field(3e-4, gt=0)  # penalty on half the squared weights
+    smoothing: float = Field(0.1, ge=0, lt=1)  # of labels that exclude each other
+    iterations: int = Field(60, gt=0)  # of L-BFGS at most
+    jitter: float = Field(0.1, ge=0, lt=0.5)  # sides of a copy move by up to this share of the box
+    jitter_copies: int = Field(2, ge=0)  # of each person's box, beside the true one
+
+
 class TrainConfig(Strict):
     """One training; paths are relative to the YAML's folder.
 
@@ -140,6 +151,7 @@ class TrainConfig(Strict):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig
     batch: int = Field(48, gt=0)  # clips a step, all processes together
+    fit: FitConfig = FitConfig()  # of mestad-nano, which has no use for loss, optimizer and ema
     ema: float = Field(0.0, ge=0, lt=1)  # 0: none; else the average's decay a step
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)

@@ -25,6 +25,13 @@ from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint
 from stadkit.training.chosen import build_chosen, chosen_card, licence_from, sized_card
 from stadkit.training.config import TrainConfig
 from stadkit.training.criteria import build_criterion
+from stadkit.training.fitting import (
+    VIEWS,
+    fitted_epoch,
+    is_fitted,
+    one_source,
+    settings_are_fitted,
+)
 from stadkit.training.optim import build_optimizer
 from stadkit.training.processes import Processes, joined
 from stadkit.training.semi import averaged, begin, open_semi
@@ -50,7 +57,7 @@ def train(config: TrainConfig, out: Path, device: str, resume: bool, report: Rep
         training, val = _prepare(config, out, processes, report)
         done = _resume(training, val, out) if resume else _anew(out, processes)
         for epoch in range(done, config.schedule.epochs):
-            figures = _epoch(training, epoch)
+            figures = _learn(training, epoch, out)
             if processes.first:
                 _keep(training, out, Done(epoch + 1, figures))
                 _score(training, val, out, figures)
@@ -73,6 +80,8 @@ def _prepare(
     val = open_source(config.data.val, card, store) if config.data.val else None
     if val is not None and val.labels.names != source.labels.names:
         raise UsageError("data.val: has other labels than data.train; give both the same file")
+    if settings_are_fitted(card.settings):
+        settings = settings | one_source(source)
     card = chosen_card(config.model, settings, source.labels, config.short_side)
     model = build_chosen(card)
     if config.init is None:
@@ -88,6 +97,7 @@ def _prepare(
         objective = DistributedDataParallel(objective)
     sampler = EpochSampler(len(source), config.batch, config.seed, processes.rank, processes.world)
     views = Views(source, config.augment, config.seed)
+    bf16 = pick_precision(config.precision, processes.device) == torch.bfloat16
     training = Training(
         config=config,
         card=card,
@@ -99,7 +109,7 @@ def _prepare(
         sampler=sampler,
         batches=loader(views, sampler, config.data.workers, card.multiple),
         processes=processes,
-        autocast=pick_precision(config.precision, processes.device) == torch.bfloat16,
+        autocast=bf16 and not is_fitted(model),
         report=report,
     )
     return training, val
@@ -107,8 +117,9 @@ def _prepare(
 
 def _anew(out: Path, processes: Processes) -> int:
     """Nothing is done yet: what an earlier training left in the folder goes."""
-    for name in OUTPUTS if processes.first else ():
-        (out / name).unlink(missing_ok=True)
+    left = [*(out / name for name in OUTPUTS), *out.glob(VIEWS)]
+    for path in left if processes.first else ():
+        path.unlink(missing_ok=True)
     return 0
 
 
@@ -123,6 +134,13 @@ def _resume(training: Training, val: Source | None, out: Path) -> int:
     if done.epochs >= training.config.schedule.epochs:
         training.report("finished", {"epoch": done.epochs})
     return done.epochs
+
+
+def _learn(training: Training, epoch: int, out: Path) -> dict[str, Any]:
+    """An epoch of the kind that the model wants."""
+    if is_fitted(training.model):
+        return fitted_epoch(training, epoch, out)
+    return _epoch(training, epoch)
 
 
 def _epoch(training: Training, epoch: int) -> dict[str, Any]:

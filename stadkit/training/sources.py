@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stadkit import synth
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
-from stadkit.errors import AnnotationError, VideoError
+from stadkit.errors import AnnotationError, UsageError, VideoError
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import Labels, read_labels
 from stadkit.training.banks import Banks, Near
@@ -134,9 +134,12 @@ class Annotated:
             card.frames, card.seconds, card.key, config.short_side, card.resize, card.long_side
         )
         self.truth = read_truth(config.truth, self.labels)
-        self.keys = Keyframes.of(self.truth)
-        if not len(self.keys):
+        if not len(self.truth):
             raise AnnotationError(f"{config.truth}: has no rows, so there is nothing to train on")
+        if card.tubelet and config.thin > 1:
+            raise UsageError("thin: tubelets want every labelled frame; leave it out")
+        self.truth = _thinned(self.truth, config.thin)
+        self.keys = Keyframes.of(self.truth)
         self.rows = _rows_of(self.keys, self.truth)
         self._tracks = _tracks_of(config, self.truth) if card.tubelet else None
         videos = sorted(set(self.keys.video.tolist()))
@@ -204,6 +207,21 @@ class Annotated:
             return
         with open_video(self._places[video]) as reader:
             yield from clips(reader, cut, times=own)
+
+
+def _thinned(truth: Detections, every: int) -> Detections:
+    """Truth at every so many of each video's labelled times, from the middle of the first few."""
+    keys = Keyframes.of(truth)
+    order = np.lexsort((keys.time, keys.video))
+    first = np.r_[True, keys.video[order][1:] != keys.video[order][:-1]]
+    rank = np.arange(len(order)) - np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+    # A video of fewer frames keeps its middle one.
+    count = np.diff(np.r_[np.flatnonzero(first), len(order)])
+    start = np.repeat(np.minimum(every, count) // 2, count)
+    stays = np.zeros(len(order), bool)
+    stays[order] = rank % every == start
+    key, frame = number_frames(keys, truth)
+    return truth.select(np.isin(frame, key[stays]))
 
 
 def _tracks_of(config: AnnotatedSource, truth: Detections) -> Tracks:

@@ -25,7 +25,7 @@ DIALECTS = (
     (videomae_names.is_videomae, videomae_names.rename),
     (slowfast_names.is_slowfast, slowfast_names.rename),
 )
-BUILT_IN, BUILT_IN_LITE = "mestad-nano", "backbone.photo"  # which has Lite's weights, and where
+BUILT_IN, BUILT_IN_LITE = "mestad-nano", "reader.photo"  # which has Lite's weights, and where
 BODY = re.compile(r"(backbone\.)?s[1-5](_fuse)?\.")  # what is of a SlowFast
 
 

@@ -13,6 +13,7 @@ from stadkit.synth.classes import labels as playground
 from stadkit.video.resize import Resizing
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.evad_cards import EVAD
+from stadkit.zoo.nano_fields import NANO
 from stadkit.zoo.stmixer_cards import STMIXER
 from stadkit.zoo.tiny_fields import LITE_PIXELS
 from stadkit.zoo.two_stage_cards import TWO_STAGE
@@ -84,7 +85,8 @@ def _published(backbone: str, frames: int, stride: float, ava_map: float) -> Car
 
 
 CARDS: dict[str, Card] = {
-    "mestad-nano": Card(
+    "mestad-nano": Card(**NANO),
+    "mestad-tiny": Card(
         family="mestad",
         settings={
             "backbone": "nano",
@@ -114,9 +116,7 @@ CARDS: dict[str, Card] = {
         min_action=0.1,
         batch=8,
         multiple=32,
-        sha256="7570d2988544d68a45e8515df6f0174685c9b981d6e816c8fd694059ee8a6c28",
-        licence="Apache-2.0",
-        note="Built in. Trained on rendered people, over ImageNet features: see weights/README.md.",
+        note="For trying it on a CPU: train it with examples/configs/mestad-tiny.yaml.",
     ),
     "mestad-slowonly-r50": _published("slowonly-r50", 4, 16, 21.5),
     "mestad-slowfast-r50": _published("slowfast-r50", 32, 2, 25.5),

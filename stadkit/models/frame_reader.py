@@ -1,0 +1,120 @@
+"""What all frames of a clip show of a person, in numbers that nothing learns.
+
+ImageNet's features at the person's box in each frame, and in the whole picture: their mean over
+time, their deviation, and how much they change from frame to frame; and the histograms of optical
+flow of `motion`. A few hundred labelled clips overfit anything that learns to see; one layer over
+these numbers does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stadkit.layers.roi_align import roi_align
+from stadkit.models import lite, motion
+
+SHRINK = 2 / 3  # of the clip's frames, a side, as Lite sees them
+FLOW = 1 / 2  # of those again, a side, for optical flow
+AROUND = 1.2  # of the box is read: in other frames a person may be beside it
+DEEP, MIDDLE = 3, 6  # cells a side that a box is read as, at strides 32 and 16
+MIDDLE_CHANNELS = lite.CHANNELS[2]
+# Of each channel: mean, deviation and change over time; of the middle ones the box's mean and most.
+NUMBERS = 3 * (2 * lite.WIDE + 2 * MIDDLE_CHANNELS) + motion.NUMBERS
+
+
+@dataclass(frozen=True)
+class FrameMaps:
+    """What the frames of clips show, before anybody asks about a box."""
+
+    middle: Tensor  # [B, T, D, h, w]   Lite's maps at stride 16 of the shrunk frames
+    deep: Tensor  # [B, T, D, h / 2, w / 2]  and at stride 32
+    motion: Tensor  # [B, D, H, W]  `motion_maps`, at FLOW of the shrunk frames
+    sizes: Tensor  # [B, 2]  (height, width) of what is picture, in pixels of the shrunk frames
+
+
+class FrameReader(nn.Module):
+    """Clips -> `FrameMaps`, and boxes -> NUMBERS of what these show."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        """mean, std [3]: by which the clips' RGB levels were normalised."""
+        super().__init__()
+        self.photo = lite.WholeLite()
+        self.register_buffer("mean", mean.view(3, 1, 1, 1), persistent=False)
+        self.register_buffer("std", std.view(3, 1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor, sizes: Tensor) -> FrameMaps:
+        """pixels [B, 3, T, H, W] normalised, of which sizes [B, 2] (height, width) are picture."""
+        clips, _, times = pixels.shape[:3]
+        levels = (pixels * self.std + self.mean).transpose(1, 2).flatten(0, 1)  # [B * T, 3, H, W]
+        small = _whole_cells(_resized(levels, SHRINK))
+        middle, deep = self._photo(small)
+        grey = _resized(small, FLOW) / 255
+        frames = grey.view(clips, times, *grey.shape[1:]).transpose(1, 2)
+        shrunk = sizes * SHRINK
+        return FrameMaps(
+            middle.view(clips, times, *middle.shape[1:]),
+            deep.view(clips, times, *deep.shape[1:]),
+            motion.motion_maps(frames, shrunk * FLOW),
+            shrunk,
+        )
+
+    def _photo(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Lite's maps of frames [N, 3, h, w], a few at a time, so that they stay in the cache."""
+        frames = (levels - lite.CENTRE) / lite.SCALE
+        parts = [
+            self.photo(x.contiguous(memory_format=torch.channels_last))
+            for x in torch.split(frames, lite.FEW)
+        ]
+        middle, deep = zip(*parts, strict=True)
+        return torch.cat(middle), torch.cat(deep)
+
+    def describe(self, maps: FrameMaps, boxes: Tensor, index: Tensor) -> Tensor:
+        """What is seen of boxes [n, 4] (pixels of the clips) in clips index [n]: [n, NUMBERS]."""
+        box = _enlarged(boxes.float() * SHRINK)
+        whole = F.pad(maps.sizes.flip(1), (2, 0))  # [B, 4]
+        every = torch.arange(len(whole), device=whole.device)
+        deep = _read(maps.deep, box, index, DEEP, 1 / 32).mean(-1)
+        picture = _read(maps.deep, whole, every, DEEP, 1 / 32).mean(-1)
+        middle = _read(maps.middle, box, index, MIDDLE, 1 / 16)
+        middle = torch.cat([middle.mean(-1), middle.amax(-1)], 2)
+        moves = motion.motion_of(maps.motion, box * FLOW, index)
+        over = [over_time(deep), over_time(picture)[index], over_time(middle)]
+        return torch.cat([*over, moves], 1)
+
+
+def over_time(numbers: Tensor) -> Tensor:
+    """Numbers [n, T, D] -> [n, 3 D]: mean, deviation, and mean change from frame to frame."""
+    change = (numbers[:, 1:] - numbers[:, :-1]).abs().mean(1)
+    return torch.cat([numbers.mean(1), numbers.std(1), change], 1)
+
+
+def _read(maps: Tensor, boxes: Tensor, index: Tensor, size: int, scale: float) -> Tensor:
+    """Boxes [n, 4] cut out of all frames of maps [B, T, D, h, w]: [n, T, D, size * size]."""
+    times, depth = maps.shape[1:3]
+    cells = roi_align(maps.flatten(1, 2), boxes, index, size, scale, 2)
+    return cells.view(len(boxes), times, depth, size * size)
+
+
+def _enlarged(boxes: Tensor) -> Tensor:
+    """AROUND times boxes [n, 4], about their centres."""
+    more = (AROUND - 1) / 2 * (boxes[:, 2:] - boxes[:, :2])
+    return torch.cat([boxes[:, :2] - more, boxes[:, 2:] + more], 1)
+
+
+def _resized(frames: Tensor, by: float) -> Tensor:
+    """Frames [N, D, H, W] a share as large, each new pixel from all the old ones that it covers."""
+    size = [round(side * by) for side in frames.shape[2:]]
+    return F.interpolate(frames, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _whole_cells(frames: Tensor) -> Tensor:
+    """Frames whose border repeats up to the next multiple of 32 pixels."""
+    height, width = frames.shape[2:]
+    return F.pad(frames, (0, -width % 32, 0, -height % 32), mode="replicate")

@@ -1,0 +1,54 @@
+"""The built-in model's card: its classes, who taught each, and how its clips are cut."""
+
+from __future__ import annotations
+
+from stadkit.labels import Labels
+from stadkit.synth.classes import CLASSES as RENDERED
+from stadkit.zoo.two_stage_fields import Fields
+
+# J-HMDB's actions, real people: a clip has one of them.
+REAL = (
+    ("brush hair", "catch", "clap", "climb stairs", "golf", "jump", "kick ball", "pick up", "pour")
+    + ("pull up", "push", "run", "shoot ball", "shoot bow", "shoot gun", "sit down", "stand up")
+    + ("swing baseball", "throw", "walk", "wave")
+)
+NAMES = REAL + tuple(name for name in RENDERED if name not in REAL)
+SOURCES = tuple(tuple(NAMES.index(name) for name in source) for source in (REAL, RENDERED))
+
+
+def taught_by(name: str) -> str:
+    """Which people taught the built-in model a class: "real", "rendered" or "real and rendered"."""
+    both = (("real", REAL), ("rendered", RENDERED))
+    return " and ".join(people for people, names in both if name in names)
+
+
+NANO: Fields = {
+    "family": "mestad",
+    "settings": {
+        "backbone": "nanodet",
+        "people": "nanodet",
+        "classes": len(NAMES),
+        "pyramid": "res3-5",
+        "head": "frames",
+        "sources": SOURCES,
+        "exclusive": (True, False),
+        "person_score": "cls",
+        "action_score": "geometric",
+        "max_people": 20,
+        "max_iou": 0.5,
+    },
+    "classes": Labels(tuple(range(1, len(NAMES) + 1)), NAMES),
+    "frames": 8,
+    "stride": 4.8,
+    "key": 4,
+    "short_side": 288,
+    "mean": (123.675, 116.28, 103.53),  # NanoDet's
+    "std": (58.395, 57.12, 57.375),
+    "min_person": 0.4,
+    "min_action": 0.1,
+    "batch": 8,
+    "multiple": 32,
+    "sha256": "027c9287ba0de20e464d4613e4de108bbe4b6c72c26e4c8386604cec8dec10a1",
+    "licence": "Apache-2.0",
+    "note": "Built in. Real people taught 21 classes, rendered ones 9: see weights/README.md.",
+}
