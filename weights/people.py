@@ -7,13 +7,14 @@
 
 The backbone stays. J-HMDB labels one actor a frame: where nobody is labelled, the published
 weights' own scores are the target, so that other people are nobody's negatives and what
-photographs taught is kept. Rendered frames have everybody, and say so. `--without` keeps
-videos back, to choose on: whole films, since clips of one film look alike.
+photographs taught is kept. Rendered frames have everybody, and say so. One film in
+five is kept back, to choose on: whole films, since clips of one film look alike.
 """
 
 from __future__ import annotations
 
 import argparse
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ from stadkit.video.decode import open_video
 HEIGHT, WIDTH = 288, 384
 SIDES = (200, 400)  # the short side of a frame is drawn between these before it is cropped
 GAIN, SHIFT = 0.3, 25  # each channel times 1 - GAIN .. 1 + GAIN, all plus -SHIFT .. SHIFT levels
+KEPT_BACK = 5  # one film in so many teaches nothing: to choose on, and to measure
 POINTS = 9  # that stand for a person
 BETA = 2.0  # GFL Eq. 2
 BOX, SPREAD = 2.0, 0.25  # weights of the boxes' and the distributions' losses
@@ -58,7 +60,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--videos", type=Path, required=True)
     parser.add_argument("--every", type=int, default=5, help="of a video's labelled frames")
-    parser.add_argument("--without", type=Path, help="a file: names of videos, one a line")
+    parser.add_argument("--all", action="store_true", help="learn from the films kept back, too")
     parser.add_argument("--rendered", type=int, default=3800, help="clips of the Playground")
     parser.add_argument("--seed", type=int, default=7_000_000, help="of the first of these")
     parser.add_argument("--store", type=Path, default=Path("runs/people-clips"))
@@ -67,8 +69,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("-o", "--out", type=Path, required=True)
     asked = parser.parse_args()
-    without = set(asked.without.read_text().split("\n")) if asked.without else set()
-    real = list(film_frames(asked.truth, asked.videos, asked.every, without))
+    real = list(film_frames(asked.truth, asked.videos, asked.every, asked.all))
     rendered = RenderedFrames(asked.rendered, asked.seed, asked.store)
     print(f"{len(real)} frames of films", flush=True)
     teacher, model = NanoDet().eval(), NanoDet()
@@ -78,12 +79,12 @@ def main() -> None:
     learn(model, teacher, real, rendered, asked.steps, asked.batch, asked.rate, asked.out)
 
 
-def film_frames(truth: Path, videos: Path, every: int, without: set[str]) -> Iterator[Frame]:
+def film_frames(truth: Path, videos: Path, every: int, everything: bool) -> Iterator[Frame]:
     """Every so many of each video's frames with its actor."""
     table = read_truth(truth, read_labels(truth.with_name("labels.txt")))
     paths = {path.stem: path for path in videos.rglob("*.avi")}
     for name in np.unique(table.video):
-        if str(name) in without:
+        if kept_back(paths[str(name)]) and not everything:
             continue
         rows = table.video == name
         times, boxes = table.time[rows], table.box[rows]
@@ -92,6 +93,12 @@ def film_frames(truth: Path, videos: Path, every: int, without: set[str]) -> Ite
                 mine = np.abs(times - frame.time) < 5e-4
                 if number % every == every // 2 and mine.any():
                     yield Frame(frame.rgb(), boxes[mine], whole=False)
+
+
+def kept_back(video: Path) -> bool:
+    """Whether a video, ACTION/FILM_ACTION_..., is of the films that one in KEPT_BACK is kept of."""
+    film = video.stem.partition(f"_{video.parent.name}_")[0]
+    return zlib.crc32(film.encode()) % KEPT_BACK == 0
 
 
 class RenderedFrames:

@@ -1,6 +1,7 @@
-"""Makes two trainings' layers the built-in model: float16 but for the last layer, with a checksum.
+"""Makes two trainings' layers the built-in model: float16 but for the last layer, and a checksum.
 
-    python weights/ship.py runs/nano-jhmdb/weights.safetensors runs/nano-rendered/weights.safetensors
+    python weights/ship.py runs/nano-jhmdb/weights.safetensors \\
+        runs/nano-rendered/weights.safetensors
 
 One was fitted to real people, the other to rendered ones; the rest of both is the same. Prints the
 sha256 for stadkit/zoo/nano_fields.py.
