@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stadkit.layers.conv import relu6_of
 from stadkit.models.slowfast import STAGES
 
 # Kernel, stride and channels of each block (EfficientNet-B0's, Table 1); the first expands nothing.
@@ -56,7 +57,7 @@ class Lite(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        x = F.relu6(self.stem(_padded(frames, 3)), inplace=True)
+        x = relu6_of(self.stem, _padded(frames, 3))
         maps = []
         for block in self.blocks:
             x = block(x)
@@ -86,12 +87,12 @@ class WholeLite(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.relu6(self.stem(_padded(frames, 3)), inplace=True)
+        x = relu6_of(self.stem, _padded(frames, 3))
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number == LAST[2]:
                 middle = x
-        return middle, F.relu6(self.wide(x))
+        return middle, relu6_of(self.wide, x)
 
 
 class LiteFrames(nn.Module):
@@ -156,9 +157,9 @@ class InvertedResidual(nn.Module):
         self.same = inside == outside and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = x if self.expand is None else relu6_of(self.expand, x)
         y = _padded(y, self.halves) if self.halves else y
-        narrow: Tensor = self.narrow(F.relu6(self.filter(y), inplace=True))
+        narrow: Tensor = self.narrow(relu6_of(self.filter, y))
         return x + narrow if self.same else narrow
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stadkit.layers.conv import activated, fusible
 from stadkit.models.fcos import points
 
 SLOPE = 0.1  # of leaky ReLU below zero
@@ -37,6 +38,8 @@ class Conv(nn.Conv2d):
         super().__init__(inside, outside, 3, stride, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if fusible(self, x):
+            return activated(self, x, "leaky_relu", [SLOPE])
         return F.leaky_relu(super().forward(x), SLOPE, inplace=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stadkit.layers.conv import Conv3d
+from stadkit.layers.conv import Conv3d, activated, fusible, relu6_of
 
 CASES: list[dict[str, Any]] = [
     {"kernel_size": 1},
@@ -79,3 +79,38 @@ def test_one_clip_under_autocast() -> None:
         got = layer(x)
     assert got.dtype == torch.bfloat16
     torch.testing.assert_close(got.float(), layer(x), atol=0.02, rtol=0.05)
+
+
+FUSED: list[dict[str, Any]] = [
+    {"kernel_size": 1},
+    {"kernel_size": 3, "stride": 2, "padding": 1},
+    {"kernel_size": 5, "padding": 2, "groups": 4},
+    {"kernel_size": 3, "bias": False},
+]
+
+
+@pytest.mark.parametrize("case", FUSED, ids=str)
+def test_what_follows_a_convolution_is_the_same_in_one_pass(case: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    conv, x = nn.Conv2d(4, 8, **case), 9 * torch.randn(2, 4, 7, 9)
+    wanted = conv(x)
+    with torch.inference_mode():
+        clipped, leaky = relu6_of(conv, x), activated(conv, x, "leaky_relu", [0.1])
+        assert fusible(conv, x)
+    torch.testing.assert_close(clipped, wanted.clamp(0, 6), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(leaky, torch.where(wanted > 0, wanted, wanted / 10))
+    assert bool((clipped == 6).any())
+
+
+def test_one_pass_is_for_inference_in_float32() -> None:
+    conv, x = nn.Conv2d(4, 8, 3), torch.randn(2, 4, 7, 9)
+    assert not fusible(conv, x)  # gradients
+    relu6_of(conv, x).sum().backward()
+    assert conv.weight.grad is not None
+    with torch.no_grad():
+        assert fusible(conv, x)
+        assert not fusible(conv, x.double())
+        assert not fusible(conv, x.to("meta"))
+        assert not fusible(nn.Conv2d(4, 8, 3, padding="same"), x)
+        with torch.autocast("cpu"):
+            assert not fusible(conv, x)
