@@ -12,8 +12,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	touch .venv/ready
 
 demo: .venv/ready  ## detect people and actions in the example video, and draw them
-	$(BIN)/stadkit detect examples/playground.mp4 --every 0.5 --output runs/demo --overwrite --save-video
-	$(BIN)/python examples/contact_sheet.py runs/demo/playground.mp4 runs/demo/sheet.png
+	$(BIN)/stadkit detect examples/room.mp4 --every 0.5 --output runs/demo --overwrite --save-video
+	$(BIN)/python examples/contact_sheet.py runs/demo/room.mp4 runs/demo/sheet.png
 
 test: check  ## lint, types and tests, as CI runs them
 
@@ -30,7 +30,7 @@ wheel: .venv/ready  ## build the wheel into dist/
 wheel-check: wheel  ## the wheel, in an empty environment, detects with the built-in model
 	$(PYTHON) -m venv --clear build/empty
 	build/empty/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl --constraint constraints.txt
-	cd build/empty && bin/stadkit detect ../../examples/playground.mp4 --output found --overwrite
+	cd build/empty && bin/stadkit detect ../../examples/room.mp4 --output found --overwrite
 
 clean:
 	rm -rf .venv build dist runs *.egg-info

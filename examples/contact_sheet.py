@@ -1,6 +1,6 @@
 """A picture of a video: some of its frames, side by side.
 
-python examples/contact_sheet.py runs/demo/playground.mp4 runs/demo/sheet.png
+python examples/contact_sheet.py runs/demo/room.mp4 runs/demo/sheet.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The Python API: print what each person does, once a second.
 
-python examples/who_does_what.py examples/playground.mp4
+python examples/who_does_what.py examples/room.mp4
 """
 
 import sys
