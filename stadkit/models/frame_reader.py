@@ -24,8 +24,11 @@ SAMPLES = 1024  # numbers by which frames are told apart
 AROUND = 1.2  # of the box is read: in other frames a person may be beside it
 DEEP, MIDDLE = 3, 6  # cells a side that a box is read as, at strides 32 and 16
 MIDDLE_CHANNELS = lite.CHANNELS[2]
-# Of each channel: mean, deviation and change over time; of the middle ones the box's mean and most.
-NUMBERS = 3 * (2 * lite.WIDE + 2 * MIDDLE_CHANNELS) + motion.NUMBERS
+# How many numbers tell of the box's deep features, the picture's, the box's middle ones, and its
+# motion. Of each channel: mean, deviation and change over time; of middle ones the box's mean and
+# most.
+PARTS = (3 * lite.WIDE, 3 * lite.WIDE, 6 * MIDDLE_CHANNELS, motion.NUMBERS)
+NUMBERS = sum(PARTS)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ one minimum). The rest of the model never learns.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from stadkit.atomic import replacing
 from stadkit.errors import UsageError
 from stadkit.models import action_rois
 from stadkit.models.frame_head import FrameHead
+from stadkit.models.frame_reader import PARTS
 from stadkit.models.mestad import Mestad
 from stadkit.models.targets import Targets, pad_targets
 from stadkit.training import steps
@@ -114,18 +115,26 @@ def _people(targets: list[Targets], pixels: Tensor, config: FitConfig) -> action
     return action_rois.choose(*moved, rows, truth, action, 0.0, truth.shape[1] * 10 + 1)
 
 
-def fit(head: FrameHead, description: Tensor, action: Tensor, config: FitConfig) -> float:
+def fit(
+    head: FrameHead,
+    description: Tensor,
+    action: Tensor,
+    config: FitConfig,
+    parts: Sequence[int] = PARTS,
+) -> float:
     """Fit the layer of a head with one source to boxes; returns the loss reached.
 
-    description [n, numbers]; action [n, C]: 1, 0 or NaN for unknown, which counts for nothing.
+    description [n, numbers], of `parts` numbers each; action [n, C]: 1, 0 or NaN for unknown, which
+    counts for nothing.
     """
     (exclusive,) = head.exclusive
     description = description.float()
     mean, deviation = description.mean(0), description.std(0)
     size = FLAT * description.abs().mean(0) + 1e-6
-    # A number's weight has a prior of the same width whatever its unit, and all of them together
-    # one that does not grow with how many they are.
-    scale = 1 / ((deviation + size) * description.shape[1] ** 0.5)
+    # Whatever its unit, a number counts for as much as the others of its part, and a part for as
+    # much as the others, however many numbers it has.
+    count = torch.cat([torch.full((part,), float(part)) for part in parts])
+    scale = 1 / ((deviation + size) * count.sqrt())
     x = (description - mean).mul_(scale)
     weight = torch.zeros(action.shape[1], x.shape[1], requires_grad=True)
     bias = torch.zeros(action.shape[1], requires_grad=True)
