@@ -24,7 +24,7 @@ from stadkit.training.start import fill_frozen
 from stadkit.zoo.cards import to_json
 
 CONFIG = """
-model: mestad-nano
+model: mestad-tiny
 settings: {width: 16, depth: 1, groups: 4}
 data:
   train: {clips: 8, seed: 40, height: 72, width: 96}
