@@ -72,10 +72,14 @@ def info(
         typer.echo(json.dumps(facts))
         return
     facts["reported"] = _cell(facts["reported"])
+    taught, class_ap = facts.pop("taught", {}), facts.pop("class_ap", {})
     if "labels" in facts:
         facts["labels"] = ", ".join(facts["labels"].values())
     for key, value in facts.items():
         typer.echo(f"{key:<11} {'-' if value is None else value}")
+    for label, people in taught.items():
+        known = f", AP {class_ap[label]:.2f}" if label in class_ap else ""
+        typer.echo(f"{'':<11} {label}: taught by {people}{known}")
 
 
 def _facts(name: str, size: int | None) -> dict[str, Any]:
@@ -98,6 +102,8 @@ def _facts(name: str, size: int | None) -> dict[str, Any]:
         "min_action": known.min_action,
         "labels": dict(zip(known.classes.ids, known.classes.names, strict=True)),
         "note": known.note,
+        "taught": dict(known.taught),
+        "class_ap": dict(known.class_ap),
     }
 
 

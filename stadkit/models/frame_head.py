@@ -25,7 +25,6 @@ class FrameHead(nn.Module):
 
     center: Tensor
     scale: Tensor
-    taught: Tensor
 
     def __init__(
         self,
@@ -39,12 +38,10 @@ class FrameHead(nn.Module):
         self.exclusive = list(exclusive) or [False] * len(self.sources)
         if len(self.exclusive) != len(self.sources):
             raise ValueError(f"{len(self.sources)} sources, but {len(self.exclusive)} of exclusive")
-        taught = torch.zeros(classes)
-        for source in self.sources:
-            taught[source] += 1
-        if not bool(taught.all()):
-            raise ValueError("sources: each class has to be in one of them")
-        self.register_buffer("taught", taught, persistent=False)
+        flat = [number for source in self.sources for number in source]
+        if set(flat) != set(range(classes)):
+            raise ValueError(f"sources: want the classes 0 to {classes - 1}, each at least once")
+        self.teachers = [flat.count(number) for number in range(classes)]
         # Of the training set's descriptions; `projection` reads what is left.
         self.register_buffer("center", torch.zeros(numbers))
         self.register_buffer("scale", torch.ones(numbers))
@@ -54,11 +51,11 @@ class FrameHead(nn.Module):
         said = self.said(description)
         if len(said) == 1:
             return said[0].clamp(-14, 14)
-        chance = description.new_zeros(len(description), len(self.taught))
+        chance = description.new_zeros(len(description), len(self.teachers))
         for source, logits in zip(self.sources, said, strict=True):
             at = torch.tensor(source, device=chance.device)
             chance = chance.index_add(1, at, logits.sigmoid().to(chance.dtype))
-        return (chance / self.taught).clamp(FINITE, 1 - FINITE).logit()
+        return (chance / chance.new_tensor(self.teachers)).clamp(FINITE, 1 - FINITE).logit()
 
     def said(self, description: Tensor) -> list[Tensor]:
         """Each source's logits [n, its classes], those of exclusive classes against all others."""

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers.roi_align import roi_align
+from stadkit.layers.tracing import exporting
 from stadkit.models import lite, motion
 
 SHRINK = 2 / 3  # of the clip's frames, a side, as Lite sees them
 FLOW = 1 / 2  # of those again, a side, for optical flow
+SAMPLES = 1024  # numbers by which frames are told apart
 AROUND = 1.2  # of the box is read: in other frames a person may be beside it
 DEEP, MIDDLE = 3, 6  # cells a side that a box is read as, at strides 32 and 16
 MIDDLE_CHANNELS = lite.CHANNELS[2]
@@ -46,24 +48,19 @@ class FrameReader(nn.Module):
         """mean, std [3]: by which the clips' RGB levels were normalised."""
         super().__init__()
         self.photo = lite.WholeLite()
-        self.register_buffer("mean", mean.view(3, 1, 1, 1), persistent=False)
-        self.register_buffer("std", std.view(3, 1, 1, 1), persistent=False)
+        self.register_buffer("mean", mean.view(3, 1, 1), persistent=False)
+        self.register_buffer("std", std.view(3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor, sizes: Tensor) -> FrameMaps:
         """pixels [B, 3, T, H, W] normalised, of which sizes [B, 2] (height, width) are picture."""
         clips, _, times = pixels.shape[:3]
-        levels = (pixels * self.std + self.mean).transpose(1, 2).flatten(0, 1)  # [B * T, 3, H, W]
-        small = _whole_cells(_resized(levels, SHRINK))
-        middle, deep = self._photo(small)
-        grey = _resized(small, FLOW) / 255
-        frames = grey.view(clips, times, *grey.shape[1:]).transpose(1, 2)
+        frames, place = distinct(pixels.transpose(1, 2).flatten(0, 1))  # [N, 3, H, W], [B * T]
+        small = _whole_cells(_resized(frames * self.std + self.mean, SHRINK))
+        middle, deep = (x[place].view(clips, times, *x.shape[1:]) for x in self._photo(small))
         shrunk = sizes * SHRINK
-        return FrameMaps(
-            middle.view(clips, times, *middle.shape[1:]),
-            deep.view(clips, times, *deep.shape[1:]),
-            motion.motion_maps(frames, shrunk * FLOW),
-            shrunk,
-        )
+        colours = _resized(small, FLOW) / 255
+        moves = motion.motion_maps(colours, place.view(clips, times), shrunk * FLOW)
+        return FrameMaps(middle, deep, moves, shrunk)
 
     def _photo(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Lite's maps of frames [N, 3, h, w], a few at a time, so that they stay in the cache."""
@@ -87,6 +84,25 @@ class FrameReader(nn.Module):
         moves = motion.motion_of(maps.motion, box * FLOW, index)
         over = [over_time(deep), over_time(picture)[index], over_time(middle)]
         return torch.cat([*over, moves], 1)
+
+
+def distinct(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Each of frames [N, D, H, W] once, and where each is among these [N].
+
+    Clips around near key times, and at a video's ends, share frames: these are looked at once.
+    """
+    every = torch.arange(len(frames), device=frames.device)
+    if frames.is_meta or exporting():
+        return frames, every
+    values = frames.flatten(1)
+    some = values[:, :: max(values.shape[1] // SAMPLES, 1)]
+    kinds, place = torch.unique(some, dim=0, return_inverse=True)
+    if len(kinds) == len(frames):
+        return frames, every
+    first = every.new_full((len(kinds),), len(frames)).scatter_reduce(0, place, every, "amin")
+    if not torch.equal(values, values[first[place]]):  # alike only where samples were taken
+        return frames, every
+    return frames[first], place
 
 
 def over_time(numbers: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What photographs taught: EfficientNet-Lite0, or its first thirteen blocks, which never learn more.
+"""What photographs taught: EfficientNet-Lite0, or its first thirteen blocks, which never learn.
 
 EfficientNet-Lite (Google, 2020; Apache-2.0) is EfficientNet (Tan and Le 2019) without squeeze
 and excitation and with ReLU6. Its batch norms are folded into the convolutions. `weights/photo.py`

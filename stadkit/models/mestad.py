@@ -67,7 +67,7 @@ class MestadConfig:
     roi_sampling: int = 0  # samples a cell and axis, 0: adaptive
     dropout: float = 0.5
     glimpse: bool = False  # grid: also sees each box cut out of the frames
-    # frames: the classes of each data set that taught the head, and whether they exclude each other.
+    # frames: the classes of each data set that taught the head; whether they exclude each other.
     sources: tuple[tuple[int, ...], ...] = ()
     exclusive: tuple[bool, ...] = ()
     joints: int = 0  # grid: of a body; their places in each frame are learned beside the actions

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stadkit.layers.roi_align import roi_align
+from stadkit.layers.tracing import exporting
 from stadkit.models.optical_flow import gradient, optical_flow
 
 BINS = 8  # of directions
@@ -23,23 +24,34 @@ NUMBERS = CHANNELS * CELLS * CELLS
 GREY = (0.299, 0.587, 0.114)  # of RGB
 
 
-def motion_maps(frames: Tensor, sizes: Tensor) -> Tensor:
+def motion_maps(frames: Tensor, place: Tensor, sizes: Tensor) -> Tensor:
     """How much moves in each direction at each pixel: [B, CHANNELS, H, W], a mean over time.
 
-    frames [B, 3, T, H, W] RGB levels 0..1, of which sizes [B, 2] (height, width) are picture. In
-    pixels a step of time; the camera's motion, the median of a frame's flow, is taken off.
+    frames [N, 3, H, W] RGB levels 0..1; place [B, T]: which of them are a clip's frames; sizes
+    [B, 2] (height, width): what of them is picture. In pixels a step of time; the camera's motion,
+    the median of a frame's flow, is taken off.
     """
-    clips, _, times, height, width = frames.shape
-    red, green, blue = frames.unbind(1)
-    grey = GREY[0] * red + GREY[1] * green + GREY[2] * blue  # [B, T, H, W]
-    first, second = grey[:, :-1].flatten(0, 1)[:, None], grey[:, 1:].flatten(0, 1)[:, None]
-    steps = times - 1
-    flow = optical_flow(first, second)
-    shown = _shown(sizes, height, width).repeat_interleave(steps, 0)  # [B * steps, 1, H, W]
+    clips, steps = place.shape[0], place.shape[1] - 1
+    grey = (frames * frames.new_tensor(GREY)[:, None, None]).sum(1, keepdim=True)
+    pairs = torch.stack([place[:, :-1].flatten(), place[:, 1:].flatten()], 1)
+    shown = _shown(sizes, *frames.shape[2:]).repeat_interleave(steps, 0)  # [B * steps, 1, H, W]
+    pairs, shown, which = _distinct(pairs, sizes.repeat_interleave(steps, 0), shown)
+    flow = optical_flow(grey[pairs[:, 0]], grey[pairs[:, 1]])
     flow = (flow - _median(flow, shown)) * shown
     x, y = flow[:, :1], flow[:, 1:]
     parts = [directions(x, y), directions(*gradient(x)), directions(*gradient(y))]
-    return torch.cat(parts, 1).view(clips, steps, CHANNELS, height, width).mean(1)
+    moves = torch.cat(parts, 1)
+    return torch.stack([moves[own].mean(0) for own in which.view(clips, steps)])
+
+
+def _distinct(pairs: Tensor, sizes: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each of pairs [n, 2] with sizes [n, 2] once, with what is shown, and where each is [n]."""
+    every = torch.arange(len(pairs), device=pairs.device)
+    if pairs.is_meta or exporting():
+        return pairs, shown, every
+    kinds, which = torch.unique(torch.cat([pairs, sizes], 1), dim=0, return_inverse=True)
+    first = every.new_full((len(kinds),), len(pairs)).scatter_reduce(0, which, every, "amin")
+    return pairs[first], shown[first], which
 
 
 def motion_of(maps: Tensor, boxes: Tensor, index: Tensor) -> Tensor:

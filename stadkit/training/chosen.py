@@ -82,6 +82,8 @@ def chosen_card(
         size=0,
         licence=YOURS,
         reported={},
+        taught={},
+        class_ap={},
         source="",
         note="Trained with `stadkit train`.",
     )

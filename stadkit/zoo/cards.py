@@ -54,6 +54,10 @@ class Card:
     licence: str = "none released"  # of the weights
     reported: Mapping[str, float] = field(default_factory=dict)  # figures of others, not ours
     source: str = ""  # where those figures are printed
+    taught: Mapping[str, str] = field(
+        default_factory=dict
+    )  # who taught a class, where that differs
+    class_ap: Mapping[str, float] = field(default_factory=dict)  # measured here, as `source` says
     origin: str = ""  # whose code the maths are of, where code bases share names but not maths
     note: str = ""
 

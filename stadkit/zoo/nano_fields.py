@@ -8,18 +8,18 @@ from stadkit.zoo.two_stage_fields import Fields
 
 # J-HMDB's actions, real people: a clip has one of them.
 REAL = (
-    ("brush hair", "catch", "clap", "climb stairs", "golf", "jump", "kick ball", "pick up", "pour")
-    + ("pull up", "push", "run", "shoot ball", "shoot bow", "shoot gun", "sit down", "stand up")
-    + ("swing baseball", "throw", "walk", "wave")
+    *("brush hair", "catch", "clap", "climb stairs", "golf", "jump", "kick ball", "pick up"),
+    *("pour", "pull up", "push", "run", "shoot ball", "shoot bow", "shoot gun", "sit down"),
+    *("stand up", "swing baseball", "throw", "walk", "wave"),
 )
-NAMES = REAL + tuple(name for name in RENDERED if name not in REAL)
+NAMES = (*REAL, *(name for name in RENDERED if name not in REAL))
 SOURCES = tuple(tuple(NAMES.index(name) for name in source) for source in (REAL, RENDERED))
 
 
 def taught_by(name: str) -> str:
-    """Which people taught the built-in model a class: "real", "rendered" or "real and rendered"."""
+    """Who taught the built-in model a class: real people, rendered people, or both."""
     both = (("real", REAL), ("rendered", RENDERED))
-    return " and ".join(people for people, names in both if name in names)
+    return " and ".join(people for people, names in both if name in names) + " people"
 
 
 NANO: Fields = {
@@ -49,6 +49,7 @@ NANO: Fields = {
     "batch": 8,
     "multiple": 32,
     "sha256": "027c9287ba0de20e464d4613e4de108bbe4b6c72c26e4c8386604cec8dec10a1",
+    "taught": {name: taught_by(name) for name in NAMES},
     "licence": "Apache-2.0",
     "note": "Built in. Real people taught 21 classes, rendered ones 9: see weights/README.md.",
 }
