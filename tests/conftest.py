@@ -97,7 +97,7 @@ def fake_card() -> Any:
     from stadkit.labels import Labels
 
     return replace(
-        zoo.card("mestad-nano"),
+        zoo.card("mestad-tiny"),
         classes=Labels((3, 7), ("wave", "sit")),
         frames=4,
         stride=3.0,

@@ -59,7 +59,10 @@ class FrameHead(nn.Module):
 
     def said(self, description: Tensor) -> list[Tensor]:
         """Each source's logits [n, its classes], those of exclusive classes against all others."""
-        rows = self.projection((description - self.center) * self.scale).float()
+        weight, bias = self.projection.weight.float(), self.projection.bias.float()
+        # Thousands of small numbers add up to a logit: in bfloat16 they would be rounded.
+        with torch.autocast(description.device.type, enabled=False):
+            rows = F.linear((description.float() - self.center) * self.scale, weight, bias)
         parts = rows.split([len(source) for source in self.sources], 1)
         return [
             against_others(part) if only else part

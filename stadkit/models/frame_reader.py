@@ -110,14 +110,17 @@ def distinct(frames: Tensor) -> tuple[Tensor, Tensor]:
 
 def over_time(numbers: Tensor) -> Tensor:
     """Numbers [n, T, D] -> [n, 3 D]: mean, deviation, and mean change from frame to frame."""
-    change = (numbers[:, 1:] - numbers[:, :-1]).abs().mean(1)
-    return torch.cat([numbers.mean(1), numbers.std(1), change], 1)
+    mean, change = numbers.mean(1), (numbers[:, 1:] - numbers[:, :-1]).abs().mean(1)
+    # As torch.std, which warns where there is nobody.
+    squares = (numbers - mean[:, None]).square().sum(1)
+    return torch.cat([mean, (squares / (numbers.shape[1] - 1)).sqrt(), change], 1)
 
 
 def _read(maps: Tensor, boxes: Tensor, index: Tensor, size: int, scale: float) -> Tensor:
     """Boxes [n, 4] cut out of all frames of maps [B, T, D, h, w]: [n, T, D, size * size]."""
     times, depth = maps.shape[1:3]
-    cells = roi_align(maps.flatten(1, 2), boxes, index, size, scale, 2)
+    # Lite's maps may be in bfloat16; how little they change from frame to frame is not told in that.
+    cells = roi_align(maps.flatten(1, 2).float(), boxes, index, size, scale, 2)
     return cells.view(len(boxes), times, depth, size * size)
 
 

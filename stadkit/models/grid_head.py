@@ -1,4 +1,4 @@
-"""The action head of `mestad-nano`: it knows where in a person's box something happens.
+"""The action head of `mestad-tiny`: it knows where in a person's box something happens.
 
 A max over the box, as ME-STAD's linear head has it, forgets whether the hand that moves is
 above the head or at the hip; many channels can make up for that, nano's few cannot. Here the

@@ -72,7 +72,7 @@ def directions(x: Tensor, y: Tensor) -> Tensor:
     """
     turn = torch.atan2(y, x) * (BINS / (2 * math.pi))  # -BINS / 2..BINS / 2
     middle = torch.arange(BINS, dtype=x.dtype, device=x.device)[:, None, None]
-    away = (turn - middle).abs()
+    away = (turn - middle) % BINS
     away = torch.minimum(away, BINS - away)  # bins between a vector and each direction
     return (x * x + y * y).sqrt() * (1 - away).clamp(min=0)
 

@@ -1,4 +1,4 @@
-"""The backbone of `mestad-nano`: SlowFast's idea at three GMAC.
+"""The backbone of `mestad-tiny`: SlowFast's idea at three GMAC.
 
 The slow pathway sees the key frame alone, at full resolution: where people are is a question to
 one picture. `Lite` looks at it as photographs taught it, and the pyramid reads that and nothing

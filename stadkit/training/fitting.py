@@ -27,7 +27,7 @@ from stadkit.models.mestad import Mestad
 from stadkit.models.targets import Targets, pad_targets
 from stadkit.training import steps
 from stadkit.training.batches import unfailing
-from stadkit.training.config import FitConfig
+from stadkit.training.config import FitConfig, OptimizerConfig, TrainConfig
 from stadkit.training.sources import Annotated, Source
 from stadkit.training.state import Training
 
@@ -43,6 +43,21 @@ def is_fitted(model: object) -> bool:
 def settings_are_fitted(settings: Mapping[str, Any]) -> bool:
     """The same of a card's settings."""
     return settings.get("head") == "frames"
+
+
+def check_config(config: TrainConfig) -> None:
+    """Raises UsageError for what a training of steps has and a fit has no use for."""
+    asked = {
+        "loss": bool(config.loss),
+        "optimizer": config.optimizer != OptimizerConfig(),
+        "ema": config.ema > 0,
+        "semi": config.semi is not None,
+    }
+    if said := [name for name, given in asked.items() if given]:
+        raise UsageError(
+            f"{said[0]}: {config.model} is fitted, not trained by steps; leave it out, or take "
+            "another model, such as mestad-tiny"
+        )
 
 
 def one_source(source: Source) -> dict[str, Any]:
@@ -166,7 +181,8 @@ def _cross_entropy(said: Tensor, action: Tensor, exclusive: bool, smoothing: flo
     smoothing: of the one class's label, spread over all.
     """
     if exclusive:
-        return F.cross_entropy(said, action.argmax(1), label_smoothing=smoothing)
+        right = action.nan_to_num().argmax(1)  # NaN would be the largest
+        return F.cross_entropy(said, right, label_smoothing=smoothing)
     known = ~action.isnan()
     each = F.binary_cross_entropy_with_logits(said, action.nan_to_num(), reduction="none")
     return (each * known).sum() / len(said)

@@ -27,6 +27,7 @@ from stadkit.training.config import TrainConfig
 from stadkit.training.criteria import build_criterion
 from stadkit.training.fitting import (
     VIEWS,
+    check_config,
     fitted_epoch,
     is_fitted,
     one_source,
@@ -74,6 +75,8 @@ def _prepare(
     banks = told_by(config.data, sized_card(config.model, config.settings))
     settings = banks | config.settings
     card = sized_card(config.model, settings)
+    if settings_are_fitted(card.settings):
+        check_config(config)
     criterion = build_criterion(card.family, config.loss)
     store = config.data.store or out / "clips"
     source = open_source(config.data.train, card, store)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.models.lite import Lite
+from stadkit.models.mestad import Mestad
 from stadkit.training.chosen import YOURS
 from stadkit.training.config import is_name
 from stadkit.zoo import official, slowfast_names, videomae_names
@@ -74,6 +75,9 @@ def fill_frozen(model: nn.Module) -> None:
             given = zoo.read_checkpoint(_weights(BUILT_IN))
             own = {key: given[f"{BUILT_IN_LITE}.{key}"] for key in part.state_dict()}
             part.load_state_dict(own)
+        elif isinstance(part, Mestad) and part.reader is not None:
+            given = zoo.read_checkpoint(_weights(BUILT_IN))
+            part.load_state_dict({k: v for k, v in given.items() if not k.startswith("head.")}, False)
 
 
 def told(started: Started, card: zoo.Card) -> list[str]:

@@ -114,7 +114,7 @@ def _detector() -> Any:
             return Outputs(torch.full((b, 1), 2.0), box, red[:, None, None].logit().repeat(1, 1, 2))
 
     labels = Labels((3, 7), ("wave", "sit"))
-    known = zoo.card("mestad-nano")
+    known = zoo.card("mestad-tiny")
     card = replace(known, classes=labels, frames=4, key=2, short_side=32, batch=2)
     return Detector(Fake(), card, "cpu", "fp32", "fake", "0" * 64)
 

@@ -45,7 +45,7 @@ def test_detect_of_a_two_stage_model(
 
 
 def test_model() -> None:
-    arguments = ["bench", "model", "mestad-nano", "--runs", "1", "--precision", "fp32", "--json"]
+    arguments = ["bench", "model", "mestad-tiny", "--runs", "1", "--precision", "fp32", "--json"]
     told = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert told["clips_per_second"] == pytest.approx(1000 / told["ms"], rel=0.01)
     assert told["share_of_matmul"] > 0
@@ -61,7 +61,7 @@ def test_model() -> None:
 
 
 def test_model_of_other_settings_and_size() -> None:
-    arguments = ["bench", "model", "mestad-nano", "--runs", "1", "--size", "64", "--json"]
+    arguments = ["bench", "model", "mestad-tiny", "--runs", "1", "--size", "64", "--json"]
     plain = json.loads(CliRunner().invoke(app, arguments).stdout)
     changed = json.loads(CliRunner().invoke(app, [*arguments, "--set", "width=32"]).stdout)
     assert plain["pixels"] == 64
@@ -137,7 +137,7 @@ def test_model_compiled() -> None:
 @pytest.mark.parametrize(
     ("model", "given"),
     [
-        *(("mestad-nano", given) for given in ("width", "widht=3", "width=[", "keep_rate=2")),
+        *(("mestad-tiny", given) for given in ("width", "widht=3", "width=[", "keep_rate=2")),
         ("evad-tiny", "keep_rate=2"),
     ],
 )

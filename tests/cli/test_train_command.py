@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from stadkit.cli.app import app
 
 CONFIG = """
-model: mestad-nano
+model: mestad-tiny
 settings: {width: 16, depth: 1, groups: 4}
 data:
   train: {clips: 4, seed: 40, height: 64, width: 80}
@@ -96,10 +96,10 @@ def test_weights_to_start_from_are_said(config: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_config(config: Path, tmp_path: Path) -> None:
-    config.write_text(CONFIG.replace("mestad-nano", "mestad-nanno"))
+    config.write_text(CONFIG.replace("mestad-tiny", "mestad-nanno"))
     code, _, stderr = run(str(config), "-o", str(tmp_path / "out"))
     assert code == 2
-    assert "did you mean mestad-nano?" in stderr
+    assert "did you mean mestad-tiny?" in stderr
 
 
 def test_nothing_to_resume(config: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from stadkit import zoo
 from stadkit.detect import Detector, Options, detect_video
 from stadkit.errors import StadkitError
 
-card = zoo.card("mestad-nano")
+card = zoo.card("mestad-tiny")
 detector = Detector(Finder(len(card.classes)), card, "cpu", "fp32")
 for path in sys.argv[2:]:
     faulthandler.dump_traceback_later(int(sys.argv[1]), exit=True)

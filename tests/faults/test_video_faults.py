@@ -274,7 +274,7 @@ from stadkit import zoo
 from stadkit.cli.memory import peak
 from stadkit.detect import Detector, Options, detect_video
 
-card = zoo.card("mestad-nano")
+card = zoo.card("mestad-tiny")
 detector = Detector(Finder(len(card.classes)), card, "cpu", "fp32")
 for path in sys.argv[1:]:
     # A batch of 8 is 32 MB, of which an allocator may hold one more or less.

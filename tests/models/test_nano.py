@@ -1,4 +1,4 @@
-"""mestad-nano's backbone: shapes, key frame, any size."""
+"""mestad-tiny's backbone: shapes, key frame, any size."""
 
 import pytest
 import torch

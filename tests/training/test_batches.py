@@ -22,7 +22,7 @@ from stadkit.training.config import AugmentConfig, PlaygroundSource
 from stadkit.training.sources import Example, Playground
 from stadkit.video.clips import Clip
 
-CARD = zoo.card("mestad-nano")
+CARD = zoo.card("mestad-tiny")
 
 
 def test_a_view_depends_on_seed_epoch_and_index_alone(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_the_card_of_trained_weights() -> None:
     assert card.classes == TWO
     assert card.licence == "yours"
     assert (card.reported, card.source, card.sha256, card.url) == ({}, "", "", "")
-    assert "Trained with" in chosen_card("mestad-nano", {}, TWO).note
+    assert "Trained with" in chosen_card("mestad-tiny", {}, TWO).note
 
 
 def test_the_size_that_it_will_look_at() -> None:
@@ -125,7 +125,7 @@ def test_what_reads_photographs_features_gets_their_pixels(
 
 
 def test_settings_that_do_not_go_together() -> None:
-    card = chosen_card("mestad-nano", {"width": 10, "groups": 4}, TWO)
+    card = chosen_card("mestad-tiny", {"width": 10, "groups": 4}, TWO)
     with pytest.raises(UsageError, match=r"make no model: num_channels \(10\) must be"):
         build_chosen(card)
 

@@ -8,7 +8,7 @@ from stadkit.errors import UsageError
 from stadkit.training.config import AnnotatedSource, PlaygroundSource, read_config
 
 GOOD = """
-model: mestad-nano
+model: mestad-tiny
 data:
   train: {clips: 10, seed: 3}
 schedule: {epochs: 2}
@@ -42,10 +42,10 @@ def test_a_name_to_start_from_is_a_name_alone(tmp_path: Path) -> None:
         return read_config(write(tmp_path, f"{GOOD}init: {given}\n")).init
 
     assert init("videomae-base") == "videomae-base"
-    for path in ("./videomae-base", "no/such/mestad-nano", "k.safetensors"):
+    for path in ("./videomae-base", "no/such/mestad-tiny", "k.safetensors"):
         assert init(path) == tmp_path / path
-    (tmp_path / "mestad-nano").mkdir()  # a run may be called so
-    assert init("mestad-nano") == "mestad-nano"
+    (tmp_path / "mestad-tiny").mkdir()  # a run may be called so
+    assert init("mestad-tiny") == "mestad-tiny"
     (tmp_path / "videomae-base").touch()
     assert init("videomae-base") == tmp_path / "videomae-base"
 
@@ -65,7 +65,7 @@ def test_recipes_of_evad(tmp_path: Path) -> None:
     [
         ("epochs: 2", "epoch: 2", "schedule.epochs: Field required"),
         ("epochs: 2", "epochs: 0", "schedule.epochs: Input should be greater than 0"),
-        ("model: mestad-nano", "modl: x", "modl: Extra inputs are not permitted"),
+        ("model: mestad-tiny", "modl: x", "modl: Extra inputs are not permitted"),
         ("clips: 10", "clips: ten", "data.train.clips"),
         ("clips: 10", "clips: 10, pace: 0", "data.train.pace: Input should be greater than"),
         ("clips: 10", "clips: 10, glitches: 2", "data.train.glitches: Input should be less than"),

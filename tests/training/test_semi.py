@@ -30,7 +30,7 @@ from stadkit.training.unlabelled import Unlabelled
 SECONDS, RATE = 4, 10
 
 MESTAD = """
-model: mestad-nano
+model: mestad-tiny
 settings: {width: 16, depth: 1, groups: 4}
 data: {train: {truth: t.csv, labels: l.txt, frames: frames, rate: 10, short_side: 64}, workers: 0}
 augment: {short_side: [64, 72], crop: [64, 80]}
@@ -44,7 +44,7 @@ PART = "semi: {burn_in: 1, ema: 0.9, min_person: 0}\n"
 SEMI, SHORT = MESTAD + PART, TWO + PART
 
 EVAD = MESTAD.replace("loss: {rois: jitter, ranges: [32, 64]}\n", "").replace(
-    "model: mestad-nano\nsettings: {width: 16, depth: 1, groups: 4}",
+    "model: mestad-tiny\nsettings: {width: 16, depth: 1, groups: 4}",
     """model: evad-vit-b
 settings:
   {token_order: position, width: 32, depth: 4, heads: 2, maps_at: [0, 1, 2, 3], prune_at: [1, 2],
@@ -53,7 +53,7 @@ settings:
    decoder_drop_path: 0, classifier: 16}""",
 )
 STMIXER = MESTAD.replace("loss: {rois: jitter, ranges: [32, 64]}\n", "").replace(
-    "model: mestad-nano\nsettings: {width: 16, depth: 1, groups: 4}", "model: stmixer-k-tiny"
+    "model: mestad-tiny\nsettings: {width: 16, depth: 1, groups: 4}", "model: stmixer-k-tiny"
 )
 
 
@@ -204,7 +204,7 @@ class Seen(nn.Module):
 
 
 def test_the_teacher_sees_what_the_student_sees() -> None:
-    card = zoo.card("mestad-nano")
+    card = zoo.card("mestad-tiny")
     card = replace(card, classes=replace(card.classes, ids=(1, 2), names=("stand", "walk")))
     semi = Semi(SemiConfig(), card, EpochSampler(1, 1, 0), [])
     pixels, teacher = torch.rand(1, 3, 1, 64, 128), Seen()
@@ -226,7 +226,7 @@ def source(folder: Path, **changes: Any) -> tuple[Annotated, AnnotatedSource]:
     train_on = config(data(folder)).data.train
     assert isinstance(train_on, AnnotatedSource)
     given = train_on.model_copy(update=changes)
-    return Annotated(given, zoo.card("mestad-nano"), folder / "store"), given
+    return Annotated(given, zoo.card("mestad-tiny"), folder / "store"), given
 
 
 def test_unlabelled_clips_have_both_neighbours(tmp_path: Path) -> None:
@@ -298,11 +298,11 @@ def test_an_epoch_goes_over_few_examples_again() -> None:
     [
         (MESTAD + "semi: {}\n", "wants a trained teacher"),
         (MESTAD + "semi: {burn_in: 3}\n", "leaves none of schedule.epochs"),
-        (MESTAD + "init: mestad-nano\nema: 0.9\nsemi: {}\n", "`ema` is of the burn-in"),
+        (MESTAD + "init: mestad-tiny\nema: 0.9\nsemi: {}\n", "`ema` is of the burn-in"),
         (MESTAD + "semi: {burn_in: 1, offset: [1, 0.5]}\n", "semi: offset wants"),
         (MESTAD + "semi: {burn_in: 1, strategy: tlaa}\n", "semi.strategy"),
         (
-            "model: mestad-nano\ndata: {train: {clips: 2, seed: 0}}\nschedule: {epochs: 2}\n"
+            "model: mestad-tiny\ndata: {train: {clips: 2, seed: 0}}\nschedule: {epochs: 2}\n"
             "semi: {burn_in: 1}\n",
             "rendered clips only the key frame is labelled",
         ),

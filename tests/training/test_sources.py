@@ -15,7 +15,7 @@ from stadkit.training.extracted import shrink
 from stadkit.training.sources import Annotated, _made_from
 from stadkit.video.clips import Cut
 
-CARD = zoo.card("mestad-nano")
+CARD = zoo.card("mestad-tiny")
 MakeVideo = Callable[..., Path]
 
 

@@ -16,7 +16,7 @@ from stadkit.training.start import start_from
 
 CONFIG: dict[str, Any] = TrainConfig.model_validate(
     {
-        "model": "mestad-nano",
+        "model": "mestad-tiny",
         "batch": 4,
         "precision": "bf16",
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},

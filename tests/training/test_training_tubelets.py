@@ -17,7 +17,7 @@ from stadkit.training.tubelets import ExampleTubes, followed
 
 NAN = float("nan")
 # Four frames a tenth of a second apart, the third is the key frame.
-CARD = replace(zoo.card("mestad-nano"), frames=4, stride=3.0, key=2, tubelet=True)
+CARD = replace(zoo.card("mestad-tiny"), frames=4, stride=3.0, key=2, tubelet=True)
 
 
 def annotated(folder: Path, rows: str, card: zoo.Card = CARD, **settings: Any) -> Annotated:

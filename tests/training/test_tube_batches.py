@@ -17,7 +17,7 @@ from stadkit.training.tubelets import ExampleTubes
 from stadkit.video.clips import Clip
 
 NAN = float("nan")
-CARD = replace(zoo.card("mestad-nano"), tubelet=True)
+CARD = replace(zoo.card("mestad-tiny"), tubelet=True)
 
 
 class Crossing:

@@ -25,7 +25,7 @@ class Counted(Playground):
 
 def test_clips_are_shown_at_the_size_of_a_cut(tmp_path: Path) -> None:
     config = PlaygroundSource(clips=1, seed=9, height=48, width=160)
-    example = Playground(config, zoo.card("mestad-nano"), tmp_path)[0]
+    example = Playground(config, zoo.card("mestad-tiny"), tmp_path)[0]
     shown = _as_shown(example, 0, Cut(8, 0.16, 4, 32, "linear", 80))
     by_hand = [
         cv2.resize(frame, (80, 24), interpolation=cv2.INTER_LINEAR) for frame in example.clip.pixels
@@ -35,8 +35,8 @@ def test_clips_are_shown_at_the_size_of_a_cut(tmp_path: Path) -> None:
 
 def test_clips_are_read_once(tmp_path: Path) -> None:
     config = PlaygroundSource(clips=3, seed=9, height=48, width=64)
-    source = Counted(config, zoo.card("mestad-nano"), tmp_path)
-    card = chosen_card("mestad-nano", {"width": 8, "depth": 1, "groups": 4}, source.labels)
+    source = Counted(config, zoo.card("mestad-tiny"), tmp_path)
+    card = chosen_card("mestad-tiny", {"width": 8, "depth": 1, "groups": 4}, source.labels)
     scores = validate(build_chosen(card), card, source, bf16=False)
     assert source.reads == 3
     assert 0 <= scores["person_ap"] <= 1

@@ -9,7 +9,7 @@ from stadkit import synth, zoo
 from stadkit.training.config import PlaygroundSource
 from stadkit.training.sources import Playground
 
-CARD = zoo.card("mestad-nano")
+CARD = zoo.card("mestad-tiny")
 
 
 def source(folder: Path, **settings: str | float) -> Playground:

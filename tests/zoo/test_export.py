@@ -26,8 +26,8 @@ SMALL: dict[str, Any] = {"width": 8, "depth": 1, "groups": 2, "roi_size": 2, "ma
 
 
 def nano(**settings: Any) -> zoo.Card:
-    """A small mestad-nano."""
-    known = zoo.card("mestad-nano")
+    """A small mestad-tiny."""
+    known = zoo.card("mestad-tiny")
     return replace(known, settings={**known.settings, **SMALL, **settings}, frames=8)
 
 

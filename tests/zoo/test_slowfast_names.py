@@ -115,7 +115,7 @@ def test_other_networks_are_not_taken_for_it() -> None:
     assert not is_slowfast(made_videomae.original("backbone."))
     assert not is_slowfast(made_videomae.original(""))
     with torch.device("meta"):
-        assert not is_slowfast(zoo.build("mestad-nano").state_dict())
+        assert not is_slowfast(zoo.build("mestad-tiny").state_dict())
         assert not is_slowfast(zoo.build("evad-tiny").state_dict())
         assert dialect(SlowFast(SlowFastConfig.slowonly_r50()).state_dict()) is not None
 

@@ -1,0 +1,51 @@
+"""The fitted layer: softmax as independent scores, several data sets' mean."""
+
+import pytest
+import torch
+
+from stadkit.models.frame_head import FINITE, FrameHead, against_others
+
+
+def test_the_sigmoid_of_each_against_the_others_is_the_softmax() -> None:
+    logits = torch.tensor([[1.0, 2, 5], [7, 7, 7]]).log()
+    chance = against_others(logits).sigmoid()
+    torch.testing.assert_close(chance, torch.tensor([[1 / 8, 2 / 8, 5 / 8], [1 / 3] * 3]))
+    sure = against_others(torch.tensor([[90.0, 0, 0]]))
+    assert sure.isfinite().all()
+    torch.testing.assert_close(sure.sigmoid(), torch.tensor([[1.0, 0, 0]]), atol=FINITE, rtol=0)
+
+
+def test_a_class_that_two_taught_has_their_mean() -> None:
+    head = FrameHead(2, 3, sources=((0, 1), (1, 2)), exclusive=(True, False))
+    torch.nn.init.zeros_(head.projection.weight)
+    # One of two: 1/4 and 3/4; any of two: 1/2 and 3/4.
+    bias = torch.tensor([1.0, 3, 1, 3]).log()
+    with torch.no_grad():
+        head.projection.bias.copy_(bias)
+        found = head(torch.randn(5, 2))
+    wanted = torch.tensor([1 / 4, (3 / 4 + 1 / 2) / 2, 3 / 4])
+    torch.testing.assert_close(found.sigmoid(), wanted.expand(5, 3))
+
+
+def test_descriptions_are_centred_and_scaled() -> None:
+    head = FrameHead(2, 1)
+    head.center.copy_(torch.tensor([1.0, 2]))
+    head.scale.copy_(torch.tensor([0.5, 2]))
+    with torch.no_grad():
+        head.projection.weight.copy_(torch.tensor([[4.0, 1]]))
+        head.projection.bias.fill_(-1)
+        found = head(torch.tensor([[3.0, 2], [1, 3], [1e6, 2]]))
+    # 4 * 1 + 0 - 1; 0 + 2 - 1; and no more than a score can say.
+    assert found.tolist() == [[3], [1], [14]]
+
+
+def test_settings_that_do_not_fit_together() -> None:
+    with pytest.raises(ValueError, match="2 sources, but 1 of exclusive"):
+        FrameHead(2, 3, sources=((0, 1), (2,)), exclusive=(True,))
+    with pytest.raises(ValueError, match="want the classes 0 to 2, each at least once"):
+        FrameHead(2, 3, sources=((0, 1),), exclusive=(True,))
+
+
+def test_nobody_has_no_rows() -> None:
+    for sources, exclusive in (((), ()), (((0, 1), (1, 2)), (True, False))):
+        assert FrameHead(2, 3, sources, exclusive)(torch.zeros(0, 2)).shape == (0, 3)
