@@ -6,7 +6,8 @@
 
 Truth is one frame a second. `mestad-tiny`, of which only the features of photographs are there
 before, is trained on it (the burn-in, the same for all); then each strategy goes on from there for
-as many steps, with each seed. "truth" is what no labeller can beat: true labels in place of made ones, as many clips.
+as many steps, with each seed. "truth" is what no labeller can beat: true labels in place of made
+ones, as many clips.
 Scored on the other videos at 5 frames a second of dense truth: frame mAP; person AP; video mAP of
 linked tubes; how far their starts and ends are from the truth, in seconds. Runs that are there
 already are only scored. Prints a Markdown table of means and standard deviations.

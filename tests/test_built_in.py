@@ -1,5 +1,6 @@
 """The model in the wheel: small, whole, and able to find rendered people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import stadkit
-from stadkit import zoo
+from stadkit import boxes, zoo
 from stadkit.detect import Detector
 from stadkit.training.config import PlaygroundSource
+from stadkit.training.extracted import shrink
 from stadkit.training.sources import Playground
-from stadkit.training.validate import validate
+from stadkit.video.clips import Clip
 
 NAME = "mestad-nano"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "playground.mp4"
@@ -30,14 +32,15 @@ def test_at_most_sixteen_megabytes() -> None:
     assert path.stat().st_size <= 16_000_000
 
 
-def test_at_most_three_gmac_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_five_gmac_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     # The counter knows torch's own convolution only.
-    monkeypatch.setattr("stadkit.layers.conv.Conv3d._slow", lambda *_: False)
+    for module in ("stadkit.layers.conv", "stadkit.models.nanodet"):
+        monkeypatch.setattr(f"{module}.fusible", lambda *_: False)
     model = zoo.build(NAME).eval()
-    clip = torch.zeros(1, 3, 8, 224, 288)  # 4:3 at the card's short side, padded
+    clip = torch.randn(1, 3, 8, 288, 384)  # 4:3 at the card's short side; no frame twice
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(clip, torch.tensor([[216, 288]]))
-    assert 2.9e9 <= counter.get_total_flops() / 2 <= 3e9  # the card says 3.0
+        model(clip, torch.tensor([[288, 384]]))
+    assert 4.3e9 <= counter.get_total_flops() / 2 <= 5e9  # weights/README.md says 4.5
 
 
 def test_finds_people_in_the_example(detector: Detector) -> None:
@@ -48,14 +51,30 @@ def test_finds_people_in_the_example(detector: Detector) -> None:
 def test_finds_rendered_people_it_has_not_seen(detector: Detector, tmp_path: Path) -> None:
     # Seeds below 1,000 are never trained on. Chance is near 0.
     source = Playground(PlaygroundSource(clips=24, seed=700), detector.card, tmp_path)
-    figures = validate(detector.model, detector.card, source, bf16=False)
-    assert figures["person_ap"] > 0.4
-    assert figures["frame_map"] > 0.1
+    wanted = [detector.card.classes.names.index(name) for name in source.labels.names]
+    right = people = said = 0
+    for number in range(len(source)):
+        example = source[number]
+        (found,) = detector.detect_clips([shown(detector, example.clip)])
+        people += len(example.box)
+        if not len(found) or not len(example.box):
+            continue
+        shared = boxes.iou(example.box, found.box)
+        for person in np.flatnonzero(shared.max(1) >= 0.5):
+            right += 1
+            best = found.action[shared[person].argmax(), wanted].argmax()
+            said += int(example.action[person, best] == 1)
+    assert right > 0.4 * people
+    assert said > 0.4 * right  # chance is a tenth
+
+
+def shown(detector: Detector, clip: Clip) -> Clip:
+    """A clip at the size at which the model looks."""
+    small = np.stack([shrink(frame, detector.cut) for frame in clip.pixels])
+    return replace(clip, pixels=small)
 
 
 def test_an_empty_picture_holds_nobody(detector: Detector, tmp_path: Path) -> None:
-    from stadkit.video.clips import Clip
-
     grey = np.full((8, 160, 208, 3), 128, np.uint8)
     clip = Clip("grey", grey, 0.0, np.zeros(8), (160, 208))
     assert [len(table) for table in detector.detect_clips([clip])] == [0]

@@ -63,7 +63,7 @@ class FrameHead(nn.Module):
         # Thousands of small numbers add up to a logit: in bfloat16 they would be rounded.
         with torch.autocast(description.device.type, enabled=False):
             rows = F.linear((description.float() - self.center) * self.scale, weight, bias)
-        parts = rows.split([len(source) for source in self.sources], 1)
+        parts = torch.split(rows, [len(source) for source in self.sources], 1)
         return [
             against_others(part) if only else part
             for part, only in zip(parts, self.exclusive, strict=True)

@@ -119,7 +119,7 @@ def over_time(numbers: Tensor) -> Tensor:
 def _read(maps: Tensor, boxes: Tensor, index: Tensor, size: int, scale: float) -> Tensor:
     """Boxes [n, 4] cut out of all frames of maps [B, T, D, h, w]: [n, T, D, size * size]."""
     times, depth = maps.shape[1:3]
-    # Lite's maps may be in bfloat16; how little they change from frame to frame is not told in that.
+    # Lite's maps may be in bfloat16, which does not tell how little frames differ.
     cells = roi_align(maps.flatten(1, 2).float(), boxes, index, size, scale, 2)
     return cells.view(len(boxes), times, depth, size * size)
 

@@ -40,7 +40,7 @@ def motion_maps(frames: Tensor, place: Tensor, sizes: Tensor) -> Tensor:
     flow = (flow - _median(flow, shown)) * shown
     x, y = flow[:, :1], flow[:, 1:]
     parts = [directions(x, y), directions(*gradient(x)), directions(*gradient(y))]
-    moves = torch.cat(parts, 1)
+    moves = torch.cat(parts, 1) * shown  # where the picture ends, no motion does
     return torch.stack([moves[own].mean(0) for own in which.view(clips, steps)])
 
 

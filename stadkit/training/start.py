@@ -77,7 +77,9 @@ def fill_frozen(model: nn.Module) -> None:
             part.load_state_dict(own)
         elif isinstance(part, Mestad) and part.reader is not None:
             given = zoo.read_checkpoint(_weights(BUILT_IN))
-            part.load_state_dict({k: v for k, v in given.items() if not k.startswith("head.")}, False)
+            part.load_state_dict(
+                {k: v for k, v in given.items() if not k.startswith("head.")}, False
+            )
 
 
 def told(started: Started, card: zoo.Card) -> list[str]:

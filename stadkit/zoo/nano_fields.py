@@ -44,11 +44,11 @@ NANO: Fields = {
     "short_side": 288,
     "mean": (123.675, 116.28, 103.53),  # NanoDet's
     "std": (58.395, 57.12, 57.375),
-    "min_person": 0.4,
+    "min_person": 0.48,
     "min_action": 0.1,
     "batch": 8,
     "multiple": 32,
-    "sha256": "027c9287ba0de20e464d4613e4de108bbe4b6c72c26e4c8386604cec8dec10a1",
+    "sha256": "b0d581200b4844a1df23c03cd913762a4db16f61bd7e223558bb94c681d6e3fa",
     "taught": {name: taught_by(name) for name in NAMES},
     "licence": "Apache-2.0",
     "note": "Built in. Real people taught 21 classes, rendered ones 9: see weights/README.md.",

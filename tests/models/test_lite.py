@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.models.lite import BLOCKS, CHANNELS, LAST, SPREAD, Lite, LiteFrames, LitePatches
+from stadkit.models.lite import (
+    BLOCKS,
+    CHANNELS,
+    LAST,
+    SPREAD,
+    Lite,
+    LiteFrames,
+    LitePatches,
+    WholeLite,
+)
 
 sys.path.append(str(Path(__file__).parents[2] / "weights"))
 from photo import EPSILON, folded
@@ -38,6 +47,7 @@ def published() -> dict[str, Tensor]:
         put(f"{name}_depthwise_conv", f"{name}_bn1", wide, 1, kernel)
         put(f"{name}_project_conv", f"{name}_bn2", outside, wide, 1)
         inside = outside
+    put("_conv_head", "_bn1", 1280, inside, 1)
     return state
 
 
@@ -65,12 +75,12 @@ def as_published(state: dict[str, Tensor], x: Tensor) -> list[Tensor]:
         y = norm(conv(F.relu6(norm(y, f"{name}_bn1")), f"{name}_project_conv"), f"{name}_bn2")
         x = x + y if x.shape == y.shape else y
         maps.append(x)
-    return maps
+    return [*maps, F.relu6(norm(conv(x, "_conv_head"), "_bn1"))]
 
 
 def test_does_what_the_published_network_does(published: dict[str, Tensor]) -> None:
     lite = Lite()
-    lite.load_state_dict(folded(published))
+    lite.load_state_dict(folded(published, max(LAST) + 1))
     bytes_ = torch.randint(0, 256, (2, 3, 128, 96), generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         maps = lite((bytes_ - 127.5) / 63.75)
@@ -79,6 +89,20 @@ def test_does_what_the_published_network_does(published: dict[str, Tensor]) -> N
         assert got.shape[2:] == (128 // stride, 96 // stride)
         # The zeros around stand for 127.5 here and for 127 there: half a grey level.
         torch.testing.assert_close(got, wanted[number] / SPREAD, atol=3e-2, rtol=1e-2)
+
+
+def test_the_whole_network_does_what_the_published_one_does(published: dict[str, Tensor]) -> None:
+    lite = WholeLite()
+    lite.load_state_dict(folded(published))
+    bytes_ = torch.randint(0, 256, (2, 3, 96, 64), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        middle, deep = lite((bytes_ - 127.5) / 63.75)
+        wanted = as_published(published, (bytes_ - 127.0) / 128)
+    assert middle.shape == (2, 112, 6, 4)
+    assert deep.shape == (2, 1280, 3, 2)
+    torch.testing.assert_close(middle, wanted[LAST[2]], atol=0.2, rtol=1e-2)
+    torch.testing.assert_close(deep, wanted[-1], atol=0.2, rtol=1e-2)
+    assert (deep > 0.5).float().mean() > 0.1
 
 
 def test_says_its_channels() -> None:

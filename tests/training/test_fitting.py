@@ -27,7 +27,7 @@ def test_one_of_three_is_told_from_the_others() -> None:
     action = torch.eye(3)[right]
     description = 50 + 5 * action + 0.1 * torch.randn(60, 3)
     head = FrameHead(3, 3, exclusive=(True,))
-    assert fit(head, description, action, SURE) < 0.05  # chance: 1.1
+    assert fit(head, description, action, SURE, (3,)) < 0.05  # chance: 1.1
     found = head(description)
     assert torch.equal(found.argmax(1), right)
     torch.testing.assert_close(found.sigmoid().sum(1), torch.ones(60), atol=1e-3, rtol=0)
@@ -39,7 +39,8 @@ def test_each_of_several_is_told_by_itself() -> None:
     action = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]).repeat(20, 1)
     description = torch.cat([3 * action, torch.full((80, 1), 7.0)], 1)  # the last says nothing
     head = FrameHead(3, 2)
-    assert fit(head, description + 0.1 * torch.randn(80, 3), action, SURE) < 0.1  # chance: 1.4
+    noisy = description + 0.1 * torch.randn(80, 3)
+    assert fit(head, noisy, action, SURE, (2, 1)) < 0.1  # chance: 1.4
     assert torch.equal((head(description) > 0).float(), action)
 
 
@@ -145,7 +146,13 @@ def test_a_training_stops_goes_on_and_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", ["ema: 0.9\n", "loss: {rois: gt}\n", "optimizer: {lr: 0.1}\n", "semi: {burn_in: 1, strategy: ema}\n"]
+    "more",
+    [
+        "ema: 0.9\n",
+        "loss: {rois: gt}\n",
+        "optimizer: {lr: 0.1}\n",
+        "semi: {burn_in: 1, strategy: ema}\n",
+    ],
 )
 def test_what_a_fit_has_no_use_for_is_named(tmp_path: Path, more: str) -> None:
     with pytest.raises(UsageError, match=f"{more.split(':')[0]}: mestad-nano is fitted"):
