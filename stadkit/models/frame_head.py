@@ -1,7 +1,8 @@
 """The action head of `mestad-nano`: one layer for each data set over what `FrameReader` sees.
 
 Data sets differ in what they know: J-HMDB's people do one of 21 things, rendered people several at
-once. Each has a layer of its own, and a class that several taught has the mean of what they say.
+once. Each has a layer of its own. Of a class that several taught, the layers' chances are averaged,
+weighed by how much a box looks like each data set (a mixture of experts, Jacobs et al. 1991).
 """
 
 from __future__ import annotations
@@ -41,33 +42,47 @@ class FrameHead(nn.Module):
         flat = [number for source in self.sources for number in source]
         if set(flat) != set(range(classes)):
             raise ValueError(f"sources: want the classes 0 to {classes - 1}, each at least once")
-        self.teachers = [flat.count(number) for number in range(classes)]
+        self.classes = classes
         # Of the training set's descriptions; `projection` reads what is left.
         self.register_buffer("center", torch.zeros(numbers))
         self.register_buffer("scale", torch.ones(numbers))
         self.projection = nn.Linear(numbers, sum(map(len, self.sources)))
+        many = len(self.sources) > 1
+        self.gate = nn.Linear(numbers, len(self.sources)) if many else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
 
     def forward(self, description: Tensor) -> Tensor:
-        said = self.said(description)
-        if len(said) == 1:
+        read = (description.float() - self.center) * self.scale
+        said = self.said(read)
+        if self.gate is None:
             return said[0].clamp(-14, 14)
-        chance = description.new_zeros(len(description), len(self.teachers))
-        for source, logits in zip(self.sources, said, strict=True):
-            at = torch.tensor(source, device=chance.device)
-            chance = chance.index_add(1, at, logits.sigmoid().to(chance.dtype))
-        return (chance / chance.new_tensor(self.teachers)).clamp(FINITE, 1 - FINITE).logit()
+        share = _layer(self.gate, read).softmax(1).clamp(min=FINITE)
+        chance, weight = (read.new_zeros(len(read), self.classes) for _ in range(2))
+        for number, (source, logits) in enumerate(zip(self.sources, said, strict=True)):
+            at, own = torch.tensor(source, device=read.device), share[:, number : number + 1]
+            chance = chance.index_add(1, at, own * logits.sigmoid())
+            weight = weight.index_add(1, at, own.expand_as(logits))
+        return (chance / weight).clamp(FINITE, 1 - FINITE).logit()
 
-    def said(self, description: Tensor) -> list[Tensor]:
-        """Each source's logits [n, its classes], those of exclusive classes against all others."""
-        weight, bias = self.projection.weight.float(), self.projection.bias.float()
-        # Thousands of small numbers add up to a logit: in bfloat16 they would be rounded.
-        with torch.autocast(description.device.type, enabled=False):
-            rows = F.linear((description.float() - self.center) * self.scale, weight, bias)
+    def said(self, read: Tensor) -> list[Tensor]:
+        """Each source's logits [n, its classes], those of exclusive classes against all others.
+
+        read [n, numbers]: descriptions less `center`, times `scale`.
+        """
+        rows = _layer(self.projection, read)
         parts = torch.split(rows, [len(source) for source in self.sources], 1)
         return [
             against_others(part) if only else part
             for part, only in zip(parts, self.exclusive, strict=True)
         ]
+
+
+def _layer(layer: nn.Linear, read: Tensor) -> Tensor:
+    """A layer in float32: thousands of small numbers add up, and bfloat16 would round them."""
+    with torch.autocast(read.device.type, enabled=False):
+        return F.linear(read, layer.weight.float(), layer.bias.float())
 
 
 def against_others(logits: Tensor) -> Tensor:

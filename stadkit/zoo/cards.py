@@ -201,12 +201,15 @@ def to_json(card: Card) -> dict[str, Any]:
     return asdict(card)
 
 
+def _frozen(value: Any) -> Any:
+    """JSON's lists, and those in them, as tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
 def from_json(held: Mapping[str, Any]) -> Card:
     """A card from what `to_json` gave; raises TypeError or KeyError when it is not one."""
     labels = held["classes"]
     classes = Labels(ids=tuple(labels["ids"]), names=tuple(labels["names"]))
     triples = {name: tuple(held[name]) for name in ("mean", "std")}
-    # JSON has lists only.
-    given = held["settings"].items()
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in given}
+    settings = {name: _frozen(value) for name, value in held["settings"].items()}
     return Card(**{**held, "settings": settings, "classes": classes, **triples})

@@ -48,7 +48,7 @@ NANO: Fields = {
     "min_action": 0.1,
     "batch": 8,
     "multiple": 32,
-    "sha256": "b0d581200b4844a1df23c03cd913762a4db16f61bd7e223558bb94c681d6e3fa",
+    "sha256": "78db98e873a769bf29f88cddef8edf62297844cd6b124289ed41aad528f4b843",
     "taught": {name: taught_by(name) for name in NAMES},
     "licence": "Apache-2.0",
     "note": "Built in. Real people taught 21 classes, rendered ones 9: see weights/README.md.",
