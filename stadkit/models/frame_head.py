@@ -8,6 +8,7 @@ weighed by how much a box looks like each data set (a mixture of experts, Jacobs
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,8 @@ class FrameHead(nn.Module):
 
 def _layer(layer: nn.Linear, read: Tensor) -> Tensor:
     """A layer in float32: thousands of small numbers add up, and bfloat16 would round them."""
-    with torch.autocast(read.device.type, enabled=False):
+    # Of the meta device, where costs are counted, there is no autocast.
+    with nullcontext() if read.is_meta else torch.autocast(read.device.type, enabled=False):
         return F.linear(read, layer.weight.float(), layer.bias.float())
 
 

@@ -99,7 +99,7 @@ def test_wrong_config(config: Path, tmp_path: Path) -> None:
     config.write_text(CONFIG.replace("mestad-tiny", "mestad-nanno"))
     code, _, stderr = run(str(config), "-o", str(tmp_path / "out"))
     assert code == 2
-    assert "did you mean mestad-tiny?" in stderr
+    assert "did you mean mestad-nano?" in stderr
 
 
 def test_nothing_to_resume(config: Path, tmp_path: Path) -> None:

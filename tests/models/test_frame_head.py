@@ -27,6 +27,21 @@ def test_a_class_that_two_taught_has_their_mean() -> None:
     torch.testing.assert_close(found.sigmoid(), wanted.expand(5, 3))
 
 
+def test_a_box_that_looks_like_one_data_set_has_what_that_says() -> None:
+    head = FrameHead(1, 2, sources=((0, 1), (1,)), exclusive=(False, False))
+    torch.nn.init.zeros_(head.projection.weight)
+    with torch.no_grad():
+        head.projection.bias.copy_(torch.tensor([0.0, 3, -3]))
+        head.gate.weight.copy_(
+            torch.tensor([[0.0], [1]])
+        )  # the first number: log odds of the second
+        found = head(torch.tensor([[-9.0], [0], [9]])).sigmoid()
+    high, low = 0.9526, 0.0474
+    torch.testing.assert_close(found[:, 0], torch.full((3,), 0.5))
+    wanted = torch.tensor([high, 0.5, low])
+    torch.testing.assert_close(found[:, 1], wanted, atol=1e-3, rtol=0)
+
+
 def test_descriptions_are_centred_and_scaled() -> None:
     head = FrameHead(2, 1)
     head.center.copy_(torch.tensor([1.0, 2]))
