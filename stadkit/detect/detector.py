@@ -73,6 +73,8 @@ class Detector:
         """`device` None leaves the model where it is; `sha256` is that of its weights."""
         first = next(model.parameters(), torch.empty(0))
         self.device = first.device if device is None else pick_device(device)
+        if precision == "auto" and card.exact and self.device.type == "cpu":
+            precision = "fp32"
         self.precision = pick_precision(precision, self.device)
         self.model = channels_last(moved(model.eval(), self.device))
         self.card = card

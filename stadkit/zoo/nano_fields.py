@@ -48,6 +48,7 @@ NANO: Fields = {
     "min_action": 0.1,
     "batch": 8,
     "multiple": 32,
+    "exact": True,
     "sha256": "78db98e873a769bf29f88cddef8edf62297844cd6b124289ed41aad528f4b843",
     "taught": {name: taught_by(name) for name in NAMES},
     "licence": "Apache-2.0",

@@ -173,3 +173,13 @@ def test_errors_of_the_video_come_through(fake_detector: Detector, tmp_path: Pat
     (tmp_path / "a.mp4").write_text("hello")
     with pytest.raises(VideoError, match=r"a\.mp4"):
         list(fake_detector.detect(tmp_path / "a.mp4"))
+
+
+def test_a_model_that_bfloat16_makes_worse_looks_in_float32_on_a_cpu(
+    fake_model: Any, fake_card: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stadkit.detect.device.bf16_pays", lambda _: True)
+    exact = replace(fake_card, exact=True)
+    assert Detector(fake_model, fake_card, "cpu").precision is torch.bfloat16
+    assert Detector(fake_model, exact, "cpu").precision is torch.float32
+    assert Detector(fake_model, exact, "cpu", "bf16").precision is torch.bfloat16
