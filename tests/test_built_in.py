@@ -78,3 +78,21 @@ def test_an_empty_picture_holds_nobody(detector: Detector, tmp_path: Path) -> No
     grey = np.full((8, 160, 208, 3), 128, np.uint8)
     clip = Clip("grey", grey, 0.0, np.zeros(8), (160, 208))
     assert [len(table) for table in detector.detect_clips([clip])] == [0]
+
+
+def test_what_people_do_does_not_hang_on_who_else_is_looked_at(detector: Detector) -> None:
+    from stadkit.video.decode import open_video
+
+    model = detector.model
+    with open_video(EXAMPLE) as video:
+        frame = next(iter(video)).rgb(288, 384)
+    still = torch.from_numpy(frame).permute(2, 0, 1)[None, :, None].expand(1, 3, 8, 288, 384)
+    mean, std = (torch.tensor(x).view(3, 1, 1, 1) for x in (detector.card.mean, detector.card.std))
+    pixels, sizes = (still.float() - mean) / std, torch.tensor([[288, 384]])
+    with torch.inference_mode():
+        found = model(pixels, sizes)
+        there = found.person[0].isfinite()
+        assert 0 < int(there.sum()) < len(there)
+        assert bool((found.person[0][there].sigmoid() >= 0.05).all())
+        given = model(pixels, sizes, [found.box[0, there, 0]], [found.person[0, there].sigmoid()])
+    torch.testing.assert_close(given.action[0], found.action[0, there], atol=1e-3, rtol=1e-3)

@@ -77,6 +77,9 @@ class MestadConfig:
     # ranks as that product does: a box that is no person says nothing of actions.
     action_score: str = "action"
     max_people: int = 10  # a clip
+    min_score: float = (
+        0.0  # people of a lower score are left out, and what they do is not looked at
+    )
     max_iou: float = 0.3  # of two people (non-maximum suppression)
 
     def __post_init__(self) -> None:
@@ -225,6 +228,8 @@ class Mestad(nn.Module):
         features = self.features(pixels, sizes)
         if proposals is None:
             cls, quality, box = self.people(self.localize(features), sizes)
+            weak = self.person(cls, quality).sigmoid() < self.config.min_score
+            cls = cls.masked_fill(weak, -torch.inf)
             person = self.person(cls, quality)
         else:
             cls, box = people.given(proposals, scores, sizes)
@@ -232,7 +237,8 @@ class Mestad(nn.Module):
             person = cls
         count, most = person.shape
         index = torch.arange(count, device=box.device).repeat_interleave(most)
-        action = self.classify(features, people.clip_boxes(box, sizes).flatten(0, 1), index)
+        shown = people.clip_boxes(box, sizes).flatten(0, 1)
+        action = self._actions(features, shown, index, person.flatten())
         action = action.view(count, most, action.shape[1])
         if self.config.action_score == "product":
             action = both(action, person[..., None])
@@ -276,6 +282,14 @@ class Mestad(nn.Module):
             *self._seen(features, boxes, index),
         )
         return logits[:, int(self.config.background_row) :].float()
+
+    def _actions(self, features: Features, boxes: Tensor, index: Tensor, person: Tensor) -> Tensor:
+        """`classify`; where that is costly, of the boxes alone whose person logit [n] is finite."""
+        if self.reader is None or boxes.is_meta or exporting():
+            return self.classify(features, boxes, index)
+        there = person.isfinite()
+        logits = self.classify(features, boxes[there], index[there])
+        return logits.new_zeros(len(boxes), logits.shape[1]).index_put((there,), logits)
 
     def describe(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
         """What the frames show of boxes [n, 4] (pixels) in clips index [n], for the head that reads

@@ -257,3 +257,17 @@ def test_parameters_have_canonical_places(backbone: str) -> None:
     features = 2048 if backbone == "slowonly-r50" else 2304
     assert state["head.projection.weight"].shape == (80, features)
     assert {name.split(".")[0] for name in state} == {"backbone", "pyramid", "fcos", "head"}
+
+
+def test_people_of_a_low_score_are_left_out() -> None:
+    pixels, sizes = clip()
+    with torch.no_grad():
+        everybody = tiny()(pixels, sizes)
+        scores = everybody.person.sigmoid()
+        least = float(scores.flatten().median())
+        some = tiny(min_score=least)(pixels, sizes)
+    kept = scores >= least
+    assert 0 < int(kept.sum()) < kept.numel()
+    assert torch.equal(some.person.isfinite(), kept)
+    torch.testing.assert_close(some.action[kept], everybody.action[kept])
+    assert tiny(min_score=1.0)(pixels, sizes).person.isneginf().all()
