@@ -64,7 +64,7 @@ def test_onnx_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         export("mestad-nano", "--format", "onnx", "-o", out, "--overwrite", "--json").stdout
     )
     assert (told["difference"], told["outputs"]) == (3.4e-6, {"person": [1, 20]})
-    assert asked == [(192, 320), (224, 224)]
+    assert asked == [(192, 320), (288, 288)]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,6 @@ def test_the_built_in_model_as_a_graph(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["inputs"] == {"pixels": [1, 3, 8, 64, 64]}
-    assert told["outputs"]["action"] == [1, 20, len(zoo.card("mestad-nano").classes)]
+    assert told["outputs"]["action"] == [1, 40, len(zoo.card("mestad-nano").classes)]
     assert told["difference"] < 1e-4
     assert list(tmp_path.glob(".*")) == []
