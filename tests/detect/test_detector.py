@@ -175,7 +175,7 @@ def test_errors_of_the_video_come_through(fake_detector: Detector, tmp_path: Pat
         list(fake_detector.detect(tmp_path / "a.mp4"))
 
 
-def test_a_model_that_bfloat16_makes_worse_looks_in_float32_on_a_cpu(
+def test_a_model_whose_figures_are_of_float32_looks_in_it_on_a_cpu(
     fake_model: Any, fake_card: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stadkit.detect.device.bf16_pays", lambda _: True)
