@@ -43,7 +43,7 @@ class Card:
     resize: Resizing = "area"  # how frames shrink
     long_side: int = 0  # pixels at most; 0: 8 short sides
     batch: int = 1  # clips at once, unless the user says otherwise
-    exact: bool = False  # float32 on a CPU, of which its figures are, unless the user says otherwise
+    exact: bool = False  # its figures are of float32: that on a CPU, unless the user says otherwise
     tubelet: bool = False  # a box for each frame of the clip, not for the key frame alone
     multiple: int = 32  # clips are padded to multiples of this many pixels
     url: str = ""  # of the weights; empty: none released
