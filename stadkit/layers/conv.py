@@ -77,6 +77,26 @@ class Conv3d(nn.Conv3d):
         return out.view(*out.shape[:3], height, width)
 
 
+class HalvingConv2d(nn.Conv2d):
+    """A convolution of stride 2, padded as TensorFlow's "same" pads even sides: one zero more at
+    the far ends.
+
+    Maps are not padded themselves, which for channels-last ones takes longer than the convolution:
+    the kernel gets a row and a column of zeros in front, and the padding is alike on both sides.
+    [B, D, h, w] -> [B, outside, h / 2, w / 2].
+    """
+
+    def __init__(self, inside: int, outside: int, kernel: int, groups: int = 1) -> None:
+        super().__init__(inside, outside, kernel, 2, kernel // 2, groups=groups)
+
+    def shifted(self) -> Tensor:
+        """The kernel with zeros in front: [outside, inside / groups, kernel + 1, kernel + 1]."""
+        return F.pad(self.weight, (1, 0, 1, 0)).contiguous(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.shifted(), self.bias)
+
+
 def relu6_of(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """ReLU6 of a convolution of maps [B, D, h, w]; see `activated`."""
     if fusible(conv, x):
@@ -105,7 +125,7 @@ def activated(conv: nn.Conv2d, x: Tensor, name: str, numbers: list[float]) -> Te
         Tensor,
         torch.ops.mkldnn._convolution_pointwise(
             x,
-            conv.weight,
+            conv.shifted() if isinstance(conv, HalvingConv2d) else conv.weight,
             conv.bias,
             cast(tuple[int, ...], conv.padding),
             conv.stride,

@@ -58,7 +58,7 @@ class FrameReader(nn.Module):
         """pixels [B, 3, T, H, W] normalised, of which sizes [B, 2] (height, width) are picture."""
         clips, _, times = pixels.shape[:3]
         frames, place = distinct(pixels.transpose(1, 2).flatten(0, 1))  # [N, 3, H, W], [B * T]
-        small = _whole_cells(_resized(frames * self.std + self.mean, SHRINK))
+        small = _whole_cells(_resized(frames, SHRINK) * self.std + self.mean)
         middle, deep = (x[place].view(clips, times, *x.shape[1:]) for x in self._photo(small))
         shrunk = sizes * SHRINK
         colours = _resized(small, FLOW) / 255

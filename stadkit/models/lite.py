@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.layers.conv import relu6_of
+from stadkit.layers.conv import HalvingConv2d, relu6_of
 from stadkit.models.slowfast import STAGES
 
 # Kernel, stride and channels of each block (EfficientNet-B0's, Table 1); the first expands nothing.
@@ -39,7 +39,7 @@ WIDE = 1280  # channels of the last convolution, from which ImageNet's classes a
 EXPANSION = 6
 LAST = (2, 4, 10, 12)  # of the blocks at strides 4, 8, 16, 32
 CHANNELS = tuple(BLOCKS[number][2] for number in LAST)
-FEW = 8  # frames at a time: what lies between two layers then stays in the cache
+FEW = 4  # frames at a time: what lies between two layers then stays in the cache
 CENTRE, SCALE = 127.5, 63.75  # pixels are levels 0..255 less the one over the other
 SPREAD = 7.0  # of the maps' numbers on photographs, about, as a standard deviation
 
@@ -52,12 +52,12 @@ class Lite(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, STEM, 3, stride=2)
+        self.stem = HalvingConv2d(3, STEM, 3)
         self.blocks = _blocks(max(LAST) + 1)
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        x = relu6_of(self.stem, _padded(frames, 3))
+        x = relu6_of(self.stem, frames)
         maps = []
         for block in self.blocks:
             x = block(x)
@@ -81,13 +81,13 @@ class WholeLite(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, STEM, 3, stride=2)
+        self.stem = HalvingConv2d(3, STEM, 3)
         self.blocks = _blocks(len(BLOCKS))
         self.wide = nn.Conv2d(BLOCKS[-1][2], WIDE, 1)
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        x = relu6_of(self.stem, _padded(frames, 3))
+        x = relu6_of(self.stem, frames)
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number == LAST[2]:
@@ -149,16 +149,16 @@ class InvertedResidual(nn.Module):
     def __init__(self, inside: int, outside: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
         wide = inside * expansion
-        self.halves = kernel if stride == 2 else 0
         self.expand = nn.Conv2d(inside, wide, 1) if expansion > 1 else None
-        around = 0 if self.halves else kernel // 2
-        self.filter = nn.Conv2d(wide, wide, kernel, stride, around, groups=wide)
+        if stride == 2:
+            self.filter: nn.Conv2d = HalvingConv2d(wide, wide, kernel, groups=wide)
+        else:
+            self.filter = nn.Conv2d(wide, wide, kernel, padding=kernel // 2, groups=wide)
         self.narrow = nn.Conv2d(wide, outside, 1)
         self.same = inside == outside and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else relu6_of(self.expand, x)
-        y = _padded(y, self.halves) if self.halves else y
         narrow: Tensor = self.narrow(relu6_of(self.filter, y))
         return x + narrow if self.same else narrow
 
@@ -172,9 +172,3 @@ def _blocks(count: int) -> nn.ModuleList:
         inside = outside
     return nn.ModuleList(blocks)
 
-
-def _padded(x: Tensor, kernel: int) -> Tensor:
-    """Zeros around, as TensorFlow's "same" has them at stride 2: one more at the far ends."""
-    total = kernel - 2
-    near = total // 2
-    return F.pad(x, (near, total - near, near, total - near))

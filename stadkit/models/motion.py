@@ -86,6 +86,10 @@ def _shown(sizes: Tensor, height: int, width: int) -> Tensor:
 
 def _median(flow: Tensor, shown: Tensor) -> Tensor:
     """The lower median of flow [N, 2, H, W] over what is shown [N, 1, H, W]: [N, 2, 1, 1]."""
-    flat = flow.masked_fill(shown == 0, torch.inf).flatten(2).sort(2).values
+    if not exporting():
+        picture = flow.masked_fill(shown == 0, torch.nan).flatten(2)
+        return picture.nanmedian(2).values[..., None, None]
+    # ONNX has no nanmedian.
+    ordered = flow.masked_fill(shown == 0, torch.inf).flatten(2).sort(2).values
     middle = ((shown.flatten(1).sum(1).long() - 1) // 2)[:, None, None].expand(-1, 2, 1)
-    return flat.gather(2, middle)[..., None]
+    return ordered.gather(2, middle)[..., None]

@@ -6,6 +6,8 @@ has it, at every pixel at once: sums over windows are box filters, and warping i
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -64,10 +66,21 @@ def gradient(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _window(maps: Tensor, radius: int) -> Tensor:
-    """Means over squares of 2 radius + 1 pixels, as far as there are pixels."""
-    side = 2 * radius + 1
-    rows = F.avg_pool2d(maps, (side, 1), 1, (radius, 0), count_include_pad=False)
-    return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)
+    """Means over squares of 2 radius + 1 pixels, as far as there are pixels.
+
+    Two products with band matrices: a third of the time of torch's pooling.
+    """
+    rows, columns = (_band(side, radius, maps) for side in maps.shape[2:])
+    # Of the meta device, where costs are counted, there is no autocast.
+    with nullcontext() if maps.is_meta else torch.autocast(maps.device.type, enabled=False):
+        return rows @ maps @ columns.T
+
+
+def _band(side: int, radius: int, like: Tensor) -> Tensor:
+    """[side, side]: each row is the mean over its pixel and `radius` beside it."""
+    number = torch.arange(side, device=like.device)
+    near = ((number[:, None] - number).abs() <= radius).to(like.dtype)
+    return near / near.sum(1, keepdim=True)
 
 
 def _pyramid(pictures: Tensor) -> list[Tensor]:
