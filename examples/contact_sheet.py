@@ -25,6 +25,13 @@ def frames_at(path: Path, times: list[float]) -> list[np.ndarray]:
     return frames
 
 
+def narrowed(frame: np.ndarray, width: int) -> np.ndarray:
+    """A frame [H, W, 3] at most `width` pixels wide, its aspect kept."""
+    by = min(1.0, width / frame.shape[1])
+    size = (round(frame.shape[1] * by), round(frame.shape[0] * by))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+
+
 def sheet(frames: list[np.ndarray], columns: int) -> np.ndarray:
     """Frames of one size in rows of `columns`; the last row is filled with black."""
     blank = np.zeros_like(frames[0])
@@ -40,9 +47,11 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=1.5, help="seconds")
     parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--columns", type=int, default=3)
+    parser.add_argument("--width", type=int, default=400, help="of a frame, pixels at most")
     asked = parser.parse_args()
     times = [0.5 + asked.every * i for i in range(asked.frames)]
-    picture = sheet(frames_at(asked.video, times), asked.columns)
+    frames = [narrowed(frame, asked.width) for frame in frames_at(asked.video, times)]
+    picture = sheet(frames, asked.columns)
     cv2.imwrite(str(asked.picture), picture[..., ::-1])
     print(asked.picture)
 

@@ -11,7 +11,6 @@ from stadkit.cli.engines import Address, Engine, Workers
 from stadkit.cli.threads import DetectThreads, threads_beside_decoding
 from stadkit.errors import UsageError
 
-DRAWN = 0.3  # lowest action score that is drawn, unless the user says otherwise
 
 
 def detect(
@@ -198,7 +197,7 @@ def detect(
         labels=pick_classes(classes, detector.card.classes),
         min_action=detector.card.min_action if min_action is None else min_action,
         # What helps a score, a long tail of low ones, is clutter in a picture.
-        min_drawn=DRAWN if min_action is None else min_action,
+        min_drawn=detector.card.min_drawn if min_action is None else min_action,
         proposals=proposals,
         save_video=save_video,
         save_tokens=save_tokens,

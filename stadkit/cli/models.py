@@ -100,6 +100,7 @@ def _facts(name: str, size: int | None) -> dict[str, Any]:
         "pixels": pixels,
         "min_person": known.min_person,
         "min_action": known.min_action,
+        "min_drawn": known.min_drawn,
         "labels": dict(zip(known.classes.ids, known.classes.names, strict=True)),
         "note": known.note,
         "taught": dict(known.taught),

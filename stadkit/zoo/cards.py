@@ -40,6 +40,7 @@ class Card:
     std: Triple  # of RGB levels
     min_person: float  # a box below this person score is not reported
     min_action: float  # an action below this score is not written
+    min_drawn: float = 0.3  # nor drawn below this one
     resize: Resizing = "area"  # how frames shrink
     long_side: int = 0  # pixels at most; 0: 8 short sides
     batch: int = 1  # clips at once, unless the user says otherwise

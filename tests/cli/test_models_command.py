@@ -68,8 +68,9 @@ def test_info_counts_parameters_and_gmacs() -> None:
     assert told["name"] == "mestad-nano"
     assert told["parameters"] == sum(p.numel() for p in zoo.build("mestad-nano").parameters())
     larger = json.loads(models("info", "mestad-nano", "--size", "256", "--json").stdout)
-    # Four times the pixels is four times the convolutions; the head on people stays.
-    assert 3 < larger["gmacs"] / told["gmacs"] <= 4.01
+    # Four times the pixels is four times the convolutions, and a little more for the windows of
+    # optical flow, which are products of whole rows; the head on people stays.
+    assert 3 < larger["gmacs"] / told["gmacs"] <= 4.1
     assert "parameters" in models("info", "mestad-nano").stdout
 
 
