@@ -23,9 +23,8 @@ from stadkit.claims import Claims
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels
-from stadkit.link.act import ACT, link_act
+from stadkit.link.greedy import ACT, MMACTION2, link_act, link_mmaction2
 from stadkit.link.methods import one_frame_tubelets
-from stadkit.link.mmaction2 import MMACTION2, link_mmaction2
 from stadkit.link.viterbi import link_viterbi
 from stadkit.metrics.switches import best_idf1, switches_of_tubes
 from stadkit.metrics.video_map import RANGES, video_map

@@ -9,21 +9,10 @@ import pytest
 import stadkit
 
 ORDER = [
-    *(
-        "errors",
-        "atomic",
-        "labels",
-        "boxes",
-        "detections",
-        "claims",
-        "tubes",
-        "files",
-        "video",
-        "link",
-        "tla",
-        "metrics",
-    ),
-    *("report", "synth", "layers", "models", "zoo", "detect", "training", "engine", "cli"),
+    *("errors", "arrays", "pairwise", "atomic", "console", "memory"),
+    *("labels", "boxes", "detections", "claims", "tubes", "files", "video"),
+    *("link", "tla", "metrics", "synth", "layers", "models", "zoo", "detect", "training"),
+    *("engine", "cli"),
 ]
 PACKAGE = Path(stadkit.__file__).parent
 

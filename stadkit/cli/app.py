@@ -15,7 +15,6 @@ import typer
 from typer.core import TyperGroup
 
 from stadkit.cli import bench, models
-from stadkit.cli.console import console, one_line
 from stadkit.cli.detect import detect
 from stadkit.cli.doctor import doctor
 from stadkit.cli.eval import evaluate
@@ -24,6 +23,7 @@ from stadkit.cli.merge import merge
 from stadkit.cli.pseudo_label import pseudo_label
 from stadkit.cli.synth import synth
 from stadkit.cli.train import train
+from stadkit.console import console, one_line
 from stadkit.errors import StadkitError
 
 

@@ -15,8 +15,8 @@ from stadkit.cli.bench_eval import bench_eval, bench_video_map
 from stadkit.cli.bench_link import bench_link
 from stadkit.cli.bench_model import Runs, bench_model, show
 from stadkit.cli.bench_pseudo_label import bench_pseudo_label
-from stadkit.cli.console import console
 from stadkit.cli.threads import DetectThreads, cores, threads_beside_decoding
+from stadkit.console import console
 from stadkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stadkit.cli.console import console
-from stadkit.cli.memory import peak_gb
+from stadkit.console import console
+from stadkit.memory import peak_gb
 
 AVA_KEYFRAMES = 57_408  # 64 videos of 897 seconds
 GOAL_S, GOAL_GB, GOAL_VIDEO_S = 3.0, 1.5, 20.0
@@ -46,12 +46,12 @@ def measure(found: Path, truth: Path) -> dict[str, Any]:
     """Seconds of reading and of all that the command says of it by default; peak memory."""
     from stadkit.cli.eval_inputs import read_sides
     from stadkit.cli.eval_table import words
-    from stadkit.report.scores import score
+    from stadkit.metrics.evaluate import evaluate
 
     started = time.perf_counter()
     sides = read_sides(found, truth, None, None, None)
     read = time.perf_counter()
-    scores = score(sides.found, sides.truth, sides.labels, sides.facts)
+    scores = evaluate(sides.found, sides.truth, sides.labels, sides.facts)
     words(scores)
     told = scores.to_json()
     done = time.perf_counter()

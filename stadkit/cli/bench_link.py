@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stadkit.cli.console import console
-from stadkit.cli.memory import peak_gb
+from stadkit.console import console
+from stadkit.memory import peak_gb
 
 FRAMES, CLASSES, BOXES = 150, 24, 10
 JITTER, MISS, FALSE = 0.03, 0.05, 0.05  # as many false boxes as people missed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stadkit.cli.console import console
+from stadkit.console import console
 
 if TYPE_CHECKING:
     from stadkit.detections import Detections

@@ -12,7 +12,6 @@ from stadkit.cli.threads import DetectThreads, threads_beside_decoding
 from stadkit.errors import UsageError
 
 
-
 def detect(
     inputs: Annotated[
         list[str],

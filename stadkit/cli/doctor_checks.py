@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from stadkit.cli.console import one_line
 from stadkit.cli.doctor_facts import BROKEN, NEEDED, existing
+from stadkit.console import one_line
 from stadkit.errors import StadkitError, WeightsError
 
 LEAST = 500e6  # bytes free: results and temporary files of a few videos

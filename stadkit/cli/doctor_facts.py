@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from stadkit.cli.console import one_line
+from stadkit.console import one_line
 from stadkit.errors import WeightsError
 
 BROKEN = "broken"  # the key of a reason

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from stadkit.cli.console import one_line
+from stadkit.console import one_line
 from stadkit.errors import StadkitError
 
 if TYPE_CHECKING:

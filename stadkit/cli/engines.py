@@ -58,7 +58,7 @@ def pick_engine(
         return None
     import os
 
-    from stadkit.cli.console import console
+    from stadkit.console import console
     from stadkit.detect.person_model import WithPeople
     from stadkit.engine import Setup, Spread
 

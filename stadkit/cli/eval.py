@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from stadkit.report.scores import Scores
+    from stadkit.metrics.evaluate import Scores
 
 STEP = 0.05  # of an IoU range that names none
 MOST = 100  # thresholds
@@ -106,7 +106,7 @@ def evaluate(
     from stadkit.cli.eval_table import SORTS
     from stadkit.errors import UsageError
     from stadkit.files.ava_csv import read_keyframes
-    from stadkit.report.scores import score
+    from stadkit.metrics.evaluate import evaluate
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: wants one of {', '.join(SORTS)}")
@@ -135,7 +135,7 @@ def evaluate(
         true = only_videos(mine, true)
     if only_found:
         true = only_keyframes(mine, true)
-    scores = score(
+    scores = evaluate(
         mine,
         true,
         sides.labels,
@@ -152,8 +152,8 @@ def evaluate(
 
 def _tell(scores: Scores, source: str, sort: str, asked: dict[str, Any] | None) -> None:
     """Words on stderr; on stdout the table or, with what was asked, JSON."""
-    from stadkit.cli.console import console
     from stadkit.cli.eval_table import show, words
+    from stadkit.console import console
 
     console.print(f"labels: {len(scores.labels)}, {source}")
     for line in words(scores):
@@ -167,8 +167,8 @@ def _tell(scores: Scores, source: str, sort: str, asked: dict[str, Any] | None) 
 
 
 def _draw(scores: Scores, folder: Path) -> None:
-    from stadkit.cli.console import console
-    from stadkit.report.plots import write_plots
+    from stadkit.console import console
+    from stadkit.metrics.plots import write_plots
 
     for path in write_plots(folder, scores.found, scores.frames, scores.mistakes):
         console.print(f"wrote {path}")
@@ -222,7 +222,7 @@ def _text(path: Path | None) -> str | None:
 def _check_plots(folder: Path | None, overwrite: bool) -> None:
     """Before the work: pictures that are there stay, and the place is a folder."""
     from stadkit.errors import UsageError
-    from stadkit.report.plots import NAMES
+    from stadkit.metrics.plots import NAMES
 
     if folder is None:
         if overwrite:

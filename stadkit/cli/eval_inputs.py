@@ -12,15 +12,15 @@ from stadkit.labels import Labels, ava_scored
 
 if TYPE_CHECKING:
     from stadkit.files.tube_truth import TubeTruth
-    from stadkit.report.scores import Side, TubeFacts
+    from stadkit.metrics.evaluate import EvaluationSide, TubeFacts
 
 
 @dataclass(frozen=True)
 class Sides:
     """Found, truth, and what is known of both."""
 
-    found: Side
-    truth: Side
+    found: EvaluationSide
+    truth: EvaluationSide
     labels: Labels
     facts: TubeFacts | None  # of videos, where the truth is tubes
     source: str  # where the labels come from
@@ -46,7 +46,7 @@ def read_sides(
 
 def _against_pickle(found: Path, truth: Path, rate: float | None, split: int | None) -> Sides:
     from stadkit.cli.eval_tubes import rate_note, read_gt, side_of_tubes
-    from stadkit.report.scores import TubeFacts
+    from stadkit.metrics.evaluate import TubeFacts
 
     whole = read_gt(truth, rate, split)
     side = side_of_tubes(truth, whole.tubes, truth=True)
@@ -60,7 +60,7 @@ def _against_pickle(found: Path, truth: Path, rate: float | None, split: int | N
 def _against_json(found: Path, truth: Path, labels: Path | None, rate: float | None) -> Sides:
     from stadkit.cli.eval_tubes import RATE, side_of_tubes
     from stadkit.files.tubes_json import labels_of, read_tubes_json
-    from stadkit.report.scores import TubeFacts
+    from stadkit.metrics.evaluate import TubeFacts
 
     given = labels or labels_beside(truth)
     names, source = (given_labels(given), str(given)) if given else (labels_of(truth), str(truth))
@@ -82,7 +82,7 @@ def _against_rows(found: Path, truth: Path, labels: Path | None) -> Sides:
 
 def _read_found(
     path: Path, labels: Labels, given: Path | None, truth: Path, whole: TubeTruth | None = None
-) -> Side:
+) -> EvaluationSide:
     """What was found, in the classes of the truth; `whole` is what a pickle of truth holds."""
     from stadkit.cli.eval_rows import found_rows
     from stadkit.cli.eval_tubes import side_of_folder, side_of_pickle, side_of_tubes

@@ -17,23 +17,23 @@ from stadkit.labels import Labels, read_labels
 if TYPE_CHECKING:
     from stadkit.claims import Claims
     from stadkit.files.faults import Faults
-    from stadkit.report.scores import Side
+    from stadkit.metrics.evaluate import EvaluationSide
 
 
-def true_rows(path: Path, labels: Labels) -> Side:
+def true_rows(path: Path, labels: Labels) -> EvaluationSide:
     """The truth of a CSV."""
-    from stadkit.report.scores import Side
+    from stadkit.metrics.evaluate import EvaluationSide
 
     claims, whole, files = _read([path], path, labels, truth=True)
-    return Side(claims, whole, files)
+    return EvaluationSide(claims, whole, files)
 
 
-def found_rows(path: Path, labels: Labels, given: Path | None, truth: Path) -> Side:
+def found_rows(path: Path, labels: Labels, given: Path | None, truth: Path) -> EvaluationSide:
     """Rows of CSV; where labels.txt beside them is another list, classes meet by name.
 
     Of a folder all files but the truth itself. Raises UsageError where nothing else is in it.
     """
-    from stadkit.report.scores import Side
+    from stadkit.metrics.evaluate import EvaluationSide
 
     beside = None if given else labels_beside(path)
     own = read_labels(beside) if beside else labels
@@ -47,7 +47,7 @@ def found_rows(path: Path, labels: Labels, given: Path | None, truth: Path) -> S
         rows = int(counts[lacking].sum())
         whole = whole.with_kind("unknown name", rows, words)
         parts = _with_kind(parts, path, "unknown name", rows, words)
-    return Side(claims, whole, parts, looked=looked_at(path), notes=notes)
+    return EvaluationSide(claims, whole, parts, looked=looked_at(path), notes=notes)
 
 
 def one_file(truth: Path) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from stadkit.report.scores import Side
+    from stadkit.metrics.evaluate import EvaluationSide
 
 
-def only_videos(found: Side, truth: Side) -> Side:
+def only_videos(found: EvaluationSide, truth: EvaluationSide) -> EvaluationSide:
     """The truth of the videos that found has or, where that is known, looked at."""
     videos = {found.claims.videos[i] for i in np.unique(found.claims.video).tolist()}
     videos |= set() if found.looked is None else set(found.looked.video.tolist())
@@ -20,7 +20,7 @@ def only_videos(found: Side, truth: Side) -> Side:
     return _part(truth, here[truth.claims.video], videos)
 
 
-def only_keyframes(found: Side, truth: Side) -> Side:
+def only_keyframes(found: EvaluationSide, truth: EvaluationSide) -> EvaluationSide:
     """The truth of the keyframes that found has detections in or, where that is known, looked at.
 
     Its tubes stay as they are.
@@ -32,7 +32,9 @@ def only_keyframes(found: Side, truth: Side) -> Side:
     return _part(truth, np.isin(true, np.concatenate(mine)), None)
 
 
-def _part(truth: Side, rows: NDArray[np.bool_], videos: set[str] | None) -> Side:
+def _part(
+    truth: EvaluationSide, rows: NDArray[np.bool_], videos: set[str] | None
+) -> EvaluationSide:
     """These rows of truth, and the tubes of these videos; all of it where that is nothing."""
     if not rows.any():  # `check` is to say why, and wants both as they are
         return truth

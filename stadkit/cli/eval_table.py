@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from stadkit.report.scores import Scores
+    from stadkit.metrics.evaluate import Scores
 
 WIDE = 200  # columns, where stdout is no terminal
 LEAST = 8  # letters of a name that are shown; a terminal that lacks them breaks lines

@@ -13,7 +13,7 @@ from stadkit.errors import AnnotationError, UsageError
 if TYPE_CHECKING:
     from stadkit.claims import Claims
     from stadkit.files.tube_truth import TubeTruth
-    from stadkit.report.scores import Side
+    from stadkit.metrics.evaluate import EvaluationSide
     from stadkit.tubes import Tubelets, Tubes
 
 RATE = 25.0  # frames a second, of a data set that is not known
@@ -46,22 +46,22 @@ def rate_note(path: Path, truth: TubeTruth) -> str:
     return f"{path}: {whose}, taken at {truth.rate:g} frames a second; --rate names another"
 
 
-def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> Side:
+def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> EvaluationSide:
     """Tubes, found or true; AnnotationError for a true box that is none."""
     from stadkit.files.tube_faults import faults_of_tubes
     from stadkit.files.tube_truth import frame_claims
-    from stadkit.report.scores import Side
+    from stadkit.metrics.evaluate import EvaluationSide
 
     faults = faults_of_tubes(path, tubes, truth)
-    return Side(frame_claims(tubes), faults, (faults,), tubes)
+    return EvaluationSide(frame_claims(tubes), faults, (faults,), tubes)
 
 
-def side_of_pickle(path: Path, truth: TubeTruth) -> Side:
+def side_of_pickle(path: Path, truth: TubeTruth) -> EvaluationSide:
     """What a pickle holds: detections of frames, tubes, or tubelets by video and frame."""
     from stadkit.files import multisports, pickles
     from stadkit.files.repeated import repeated
     from stadkit.files.tube_faults import faults_of_rows
-    from stadkit.report.scores import Side
+    from stadkit.metrics.evaluate import EvaluationSide
 
     data = pickles.load(path)
     if isinstance(data, np.ndarray):
@@ -70,13 +70,13 @@ def side_of_pickle(path: Path, truth: TubeTruth) -> Side:
         faults = faults_of_rows(path, claims).with_kind(
             "repeated", len(twice), [f"row {row}" for row in twice[:1].tolist()]
         )
-        return Side(claims, faults, (faults,))
+        return EvaluationSide(claims, faults, (faults,))
     if _is_tubelets(data):
         return _side_of_tubelets(path, data, truth)
     return side_of_tubes(path, multisports.read_tubes(path, truth, data), truth=False)
 
 
-def side_of_folder(path: Path, truth: TubeTruth) -> Side:
+def side_of_folder(path: Path, truth: TubeTruth) -> EvaluationSide:
     """MOC's folder: *_tubes.pkl as they are, or tubelets, which are linked as MOC does."""
     from stadkit.files.multisports import read_tubes
 
@@ -101,10 +101,12 @@ def tubelet_length(source: Path | dict[Any, Any]) -> int:
     raise AnnotationError(f"{where}holds no tubelets, arrays [n, 4 k + 1]")
 
 
-def _side_of_tubelets(path: Path, source: Path | dict[Any, Any], truth: TubeTruth) -> Side:
+def _side_of_tubelets(
+    path: Path, source: Path | dict[Any, Any], truth: TubeTruth
+) -> EvaluationSide:
     from stadkit.files.tube_faults import faults_of_tubelets
     from stadkit.files.tubelets import read_tubelets
-    from stadkit.link.act import link_act
+    from stadkit.link.greedy import link_act
 
     tubelets = read_tubelets(source, truth, tubelet_length(source), str(path))
     side = side_of_tubes(path, link_act(tubelets, truth.sizes, truth.rate), truth=False)

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from stadkit.cli.console import console
+from stadkit.console import console
 from stadkit.errors import StadkitError, UsageError
 
 LOCK = ".stadkit.lock"  # in the folder, while somebody holds it

@@ -144,7 +144,7 @@ def _tell(
     notes: list[str],
     as_json: bool,
 ) -> None:
-    from stadkit.cli.console import console
+    from stadkit.console import console
 
     told = summary(linked, given)
     console.print(f"labels: {len(given.labels)}, {given.source}")

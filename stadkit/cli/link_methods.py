@@ -9,8 +9,7 @@ from stadkit.cli.link_frames import Frames
 from stadkit.cli.link_inputs import Given
 from stadkit.errors import UsageError
 from stadkit.link import Linked, Options, link_by
-from stadkit.link.act import link_act
-from stadkit.link.mmaction2 import link_mmaction2
+from stadkit.link.greedy import link_act, link_mmaction2
 from stadkit.tubes import Tubelets
 
 FRAMED = ("act", "mmaction2")  # methods that count frames

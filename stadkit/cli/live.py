@@ -17,12 +17,12 @@ import numpy as np
 import typer
 
 from stadkit.cli.choose import with_classes
-from stadkit.cli.console import console, one_line
 from stadkit.cli.job import LABELS, Job, facts
 from stadkit.cli.results import digests
 from stadkit.cli.runs import Entry, Run, fingerprint, new_folder
 from stadkit.cli.summary import make_summary, row, write_summary
 from stadkit.cli.telling import heading
+from stadkit.console import console, one_line
 from stadkit.detect.live import LiveWatch, check_live, over_at
 from stadkit.detections import Detections
 from stadkit.errors import StadkitError, UsageError

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import typer
 
-from stadkit.cli.console import console, one_line
 from stadkit.cli.inputs import Input
 from stadkit.cli.job import LABELS, Job, Task, facts
 from stadkit.cli.pictures import keep_tokens, remove
@@ -29,6 +28,7 @@ from stadkit.cli.summary import (
     write_summary,
 )
 from stadkit.cli.telling import heading, line
+from stadkit.console import console, one_line
 from stadkit.detect import Found, detect_video
 from stadkit.engine import Looked, Work, look_here
 from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError

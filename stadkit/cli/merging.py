@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from stadkit.cli.console import console
 from stadkit.cli.job import LABELS
 from stadkit.cli.runs import Entry, Run, difference
 from stadkit.cli.summary import make_summary, row, tell_summary, write_summary
+from stadkit.console import console
 from stadkit.errors import StadkitError, UsageError
 from stadkit.zoo import sha256
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stadkit.cli.console import console
 from stadkit.cli.models_export import export
+from stadkit.console import console
 
 app = typer.Typer(no_args_is_help=True, help="Models and their weights.")
 app.command()(export)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stadkit.cli.console import console
+from stadkit.console import console
 from stadkit.errors import UsageError
 
 

@@ -7,8 +7,8 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stadkit.cli.console import console
 from stadkit.cli.inputs import Input
+from stadkit.console import console
 from stadkit.detect import Options
 from stadkit.detections import Detections
 

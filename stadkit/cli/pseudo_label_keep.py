@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stadkit.cli.console import one_line
 from stadkit.cli.job import Job, facts
 from stadkit.cli.progress import Bar
 from stadkit.cli.pseudo_label_plan import Plan
 from stadkit.cli.results import reading
 from stadkit.cli.runs import Entry, Run, fingerprint
+from stadkit.console import one_line
 from stadkit.detect import detect_video
 from stadkit.errors import StadkitError, UsageError, VideoError
 from stadkit.files.found_npz import write_found_npz

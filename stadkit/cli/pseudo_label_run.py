@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from stadkit.cli.console import console
 from stadkit.cli.pseudo_label_check import Asked
 from stadkit.cli.pseudo_label_inputs import Found, Truth, read_found_files, read_given_truth
 from stadkit.cli.pseudo_label_tell import tell_check, tell_label
 from stadkit.cli.pseudo_label_write import check_labels_beside, dense, write_dense
+from stadkit.console import console
 from stadkit.detections import Detections
 from stadkit.errors import NothingMatchedError
 from stadkit.tla import STRATEGIES, Check, Labelled, check, pseudo_label

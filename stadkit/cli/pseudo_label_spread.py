@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from stadkit.cli.console import console
 from stadkit.cli.job import Job
 from stadkit.cli.pseudo_label_keep import Part
 from stadkit.cli.pseudo_label_plan import Plan
 from stadkit.cli.results import reading
 from stadkit.cli.runs import Entry
+from stadkit.console import console
 from stadkit.engine import Looked, Spread, Work
 from stadkit.files.found_npz import write_found_npz
 from stadkit.video.check import shown

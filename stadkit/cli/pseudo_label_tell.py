@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stadkit.cli.console import console
 from stadkit.cli.eval_table import WIDE, percent
 from stadkit.cli.pseudo_label_check import Asked, sources_of
 from stadkit.cli.pseudo_label_inputs import Found, Truth
+from stadkit.console import console
 from stadkit.metrics.mismatch import some
 from stadkit.tla import Check, Labelled, Notes
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from stadkit.cli.console import console
 from stadkit.cli.engines import pick_engine
 from stadkit.cli.job import Job
 from stadkit.cli.pseudo_label_check import Asked
@@ -20,6 +19,7 @@ from stadkit.cli.pseudo_label_keep import Part, cuts_part, people_part
 from stadkit.cli.pseudo_label_plan import EVERY, Plan, Plans, make_plans
 from stadkit.cli.pseudo_label_spread import fill
 from stadkit.cli.runs import Entry
+from stadkit.console import console
 from stadkit.detect import Options, load
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError, UsageError

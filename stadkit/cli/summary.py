@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stadkit.cli.console import console
 from stadkit.cli.runs import Entry
+from stadkit.console import console
 from stadkit.files.rows import write_text
 from stadkit.video.check import shown
 

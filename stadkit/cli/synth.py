@@ -77,7 +77,7 @@ def _bar() -> Progress:
         TimeRemainingColumn,
     )
 
-    from stadkit.cli.console import console
+    from stadkit.console import console
 
     return Progress(
         TextColumn("{task.description}"),
@@ -91,7 +91,7 @@ def _bar() -> Progress:
 
 
 def _tell(output: Path, videos: int, frames: int, people: int, as_json: bool) -> None:
-    from stadkit.cli.console import console
+    from stadkit.console import console
 
     if as_json:
         facts = {"output": str(output), "videos": videos, "frames": videos * frames}

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stadkit.cli.console import console
+from stadkit.console import console
 
 
 def train(

@@ -15,7 +15,7 @@ from stadkit.detect.queries import OnQueries, QueryWatch
 from stadkit.detect.tokens import OnTokens, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
-from stadkit.link.joined import joined
+from stadkit.link.tubelets import joined
 from stadkit.video.check import shown
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo

@@ -94,7 +94,8 @@ class HalvingConv2d(nn.Conv2d):
         return F.pad(self.weight, (1, 0, 1, 0)).contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.shifted(), self.bias)
+        out: Tensor = self._conv_forward(x, self.shifted(), self.bias)
+        return out
 
 
 def relu6_of(conv: nn.Conv2d, x: Tensor) -> Tensor:

@@ -1,4 +1,14 @@
-"""From detections to tracks and tubes: who goes on, and what each does from when to when."""
+"""From detections to tracks and tubes: who goes on, and what each does from when to when.
+
+One row a person and keyframe: boxes that tell of the same one are put together.
+
+How often people who are there are missed, and so which gaps of their tracks are misses.
+
+A detector that misses many leaves gaps in everybody's track, and a tube goes on over them. One
+that misses nobody has a gap only where somebody is hidden or gone, and a tube ends there. So the
+gaps of a video are counted by length: those beyond what comes of people who are away are misses,
+short ones mostly.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +18,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit import boxes
+from stadkit.arrays import Rows, rows_by_frame
 from stadkit.detections import Detections, Keyframes, milliseconds
-from stadkit.link.chains import Sights, chained
-from stadkit.link.cut import MOST, cut_tubes, longest_gap
-from stadkit.link.kalman import Floats
-from stadkit.link.merge import merge
-from stadkit.link.missed import longest_miss
+from stadkit.link.association import Floats, track_people
 from stadkit.link.options import Options
-from stadkit.link.people import track_people
-from stadkit.link.tracks import Rows, Seen, grids
+from stadkit.link.segments import MOST, Seen, extract_tubes, grids, longest_gap
+from stadkit.link.tubelets import Sights, chained
 from stadkit.tubes import Tubes
 
 KEYFRAMES, FARTHEST = 3.0, 10.0  # intervals that a person may be unseen, up to these seconds
+# How often somebody is away for just k keyframes: of keyframes at which it was seen, by their
+# interval in seconds, and less for longer.
+AWAY, LASTS = 0.07, 1.0  # a second; seconds
+# A detector not yet seen at work: the share that it misses, as if counted at so many keyframes.
+MISSED, COUNTED = 0.3, 8.0
 
 
 @dataclass(frozen=True)
@@ -84,9 +97,9 @@ def _link_video(
     )
     seen = Seen(seconds, sights.frame, sights.box, sights.score, track)
     hole = longest_gap(options.max_fill, interval)
-    missed = longest_miss(track, sights.frame, interval, MOST)
+    missed = longest_missed_gap(track, sights.frame, interval, MOST)
     classes = found.classes
-    parts = [cut_tubes(g, video, classes, interval, missed, options) for g in grids(seen, hole)]
+    parts = [extract_tubes(g, video, classes, interval, missed, options) for g in grids(seen, hole)]
     tubes = Tubes.join(parts, classes)
     order = np.lexsort((tubes.time[tubes.start[:-1]], tubes.label, tubes.track))
     return track[person], tubes.select(order)
@@ -109,3 +122,59 @@ def _people(found: Detections, frame: Rows, options: Options) -> tuple[Sights, R
     of_row = np.empty(len(order), np.intp)
     of_row[order] = person[row]
     return replace(sights.select(kept), score=whole), of_row
+
+
+def merge(frame: Rows, box: Floats, rank: Floats, chain: Rows, max_iou: float) -> Rows:
+    """The row [n] that stands for each row: itself, or a better one of its frame it overlaps.
+
+    Rows are sorted by frame. As in non-maximum suppression, rows of a chain first, then best
+    `rank` first, earlier rows where it is equal; a row goes to the best of those kept that
+    overlap it by more. Two of different chains [n] stay two, -1: of none.
+    """
+    keeper = np.arange(len(frame))
+    for rows in rows_by_frame(frame):
+        if len(rows) > 1:
+            near = boxes.iou(box[rows], box[rows]) > max_iou
+            near &= _may_be_one(chain[rows])
+            np.fill_diagonal(near, False)
+            if near.any():
+                order = np.lexsort((-rank[rows], chain[rows] < 0))  # what is given goes first
+                keeper[rows] = rows[_keepers(near, order)]
+    return keeper
+
+
+def _may_be_one(chain: Rows) -> NDArray[np.bool_]:
+    """Which pairs [n, n] are not of two different chains."""
+    one, other = chain[:, None], chain[None]
+    return np.asarray((one < 0) | (other < 0) | (one == other))
+
+
+def _keepers(near: NDArray[np.bool_], order: Rows) -> Rows:
+    """The row that stands for each, taken in this order."""
+    keeper = np.full(len(order), -1, np.intp)
+    for row in order.tolist():
+        if keeper[row] < 0:
+            keeper[near[row] & (keeper < 0)] = row
+            keeper[row] = row
+    return keeper
+
+
+def longest_missed_gap(track: NDArray[np.int32], frame: Rows, interval: float, most: int) -> int:
+    """Keyframes in a row at which somebody is rather missed than away.
+
+    From tracks [p] of the people seen at keyframes [p], `interval` seconds apart.
+
+    Gaps of more than `most` keyframes are no misses.
+    """
+    order = np.lexsort((frame, track))
+    step = np.diff(frame[order])[np.diff(track[order]) == 0]
+    count = np.bincount(step[step <= most + 1], minlength=most + 2)[1:]
+    k = np.arange(1, most + 1)
+    away = AWAY * interval * np.exp(-k * interval / LASTS)
+    gaps, seen = np.maximum(count[1:] - away * count[0], 0), float(count[0])
+    gaps += COUNTED * (1 - MISSED) * MISSED**k
+    seen += COUNTED * (1 - MISSED)
+    # Who is missed once is missed again by a chance of its own, as misses may come in bursts.
+    again = 1 - gaps.sum() / (gaps @ k)
+    missed = gaps.sum() / (gaps.sum() + seen) * (1 - again) * again ** (k - 1)
+    return int(np.logical_and.accumulate(missed >= away).sum())

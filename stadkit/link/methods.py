@@ -9,9 +9,8 @@ import numpy as np
 from stadkit.claims import Claims
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError
-from stadkit.link.act import link_act, pixels_of
+from stadkit.link.greedy import link_act, link_mmaction2, pixels_of
 from stadkit.link.linking import Linked, link
-from stadkit.link.mmaction2 import link_mmaction2
 from stadkit.link.options import Options
 from stadkit.link.viterbi import link_viterbi
 from stadkit.tubes import Tubelets, Tubes

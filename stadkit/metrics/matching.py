@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.arrays import expand_ranges
 from stadkit.claims import Claims
 from stadkit.detections import Keyframes, milliseconds
-from stadkit.link.runs import spread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32 | np.float64]
@@ -69,7 +69,7 @@ def best_truth(
     rows = np.flatnonzero(group[at] == found_group)
     start, count = start[at[rows]], count[at[rows]]
     for part in blocks(count, _PAIRS_A_BLOCK):
-        a, b = spread(start[part], count[part])
+        a, b = expand_ranges(start[part], count[part])
         b, here = order[b], rows[part]
         pair_iou = iou(found_box[here[a]], truth_box[b])
         winner = _first_largest(pair_iou, count[part])

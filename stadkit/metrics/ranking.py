@@ -14,13 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.arrays import Ints, Rows, run_starts, stable_order, stable_order_of_floats
 from stadkit.claims import Claims
-from stadkit.link.order import stable_order, stable_order_of_floats
-from stadkit.link.runs import Ints, first_of_each
 from stadkit.metrics.counting import Counted
 from stadkit.metrics.protocols import Protocol
-
-Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -56,13 +53,13 @@ def by_class(label: NDArray[np.int32], classes: int) -> list[Rows]:
 
 def frame_places(frame: Ints, met: Ints) -> Ints:
     """The place of each row's frame [n] among those of `met` [m], by their first rows; or -1."""
-    heads = met[first_of_each(met)]
+    heads = met[run_starts(met)]
     number, first = np.unique(heads, return_index=True)
     if not len(number):
         return np.full(len(frame), -1, np.int64)
     place = np.empty(len(number), np.int64)
     place[np.argsort(first)] = np.arange(len(number))
-    start = first_of_each(frame)
+    start = run_starts(frame)
     at = np.searchsorted(number, frame[start])
     at[at == len(number)] = 0
     known = np.where(number[at] == frame[start], place[at], -1)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.arrays import Ints, join_equal, run_starts
 from stadkit.detections import Detections, milliseconds
-from stadkit.link.overlap import iou_of_pairs, sides
-from stadkit.link.runs import Ints, first_of_each, same_group
+from stadkit.pairwise import iou_of_pairs, sides
 from stadkit.tubes import Tubes
 
 Names = NDArray[np.str_]
@@ -156,7 +156,7 @@ def _switches(found: _Boxes, truth: _Boxes, min_iou: float) -> Switches:
     mine, its = _matched(i, j)
     mine, its = mine[truth.who[its] >= 0], its[truth.who[its] >= 0]
     order = np.lexsort((truth.ms[its], person[its]))
-    again = ~first_of_each(person[its][order])
+    again = ~run_starts(person[its][order])
     changed = again.copy()
     changed[1:] &= np.diff(track[mine][order]) != 0
     counted = truth.path[j] >= 0
@@ -228,7 +228,7 @@ def _near(
     found: _Boxes, truth: _Boxes, cell: Ints, true_cell: Ints, min_iou: float
 ) -> tuple[Ints, Ints]:
     """Pairs (found, truth) of boxes that overlap enough, best overlap first."""
-    i, j = same_group(cell, true_cell)
+    i, j = join_equal(cell, true_cell)
     overlap = iou_of_pairs(sides(found.box[i]), sides(truth.box[j]), 0.0)
     near = np.flatnonzero(overlap >= min_iou)
     order = near[np.lexsort((i[near], j[near], -overlap[near]))]

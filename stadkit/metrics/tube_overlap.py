@@ -3,6 +3,8 @@
 References differ at the edges: ACT and MOC count the last pixel and the last frame as inside
 (`edge` 1), MultiSports and mmaction2 measure from the first to the last (`edge` 0), so that
 tubes which share one frame overlap by 0, and so does a tube of one frame with any other.
+
+Non-maximum suppression of whole tubes, as ACT and MOC do before they count.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.arrays import Ints, expand_ranges, run_starts
 from stadkit.errors import UsageError
 from stadkit.files.pixel_tubes import scale
-from stadkit.link.overlap import Sides, iou_of_pairs, sides
-from stadkit.link.runs import Ints, first_of_each, spread
 from stadkit.metrics.matching import blocks
+from stadkit.pairwise import Sides, best_first, iou_of_pairs, sides
 from stadkit.tubes import Tubes
 
 _BOXES_A_BLOCK = 1 << 16  # compared at once, so that they stay in the processor's cache
@@ -120,14 +122,32 @@ def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np
     count = np.minimum(a.last[i], b.last[j]) - first + 1
     total, common = np.zeros(len(i)), np.zeros(len(i))
     for part in blocks(count, _BOXES_A_BLOCK):
-        pair, frame = spread(first[part], count[part])
+        pair, frame = expand_ranges(first[part], count[part])
         if not len(pair):
             continue
         of_a, in_a = a.rows(i[part][pair], frame)
         of_b, in_b = b.rows(j[part][pair], frame)
         both = in_a & in_b
         iou = iou_of_pairs(a.box.take(of_a, 1), b.box.take(of_b, 1), edge)
-        starts = np.flatnonzero(first_of_each(pair))
+        starts = np.flatnonzero(run_starts(pair))
         total[part] = np.add.reduceat(np.where(both, iou, 0), starts)
         common[part] = np.add.reduceat(both, starts, dtype=np.int64)
     return np.divide(total, common, out=total, where=common > 0)
+
+
+def tube_nms(
+    tracks: Tracks, group: Ints, score: NDArray[np.float64], max_overlap: float, edge: float
+) -> NDArray[np.bool_]:
+    """Which tubes [n] stay: in each group, those that no better one overlaps by more.
+
+    Only tubes that stay suppress others. Of equal scores the last row is the better one.
+    """
+    kept = np.zeros(len(group), bool)
+    left = best_first(group, score)
+    while len(left):
+        heads = run_starts(group[left])
+        kept[left[heads]] = True
+        best = left[heads][np.cumsum(heads) - 1][~heads]
+        left = left[~heads]
+        left = left[tube_overlap(tracks, tracks, best, left, edge) <= max_overlap]
+    return kept

@@ -19,13 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.arrays import Ints, greedy_match, join_equal, run_starts
 from stadkit.errors import UsageError
-from stadkit.link.runs import Ints, first_of_each, same_group
-from stadkit.link.turns import take_in_turn
-from stadkit.metrics.average_precision import average_precision, known_mean
-from stadkit.metrics.trapezoid import trapezoid_precision
-from stadkit.metrics.tube_nms import tube_nms
-from stadkit.metrics.tube_overlap import Tracks, tube_overlap
+from stadkit.metrics.average_precision import average_precision, known_mean, trapezoid_precision
+from stadkit.metrics.tube_overlap import Tracks, tube_nms, tube_overlap
 from stadkit.tubes import Tubes
 
 RANGES: dict[str, tuple[float, ...]] = {
@@ -121,7 +118,7 @@ def video_map(
     counted = ~left_out[found.label]
     if act:
         counted &= tube_nms(tracks, group, found.score, NMS, edge)
-    i, j = same_group(group, true_group)
+    i, j = join_equal(group, true_group)
     i, j = i[counted[i]], j[counted[i]]
     turn = np.argsort(np.argsort(-found.score, kind="stable"))
     pairs = _Pairs.of(i, j, turn, tube_overlap(tracks, true_tracks, i, j, edge))
@@ -169,14 +166,14 @@ class _Pairs:
 
     def claimed(self, threshold: float) -> Ints:
         """The tubes that are right when each looks at its best truth alone."""
-        best = np.flatnonzero(first_of_each(self.turn))
+        best = np.flatnonzero(run_starts(self.turn))
         best = best[self.overlap[best] >= threshold]
         return self.found[best[np.unique(self.truth[best], return_index=True)[1]]]
 
     def taken(self, threshold: float) -> Ints:
         """The tubes that are right when each takes the best truth that is left."""
         near = np.flatnonzero(self.overlap >= threshold)
-        return self.found[near[take_in_turn(self.turn[near], self.truth[near])]]
+        return self.found[near[greedy_match(self.turn[near], self.truth[near])]]
 
 
 def _precision(

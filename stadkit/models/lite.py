@@ -171,4 +171,3 @@ def _blocks(count: int) -> nn.ModuleList:
         blocks.append(InvertedResidual(inside, outside, expansion, kernel, stride))
         inside = outside
     return nn.ModuleList(blocks)
-

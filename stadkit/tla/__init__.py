@@ -1,8 +1,7 @@
 """Labels for the frames between labelled keyframes: temporal label assignment, and what else."""
 
 from stadkit.tla.check import Check, check
-from stadkit.tla.labelled import Labelled, Notes
-from stadkit.tla.labelling import pseudo_label
+from stadkit.tla.labelling import Labelled, Notes, pseudo_label
 from stadkit.tla.neighbours import Cuts
 from stadkit.tla.options import STRATEGIES, Options
 

@@ -1,4 +1,7 @@
-"""Frames to label as arrays: who was found there, and who is in the labelled keyframes around."""
+"""Frames to label as arrays: who was found there, and who is in the labelled keyframes around.
+
+Labels that a strategy gives in one block of frames.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stadkit.arrays import Rows, expand_ranges, frame_of_rows, offsets
 from stadkit.detections import Detections
-from stadkit.tla.cost import Bools, Floats
+from stadkit.tla.assignment import Bools, Floats
 from stadkit.tla.neighbours import Around
-from stadkit.tla.ragged import Ints, owners, spans, starts
 
 PAIRS_A_BLOCK = 60_000  # of people found and people around: some MB, which stays in the cache
 
@@ -19,14 +22,14 @@ PAIRS_A_BLOCK = 60_000  # of people found and people around: some MB, which stay
 class People:
     """Rows of a table by frame; a score that is NaN is 0: the class was not scored."""
 
-    row: Ints  # [n]  of the table
+    row: Rows  # [n]  of the table
     score: Floats  # [n, c]
     box: Floats  # [n, 4]
-    track: Ints  # [n]
-    start: Ints  # [f + 1]
+    track: Rows  # [n]
+    start: Rows  # [f + 1]
 
     @classmethod
-    def of(cls, table: Detections, place: Ints, frames: int) -> People:
+    def of(cls, table: Detections, place: Rows, frames: int) -> People:
         """Those rows whose frame, `place` [n], is in 0..frames - 1, in the table's order."""
         row = np.argsort(place, kind="stable")
         row = row[(place[row] >= 0) & (place[row] < frames)]
@@ -35,7 +38,7 @@ class People:
             np.nan_to_num(table.action[row].astype(np.float64)),
             table.box[row].astype(np.float64),
             table.track[row].astype(np.intp),
-            starts(np.bincount(place[row], minlength=frames)),
+            offsets(np.bincount(place[row], minlength=frames)),
         )
 
     def select(self, first: int, last: int) -> People:
@@ -53,10 +56,10 @@ class Block:
     found: People  # by these frames
     truth: People  # by labelled keyframe, of all videos
     truth_time: Floats  # [m]
-    left: Ints  # [f]  labelled keyframe, -1: none
-    right: Ints  # [f]
-    pool: Ints  # [q]  rows of `truth`
-    pool_start: Ints  # [f + 1]
+    left: Rows  # [f]  labelled keyframe, -1: none
+    right: Rows  # [f]
+    pool: Rows  # [q]  rows of `truth`
+    pool_start: Rows  # [f + 1]
 
     @property
     def label(self) -> Bools:
@@ -68,7 +71,7 @@ class Block:
         """Whether anybody around each frame does it, [f, c]."""
         seen = np.zeros((len(self.time), self.truth.score.shape[1]), bool)
         person, action = np.nonzero(self.label)
-        seen[owners(self.pool_start)[person], action] = True
+        seen[frame_of_rows(self.pool_start)[person], action] = True
         return seen
 
 
@@ -85,8 +88,8 @@ def blocks(
         left, right = around.left[first:last], around.right[first:last]
         sides = np.stack([left, right], 1).ravel()
         people = _count(truth, sides)
-        pool = spans(truth.start[sides], people)
-        pool_start = starts(people.reshape(-1, 2).sum(1))
+        pool = expand_ranges(truth.start[sides], people)[1]
+        pool_start = offsets(people.reshape(-1, 2).sum(1))
         own = found.select(first, last)
         yield (
             first,
@@ -94,8 +97,47 @@ def blocks(
         )
 
 
-def _count(truth: People, keyframe: Ints) -> Ints:
+def _count(truth: People, keyframe: Rows) -> Rows:
     """How many people are in these labelled keyframes [k]; nobody in -1."""
     if len(truth.start) < 2:
         return np.zeros(len(keyframe), np.intp)
     return np.where(keyframe >= 0, np.diff(truth.start)[keyframe], 0)
+
+
+@dataclass(frozen=True)
+class BlockLabels:
+    """People with labels, by frame."""
+
+    frame: Rows  # [r]  of the block
+    found: Rows  # [r]  of the block's people found; -1: none of them
+    person: Rows  # [r]  row of the block's truth; -1: labelled from scores
+    box: Floats  # [r, 4]
+    action: Bools  # [r, c]
+    cost: Floats  # [r]  NaN: nothing was assigned
+
+
+def from_pool(block: Block, taken: Rows, cost: Floats) -> BlockLabels:
+    """Each person found [n] with the labels of one of the pool; none where `taken` is -1."""
+    found = np.flatnonzero(taken >= 0)
+    person = block.pool[taken[found]]
+    return BlockLabels(
+        frame_of_rows(block.found.start)[found],
+        found,
+        person,
+        block.found.box[found],
+        block.truth.score[person] > 0.5,
+        cost[found],
+    )
+
+
+def from_scores(block: Block, action: Bools) -> BlockLabels:
+    """Each person found with the classes of action [n, c]; who has none is left out."""
+    found = np.flatnonzero(action.any(1))
+    return BlockLabels(
+        frame_of_rows(block.found.start)[found],
+        found,
+        np.full(len(found), -1, np.intp),
+        block.found.box[found],
+        action[found],
+        np.full(len(found), np.nan),
+    )

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from stadkit.detections import Detections, Keyframes, number_frames
 from stadkit.errors import NothingMatchedError, UsageError
+from stadkit.tla.baselines import match_people
 from stadkit.tla.block import People
-from stadkit.tla.labelled import Labelled, Notes
-from stadkit.tla.labelling import pseudo_label
+from stadkit.tla.labelling import Labelled, Notes, pseudo_label
 from stadkit.tla.neighbours import Cuts
 from stadkit.tla.options import Options
-from stadkit.tla.thresholds import match_people
 
 Counts = NDArray[np.int64]
 

@@ -1,27 +1,26 @@
-"""Labels for unlabelled frames from the labelled keyframes around them."""
+"""Labels for unlabelled frames from the labelled keyframes around them.
+
+What labelling gives: rows with labels, where each is from, and what was passed over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.arrays import Rows, frame_of_rows
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
-from stadkit.tla.assignment import assign_labels
-from stadkit.tla.between import by_path
-from stadkit.tla.block import Block, People, blocks
-from stadkit.tla.cost import Floats
-from stadkit.tla.given import Given, from_pool, from_scores
-from stadkit.tla.labelled import Labelled, Notes
-from stadkit.tla.nearest import by_overlap
+from stadkit.tla.assign_by_identity import by_person
+from stadkit.tla.assignment import Floats, assign_labels
+from stadkit.tla.baselines import by_overlap, fit_thresholds, over_class_thresholds, over_threshold
+from stadkit.tla.block import Block, BlockLabels, People, blocks, from_pool, from_scores
+from stadkit.tla.interpolation import by_path
 from stadkit.tla.neighbours import Around, Cuts, around
 from stadkit.tla.options import Options
-from stadkit.tla.plus import by_person
-from stadkit.tla.ragged import Ints, owners
-from stadkit.tla.thresholds import fit_thresholds, over_class_thresholds, over_threshold
 
 T = TypeVar("T", bound=np.generic)
 
@@ -60,7 +59,7 @@ def pseudo_label(
     work = _arrange(found, truth, keyframes, frames, options, cuts)
     per_class = options.strategy == "per-class"
     thresholds = fit_thresholds(work.known, work.truth) if per_class else None
-    time = work.labelled.time[owners(work.truth.start)]
+    time = work.labelled.time[frame_of_rows(work.truth.start)]
     parts = [
         (first, block, _give(block, options, thresholds))
         for first, block in blocks(work.todo.time, work.around, work.found, work.truth, time)
@@ -111,7 +110,7 @@ def _unique(
     return Keyframes(video, milliseconds(time) / 1000), number
 
 
-def _place(number: NDArray[np.int64], among: NDArray[np.int64]) -> Ints:
+def _place(number: NDArray[np.int64], among: NDArray[np.int64]) -> Rows:
     """Where each number [n] is among growing ones [f]; -1: it is not."""
     place = np.searchsorted(among, number)
     there = place < len(among)
@@ -119,10 +118,10 @@ def _place(number: NDArray[np.int64], among: NDArray[np.int64]) -> Ints:
     return np.where(there, place, -1)
 
 
-def _give(block: Block, options: Options, thresholds: Floats | None) -> Given:
+def _give(block: Block, options: Options, thresholds: Floats | None) -> BlockLabels:
     if thresholds is not None:
         return from_scores(block, over_class_thresholds(block, thresholds, options))
-    strategies: dict[str, Callable[[], Given]] = {
+    strategies: dict[str, Callable[[], BlockLabels]] = {
         "tla": lambda: _by_assignment(block, options),
         "tla+": lambda: by_person(block, options),
         "hard": lambda: from_scores(block, over_threshold(block, options)),
@@ -132,7 +131,7 @@ def _give(block: Block, options: Options, thresholds: Floats | None) -> Given:
     return strategies[options.strategy]()
 
 
-def _by_assignment(block: Block, options: Options) -> Given:
+def _by_assignment(block: Block, options: Options) -> BlockLabels:
     found, box = block.found, block.truth.box[block.pool]
     taken, cost = assign_labels(
         found.score, found.box, found.start, block.label, box, block.pool_start, options
@@ -143,7 +142,7 @@ def _by_assignment(block: Block, options: Options) -> Given:
 def _joined(
     found: Detections,
     work: _Frames,
-    parts: list[tuple[int, Block, Given]],
+    parts: list[tuple[int, Block, BlockLabels]],
     options: Options,
     thresholds: Floats | None,
 ) -> Labelled:
@@ -166,7 +165,7 @@ def _joined(
 
 
 def _table(
-    found: Detections, todo: Keyframes, first: int, block: Block, given: Given
+    found: Detections, todo: Keyframes, first: int, block: Block, given: BlockLabels
 ) -> Detections:
     frame = first + given.frame
     row = np.append(block.found.row, -1)[given.found]
@@ -204,3 +203,39 @@ def _notes(found: Detections, work: _Frames) -> Notes:
         videos_without_truth=tuple(sorted(todo - labelled)),
         videos_without_frames=tuple(sorted(labelled - seen)),
     )
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What there was to label; each frame is counted under all that is true of it."""
+
+    frames: int = 0  # unlabelled, looked at
+    labelled_frames: int = 0  # passed over: they are labelled keyframes
+    without_neighbour: int = 0  # no labelled keyframe near enough, or none of the same shot
+    one_neighbour: int = 0  # labelled from one side only
+    nobody_in_truth: int = 0  # neighbours, and nobody in them
+    nobody_found: int = 0  # looked at, no detection
+    cut: int = 0  # a neighbour lost to a change of shot
+    videos_without_truth: tuple[str, ...] = ()  # found has them, the labelled keyframes do not
+    videos_without_frames: tuple[str, ...] = ()  # truth has them, nothing was looked at there
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for machines: the fields of this class."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pseudo labels by video and time, within a frame in the order of `found`."""
+
+    table: Detections  # [n]  boxes, person scores and tracks as found; action 1 or 0
+    source: NDArray[np.float64]  # [n]  seconds of the labelled keyframe; NaN: from scores alone
+    cost: NDArray[np.float64]  # [n]  what the assignment cost (Eq. 6); NaN: there was none
+    row: NDArray[np.intp]  # [n]  of found; -1: a box between two of truth ("interpolate", "tla+")
+    person: NDArray[np.intp]  # [n]  row of truth that the label is from; -1: from scores alone
+    background: NDArray[np.intp]  # rows of found that were looked at and got no label, growing
+    thresholds: NDArray[np.float64] | None  # [c]  of "per-class"; NaN: the class is never given
+    notes: Notes
+
+    def __len__(self) -> int:
+        return len(self.table)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.arrays import Rows
 from stadkit.detections import Keyframes, milliseconds
-from stadkit.tla.cost import Bools, Floats
-from stadkit.tla.ragged import Ints
+from stadkit.tla.assignment import Bools, Floats
 
 Cuts = Mapping[str, NDArray[np.float64]]  # video -> seconds of the first frame of each new shot
 SPACINGS = 1.5  # of the median one, that a neighbour may be away where nothing is said
@@ -20,8 +20,8 @@ SPACINGS = 1.5  # of the median one, that a neighbour may be away where nothing 
 class Around:
     """For frames [f], a place in the labelled keyframes; -1 where there is no neighbour."""
 
-    left: Ints  # [f]
-    right: Ints  # [f]
+    left: Rows  # [f]
+    right: Rows  # [f]
     cut: Bools  # [f]  one would be near enough, were there not a change of shot between
 
 
@@ -70,7 +70,7 @@ def _reach(frames: Keyframes, labelled: Keyframes, max_gap: float | None) -> Flo
     return np.array([SPACINGS * known.get(v, 0.0) for v in videos.tolist()])[place]
 
 
-def _shots(frames: Keyframes, cuts: Cuts | None) -> Ints:
+def _shots(frames: Keyframes, cuts: Cuts | None) -> Rows:
     """The number [f] of each frame's shot in its video."""
     shot = np.zeros(len(frames), np.intp)
     for video in set(frames.video.tolist()) & set(cuts or {}):

@@ -14,7 +14,7 @@ from stadkit.detect import to_table
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
 from stadkit.layers.matching import Diverged
-from stadkit.tla.cost import Floats
+from stadkit.tla.assignment import Floats
 from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler, Views, loader
 from stadkit.training.config import AnnotatedSource, TrainConfig

@@ -10,15 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from stadkit import tla
+from stadkit.arrays import offsets
 from stadkit.detections import Detections
 from stadkit.models.targets import Targets
-from stadkit.tla.assignment import assign_labels
+from stadkit.tla.assignment import Floats, assign_labels
+from stadkit.tla.baselines import by_overlap, fit_thresholds, over_class_thresholds, over_threshold
 from stadkit.tla.block import Block, People
-from stadkit.tla.cost import Floats
-from stadkit.tla.nearest import by_overlap
 from stadkit.tla.options import FROM_SCORES
-from stadkit.tla.ragged import starts
-from stadkit.tla.thresholds import fit_thresholds, over_class_thresholds, over_threshold
 from stadkit.training.batches import Batch
 from stadkit.training.semi_config import SemiConfig
 
@@ -91,7 +89,7 @@ def _block(found: Sequence[Detections], truth: People) -> Block:
 
 
 def _people(boxes: Sequence[NDArray[Any]], actions: Sequence[NDArray[Any]]) -> People:
-    start = starts(np.array([len(box) for box in boxes], np.intp))
+    start = offsets(np.array([len(box) for box in boxes], np.intp))
     n = int(start[-1])
     score = np.concatenate(actions).astype(np.float64)
     box = np.concatenate(boxes).astype(np.float64)

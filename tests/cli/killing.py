@@ -83,10 +83,10 @@ def _cut_off(detector: Any, wanted: dict[str, Any]) -> bool:
 
 def _detect(detector: Any, wanted: dict[str, Any]) -> int:
     """One run; its exit code."""
-    from stadkit.cli.console import console
     from stadkit.cli.inputs import gather
     from stadkit.cli.job import Job
     from stadkit.cli.many import detect_many
+    from stadkit.console import console
     from stadkit.detect import Options
 
     console.file = open(os.devnull, "w")  # noqa: SIM115

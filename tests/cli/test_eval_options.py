@@ -165,7 +165,7 @@ def test_pictures_that_fail_leave_the_score(files: Path, monkeypatch: pytest.Mon
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stadkit.report.plots.write_plots", full)
+    monkeypatch.setattr("stadkit.metrics.plots.write_plots", full)
     result = evaluate("found.csv", "truth.csv", "--plots", "pictures", "--json")
     assert result.exit_code == 1
     assert "No space left" in result.stderr

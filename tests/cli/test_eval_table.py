@@ -14,7 +14,7 @@ from stadkit.claims import Claims
 from stadkit.cli import eval_table
 from stadkit.files.ava_rows import Faults
 from stadkit.labels import Labels
-from stadkit.report.scores import Scores, Side, TubeFacts, score
+from stadkit.metrics.evaluate import EvaluationSide, Scores, TubeFacts, evaluate
 from stadkit.tubes import Tubes
 
 NAMES = ("talk to (e.g., self, a person, a group)", "watch (a person)", "stand")
@@ -55,12 +55,12 @@ TRUTH = claims([*range(1200)] * 3, [0] * 1200 + [1] * 1200 + [2] * 1200, [1] * 3
 FOUND = claims([*range(1200)] * 3, [0] * 1200 + [1] * 1200 + [2] * 1200, [0.9, 0.8, 0.7] * 1200)
 
 
-def side(rows: Claims, tracks: Tubes | None = None) -> Side:
-    return Side(rows, Faults(Path("a.csv"), {}), (), tracks)
+def side(rows: Claims, tracks: Tubes | None = None) -> EvaluationSide:
+    return EvaluationSide(rows, Faults(Path("a.csv"), {}), (), tracks)
 
 
 def scores(found: Claims = FOUND, truth: Claims = TRUTH, **options: Any) -> Scores:
-    return score(side(found), side(truth), LABELS, **options)
+    return evaluate(side(found), side(truth), LABELS, **options)
 
 
 def drawn(told: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -117,7 +117,7 @@ def test_true_tubes_are_not_sent_to_activitynet() -> None:
     rows = claims([0.0, 0.04, 0.08, 0.12], [0] * 4, [0.9, 0.8, 0.7, 0.6])
     true = side(claims([0.0, 0.04], [0, 0], [1, 1]), truth)
     for mine in (side(rows, found), side(rows)):
-        told = score(mine, true, LABELS, TubeFacts(None, 25.0))
+        told = evaluate(mine, true, LABELS, TubeFacts(None, 25.0))
         lines = eval_table.words(told)
         assert any("keyframes of found without truth: 2" in line for line in lines)
         assert not any("activitynet" in line for line in lines)

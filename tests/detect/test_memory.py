@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from stadkit import zoo
-from stadkit.cli.memory import peak
+from stadkit.memory import peak
 from stadkit.detect import Detector, Options, detect_video
 from stadkit.models import Outputs
 

@@ -271,7 +271,7 @@ WATCH = """
 import sys
 from made_faults import Finder
 from stadkit import zoo
-from stadkit.cli.memory import peak
+from stadkit.memory import peak
 from stadkit.detect import Detector, Options, detect_video
 
 card = zoo.card("mestad-tiny")

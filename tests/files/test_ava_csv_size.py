@@ -9,7 +9,7 @@ import pytest
 ROWS = 64 * 897 * 28
 READ = """
 import sys
-from stadkit.cli.memory import peak
+from stadkit.memory import peak
 from stadkit.files.ava_csv import read_found
 from stadkit.labels import ava
 table = read_found(sys.argv[1], ava())

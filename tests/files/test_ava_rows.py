@@ -336,7 +336,7 @@ def test_people_of_the_truth_are_those_of_the_table(
 
 READ = """
 import sys
-from stadkit.cli.memory import peak
+from stadkit.memory import peak
 from stadkit.files.ava_rows import read_claims
 from stadkit.labels import ava_scored
 for file, truth in ((sys.argv[1], True), (sys.argv[2], False)):

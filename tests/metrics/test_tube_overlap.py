@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from stadkit.errors import UsageError
-from stadkit.metrics.tube_nms import tube_nms
-from stadkit.metrics.tube_overlap import Tracks, tube_overlap
+from stadkit.metrics.tube_overlap import Tracks, tube_nms, tube_overlap
 from stadkit.tubes import Tubes
 
 BOX, HALF = (0.0, 0.0, 0.4, 0.5), (0.0, 0.0, 0.2, 0.5)

@@ -24,11 +24,9 @@ from stadkit.files.tube_truth import TubeTruth, frame_claims
 from stadkit.files.tubelets import write_tubelets
 from stadkit.labels import Labels
 from stadkit.link import link
-from stadkit.link.act import link_act
-from stadkit.link.mmaction2 import link_mmaction2
-from stadkit.metrics.act_count import act_count
+from stadkit.link.greedy import link_act, link_mmaction2
 from stadkit.metrics.frame_map import frame_map
-from stadkit.metrics.frame_map_act import boxes_ap, by_frame, frame_map_act, suppressed
+from stadkit.metrics.frame_map_act import act_count, boxes_ap, by_frame, frame_map_act, suppressed
 from stadkit.metrics.protocols import MULTISPORTS
 from stadkit.metrics.video_map import video_map
 from stadkit.tubes import Tubelets, Tubes

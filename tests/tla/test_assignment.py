@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from stadkit import boxes
 from stadkit.tla import Options
-from stadkit.tla.assignment import assign, assign_labels
-from stadkit.tla.cost import costs as eq6
-from stadkit.tla.cost import cross_entropy, distance, giou, iou
+from stadkit.tla.assignment import assign, assign_labels, cross_entropy, distance, giou, iou
+from stadkit.tla.assignment import costs as eq6
 
 Floats = NDArray[np.float64]
 ONE, ANOTHER = np.array([[0.0, 0.0, 0.4, 0.4]]), np.array([[0.2, 0.0, 0.6, 0.4]])

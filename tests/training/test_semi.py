@@ -16,7 +16,7 @@ from stadkit.detections import Detections
 from stadkit.errors import StadkitError, UsageError
 from stadkit.models import Outputs
 from stadkit.models.targets import Targets
-from stadkit.tla.cost import Floats
+from stadkit.tla.assignment import Floats
 from stadkit.training import semi as stage
 from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler

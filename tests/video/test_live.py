@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stadkit.cli.memory import peak
 from stadkit.errors import UsageError, VideoError
+from stadkit.memory import peak
 from stadkit.video.clips import Cut, clips
 from stadkit.video.frame import Frame, Report, Video, VideoInfo
 from stadkit.video.live import LiveVideo, Patience

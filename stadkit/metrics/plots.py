@@ -1,0 +1,267 @@
+"""Plots of a frame mAP: AP a class, precision and recall, confusion, calibration."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stadkit.claims import Claims
+from stadkit.errors import UsageError
+from stadkit.metrics.frame_map import FrameMap
+from stadkit.metrics.mistakes import Mistakes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = ("ap.png", "precision_recall.png", "confusion.png", "calibration.png")
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
+_LONGEST = 42  # letters of a class's name that are drawn
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "text.parse_math": False,  # a name may hold dollars
+    "figure.dpi": 110,
+}
+Floats = NDArray[np.float64]
+
+
+def write_plots(folder: Path, found: Claims, result: FrameMap, wrong: Mistakes) -> list[Path]:
+    """Write the pictures of NAMES into a folder, made where it is not there; their paths.
+
+    Raises UsageError without matplotlib.
+    """
+    draw: tuple[Callable[[], Figure], ...] = (
+        lambda: ap_bars(result),
+        lambda: curves(result),
+        lambda: confusion(wrong),
+        lambda: reliability(found, result),
+    )
+    paths = [folder / name for name in NAMES]
+    with drawing():
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, figure in zip(paths, draw, strict=True):
+            figure().savefig(path)
+    return paths
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """matplotlib in our style; raises UsageError where it is not installed."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UsageError(
+            "plots need matplotlib, which is not installed; pip install 'stadkit[report]'"
+        ) from error
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
+
+
+def ap_bars(result: FrameMap) -> Figure:
+    """A bar a class, the best on top, with its AP and how much truth it has."""
+    ap = result.ap.mean(0)
+    rows = np.flatnonzero(~np.isnan(ap))
+    rows = rows[np.argsort(ap[rows], kind="stable")]
+    figure, axes = _figure(8.0, 1.4 + 0.21 * max(len(rows), 3))
+    place = np.arange(len(rows))
+    axes.barh(place, ap[rows], color=BLUE, height=0.75)
+    for y, row in enumerate(rows.tolist()):
+        text = f"{100 * ap[row]:.1f}  ({result.truths[row]:,})"
+        # White behind it, where it lies on the line of the mean.
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+        axes.text(ap[row] + 0.008, y, text, va="center", fontsize=7, color=GREY, bbox=behind)
+    axes.axvline(result.mean, color=ORANGE, linewidth=1.5)
+    axes.set_yticks(place, [_short(result.classes[row]) for row in rows], fontsize=8)
+    axes.set_xlim(0, 1.12)
+    axes.set_xticks(np.linspace(0, 1, 6), [f"{p}" for p in range(0, 101, 20)])
+    axes.set_ylim(-0.7, max(len(rows), 1) - 0.3)
+    axes.set_xlabel("AP, percent (boxes of truth in brackets)")
+    axes.grid(axis="x")
+    axes.set_title(f"Frame AP, {_at(result)}: mean {_percent(result.mean, 2)} (line)", loc="left")
+    return figure
+
+
+def curves(result: FrameMap) -> Figure:
+    """Precision over recall, a small picture a class, in the order of the classes."""
+    rows = np.flatnonzero(result.truths > 0)
+    across = int(min(8, max(1, np.ceil(np.sqrt(1.6 * len(rows))))))
+    down = max(1, -(-len(rows) // across))
+    figure = _empty(1.75 * across + 0.4, 1.55 * down + 0.9)
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    drawn = precision_recall(result)
+    for place, axes in enumerate(panels.ravel()):
+        if place < len(rows):
+            _curve(axes, *drawn[rows[place]])
+            name = _short(result.classes[rows[place]], 22)
+            axes.set_title(f"{name}\nAP {_percent(result.ap[0, rows[place]], 1)}", fontsize=7)
+        else:
+            axes.axis("off")
+    figure.supxlabel("recall", fontsize=9)
+    figure.supylabel("precision", fontsize=9)
+    figure.suptitle(f"Precision and recall at IoU {result.ious[0]:g}", fontsize=10)
+    return figure
+
+
+def _curve(axes: Axes, recall: NDArray[np.float64], precision: NDArray[np.float64]) -> None:
+    if len(recall):
+        recall = np.concatenate([[0], recall, recall[-1:]])
+        precision = np.concatenate([precision[:1], precision, [0]])
+        axes.fill_between(recall, precision, step="pre", color=BLUE, alpha=0.25, linewidth=0)
+        axes.step(recall, precision, where="pre", color=BLUE, linewidth=1.2)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.04)
+    axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"], fontsize=7)
+    axes.set_yticks([0, 0.5, 1], ["0", ".5", "1"], fontsize=7)
+    axes.grid()
+
+
+def confusion(wrong: Mistakes) -> Figure:
+    """What was there, a row a class, and what the best detections said, in shares of the truth."""
+    counts = wrong.confusion
+    of = np.append(wrong.truths, counts[-1].sum())
+    used = np.flatnonzero((counts.sum(0) + counts.sum(1))[:-1])
+    kept = np.append(used, len(counts) - 1)
+    counts = counts[np.ix_(kept, kept)]
+    # Many wrong claims of one truth are more than it is.
+    share = np.minimum(counts / np.maximum(of[kept], 1)[:, None], 1)
+    names = [_short(wrong.classes[row], 24) for row in used.tolist()]
+    side = 3.2 + 0.19 * max(len(kept), 12)
+    figure, axes = _figure(side + 0.6, side)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    size = 8 if len(kept) < 30 else 6.5
+    axes.set_xticks(np.arange(len(kept)), [*names, "missed"], rotation=90, fontsize=size)
+    axes.set_yticks(np.arange(len(kept)), [*names, "background"], fontsize=size)
+    axes.set_xticks(np.arange(len(kept)) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(kept)) - 0.5, minor=True)
+    axes.grid(which="minor", color="#eeeeee", linewidth=0.5)
+    axes.tick_params(which="both", length=0)
+    axes.set_xlabel("said by the best detections")
+    axes.set_ylabel("truth")
+    if len(kept) <= 16:
+        _write_shares(axes, share)
+    axes.set_title(f"Confusion at IoU {wrong.min_iou:g}: shares of a row's truth", loc="left")
+    figure.colorbar(image, ax=axes, shrink=0.5, pad=0.02)
+    return figure
+
+
+def _write_shares(axes: Axes, share: NDArray[np.float64]) -> None:
+    for row, column in np.argwhere(share >= 0.005).tolist():
+        value = share[row, column]
+        colour = "white" if value > 0.6 else "black"
+        words = f"{100 * value:.0f}"
+        axes.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
+
+
+def reliability(found: Claims, result: FrameMap) -> Figure:
+    """The share of detections that are right, over their score; below, how many there are."""
+    table = calibration(found, result)
+    figure = _empty(5.2, 5.6)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    width = table.edges[1]
+    middle = table.edges[:-1] + width / 2
+    above.bar(middle, np.nan_to_num(table.right), width=0.9 * width, color=BLUE)
+    above.plot([0, 1], [0, 1], color=ORANGE, linewidth=1.5)
+    above.set_ylim(0, 1.02)
+    above.set_xlim(0, 1)
+    above.set_ylabel("share that is right")
+    above.grid()
+    below.bar(middle, table.count, width=0.9 * width, color=GREY)
+    if table.count.any():
+        below.set_yscale("log")
+        below.set_ylim(0.7, 3 * table.count.max())
+        below.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    below.set_ylabel("detections")
+    below.set_xlabel("score")
+    below.grid(axis="y")
+    error = f"{table.error:.3f}" if np.isfinite(table.error) else "-"
+    title = f"Calibration at IoU {result.ious[0]:g}: error {error}"
+    above.set_title(f"{title}\nline: score = share that is right", loc="left")
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = _empty(width, height)
+    return figure, figure.add_subplot()
+
+
+def _empty(width: float, height: float) -> Figure:
+    """A figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _at(result: FrameMap) -> str:
+    if len(result.ious) == 1:
+        return f"IoU {result.ious[0]:g}"
+    return f"IoU {result.ious[0]:g} to {result.ious[-1]:g}"
+
+
+def _percent(value: float, digits: int) -> str:
+    """ "34.4"; a dash for what has no value."""
+    return f"{100 * value:.{digits}f}" if np.isfinite(value) else "-"
+
+
+def _short(name: str, letters: int = _LONGEST) -> str:
+    return name if len(name) <= letters else name[: letters - 1].rstrip() + "…"
+
+
+def precision_recall(result: FrameMap) -> list[tuple[Floats, Floats]]:
+    """(recall, precision) of each class at the first threshold, after each right detection.
+
+    Precision is the envelope that AP is the area of; nothing for a class without truth.
+    """
+    curves = []
+    for rows, truths in zip(result.ranking, result.truths.tolist(), strict=True):
+        at = np.flatnonzero(result.right[0, rows]) if truths else np.zeros(0, np.intp)
+        hits = np.arange(1, len(at) + 1)
+        envelope = np.maximum.accumulate((hits / (at + 1))[::-1])[::-1]
+        curves.append((hits / max(truths, 1), envelope))
+    return curves
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Detections by score, in bins of equal width over 0..1; bins without one are NaN."""
+
+    edges: Floats  # [b + 1]
+    count: NDArray[np.int64]  # [b]
+    score: Floats  # [b]  their mean
+    right: Floats  # [b]  the share of them that is right
+
+    @property
+    def error(self) -> float:
+        """How far score and share lie apart, the mean over detections (ECE); NaN without any."""
+        some = self.count > 0
+        gap = abs(self.score[some] - self.right[some])
+        return float(np.average(gap, weights=self.count[some])) if some.any() else float("nan")
+
+
+def calibration(found: Claims, result: FrameMap, bins: int = 10) -> Calibration:
+    """How often detections of a score are right, at the first threshold.
+
+    Only classes with truth, and scores within 0..1, which others than probabilities are not.
+    """
+    scored = result.counted & (found.score >= 0) & (found.score <= 1)
+    scored &= result.truths[found.label.clip(min=0)] > 0
+    score, right = found.score[scored], result.right[0, scored]
+    edges = np.linspace(0, 1, bins + 1)
+    at = np.minimum((score * bins).astype(np.int64), bins - 1)
+    count = np.bincount(at, minlength=bins)
+    share, mean = np.full(bins, np.nan), np.full(bins, np.nan)
+    np.divide(np.bincount(at, right, bins), count, out=share, where=count > 0)
+    np.divide(np.bincount(at, score, bins), count, out=mean, where=count > 0)
+    return Calibration(edges, count, mean, share)

@@ -1,0 +1,102 @@
+"""Who of the keyframe before is who of the keyframe after, and where they are between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stadkit import boxes
+from stadkit.arrays import Rows, expand_ranges, frame_of_rows, offsets
+from stadkit.tla.assignment import Bools, Floats
+from stadkit.tla.block import Block, BlockLabels, People
+
+_HALFWAY = 1e-6  # of the way between keyframes: times are sums of fractions
+
+
+@dataclass(frozen=True)
+class Paths:
+    """People of both neighbours of frames [f], by frame."""
+
+    left: Rows  # [r]  rows of truth
+    right: Rows  # [r]
+    start: Rows  # [f + 1]
+    box: Floats  # [r, 4]  at the frame's time, on the straight line
+
+    def select(self, kept: Bools) -> Paths:
+        """Those of a mask [r]."""
+        start = offsets(kept.astype(np.intp))[self.start]
+        return Paths(self.left[kept], self.right[kept], start, self.box[kept])
+
+
+def by_path(block: Block) -> BlockLabels:
+    """Boxes between those of people in both neighbours, with what the person does then.
+
+    Needs nobody found. Who does none of the classes is there all the same.
+    """
+    return on_paths(block, people_between(block))
+
+
+def on_paths(block: Block, paths: Paths) -> BlockLabels:
+    """Labels of the nearer end of each path; just halfway, what is done at both.
+
+    Who does something else at each end is left out halfway: nobody knows what, which is not
+    to say that it is nothing.
+    """
+    along, label = _along(block, paths), block.truth.score > 0.5
+    nearer = np.where(along < 0.5 + _HALFWAY, paths.left, paths.right)
+    halfway = np.abs(along - 0.5) < _HALFWAY
+    both = label[paths.left] & label[paths.right]
+    action = np.where(halfway[:, None], both, label[nearer])
+    idle = ~label[paths.left].any(1) & ~label[paths.right].any(1)
+    known = np.flatnonzero(~halfway | both.any(1) | idle)
+    none, cost = np.full(len(known), -1, np.intp), np.full(len(known), np.nan)
+    frame = frame_of_rows(paths.start)[known]
+    return BlockLabels(frame, none, nearer[known], paths.box[known], action[known], cost)
+
+
+def people_between(block: Block) -> Paths:
+    """Who is in both neighbours of each frame.
+
+    People with ids are who has the same id; those without are paired so that the sum of IoU is
+    largest, where it is above 0.
+    """
+    both = np.stack([block.left, block.right], 1)
+    gaps, gap = np.unique(both, axis=0, return_inverse=True)
+    met = [_same_people(block.truth, left, right) for left, right in gaps.tolist()]
+    first = offsets(np.array([len(one) for one in met], np.intp))
+    rows = np.array([pair for one in met for pair in one], np.intp).reshape(-1, 2)
+    count = np.diff(first)[gap]
+    left, right = rows[expand_ranges(first[:-1][gap], count)[1]].T
+    paths = Paths(left, right, offsets(count), np.zeros((len(left), 4)))
+    along = _along(block, paths)[:, None]
+    before, after = block.truth.box[left], block.truth.box[right]
+    return Paths(left, right, paths.start, before + along * (after - before))
+
+
+def _along(block: Block, paths: Paths) -> Floats:
+    """How far [r] the frame of each path is from the left keyframe to the right: 0 to 1."""
+    now = np.repeat(block.time, np.diff(paths.start))
+    before, after = block.truth_time[paths.left], block.truth_time[paths.right]
+    return np.asarray((now - before) / (after - before))
+
+
+def _same_people(truth: People, left: int, right: int) -> list[tuple[int, int]]:
+    if min(left, right) < 0:
+        return []
+    a = np.arange(truth.start[left], truth.start[left + 1])
+    b = np.arange(truth.start[right], truth.start[right + 1])
+    later = dict(zip(truth.track[b].tolist(), b.tolist(), strict=True))
+    known = [(row, later.get(truth.track[row], -1)) for row in a[truth.track[a] >= 0].tolist()]
+    pairs = [pair for pair in known if pair[1] >= 0]
+    a, b = a[truth.track[a] < 0], b[truth.track[b] < 0]
+    return sorted([*pairs, *_overlapping(truth, a, b)])
+
+
+def _overlapping(truth: People, a: Rows, b: Rows) -> list[tuple[int, int]]:
+    from scipy.optimize import linear_sum_assignment
+
+    overlap = boxes.iou(truth.box[a], truth.box[b])
+    row, column = linear_sum_assignment(overlap, maximize=True)
+    good = overlap[row, column] > 0
+    return list(zip(a[row[good]].tolist(), b[column[good]].tolist(), strict=True))
