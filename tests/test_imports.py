@@ -11,8 +11,19 @@ import stadkit
 ORDER = [
     *("errors", "arrays", "pairwise", "atomic", "console", "memory"),
     *("labels", "boxes", "detections", "claims", "tubes", "files", "video"),
-    *("link", "tla", "metrics", "synth", "layers", "models", "zoo", "detect", "training"),
-    *("engine", "cli"),
+    *(
+        "link",
+        "tla",
+        "metrics",
+        "readers",
+        "synth",
+        "layers",
+        "models",
+        "zoo",
+        "detect",
+        "training",
+    ),
+    *("engine", "runs", "pseudo_labelling", "doctor", "bench", "cli"),
 ]
 PACKAGE = Path(stadkit.__file__).parent
 

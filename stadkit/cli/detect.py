@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from stadkit.cli.engines import Address, Engine, Workers
-from stadkit.cli.threads import DetectThreads, threads_beside_decoding
+from stadkit.cli.options import Address, DetectThreads, Engine, Workers
 from stadkit.errors import UsageError
+from stadkit.runs.threads import threads_beside_decoding
 
 
 def detect(
@@ -133,18 +133,17 @@ def detect(
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
     input is no video; 3 no weights; 5 the proposals or queries are of other videos.
     """
-    from stadkit.cli.choose import pick_classes, pick_every
-    from stadkit.cli.engines import check_engine, pick_engine, refuse_with_ray
-    from stadkit.cli.inputs import gather
-    from stadkit.cli.job import Job
-    from stadkit.cli.live import detect_live, pick_live, refuse_url
-    from stadkit.cli.many import detect_many
-    from stadkit.cli.shards import parse_shard
     from stadkit.detect import Options, load
     from stadkit.detect.person_model import with_boxes
-    from stadkit.detect.queries import querying, reading
+    from stadkit.detect.queries import require_bank_reader, require_query_model
     from stadkit.detect.tokens import pruning_backbone
     from stadkit.files.ava_csv import read_proposals
+    from stadkit.runs.batch import detect_many
+    from stadkit.runs.engines import check_engine, pick_engine, refuse_with_ray
+    from stadkit.runs.inputs import gather
+    from stadkit.runs.job import Job, pick_classes, pick_every
+    from stadkit.runs.live import detect_live, pick_live, refuse_url
+    from stadkit.runs.shards import parse_shard
     from stadkit.zoo.offline import go_offline
 
     if offline:
@@ -177,9 +176,9 @@ def detect(
     if save_tokens:
         pruning_backbone(detector)
     if save_queries:
-        querying(detector)
+        require_query_model(detector)
     if queries is not None:
-        reading(detector)
+        require_bank_reader(detector)
     job = Job(
         detector=detector,
         options=Options(

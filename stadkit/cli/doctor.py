@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from stadkit.cli.doctor_checks import Check
-    from stadkit.cli.doctor_self_test import Step
+    from stadkit.doctor.checks import Check
+    from stadkit.doctor.self_test import Step
 
 DO = "mend what is told above first; if nothing is, send `stadkit doctor --json` with a report"
 
@@ -29,9 +29,9 @@ def doctor(
 
     Exit codes: 0 all is well; 1 something is broken, and a line says what to do.
     """
-    from stadkit.cli.doctor_checks import check
-    from stadkit.cli.doctor_facts import examine
-    from stadkit.cli.doctor_self_test import self_test
+    from stadkit.doctor.checks import check
+    from stadkit.doctor.facts import examine
+    from stadkit.doctor.self_test import self_test
 
     facts = examine()
     checks, steps = check(facts), self_test() if test else []
@@ -67,7 +67,7 @@ def _tell(
 
 def _few(weights: Mapping[str, str]) -> dict[str, Any]:
     """Those that are here; how many are not."""
-    from stadkit.cli.doctor_facts import BROKEN
+    from stadkit.doctor.facts import BROKEN
 
     if BROKEN in weights:
         return dict(weights)

@@ -101,12 +101,11 @@ def evaluate(
     Exit codes: 0 scored; 2 wrong use, or a file that cannot be read; 5 found and truth share no
     video, time, action or box, which would be a score of 0.
     """
-    from stadkit.cli.eval_inputs import read_sides
-    from stadkit.cli.eval_select import only_keyframes, only_videos
-    from stadkit.cli.eval_table import SORTS
     from stadkit.errors import UsageError
     from stadkit.files.ava_csv import read_keyframes
     from stadkit.metrics.evaluate import evaluate
+    from stadkit.metrics.table import SORTS
+    from stadkit.readers.evaluation import only_keyframes, only_videos, read_evaluation_inputs
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: wants one of {', '.join(SORTS)}")
@@ -129,7 +128,7 @@ def evaluate(
         "split": split,
     }
     excluded = read_keyframes(exclude) if exclude else None
-    sides = read_sides(found, truth, labels, rate, split)
+    sides = read_evaluation_inputs(found, truth, labels, rate, split)
     mine, true = sides.found, sides.truth
     if partial:
         true = only_videos(mine, true)
@@ -152,11 +151,11 @@ def evaluate(
 
 def _tell(scores: Scores, source: str, sort: str, asked: dict[str, Any] | None) -> None:
     """Words on stderr; on stdout the table or, with what was asked, JSON."""
-    from stadkit.cli.eval_table import show, words
     from stadkit.console import console
+    from stadkit.metrics.table import coverage_notes, show
 
     console.print(f"labels: {len(scores.labels)}, {source}")
-    for line in words(scores):
+    for line in coverage_notes(scores):
         console.print(line)
     if asked is None:
         show(scores, sort)
@@ -201,12 +200,12 @@ def _check_effect(
     truth: Path, protocol: str | None, labels: Path | None, rate: float | None, split: int | None
 ) -> None:
     """Raise UsageError for an option that would change nothing with this truth."""
-    from stadkit.cli.beside import kind_of
     from stadkit.errors import UsageError
+    from stadkit.readers.sniff import detect_format
 
     if protocol == "":
         raise UsageError("--protocol '': wants a name, such as ava; without it there is a default")
-    kind = kind_of(truth)
+    kind = detect_format(truth)
     if labels is not None and kind == "pickle":
         raise UsageError(f"--labels {labels}: {truth} names its own actions; leave --labels out")
     if rate is not None and kind == "csv":

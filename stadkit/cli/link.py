@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from stadkit.cli.link_inputs import Given
     from stadkit.files.tube_truth import TubeTruth
     from stadkit.link import Linked
+    from stadkit.readers.detections import DetectionSet
 
 Places = tuple[Path, Path | None, Path | None]  # of the tubes, CSV, pickle
 
@@ -87,11 +87,10 @@ def link(
     Keyframes of any rate; where somebody was missed, boxes are interpolated and marked so.
     Exit codes: 0 linked; 2 wrong use, or a file that cannot be read.
     """
-    from stadkit.cli.link_check import check_options, check_places, parse_size
-    from stadkit.cli.link_files import input_files
-    from stadkit.cli.link_inputs import read_given
-    from stadkit.cli.link_methods import link_given
-    from stadkit.cli.link_pickles import about
+    from stadkit.readers.detections import read_detection_set
+    from stadkit.readers.sniff import input_files
+    from stadkit.runs.checks import check_options, check_places, parse_size
+    from stadkit.runs.linking import link_detection_set, pickle_facts
 
     chosen = {"min_iou": min_iou, "max_gap": max_gap, "min_score": min_score, "smooth": smooth}
     options = {name: value for name, value in chosen.items() if value is not None}
@@ -99,10 +98,10 @@ def link(
     sides = parse_size(size)
     places = output, csv, pickle
     check_places([p for p in places if p], input_files(found, labels, truth), overwrite)
-    given = read_given(found, labels, _read_truth(truth, split, rate))
+    given = read_detection_set(found, labels, _read_truth(truth, split, rate))
     given = given.anew() if anew else given
-    facts = about(given, rate, sides) if pickle else None
-    linked = link_given(given, method, options, rate, sides)
+    facts = pickle_facts(given, rate, sides) if pickle else None
+    linked = link_detection_set(given, method, options, rate, sides)
     _write(linked, given, facts, places, kind)
     _tell(linked, given, method, places, notes(linked, given, method, rate), as_json)
 
@@ -110,19 +109,18 @@ def link(
 def _read_truth(path: Path | None, split: int, rate: float | None) -> TubeTruth | None:
     if path is None:
         return None
-    from stadkit.cli.eval_tubes import read_gt
+    from stadkit.readers.tubes import read_gt
 
     return read_gt(path, rate, split or None)
 
 
 def _write(
-    linked: Linked, given: Given, facts: TubeTruth | None, places: Places, kind: str
+    linked: Linked, given: DetectionSet, facts: TubeTruth | None, places: Places, kind: str
 ) -> None:
     """All the files that were asked for, or none."""
-    from stadkit.cli.link_pickles import on_frames, write_pickle
-    from stadkit.cli.link_write import write_together
     from stadkit.files.ava_csv import write_found
     from stadkit.files.tubes_json import write_tubes_json
+    from stadkit.runs.linking import on_frames, write_pickle, write_together
 
     output, csv, pickle = places
     writers: dict[Path, Callable[[Path], None]] = {
@@ -138,7 +136,7 @@ def _write(
 
 def _tell(
     linked: Linked,
-    given: Given,
+    given: DetectionSet,
     method: str,
     places: Places,
     notes: list[str],
@@ -160,9 +158,9 @@ def _tell(
         typer.echo(json.dumps({"method": method, **files, **told}))
 
 
-def notes(linked: Linked, given: Given, method: str, rate: float | None) -> list[str]:
+def notes(linked: Linked, given: DetectionSet, method: str, rate: float | None) -> list[str]:
     """What to know of how it went, for people."""
-    from stadkit.cli.link_methods import FRAMED
+    from stadkit.runs.linking import FRAMED
 
     if not len(given.found):
         return ["warning: there are no detections to link"]
@@ -177,7 +175,7 @@ def notes(linked: Linked, given: Given, method: str, rate: float | None) -> list
     return []
 
 
-def summary(linked: Linked, given: Given) -> dict[str, Any]:
+def summary(linked: Linked, given: DetectionSet) -> dict[str, Any]:
     """How much came of how much; `interpolated`: the share of tube boxes, null for none."""
     import numpy as np
 

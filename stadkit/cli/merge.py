@@ -30,6 +30,6 @@ def merge(
     Exit codes: 0 all inputs are whole; 1 some failed or were read in part; 2 runs that do not go
     together, or OUTPUT is there already.
     """
-    from stadkit.cli.merging import merge_runs
+    from stadkit.runs.merge import merge_runs
 
     raise typer.Exit(merge_runs(runs, output))

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stadkit.cli.engines import Address, Engine, Workers
-from stadkit.cli.threads import Threads, use_threads
+from stadkit.cli.options import Address, Engine, Threads, Workers
+from stadkit.runs.threads import use_threads
 
 
 def pseudo_label(
@@ -124,8 +124,8 @@ def pseudo_label(
     Exit codes: 0 done; 1 some videos failed or were read in part; 2 wrong use, or a file that
     cannot be read; 3 no weights; 5 truth and detections share no video, time or action.
     """
-    from stadkit.cli.pseudo_label_check import Asked, check_asked, make_options
-    from stadkit.cli.pseudo_label_run import run_check, run_label
+    from stadkit.pseudo_labelling.job import PseudoLabelJob, check_job, make_options
+    from stadkit.pseudo_labelling.labelling import run_check, run_label
 
     given = {
         "strategy": strategy,
@@ -135,7 +135,7 @@ def pseudo_label(
         "background": background,
         "max_gap": max_gap,
     }
-    asked = Asked(
+    asked = PseudoLabelJob(
         truth=truth,
         detections=tuple(detections or ()),
         videos=tuple(videos or ()),
@@ -158,6 +158,6 @@ def pseudo_label(
         address=address,
         threads=threads,
     )
-    check_asked(asked, check)
+    check_job(asked, check)
     use_threads(threads)
     raise typer.Exit((run_check if check else run_label)(asked, as_json))

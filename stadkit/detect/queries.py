@@ -25,8 +25,8 @@ class QueryWatch(Watch):
     """
 
     def __init__(self, detector: Detector, each: OnQueries) -> None:
-        """Raises UsageError as `querying`."""
-        super().__init__(detector, querying(detector))
+        """Raises UsageError as `require_query_model`."""
+        super().__init__(detector, require_query_model(detector))
         self._each = each
 
     def _see(self, part: Any, given: Any, output: Queried) -> None:
@@ -39,7 +39,7 @@ class QueryWatch(Watch):
             self._each(clip, person, entry)
 
 
-def querying(detector: Detector) -> Stmixer:
+def require_query_model(detector: Detector) -> Stmixer:
     """The model; raises UsageError where it has no queries."""
     model = detector.model
     if not isinstance(model, Stmixer):
@@ -50,7 +50,7 @@ def querying(detector: Detector) -> Stmixer:
     return model
 
 
-def reading(detector: Detector) -> Stmixer:
+def require_bank_reader(detector: Detector) -> Stmixer:
     """The model; raises UsageError where it reads no bank of queries."""
     model = detector.model
     if not isinstance(model, Stmixer) or model.config.classifier != "long":

@@ -83,11 +83,11 @@ def _cut_off(detector: Any, wanted: dict[str, Any]) -> bool:
 
 def _detect(detector: Any, wanted: dict[str, Any]) -> int:
     """One run; its exit code."""
-    from stadkit.cli.inputs import gather
-    from stadkit.cli.job import Job
-    from stadkit.cli.many import detect_many
     from stadkit.console import console
     from stadkit.detect import Options
+    from stadkit.runs.batch import detect_many
+    from stadkit.runs.inputs import gather
+    from stadkit.runs.job import Job
 
     console.file = open(os.devnull, "w")  # noqa: SIM115
     job = Job(detector, Options(every=0.2), detector.card.classes, 0.1, save_video=True)

@@ -13,8 +13,8 @@ import pytest
 from torch import nn
 from typer.testing import CliRunner
 
+from stadkit.bench.model import _parts
 from stadkit.cli.app import app
-from stadkit.cli.bench_model import _parts
 from stadkit.detect import Detector
 
 COMPILERS = [name for name in ("c++", "g++", "clang++") if shutil.which(name)]
@@ -91,9 +91,7 @@ def test_model_on_clips_at_once() -> None:
 
 def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(
-        "stadkit.cli.bench_model.time", SimpleNamespace(perf_counter=lambda: now[0])
-    )
+    monkeypatch.setattr("stadkit.cli.bench.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     class Part(nn.Module):
         def forward(self) -> None:

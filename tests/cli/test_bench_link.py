@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from stadkit.bench.linking import measure_linking
 from stadkit.cli.app import app
-from stadkit.cli.bench_link import measure
 from stadkit.link import METHODS
 from stadkit.synth.crowd import crowd
 
@@ -29,7 +29,7 @@ def test_figures_of_one_method() -> None:
 def test_the_goal_grows_with_the_videos() -> None:
     def goal(videos: str, monkeypatch: pytest.MonkeyPatch) -> float:
         figures = {"boxes": 1, "s": 0.01, "cpu_s": 0.01, "tubes": 1, "peak_gb": 0.1}
-        monkeypatch.setattr("stadkit.cli.bench_link._in_new_process", lambda *_: dict(figures))
+        monkeypatch.setattr("stadkit.bench.linking.link_in_new_process", lambda *_: dict(figures))
         done = CliRunner().invoke(app, ["bench", "link", "--videos", videos, "--json"])
         return float(json.loads(done.stdout)["goals"]["track_s"])
 
@@ -41,7 +41,7 @@ def test_the_goal_grows_with_the_videos() -> None:
 
 def test_words_name_the_goal_and_what_missed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {"boxes": 1, "s": 0.5, "cpu_s": 0.5, "tubes": 1, "peak_gb": 0.1}
-    monkeypatch.setattr("stadkit.cli.bench_link._in_new_process", lambda *_: dict(figures))
+    monkeypatch.setattr("stadkit.bench.linking.link_in_new_process", lambda *_: dict(figures))
     done = CliRunner().invoke(app, ["bench", "link"])
     assert "(goal: at most 0.1)" in done.stdout
     assert "13.7 to 174.0 s" in done.stdout
@@ -59,7 +59,7 @@ def test_an_unknown_method_is_refused() -> None:
 
 
 def test_track_is_measured() -> None:
-    told = measure("track", 1, 0, 1)
+    told = measure_linking("track", 1, 0, 1)
     assert told["tubes"] > 0
     assert told["s"] > 0
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from stadkit.cli import bench_pseudo_label
+from stadkit.bench.pseudo_labels import made_up
+from stadkit.cli import bench
 from stadkit.cli.app import app
-from stadkit.cli.bench_pseudo_label import made_up
 from stadkit.tla import STRATEGIES
 
 SMALL = ["bench", "pseudo-label", "--frames", "60", "--runs", "1"]
@@ -24,11 +24,11 @@ def test_figures_of_each_strategy() -> None:
 
 
 def test_what_is_missed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_pseudo_label, "measure", lambda *_: 19_999)
+    monkeypatch.setattr(bench, "measure", lambda *_: 19_999)
     told = CliRunner().invoke(app, [*SMALL, "--strategy", "tla"])
     assert told.stdout == "tla             19,999 keyframes/s  (goal: at least 20,000)\n"
     assert "missed here: tla" in told.stderr
-    monkeypatch.setattr(bench_pseudo_label, "measure", lambda *_: 20_000)
+    monkeypatch.setattr(bench, "measure", lambda *_: 20_000)
     assert "missed" not in CliRunner().invoke(app, SMALL).stderr
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stadkit.cli.choose import pick_classes, with_classes
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
 from stadkit.labels import Labels, ava
+from stadkit.runs.job import pick_classes, with_classes
 
 LABELS = Labels((3, 7, 9), ("wave", "sit", "listen (e.g., to music)"))
 

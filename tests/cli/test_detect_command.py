@@ -217,7 +217,7 @@ def test_resume_after_a_kill_gives_the_same_bytes(
 ) -> None:
     paths = [make_video(f"{name}.mp4", seconds=2) for name in "abc"]
     stadkit(*paths, "-o", "whole")
-    import stadkit.cli.results as results
+    import stadkit.runs.outputs as results
 
     whole = results.write_jsonl
 
@@ -363,7 +363,7 @@ def test_a_disk_error_fails_one_input_and_leaves_none_of_its_results(
 def test_left_to_itself_a_light_model_leaves_a_core(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stadkit.cli.threads.cores", lambda: 2)
+    monkeypatch.setattr("stadkit.runs.threads.cores", lambda: 2)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     before = torch.get_num_threads()

@@ -15,10 +15,10 @@ import torch
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.cli.pictures import own_files, remove
 from stadkit.detect import Detector
 from stadkit.detect.bank import QueryBank
 from stadkit.models.stmixer import StmixerConfig, build
+from stadkit.runs.pictures import own_files, remove
 
 MakeVideo = Callable[..., Path]
 Stadkit = Callable[..., Result]
@@ -207,7 +207,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a video was opened")
 
     monkeypatch.setattr("stadkit.detect.video.open_video", opened)
-    monkeypatch.setattr("stadkit.cli.job.check_file", opened)
+    monkeypatch.setattr("stadkit.runs.job.check_file", opened)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.cli.pictures import remove
 from stadkit.detect import Detector
+from stadkit.runs.pictures import remove
 
 MakeVideo = Callable[..., Path]
 Stadkit = Callable[..., Result]
@@ -141,7 +141,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a video was opened")
 
     monkeypatch.setattr("stadkit.detect.video.open_video", opened)
-    monkeypatch.setattr("stadkit.cli.job.check_file", opened)
+    monkeypatch.setattr("stadkit.runs.job.check_file", opened)
 
 
 def test_a_model_without_tokens_is_2(

@@ -16,9 +16,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit import zoo
-from stadkit.cli import doctor_checks, doctor_facts, doctor_self_test
 from stadkit.cli.app import app
-from stadkit.cli.doctor_self_test import EXPECTED, WEIGHTS, self_test
+from stadkit.doctor import checks
+from stadkit.doctor import facts as doctor_facts
+from stadkit.doctor import self_test as doctor_self_test
+from stadkit.doctor.self_test import EXPECTED, WEIGHTS, self_test
 
 Break = Callable[..., None]
 
@@ -61,7 +63,7 @@ def test_a_sound_machine_is_0_and_finds_what_is_known() -> None:
 
 
 def test_the_known_result_is_of_the_built_in_weights() -> None:
-    assert zoo.card("mestad-nano").sha256 == WEIGHTS, "run python -m stadkit.cli.doctor_self_test"
+    assert zoo.card("mestad-nano").sha256 == WEIGHTS, "run python -m stadkit.doctor.self_test"
 
 
 def test_other_numbers_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +98,7 @@ def test_a_video_that_does_not_come_back_ends_the_test(monkeypatch: pytest.Monke
 
 def test_each_fault_has_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     facts = doctor_facts.examine()
-    assert all(each.ok for each in doctor_checks.check(facts))
+    assert all(each.ok for each in checks.check(facts))
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "file"))
     (tmp_path / "file").touch()
     monkeypatch.setattr("stadkit.zoo.weights.BUILT_IN", tmp_path)
@@ -106,7 +108,7 @@ def test_each_fault_has_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "video": {**facts["video"], "h264 writing": False, "reads": "h264"},
         "machine": {**facts["machine"], "cuda complains": "The driver is too old"},
     }
-    found = {each.name: each for each in doctor_checks.check(wrong) if not each.ok}
+    found = {each.name: each for each in checks.check(wrong) if not each.ok}
     assert found.keys() == {"packages", "video", "gpu", "weights", "cache"}
     assert found["packages"].told == "not installed: scipy"
     assert found["video"].told == "this PyAV lacks vp9, writing h264"

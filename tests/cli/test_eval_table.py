@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from stadkit.claims import Claims
-from stadkit.cli import eval_table
 from stadkit.files.ava_rows import Faults
 from stadkit.labels import Labels
+from stadkit.metrics import table
 from stadkit.metrics.evaluate import EvaluationSide, Scores, TubeFacts, evaluate
 from stadkit.tubes import Tubes
 
@@ -74,7 +74,7 @@ def drawn(told: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[s
             super().__init__(force_terminal=True, color_system=None, **options)
 
     monkeypatch.setattr("rich.console.Console", Terminal)
-    eval_table.show(told, "id")
+    table.show(told, "id")
     return out.getvalue().splitlines()
 
 
@@ -99,16 +99,18 @@ def test_a_narrow_terminal_cuts_names_alone(
 
 def test_many_thresholds_are_a_range() -> None:
     ious = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
-    (line,) = [line for line in eval_table.sums(scores(ious=ious)) if "frame mAP" in line]
+    (line,) = [line for line in table.sums(scores(ious=ious)) if "frame mAP" in line]
     assert "(ava, 10 IoUs from 0.5 to 0.95, 3 of 3 classes)" in line
     assert len(line) <= 80
-    (line,) = [line for line in eval_table.sums(scores(ious=ious[:2])) if "frame mAP" in line]
+    (line,) = [line for line in table.sums(scores(ious=ious[:2])) if "frame mAP" in line]
     assert "(ava, IoU 0.5, 0.55, 3 of 3 classes)" in line
 
 
 def test_truth_that_nobody_labelled_is_dropped_by_activitynet() -> None:
     half = TRUTH.select(TRUTH.time < 600)
-    assert any("--protocol activitynet" in line for line in eval_table.words(scores(truth=half)))
+    assert any(
+        "--protocol activitynet" in line for line in table.coverage_notes(scores(truth=half))
+    )
 
 
 def test_true_tubes_are_not_sent_to_activitynet() -> None:
@@ -118,7 +120,7 @@ def test_true_tubes_are_not_sent_to_activitynet() -> None:
     true = side(claims([0.0, 0.04], [0, 0], [1, 1]), truth)
     for mine in (side(rows, found), side(rows)):
         told = evaluate(mine, true, LABELS, TubeFacts(None, 25.0))
-        lines = eval_table.words(told)
+        lines = table.coverage_notes(told)
         assert any("keyframes of found without truth: 2" in line for line in lines)
         assert not any("activitynet" in line for line in lines)
 
@@ -127,5 +129,5 @@ def test_what_has_no_box_is_said_of_iou_half() -> None:
     """At .9 all of truth is missed, and all of it has a box of IoU .75."""
     found = claims([0, 1], [0, 1], [0.9, 0.8], [0.1, 0.1, 0.4, 0.9])
     truth = claims([0, 1], [0, 1], [1, 1])
-    lines = eval_table.words(scores(found, truth, ious=(0.9,)))
+    lines = table.coverage_notes(scores(found, truth, ious=(0.9,)))
     assert "of 2 in truth 2 are missed, 0 of them without a box of any action (IoU 0.5)" in lines

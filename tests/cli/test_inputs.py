@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stadkit.cli.inputs import LONGEST, gather, plain
 from stadkit.errors import UsageError
+from stadkit.runs.inputs import LONGEST, gather, plain
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.cli.link_write import write_together
 from stadkit.errors import StadkitError
 from stadkit.files import act
 from stadkit.files.tube_truth import TubeTruth
 from stadkit.labels import Labels
+from stadkit.runs.linking import write_together
 from stadkit.tubes import Tubes
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
-from stadkit.cli.link_frames import Frames
 from stadkit.detections import Detections, Keyframes
+from stadkit.runs.linking import Frames
 from stadkit.tubes import Tubes
 
 

@@ -16,11 +16,11 @@ import pytest
 from broadcasting import Answer, broadcast, stream
 from typer.testing import CliRunner, Result
 
-from stadkit.cli import live as module
 from stadkit.cli.app import app, main
 from stadkit.detect import Detector
 from stadkit.files.ava_csv import read_found
 from stadkit.labels import read_labels
+from stadkit.runs import live as module
 from stadkit.video.live import LiveVideo, Patience
 
 Stadkit = Callable[..., Result]

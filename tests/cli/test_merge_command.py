@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.cli.holding import LOCK
 from stadkit.detect import Detector
+from stadkit.runs.folder import LOCK
 
 MakeVideo = Callable[..., Path]
 Stadkit = Callable[..., Result]

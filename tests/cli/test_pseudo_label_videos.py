@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.cli.pseudo_label_plan import between
 from stadkit.detect import detect_video
 from stadkit.detections import Detections
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels
+from stadkit.pseudo_labelling.plan import between
 from stadkit.video.write import VideoWriter
 
 MakeVideo = Callable[..., Path]
@@ -38,7 +38,7 @@ def stadkit(
     fake_detector: Any, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Stadkit:
     """Run `stadkit pseudo-label` in a folder with videos/a.mp4, videos/b.mp4 and their truth."""
-    monkeypatch.setattr("stadkit.cli.pseudo_label_videos.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.pseudo_labelling.videos.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     for name in "ab":
         make_video(f"videos/{name}.mp4")
@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on(
             raise KeyboardInterrupt
         return real(detector, path, *rest)
 
-    monkeypatch.setattr("stadkit.cli.pseudo_label_keep.detect_video", stopped)
+    monkeypatch.setattr("stadkit.pseudo_labelling.parts.detect_video", stopped)
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 130
     assert "interrupted; with --output the same command goes on from here" in result.stderr
@@ -207,7 +207,7 @@ def test_per_class_also_looks_at_labelled_keyframes(stadkit: Stadkit) -> None:
 
 
 def test_interpolation_needs_no_model(stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stadkit.cli.pseudo_label_videos.load", None)
+    monkeypatch.setattr("stadkit.pseudo_labelling.videos.load", None)
     facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "interpolate"))
     assert facts["pseudo_people"] == 16
     assert dense().track.tolist() == [4] * 22

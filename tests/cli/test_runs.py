@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from stadkit.cli import holding
-from stadkit.cli.holding import LOCK
-from stadkit.cli.runs import Run
 from stadkit.errors import UsageError
+from stadkit.runs import folder as holding
+from stadkit.runs.folder import LOCK, RunFolder
 
 FACTS = {"command": "detect"}
 
 
-def done(run: Run, name: str) -> None:
+def done(run: RunFolder, name: str) -> None:
     """An input begun and ended, with one output."""
     path = run.folder / f"{name}.csv"
     run.begin(name, "mark", [path])
@@ -29,9 +28,9 @@ def done(run: Run, name: str) -> None:
 
 def test_many_inputs_are_few_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    write = Run.write
-    monkeypatch.setattr(Run, "write", lambda run: (written.append(1), write(run)))
-    run = Run(tmp_path / "out", FACTS, False)
+    write = RunFolder.write
+    monkeypatch.setattr(RunFolder, "write", lambda run: (written.append(1), write(run)))
+    run = RunFolder(tmp_path / "out", FACTS, False)
     for i in range(100):
         done(run, str(i))
     run.close()
@@ -42,7 +41,7 @@ def test_many_inputs_are_few_manifests(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
-    killed = Run(tmp_path, FACTS, False)  # never closed
+    killed = RunFolder(tmp_path, FACTS, False)  # never closed
     done(killed, "a")
     done(killed, "b")
     killed.begin("c", "mark", [tmp_path / "c.csv"])
@@ -50,7 +49,7 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
     with (tmp_path / "manifest.journal").open("a") as file:
         file.write('{"d": {"fingerp')  # cut in the middle of a line
     killed._hold.release()  # as the end of a process does
-    run = Run(tmp_path, FACTS, False)
+    run = RunFolder(tmp_path, FACTS, False)
     assert run.finished("a", "mark")
     assert run.finished("b", "mark")
     assert run.finished("b", "another") is None
@@ -61,7 +60,7 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
 
 
 def test_only_what_was_claimed_is_taken_away(tmp_path: Path) -> None:
-    run = Run(tmp_path, FACTS, True)
+    run = RunFolder(tmp_path, FACTS, True)
     mine, claimed = tmp_path / "mine.csv", tmp_path / "a.csv"
     mine.write_text("mine")
     claimed.write_text("old")
@@ -73,7 +72,7 @@ def test_only_what_was_claimed_is_taken_away(tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    one, other = Run(tmp_path, FACTS, False), Run(tmp_path, FACTS, False)
+    one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
         with pytest.raises(UsageError, match="another run is writing there now"), other.held():
             pass
@@ -88,9 +87,9 @@ def test_half_written_files_of_a_killed_run_are_taken_away(tmp_path: Path) -> No
     theirs = ["a.csv", ".hidden", f".{'0a' * 15}", "partial"]
     for name in ours + theirs:
         (tmp_path / name).write_text("half")
-    with Run(tmp_path, FACTS, False).held():  # no run was here before: all may be someone's
+    with RunFolder(tmp_path, FACTS, False).held():  # no run was here before: all may be someone's
         assert len({path.name for path in tmp_path.iterdir()} - {LOCK}) == 7
-    run = Run(tmp_path, FACTS, True)
+    run = RunFolder(tmp_path, FACTS, True)
     run.close()
     with run.held():
         left = {path.name for path in tmp_path.iterdir()}
@@ -99,7 +98,7 @@ def test_half_written_files_of_a_killed_run_are_taken_away(tmp_path: Path) -> No
 
 def test_a_manifest_is_by_name_whatever_the_order(tmp_path: Path) -> None:
     for folder, names in (("one", "abc"), ("other", "cab")):
-        run = Run(tmp_path / folder, FACTS, False)
+        run = RunFolder(tmp_path / folder, FACTS, False)
         for name in names:
             done(run, name)
         run.close()
@@ -109,7 +108,7 @@ def test_a_manifest_is_by_name_whatever_the_order(tmp_path: Path) -> None:
 
 def test_a_run_that_began_at_the_same_time_keeps_its_entries(tmp_path: Path) -> None:
     folder = tmp_path / "out"  # not there yet, so that nobody can hold it
-    one, other = Run(folder, FACTS, False), Run(folder, FACTS, False)
+    one, other = RunFolder(folder, FACTS, False), RunFolder(folder, FACTS, False)
     other.end("bad", {"status": "failed", "outputs": {}})
     done(one, "a")
     one.close()
@@ -118,11 +117,11 @@ def test_a_run_that_began_at_the_same_time_keeps_its_entries(tmp_path: Path) -> 
         other.begin("a", "another", [folder / "a.csv"])
     other.close()
     assert list(json.loads((folder / "manifest.json").read_text())["videos"]) == ["a", "b", "bad"]
-    assert Run(folder, FACTS, False).finished("a", "mark")
+    assert RunFolder(folder, FACTS, False).finished("a", "mark")
 
 
 def test_a_failure_before_the_claim_leaves_what_was_done(tmp_path: Path) -> None:
-    run = Run(tmp_path, FACTS, False)
+    run = RunFolder(tmp_path, FACTS, False)
     done(run, "a")
     run.drop("a", [tmp_path / "a.csv"])
     assert run.end("a", {"status": "failed", "outputs": {}})["status"] == "failed"
@@ -147,7 +146,7 @@ def test_nfs_locks_files_open_for_writing_only(
         lock(handle, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    one, other = Run(tmp_path, FACTS, False), Run(tmp_path, FACTS, False)
+    one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
         assert (tmp_path / LOCK).exists()
         with pytest.raises(UsageError, match="another run is writing there now"), other.held():
@@ -166,7 +165,7 @@ def test_a_file_system_without_locks_is_told_of_once(
     monkeypatch.setattr(fcntl, "flock", flock)
     console = Console(width=80, soft_wrap=True)
     monkeypatch.setattr(holding, "console", console)
-    run = Run(tmp_path / "out", FACTS, False)
+    run = RunFolder(tmp_path / "out", FACTS, False)
     with console.capture() as captured:
         done(run, "a")
         done(run, "b")
@@ -190,7 +189,7 @@ def test_a_lock_that_was_taken_away_meanwhile_is_none(
         lock(handle, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    one, other = Run(tmp_path, FACTS, False), Run(tmp_path, FACTS, False)
+    one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
         assert len(calls) == 2
         with pytest.raises(UsageError, match="another run is writing there now"), other.held():
@@ -199,6 +198,6 @@ def test_a_lock_that_was_taken_away_meanwhile_is_none(
 
 def test_the_lock_of_a_killed_run_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / LOCK).touch()
-    with Run(tmp_path, FACTS, False).held():
+    with RunFolder(tmp_path, FACTS, False).held():
         pass
     assert list(tmp_path.iterdir()) == []

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stadkit.cli.inputs import Input
-from stadkit.cli.shards import Shard, parse_shard
 from stadkit.errors import UsageError
+from stadkit.runs.inputs import Input
+from stadkit.runs.shards import Shard, parse_shard
 
 INPUTS = [Input(f"v{i}", Path(f"videos/v{i}.mp4")) for i in range(23)]
 

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from stadkit.cli import summary
 from stadkit.cli.app import app
-from stadkit.cli.summary import MOST_ROWS, make_summary, remove_summary, row, tell_summary
+from stadkit.runs import messages
+from stadkit.runs.messages import MOST_ROWS, make_summary, remove_summary, summary_row, tell_summary
 
 
 def entry(status: str, people: int = 3) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def entry(status: str, people: int = 3) -> dict[str, Any]:
 
 def test_totals() -> None:
     each = {"c": "partial", "b": "failed", "a": "ok", "d": "failed"}
-    rows = [row(name, entry(status, 1 + len(name))) for name, status in each.items()]
+    rows = [summary_row(name, entry(status, 1 + len(name))) for name, status in each.items()]
     made = make_summary(rows, 1)
     assert [each["name"] for each in made["videos"]] == ["a", "b", "c", "d"]
     assert made["totals"] == {
@@ -50,14 +50,14 @@ def test_totals() -> None:
 
 def told(monkeypatch: pytest.MonkeyPatch, rows: list[Any], terminal: bool) -> list[str]:
     console = Console(force_terminal=terminal, color_system=None, width=80, soft_wrap=True)
-    monkeypatch.setattr(summary, "console", console)
+    monkeypatch.setattr(messages, "console", console)
     with console.capture() as captured:
         tell_summary(make_summary(rows, 0))
     return [line.strip() for line in captured.get().splitlines()]
 
 
 def test_a_table_in_a_terminal_and_a_line_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [row("a", entry("ok")), row("b", entry("failed"))]
+    rows = [summary_row("a", entry("ok")), summary_row("b", entry("failed"))]
     last = "1 of 2 done in full: 3 people in 4 keyframes, 3 s"
     assert told(monkeypatch, rows, terminal=False) == [last]
     lines = told(monkeypatch, rows, terminal=True)
@@ -71,7 +71,7 @@ def test_a_table_in_a_terminal_and_a_line_elsewhere(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_long_table_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [row(str(i), entry("ok")) for i in range(MOST_ROWS + 5)]
+    rows = [summary_row(str(i), entry("ok")) for i in range(MOST_ROWS + 5)]
     lines = told(monkeypatch, rows, terminal=True)
     assert len(lines) == 1 + MOST_ROWS + 2
     assert lines[-2] == "and 5 more; summary.json has them all"

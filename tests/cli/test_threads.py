@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from stadkit.cli.threads import threads_beside_decoding
 from stadkit.detect import Detector
+from stadkit.runs.threads import threads_beside_decoding
 from stadkit.video.keys import Every
 
 CORES = 4
@@ -17,7 +17,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All of which torch uses, and nobody has said how many."""
     before = torch.get_num_threads()
     torch.set_num_threads(CORES)
-    monkeypatch.setattr("stadkit.cli.threads.cores", lambda: CORES)
+    monkeypatch.setattr("stadkit.runs.threads.cores", lambda: CORES)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     yield
@@ -54,12 +54,12 @@ def test_a_model_with_more_to_do_has_all(
 ) -> None:
     assert chosen(fake_detector, every=0.1) == 4
     assert chosen(fake_detector, every="frame") == 4
-    monkeypatch.setattr("stadkit.cli.threads.LIGHT", 0)
+    monkeypatch.setattr("stadkit.runs.threads.LIGHT", 0)
     assert chosen(fake_detector) == 4
 
 
 def test_on_one_core_there_is_one(fake_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stadkit.cli.threads.cores", lambda: 1)
+    monkeypatch.setattr("stadkit.runs.threads.cores", lambda: 1)
     torch.set_num_threads(1)
     assert chosen(fake_detector) == 1
 

@@ -12,7 +12,7 @@ import torch
 
 from stadkit.detect import Detector, Options, detect_video
 from stadkit.detect.bank import BankWriter, Header, QueryBank, Window
-from stadkit.detect.queries import QueryWatch, entry_width, querying, reading
+from stadkit.detect.queries import QueryWatch, entry_width, require_bank_reader, require_query_model
 from stadkit.errors import UsageError
 from stadkit.models.stmixer import StmixerConfig, build
 from stadkit.video.clips import Clip
@@ -110,11 +110,11 @@ def test_a_model_without_queries(fake_detector: Detector, small: Any) -> None:
     with pytest.raises(UsageError, match="fake: has no queries to save; take an STMixer"):
         detect_video(fake_detector, "gone.mp4", on_queries=lambda *_: None)
     with pytest.raises(UsageError, match="fake: has no queries"):
-        querying(fake_detector)
+        require_query_model(fake_detector)
     for detector in (fake_detector, small(), small("short")):
         with pytest.raises(UsageError, match="reads no bank of queries; train an STMixer with"):
-            reading(detector)
-    assert reading(small("long")).config.classifier == "long"
+            require_bank_reader(detector)
+    assert require_bank_reader(small("long")).config.classifier == "long"
 
 
 def test_from_one_pass_to_the_next(small: Any, make_video: Any, tmp_path: Path) -> None:

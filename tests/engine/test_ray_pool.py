@@ -34,7 +34,7 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_ray_is_imported_only_when_asked_for() -> None:
-    code = "import sys, stadkit.engine, stadkit.cli.many; print('ray' in sys.modules)"
+    code = "import sys, stadkit.engine, stadkit.runs.batch; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

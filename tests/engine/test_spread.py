@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
-from stadkit.cli.inputs import gather
-from stadkit.cli.job import Job
-from stadkit.cli.many import detect_many
 from stadkit.detect import Detector, Options
 from stadkit.engine import Setup, Spread
+from stadkit.runs.batch import detect_many
+from stadkit.runs.inputs import gather
+from stadkit.runs.job import Job
 
 MakeVideo = Callable[..., Path]
 SETUP = Setup("mestad-nano", "0" * 64, "cpu", "fp32", ".", 1)

@@ -27,7 +27,7 @@ def label(
 ) -> Label:
     """label(output, *arguments, pool=None): run `pseudo-label` over three videos, one of them bad,
     with the workers of the pool."""
-    monkeypatch.setattr("stadkit.cli.pseudo_label_videos.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.pseudo_labelling.videos.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     for name in "ab":
         make_video(f"videos/{name}.mp4")
@@ -42,7 +42,7 @@ def label(
             setup = Setup("fake", "0" * 64, "cpu", "fp32", ".", 1)
             spread = Spread(setup, pool.workers, every=1.0, batch=2, splits=True, long=4)
             spread.__dict__["pool"] = pool
-        monkeypatch.setattr("stadkit.cli.pseudo_label_videos.pick_engine", lambda *args: spread)
+        monkeypatch.setattr("stadkit.pseudo_labelling.videos.pick_engine", lambda *args: spread)
         command = ["pseudo-label", "sparse.csv", "--videos", "videos", "-o", output]
         return CliRunner().invoke(app, [*command, *arguments])
 

@@ -1,0 +1,144 @@
+"""A model's speed, beside what this machine reaches in a matrix product."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from stadkit.detect import Detector
+
+PRODUCT = 2048  # side of the square matrices
+
+
+def measure_model(
+    name: str,
+    size: int | None,
+    settings: dict[str, Any],
+    batch: int,
+    device: str,
+    precision: str,
+    compiled: bool,
+    runs: int,
+) -> dict[str, Any]:
+    """The figures of `bench model`, untrained weights: speed does not depend on them."""
+    import torch
+
+    from stadkit.detect import Detector
+    from stadkit.models.cost import cost
+    from stadkit.zoo import build_card, card
+
+    known = card(name)
+    known = replace(known, settings={**known.settings, **settings})
+    pixels = _round_up(size or known.short_side, known.multiple)
+    model = build_card(known)
+    counted = cost(model, pixels, known.frames)
+    detector = Detector(model, known, device, precision, name)
+    detector.lower()
+    if compiled:
+        detector.model.compile()
+    once = _pass(detector, batch, pixels)
+    best = min(seconds(once) for _ in range(runs + 2))  # the first choose kernels
+    parts = {} if compiled else _parts(detector.model, once, runs)
+    peak = matmul_peak(detector)
+    figures = {
+        "model": name,
+        "device": str(detector.device),
+        "precision": str(detector.precision).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "batch": batch,
+        "pixels": pixels,
+        "gmacs": round(counted["gmacs"], 3),
+        "ms": float(f"{1000 * best:.4g}"),
+        "clips_per_second": float(f"{batch / best:.4g}"),
+        "matmul_gflops": round(peak / 1e9, 1),
+        "share_of_matmul": round(2e9 * counted["gmacs"] * batch / best / peak, 3),
+    }
+    return {**figures, "parts_ms": {part: round(1000 * t, 2) for part, t in parts.items()}}
+
+
+def matmul_peak(detector: Detector, size: int = PRODUCT) -> float:
+    """FLOP/s of a square matrix product in the detector's precision, the best of five."""
+    import torch
+
+    a = torch.randn(size, size, device=detector.device, dtype=detector.precision)
+
+    def product() -> None:
+        (a @ a)[0, 0].item()  # waits for a GPU to finish
+
+    product()
+    return 2 * float(size) ** 3 / min(seconds(product) for _ in range(5))
+
+
+def _pass(detector: Detector, batch: int, size: int) -> Callable[[], None]:
+    """The model on a made-up batch that lies ready, as `detect` runs it."""
+    import torch
+
+    shape = (batch, 3, detector.card.frames, size, size)
+    pixels = torch.rand(shape, device=detector.device, generator=None)
+    pixels = pixels.contiguous(memory_format=torch.channels_last_3d)
+    sizes = torch.tensor([[size, size]] * batch, device=detector.device)
+
+    def once() -> None:
+        detector.forward(pixels, sizes).person.sum().item()  # waits for a GPU to finish
+
+    return once
+
+
+def _parts(model: nn.Module, once: Callable[[], None], runs: int) -> dict[str, float]:
+    """Seconds of each child of a model, its best of `runs`, and "rest": of all between them.
+
+    The rest is measured beside the parts, not from faster passes without clocks in them.
+    """
+    with _timed_parts(model) as took:
+        whole = min(seconds(once) for _ in range(runs))
+    best = {part: min(times) for part, times in took.items()}
+    return {**best, "rest": max(0.0, whole - sum(best.values()))}
+
+
+@contextmanager
+def _timed_parts(model: nn.Module) -> Iterator[dict[str, list[float]]]:
+    """Seconds of each pass through each child of a model, by its name.
+
+    A child that runs more than once a pass is counted as its shortest run.
+    """
+    import torch
+
+    took: dict[str, list[float]] = {}
+    started: dict[str, float] = {}
+
+    def clock() -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def watch(name: str, child: nn.Module) -> list[Any]:
+        def before(*_: Any) -> None:
+            started[name] = clock()
+
+        def after(*_: Any) -> None:
+            took.setdefault(name, []).append(clock() - started[name])
+
+        return [child.register_forward_pre_hook(before), child.register_forward_hook(after)]
+
+    hooks = [hook for name, child in model.named_children() for hook in watch(name, child)]
+    try:
+        yield took
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

@@ -1,0 +1,1 @@
+"""What this machine has, whether it works, and a self-test."""

@@ -1,0 +1,1 @@
+"""Files that users give -> tables: detections, truth and tubes of any known format."""

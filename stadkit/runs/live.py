@@ -1,0 +1,245 @@
+"""`stadkit detect` of a camera or a stream: results grow as it plays, and stay when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+import numpy as np
+from stadkit.runs.job import (with_classes)
+from stadkit.runs.job import (LABELS, Job, facts)
+from stadkit.runs.outputs import (digests)
+from stadkit.runs.folder import (Entry, RunFolder, fingerprint, new_folder)
+from stadkit.runs.messages import (make_summary, summary_row, write_summary)
+from stadkit.runs.messages import (run_heading)
+from stadkit.console import console, one_line, write_json
+from stadkit.detect.live import LiveWatch, check_live, over_at
+from stadkit.detections import Detections
+from stadkit.errors import StadkitError, UsageError
+from stadkit.files.ava_csv import found_text
+from stadkit.files.jsonl import keyframe_line
+from stadkit.labels import Labels, write_labels
+from stadkit.video.live import LiveVideo
+from stadkit.video.live_source import Source, live_source
+
+GROWING = ".live"  # after the names of results that are not complete yet
+
+
+def pick_live(inputs: Sequence[str], refused: Mapping[str, Any]) -> Source | None:
+    """The camera or stream that is the input; None where inputs are files.
+
+    `refused`: options that want a file, by their names in Python. Raises UsageError where one of
+    them is said, and for a live source beside other inputs.
+    """
+    sources = [source for source in map(live_source, inputs) if source is not None]
+    if not sources:
+        return None
+    if len(inputs) > 1:
+        raise UsageError(f"{sources[0]}: a live source is looked at alone; start one run for each")
+    for name, value in refused.items():
+        if value:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option}: not of a live source; record it to a file first")
+    return sources[0]
+
+
+def refuse_url(source: Source | None) -> None:
+    """Raise UsageError for a URL where the network is not to be used."""
+    from stadkit.zoo.offline import is_offline
+
+    if source is not None and source.camera is None and is_offline():
+        raise UsageError(f"{source}: offline mode is on (--offline or HF_HUB_OFFLINE)")
+
+
+class Growing:
+    """NAME.csv and NAME.jsonl, a keyframe at a time, under other names until they are done.
+
+    What a killed run left under those names is kept under new ones.
+    """
+
+    def __init__(self, files: Sequence[Path], labels: Labels, min_action: float) -> None:
+        """files: of the CSV and the JSON lines."""
+        self._files = files
+        self._labels, self._min_action = labels, min_action
+        self._open: list[IO[str]] = []
+        self._whole = [0 for _ in files]  # bytes of the keyframes that are in all files
+        self.keyframes = self.people = 0
+
+    def __enter__(self) -> Self:
+        for path in keep_unfinished(self._files):
+            console.print(f"{path}: kept of a run that was killed")
+        self._open = [growing(path).open("w", encoding="utf-8", newline="") for path in self._files]
+        return self
+
+    def add(self, video: str, time: float, found: Detections) -> None:
+        """One more keyframe; it is in the files when this returns."""
+        table = with_classes(found, self._labels)
+        table = replace(table, video=np.full(len(table), video))
+        line = keyframe_line(video, time, table, self._labels, self._min_action)
+        texts = (
+            found_text(table, self._labels, self._min_action),
+            json.dumps(line, ensure_ascii=False) + "\n",
+        )
+        for file, text in zip(self._open, texts, strict=True):
+            file.write(text)
+            file.flush()
+        self._whole = [os.fstat(file.fileno()).st_size for file in self._open]
+        self.keyframes += 1
+        self.people += len(table)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the files their names, if they hold anything: whole keyframes, the same in both."""
+        for file, size in zip(self._open, self._whole, strict=True):
+            with suppress(OSError):  # of a full disk: what was flushed is there
+                file.close()
+            os.truncate(file.name, size)
+        for path in self._files:
+            if self.keyframes:
+                os.replace(growing(path), path)
+            else:
+                growing(path).unlink(missing_ok=True)
+
+
+def growing(path: Path) -> Path:
+    """The name of a result until it is complete."""
+    return path.with_name(path.name + GROWING)
+
+
+def keep_unfinished(files: Sequence[Path]) -> list[Path]:
+    """Rename what a killed run left of these results: NAME.csv.live-2, -3, ...; the new names."""
+
+    def numbered(path: Path, number: int) -> Path:
+        return path.with_name(f"{growing(path).name}-{number}")
+
+    free = next(n for n in count(2) if not any(numbered(path, n).exists() for path in files))
+    kept = []
+    for path in files:
+        if growing(path).exists() and growing(path).stat().st_size:
+            kept.append(growing(path).replace(numbered(path, free)))
+    return kept
+
+
+def detect_live(
+    source: Source, job: Job, output: Path | None, overwrite: bool, as_json: bool
+) -> int:
+    """Look until the duration, the end, Ctrl-C or a loss; the exit code.
+
+    0: the duration or the end was reached; 1: it could not be opened, broke off for good, or the
+    run failed: what was found before is kept. Ctrl-C and a polite kill are raised again when all
+    is written.
+    """
+    check_live(job.detector)
+    name = source.name
+    run = RunFolder(output or new_folder("detect", name), {**facts(job), "live": True}, overwrite)
+    files = [run.folder / f"{name}.csv", run.folder / f"{name}.jsonl"]
+    # No two runs of a live source are the same.
+    run.begin(name, fingerprint({"source": str(source), "time": time.time_ns()}), files)
+    console.print(run_heading(job))
+    console.print(f"{source}: looking; Ctrl-C ends it and keeps what was found")
+    failed = {"status": "failed", "reason": "stopped by a fault of ours", "outputs": {}}
+    entry: Entry = {"input": str(source), **failed}
+    results = Growing(files, job.labels, job.min_action)
+    started, code = time.perf_counter(), 1
+    try:
+        entry |= _look(source, job, results)
+        code = int(entry["status"] != "ok")
+    except (KeyboardInterrupt, SystemExit) as stop:
+        entry |= getattr(stop, "entry", {"reason": "interrupted"})
+        code = 130 if isinstance(stop, KeyboardInterrupt) else int(stop.code or 0)
+        raise
+    except (StadkitError, OSError) as error:
+        entry |= getattr(error, "entry", {"reason": one_line(error)})
+        if not results.keyframes:
+            run.drop(name, files)
+    except Exception as error:  # a fault of ours, told with its traceback
+        entry |= getattr(error, "entry", {})
+        raise
+    finally:
+        entry["seconds"] = round(time.perf_counter() - started, 2)
+        console.print(_line(source, entry, files[0]))  # first: the disk may be full
+        try:
+            if entry["status"] != "failed":
+                entry["outputs"] = digests([path for path in files if path.exists()], run.folder)
+                write_labels(job.labels, run.folder / LABELS)
+        finally:
+            run.end(name, entry)
+            run.close()
+            write_summary(make_summary([summary_row(name, entry)], code), run.folder)
+    if as_json:
+        told = {"output": str(run.folder), "exit_code": code, "videos": [{"name": name, **entry}]}
+        write_json(told)
+    return code
+
+
+def _look(source: Source, job: Job, results: Growing) -> Entry:
+    """Look until it ends; the entry. What breaks it off carries it as `entry`."""
+    until = over_at(job.detector, job.options)
+    with LiveVideo(str(source), source.connect, console.print, until=until) as video, results:
+        watch = LiveWatch(job.detector, video, job.options)
+
+        def entry(reason: str, fault: str = "") -> Entry:
+            lost = fault or video.lost
+            return {
+                "status": "partial" if lost else "ok",
+                "reason": lost or reason,
+                "reader": video.info.reader,
+                "size": [video.info.height, video.info.width],
+                "rate": video.info.rate,
+                "frames": video.report.frames,
+                "expected": None,
+                "keyframes": results.keyframes,
+                "people": results.people,
+                "batch": job.batch,
+                "live": {
+                    "seconds": round(video.seconds, 3),
+                    "dropped frames": video.dropped,
+                    "skipped keyframes": watch.skipped,
+                    "keyframes in pauses": watch.paused,
+                    "time jumps": video.jumps,
+                    "reconnects": video.reconnects,
+                },
+            }
+
+        try:
+            for moment, table in watch:
+                results.add(source.name, moment, table)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            stop.entry = entry("interrupted")  # type: ignore[union-attr]
+            raise
+        except Exception as error:
+            if results.keyframes:  # they are worth keeping
+                why = one_line(error) or type(error).__name__
+                error.entry = entry("", why)  # type: ignore[attr-defined]
+            raise
+        return entry("")
+
+
+def _line(source: Source, entry: Entry, path: Path) -> str:
+    """How it went, in one line."""
+    if entry["status"] == "failed":
+        why = entry["reason"]
+        return f"stadkit: error: {why if str(source) in why else f'{source}: {why}'}"
+    live = entry["live"]
+    told = f"{entry['people']} people in {entry['keyframes']} keyframes"
+    if live["skipped keyframes"]:
+        told += f" ({live['skipped keyframes']} skipped to keep up)"
+    if live["keyframes in pauses"]:
+        told += f", {live['keyframes in pauses']} keyframes in pauses"
+    if live["dropped frames"]:
+        told += f", {live['dropped frames']} frames dropped"
+    if live["reconnects"]:
+        told += f", {live['reconnects']} reconnections"
+    end = f"; PARTIAL: {entry['reason']}" if entry["status"] == "partial" else ""
+    return f"{source}: {told}, {live['seconds']:.1f} s of it -> {path}{end}"

@@ -1,0 +1,187 @@
+"""Folders of results that go together -> one folder, as a single run would have made it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+from stadkit.runs.job import (LABELS)
+from stadkit.runs.folder import (Entry, RunFolder, difference)
+from stadkit.runs.messages import (make_summary, summary_row, tell_summary, write_summary)
+from stadkit.console import console
+from stadkit.errors import StadkitError, UsageError
+from stadkit.zoo import sha256
+
+
+
+
+@dataclass(frozen=True)
+class MergedRun:
+    """A folder of results and what its manifest says."""
+
+    folder: Path
+    facts: dict[str, Any]  # the head, without the shard
+    shard: dict[str, Any] | None
+    videos: dict[str, Entry]
+
+
+def merge_runs(runs: Sequence[Path], output: Path) -> int:
+    """Put these runs together; the exit code. Raises UsageError where they do not go together.
+
+    Nothing is under the name of the output until all of it is there.
+    """
+    made = [_read(folder) for folder in _folders(runs)]
+    _check_alike(made)
+    _check_names(made)
+    if output.exists():
+        raise UsageError(f"{output}: is there already; name a new folder with --output")
+    unfinished = output.with_name(f".{uuid4().hex}")
+    try:
+        code = _put_together(made, unfinished)
+        unfinished.rename(output)
+    except OSError as error:
+        raise StadkitError(f"{output}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    console.print(f"{len(made)} runs -> {output}")
+    return code
+
+
+def _folders(runs: Sequence[Path]) -> list[Path]:
+    """The folders of results: those named, or the shards in them; each once."""
+    found: dict[Path, Path] = {}
+    for run in runs:
+        shards = [] if (run / "manifest.json").exists() else sorted(run.glob("shard-*-of-*"))
+        for folder in shards or [run]:
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values())
+
+
+def _read(folder: Path) -> MergedRun:
+    """Raises UsageError where there is no manifest of `detect`, or its run did not end."""
+    path = folder / "manifest.json"
+    try:
+        held = json.loads(path.read_text("utf-8"))
+        videos, shard = dict(held.pop("videos")), held.pop("shard", None)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); give folders that `stadkit detect` wrote"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}: is no manifest; run `stadkit detect` there again") from error
+    if held.get("command") != "detect":
+        raise UsageError(f"{path}: is not of `stadkit detect`; only its results are merged")
+    wanted = len(videos) if shard is None else len(_places(shard))
+    begun = [name for name, entry in videos.items() if entry["status"] == "begun"]
+    if begun or len(videos) < wanted or path.with_suffix(".journal").exists():
+        raise UsageError(
+            f"{folder}: is not finished ({len(videos) - len(begun)} of {wanted} videos); the same "
+            "`stadkit detect` again goes on there"
+        )
+    return MergedRun(folder, held, shard, videos)
+
+
+def _places(shard: dict[str, Any]) -> range:
+    """Which of the inputs, as they are dealt out, are of a shard."""
+    return range(shard["index"] - 1, shard["inputs"], shard["of"])
+
+
+def _check_alike(made: Sequence[MergedRun]) -> None:
+    """Raise UsageError where the runs differ in what made them, or are not all shards of a set."""
+    first = made[0]
+    for other in made[1:]:
+        if other.facts != first.facts:
+            raise UsageError(
+                f"{other.folder}: was made otherwise than {first.folder} "
+                f"({difference(first.facts, other.facts)}); merge runs of the same weights and "
+                "arguments"
+            )
+        counts = [None if each.shard is None else each.shard["of"] for each in (other, first)]
+        if None not in counts and counts[0] != counts[1]:
+            raise UsageError(
+                f"{other.folder} and {first.folder}: are shards of {counts[0]} and of {counts[1]}; "
+                "name those of one number alone"
+            )
+        if _set(other) != _set(first):
+            raise UsageError(
+                f"{other.folder} and {first.folder}: are not shards of the same inputs; give each "
+                "shard the same INPUTs"
+            )
+    if first.shard is not None:
+        _check_whole(made, first.shard["of"])
+
+
+def _set(made: MergedRun) -> dict[str, Any] | None:
+    shard = made.shard
+    return None if shard is None else {key: shard[key] for key in ("of", "inputs", "list")}
+
+
+def _check_whole(made: Sequence[MergedRun], count: int) -> None:
+    """Raise UsageError where a shard is missing or there twice."""
+    given = [each.shard["index"] for each in made if each.shard is not None]
+    missing = [str(index) for index in range(1, count + 1) if index not in given]
+    if missing:
+        raise UsageError(
+            f"shard {', '.join(missing)} of {count} is missing; run `stadkit detect --shard "
+            f"{missing[0]}/{count}` or name its folder, too"
+        )
+    twice = {index for index in given if given.count(index) > 1}
+    if twice:
+        folders = [str(m.folder) for m in made if m.shard and m.shard["index"] in twice]
+        raise UsageError(f"{' and '.join(folders)}: are the same shard; name one of them")
+
+
+def _check_names(made: Sequence[MergedRun]) -> None:
+    """Raise UsageError where two runs have results of one name."""
+    seen: dict[str, Path] = {}
+    for each in made:
+        for name in each.videos:
+            other = seen.setdefault(name.casefold(), each.folder)
+            if other != each.folder:
+                raise UsageError(
+                    f"{other} and {each.folder}: both have a video called {name!r}; run them as "
+                    "one, or as shards"
+                )
+
+
+def _put_together(made: Sequence[MergedRun], folder: Path) -> int:
+    """Copy the files and write manifest and summary; the exit code."""
+    folder.mkdir(parents=True)
+    run = RunFolder(folder, made[0].facts, overwrite=False)
+    for each in made:
+        for source, digest in _files(each):
+            target = folder / source.relative_to(each.folder)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, target)
+            if digest and sha256(target) != digest:
+                raise UsageError(
+                    f"{source}: is not what its manifest says; run `stadkit detect` there again"
+                )
+        run.entries |= each.videos
+    run.close()
+    entries = {name: run.entries[name] for name in sorted(run.entries)}
+    code = int(any(entry["status"] != "ok" for entry in entries.values()))
+    summary = make_summary([summary_row(name, entry) for name, entry in entries.items()], code)
+    write_summary(summary, folder)
+    tell_summary(summary)
+    return code
+
+
+def _files(made: MergedRun) -> Iterator[tuple[Path, str]]:
+    """(file, its sha256, "" where the manifest has none) of a run; raises UsageError for one that
+    is not there."""
+    labels = made.folder / LABELS
+    if labels.exists():
+        yield labels, ""
+    for entry in made.videos.values():
+        for name, digest in entry["outputs"].items():
+            path = made.folder / name
+            if not path.resolve().is_relative_to(made.folder.resolve()):
+                raise UsageError(f"{made.folder}: its manifest names {name}, which is outside it")
+            if not path.is_file():
+                raise UsageError(f"{path}: is gone; run `stadkit detect` there again")
+            yield path, digest

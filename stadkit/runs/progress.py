@@ -1,0 +1,84 @@
+"""A moving bar on stderr while videos are looked at; nothing where stderr is no terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from stadkit.runs.inputs import (Input)
+from stadkit.console import console
+from stadkit.detect import Options
+from stadkit.detections import Detections
+
+
+
+
+class Shown:
+    """A line on the terminal, there while it is entered."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+
+class Bar(Shown):
+    """Seconds of video done, with the time left where the video says how long it is."""
+
+    def __init__(self, item: Input, options: Options) -> None:
+        self._start = options.start
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.completed:.0f} s of video"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(item.name, total=self._length(item, options))
+
+    def advance(self, time: float, table: Detections) -> None:
+        """A keyframe is done."""
+        self._progress.update(self._task, completed=time - self._start)
+
+    def _length(self, item: Input, options: Options) -> float | None:
+        if options.duration is not None or self._progress.disable:
+            return options.duration
+        from stadkit.errors import VideoError
+        from stadkit.video.decode import probe
+
+        try:
+            whole = probe(item.path).duration
+        except VideoError:
+            return None  # told where the video is opened to be looked at
+        return None if whole is None else max(0.0, whole - self._start)
+
+
+class Count(Shown):
+    """Videos done of so many, while many workers look at them."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        self._progress = Progress(
+            TextColumn("videos"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not (shown and console.is_terminal),
+        )
+        self._task = self._progress.add_task("", total=total)
+
+    def advance(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
