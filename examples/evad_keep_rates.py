@@ -25,7 +25,7 @@ from stadkit.models.lite import LitePatches
 from stadkit.training.config import PlaygroundSource, TrainConfig, read_config
 from stadkit.training.loop import train
 from stadkit.training.sources import Playground
-from stadkit.training.validate import validate
+from stadkit.training.validation import validate
 from stadkit.zoo.cards import from_json
 
 CONFIG = Path(__file__).parent / "configs" / "evad-tiny.yaml"

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stadkit.claims import Claims
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
 from stadkit.files.ava_csv import read_truth
+from stadkit.instances import Instances
 from stadkit.labels import read_labels
 from stadkit.link.greedy import ACT, MMACTION2, link_act, link_mmaction2
 from stadkit.link.methods import one_frame_tubelets
@@ -56,7 +56,7 @@ def by_act(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
 
 def by_mmaction2(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
     rules = replace(MMACTION2, min_length=max(round(SHORTEST * rate), 1))
-    return link_mmaction2(Claims.of(found), rate, rules=rules)
+    return link_mmaction2(Instances.of(found), rate, rules=rules)
 
 
 def by_viterbi(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:

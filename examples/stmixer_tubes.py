@@ -18,10 +18,10 @@ from link_quality import THRESHOLDS, cut, tubes_of
 from numpy.typing import NDArray
 
 import stadkit
-from stadkit.claims import Claims
 from stadkit.detect import Detector, Options, detect_video
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import read_truth
+from stadkit.instances import Instances
 from stadkit.labels import read_labels
 from stadkit.link import link
 from stadkit.metrics.frame_map import frame_map
@@ -80,7 +80,7 @@ def row(name: str, found: Detections, looked: Keyframes, truth: Detections) -> s
     wanted = cut(tubes_of(truth), looked)
     tubes = link(found, looked).tubes
     told = video_map(tubes, wanted, sizes=None, rate=1 / step, thresholds=THRESHOLDS).summary()
-    frames = frame_map(Claims.of(found), Claims.of_truth(truth), only=looked)
+    frames = frame_map(Instances.of(found), Instances.of_truth(truth), only=looked)
     error, count = boundary_errors(tubes, wanted, 1 / step)
     cells = [frames.mean, told["0.2"], told["0.5"], told["0.5:0.95"], error]
     numbers = " | ".join(f"{cell:.3f}" for cell in cells)

@@ -25,9 +25,9 @@ from stmixer_tubes import boundary_errors, found_in
 
 import stadkit
 from stadkit import zoo
-from stadkit.claims import Claims
 from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.files.ava_csv import read_truth
+from stadkit.instances import Instances
 from stadkit.labels import read_labels
 from stadkit.link import link
 from stadkit.metrics.frame_map import frame_map
@@ -160,8 +160,8 @@ def measure(found: Detections, looked: Keyframes, truth: Detections) -> dict[str
     told = video_map(tubes, wanted, sizes=None, rate=rate, thresholds=THRESHOLDS).summary()
     error, _ = boundary_errors(tubes, wanted, rate)
     values = (
-        frame_map(Claims.of(found), Claims.of_truth(truth), only=looked).mean,
-        frame_map(Claims.of_people(found), Claims.of_people(truth), only=looked).mean,
+        frame_map(Instances.of(found), Instances.of_truth(truth), only=looked).mean,
+        frame_map(Instances.of_people(found), Instances.of_people(truth), only=looked).mean,
         told["0.5"],
         error,
     )

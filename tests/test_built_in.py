@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import stadkit
 from stadkit import boxes, zoo
 from stadkit.detect import Detector
+from stadkit.training.clips import shrink
 from stadkit.training.config import PlaygroundSource
-from stadkit.training.extracted import shrink
 from stadkit.training.sources import Playground
 from stadkit.video.clips import Clip
 

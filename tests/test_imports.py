@@ -10,7 +10,7 @@ import stadkit
 
 ORDER = [
     *("errors", "arrays", "pairwise", "atomic", "console", "memory"),
-    *("labels", "boxes", "detections", "claims", "tubes", "files", "video"),
+    *("labels", "boxes", "detections", "instances", "tubes", "files", "video"),
     *(
         "link",
         "tla",

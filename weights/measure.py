@@ -25,11 +25,11 @@ from people import kept_back
 
 import stadkit
 from stadkit import boxes
-from stadkit.claims import Claims
 from stadkit.detect import Detector
 from stadkit.detect.detector import Times
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import read_truth
+from stadkit.instances import Instances
 from stadkit.labels import read_labels
 from stadkit.metrics.frame_map import frame_map
 from stadkit.video.clips import Clip
@@ -78,7 +78,7 @@ def on_playground(detector: Detector, folder: Path) -> dict[str, Any]:
             times.append(float(looked[0]))
     found = Detections.join(tables, truth.classes)
     keyframes = Keyframes(np.array(names, np.str_), np.array(times, np.float64))
-    actions = frame_map(Claims.of(found), Claims.of_truth(truth), only=keyframes)
+    actions = frame_map(Instances.of(found), Instances.of_truth(truth), only=keyframes)
     shown = found.select(found.person >= detector.card.min_person)
     return {
         "videos": len(videos),
@@ -100,7 +100,7 @@ def of_classes(table: Detections, names: tuple[str, ...]) -> Detections:
 
 def person_ap(found: Detections, truth: Detections, keyframes: Keyframes) -> float:
     """AP of the boxes alone, ranked by their person scores."""
-    return frame_map(Claims.of_people(found), Claims.of_people(truth), only=keyframes).mean
+    return frame_map(Instances.of_people(found), Instances.of_people(truth), only=keyframes).mean
 
 
 def by_threshold(found: Detections, truth: Detections, keyframes: Keyframes) -> dict[str, float]:

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from stadkit import zoo
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels
-from stadkit.layers import losses, overlap
+from stadkit.layers import box_ops, losses
 from stadkit.models.nanodet import BINS, MEAN, STD, Guesses, NanoDet
 from stadkit.training.config import PlaygroundSource
 from stadkit.training.sources import Playground
@@ -237,7 +237,7 @@ def assign(
         center, half = (people[:, :2] + people[:, 2:]) / 2, (people[:, 2:] - people[:, :2]) / 4
         away = (guesses.point[None] - center[:, None]).abs()
         within = (away <= half[:, None].clamp(min=6)).all(-1)  # [n, P]
-        shared = overlap.iou(people[:, None], box[number][None])
+        shared = box_ops.iou(people[:, None], box[number][None])
         chance = guesses.objects[number, :, 0].detach().sigmoid()
         fit = (chance.sqrt() * shared.pow(3) + 1e-9).masked_fill(~within, -1)
         best = fit.topk(POINTS, 1)

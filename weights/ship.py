@@ -4,7 +4,7 @@
 
 One was fitted to real people, the other to rendered ones; the rest of both is the same. From what
 both trainings kept, a gate learns to tell real people from rendered ones. Prints the sha256 for
-stadkit/zoo/nano_fields.py.
+stadkit/zoo/catalogue.py.
 """
 
 import sys

@@ -134,9 +134,8 @@ def detect(
     input is no video; 3 no weights; 5 the proposals or queries are of other videos.
     """
     from stadkit.detect import Options, load
-    from stadkit.detect.person_model import with_boxes
-    from stadkit.detect.queries import require_bank_reader, require_query_model
-    from stadkit.detect.tokens import pruning_backbone
+    from stadkit.detect.hooks import pruning_backbone, require_bank_reader, require_query_model
+    from stadkit.detect.two_stage import with_boxes
     from stadkit.files.ava_csv import read_proposals
     from stadkit.runs.batch import detect_many
     from stadkit.runs.engines import check_engine, pick_engine, refuse_with_ray
@@ -144,7 +143,7 @@ def detect(
     from stadkit.runs.job import Job, pick_classes, pick_every
     from stadkit.runs.live import detect_live, pick_live, refuse_url
     from stadkit.runs.shards import parse_shard
-    from stadkit.zoo.offline import go_offline
+    from stadkit.zoo.storage import go_offline
 
     if offline:
         go_offline()

@@ -159,8 +159,8 @@ def pull(
     """
     from stadkit import zoo
     from stadkit.errors import WeightsError
-    from stadkit.zoo.offline import go_offline
     from stadkit.zoo.pulling import anew, licence, source
+    from stadkit.zoo.storage import go_offline
     from stadkit.zoo.weights import verify as check
 
     if offline:

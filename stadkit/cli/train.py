@@ -32,7 +32,7 @@ def train(
     """Train a detector on AVA-format truth, or on rendered clips."""
     import torch
 
-    from stadkit.training import results
+    from stadkit.training import validation
     from stadkit.training.config import read_config
     from stadkit.training.loop import train as run
 
@@ -50,7 +50,7 @@ def train(
     if not first:
         return
     if as_json:
-        typer.echo(json.dumps(results.last(out / results.NAME)))
+        typer.echo(json.dumps(validation.last(out / validation.NAME)))
     console.print(f"Weights: {weights}")
     console.print(f"Use them: stadkit detect VIDEO --model {weights}")
 

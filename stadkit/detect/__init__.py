@@ -1,16 +1,15 @@
 """Clips -> model -> table."""
 
-from stadkit.detect.batch import to_batch
 from stadkit.detect.detector import Detector, Options
 from stadkit.detect.device import pick_device, pick_precision
 from stadkit.detect.load import load
-from stadkit.detect.table import to_table, to_tubelets
-from stadkit.detect.video import Found, detect_video
+from stadkit.detect.table import to_batch, to_table, to_tubelets
+from stadkit.detect.video import VideoDetections, detect_video
 
 __all__ = [
     "Detector",
-    "Found",
     "Options",
+    "VideoDetections",
     "detect_video",
     "load",
     "pick_device",

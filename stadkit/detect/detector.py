@@ -13,15 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stadkit.detect.ahead import ahead
 from stadkit.detect.bank import Around
-from stadkit.detect.batch import to_batch
 from stadkit.detect.device import moved, pick_device, pick_precision
-from stadkit.detect.table import stack, to_table, to_tubelets
+from stadkit.detect.prefetch import prefetch
+from stadkit.detect.table import stack, to_batch, to_table, to_tubelets
 from stadkit.detections import Detections, milliseconds
 from stadkit.errors import StadkitError
-from stadkit.layers.folding import fold_norms
-from stadkit.layers.layout import channels_last, lower
+from stadkit.layers.memory_format import channels_last, fold_norms, lower
 from stadkit.models import Outputs
 from stadkit.models.classifiers import Bank
 from stadkit.video.clips import Clip, Cut, clips
@@ -172,7 +170,7 @@ class Detector:
             cut = replace(cut, past=max(cut.key - SHARED, 0) * cut.stride)
             duration = None if duration is None else duration + cut.past
         asked = clips(video, cut, every, start, duration, times, options.part)
-        with ahead(asked, 2 * self.batch(options)) as ready:
+        with prefetch(asked, 2 * self.batch(options)) as ready:
             yield from self.look(ready, replace(options, proposals=given))
 
     def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[Times, Detections]]:

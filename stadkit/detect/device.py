@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stadkit.errors import StadkitError, UsageError
-from stadkit.zoo import bf16_pays
+from stadkit.zoo import bf16_is_faster
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -68,7 +68,7 @@ def pick_precision(asked: str, device: torch.device) -> torch.dtype:
     """
     if asked != "auto":
         return _named(asked, device)
-    if bf16_pays(device.type):
+    if bf16_is_faster(device.type):
         return torch.bfloat16
     return torch.float16 if device.type == "cuda" else torch.float32
 

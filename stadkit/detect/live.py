@@ -10,8 +10,7 @@ from stadkit.detect.detector import Detector, Options
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
 from stadkit.video.clips import Clip, clips
-from stadkit.video.live import LiveVideo
-from stadkit.video.live_queue import Freshest
+from stadkit.video.live import Freshest, LiveVideo
 
 LATE = 5.0  # seconds after its end by the clock, that a run waits for its last frames
 WAITING = 2  # times the card's batch: clips that may wait for the model; the oldest are skipped

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from stadkit.detect.detector import Detector, Options, Times, asked_times
-from stadkit.detect.queries import OnQueries, QueryWatch
-from stadkit.detect.tokens import OnTokens, TokenWatch
+from stadkit.detect.hooks import OnQueries, OnTokens, QueryWatch, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
 from stadkit.link.tubelets import joined
@@ -26,7 +25,7 @@ OnKeyframe = Callable[[float, Detections], None]  # the last time looked at, wha
 
 
 @dataclass(frozen=True)
-class Found:
+class VideoDetections:
     """What was found in a video; `report.partial` says that not all of it could be read."""
 
     table: Detections
@@ -43,7 +42,7 @@ def detect_video(
     on_keyframe: OnKeyframe | None = None,
     on_tokens: OnTokens | None = None,
     on_queries: OnQueries | None = None,
-) -> Found:
+) -> VideoDetections:
     """Look at a whole video; `on_keyframe(time, table)` is called as each keyframe is done.
 
     Tubelets are joined where clips share frames: a row a person and frame, a track a person.
@@ -73,7 +72,7 @@ def detect_video(
     if detector.card.tubelet:
         table, every = _frame_by_frame(table, every, options)
     keyframes = Keyframes(np.full(len(every), info.path.stem), every)
-    return Found(table, keyframes, info, report, outside)
+    return VideoDetections(table, keyframes, info, report, outside)
 
 
 def check_whole(info: VideoInfo, report: Report) -> None:

@@ -86,18 +86,18 @@ def _precisions() -> dict[str, str]:
     import torch
 
     from stadkit.detect import pick_device
-    from stadkit.zoo import bf16_pays
+    from stadkit.zoo import bf16_is_faster
 
     able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     has = [name for name in CPU_FEATURES if able.get(name)]
-    fast = "fast" if bf16_pays("cpu") else "works, no faster than fp32"
+    fast = "fast" if bf16_is_faster("cpu") else "works, no faster than fp32"
     found = {
         "cpu": f"fp32; bf16 {fast}; fp16 is refused",
         "cpu features": ", ".join(has) or "unknown to this torch",
     }
     kind = pick_device("auto").type
     if kind != "cpu":
-        fast = "fast" if bf16_pays(kind) else "imitated or slow"
+        fast = "fast" if bf16_is_faster(kind) else "imitated or slow"
         found[kind] = f"fp32; bf16 {fast}; fp16 fast"
     return found
 

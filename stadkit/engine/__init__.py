@@ -3,9 +3,17 @@
 An engine takes tasks one by one as it has room for them, and gives each back with what was found.
 """
 
+from stadkit.engine.executor import RayExecutor
 from stadkit.engine.ray_pool import check_ray
-from stadkit.engine.spread import Spread
-from stadkit.engine.work import Looked, Work, look, look_here
-from stadkit.engine.worker import Setup
+from stadkit.engine.tasks import TaskResult, VideoTask, look, look_here
+from stadkit.engine.worker import WorkerConfig
 
-__all__ = ["Looked", "Setup", "Spread", "Work", "check_ray", "look", "look_here"]
+__all__ = [
+    "RayExecutor",
+    "TaskResult",
+    "VideoTask",
+    "WorkerConfig",
+    "check_ray",
+    "look",
+    "look_here",
+]

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from stadkit.engine.work import Looked, Work
-from stadkit.engine.worker import Setup, Worker
+from stadkit.engine.tasks import TaskResult, VideoTask
+from stadkit.engine.worker import Worker, WorkerConfig
 from stadkit.errors import StadkitError, UsageError
 
 STARTS = 3  # of workers in a row that are lost before they are ready
@@ -41,7 +41,7 @@ class RayPool:
     """So many actors, each of which holds the model; a lost one is replaced."""
 
     def __init__(
-        self, setup: Setup, count: int, address: str | None, tell: Callable[[str], None]
+        self, setup: WorkerConfig, count: int, address: str | None, tell: Callable[[str], None]
     ) -> None:
         """`address` None: on this machine. Raises StadkitError where no cluster answers."""
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -74,14 +74,14 @@ class RayPool:
         """HOST:PROCESS of each worker that has something to do."""
         return [self._names[actor] for actor in self._working.values()]
 
-    def submit(self, work: Work) -> Any:
+    def submit(self, work: VideoTask) -> Any:
         """Have a free worker do it; what it is known by until it comes back."""
         actor = self._idle.pop()
         reference = actor.look.remote(work)
         self._working[reference] = actor
         return reference
 
-    def wait(self) -> list[tuple[Any, Looked | None]]:
+    def wait(self) -> list[tuple[Any, TaskResult | None]]:
         """What has come back, None of a worker that was lost; empty where there are new workers.
 
         Raises StadkitError where workers cannot start.
@@ -172,9 +172,9 @@ class RayPool:
         self._names[actor] = name
         self._idle.append(actor)
 
-    def _looked(self, reference: Any) -> Looked | None:
+    def _looked(self, reference: Any) -> TaskResult | None:
         actor = self._working.pop(reference)
-        got: Looked | None = self._get(reference)
+        got: TaskResult | None = self._get(reference)
         if got is not None:
             self._idle.append(actor)
             return got

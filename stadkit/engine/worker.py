@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from stadkit.detect import Detector, detect_video, load
-from stadkit.detect.person_model import WithPeople, with_boxes
-from stadkit.engine.work import Looked, Work, look
+from stadkit.detect.two_stage import TwoStageDetector, with_boxes
+from stadkit.engine.tasks import TaskResult, VideoTask, look
 from stadkit.errors import StadkitError, WeightsError
 
 
 @dataclass(frozen=True)
-class Setup:
+class WorkerConfig:
     """What every worker starts from."""
 
     model: str  # as `load` takes it
@@ -38,7 +38,7 @@ def _check(name: str, detector: Detector, sha256: str) -> None:
 class Worker:
     """Loads the model once, then looks at one piece of work after another."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: WorkerConfig) -> None:
         self._setup = setup
         self._detector: Detector | None = None
 
@@ -68,14 +68,14 @@ class Worker:
         # That there are boxes was checked before any worker was asked for.
         given = not setup.people
         detector = with_boxes(detector, setup.people, given, setup.device, setup.precision)
-        if isinstance(detector, WithPeople):
+        if isinstance(detector, TwoStageDetector):
             _check(setup.people, detector.people, setup.people_sha256)
         self._detector = detector
 
-    def look(self, work: Work) -> Looked:
+    def look(self, work: VideoTask) -> TaskResult:
         """What is in the video, or why that cannot be said."""
         assert self._detector is not None  # `ready` came first
         looked = look(partial(detect_video, self._detector, work.path, work.options))
         # Where memory was short, the detector goes on with fewer.
         batch = self._detector.most_clips or self._detector.batch(work.options)
-        return Looked(looked.found, looked.error, looked.seconds, batch)
+        return TaskResult(looked.found, looked.error, looked.seconds, batch)

@@ -15,8 +15,7 @@ import numpy as np
 
 from stadkit.errors import AnnotationError, UsageError
 from stadkit.files import pickles
-from stadkit.files.pixel_tubes import PixelTube, from_pixels, rows_of, to_pixels
-from stadkit.files.tube_truth import TubeTruth
+from stadkit.files.tube_truth import PixelTube, TubeTruth, from_pixels, rows_of, to_pixels
 from stadkit.labels import Labels
 from stadkit.tubes import Tubes
 

@@ -10,6 +10,11 @@ evaluators count both, and so nothing is lost. People come in order of first app
 Rows with an action id that the labels lack are passed over, as AVA's evaluators do; in truth
 the person stays. A byte-order mark, CRLF, blank lines, quotes and gzip are all read. Ids are
 kept byte for byte, '=cmd()' too: open files of strangers as text in a spreadsheet.
+
+Where each row of a densely labelled AVA CSV is from: a file of the same rows, with more fields.
+
+After the eight fields of the truth come "true" or "pseudo", the time (seconds) of the labelled
+keyframe that a pseudo label is from, and what giving it cost; both are empty where there is none.
 """
 
 from __future__ import annotations
@@ -44,7 +49,6 @@ _ACTION = Column("action", label)
 _ACTION_OR_NONE = Column("action", label_or_none)
 _PERSON = Column("person", track)
 _SCORE = Column("score", score, floats=True, low=0, high=1)
-
 # The columns that each kind of file may have, by their number.
 TRUTH = {7: (*_FRAME, *_BOX, _ACTION_OR_NONE), 8: (*_FRAME, *_BOX, _ACTION_OR_NONE, _PERSON)}
 FOUND = {
@@ -58,10 +62,8 @@ PROPOSALS = {
     8: (*_FRAME, *_BOX, _ACTION_OR_NONE, _SCORE),
 }
 KEYFRAMES = {2: _FRAME}
-
 Kept = NDArray[np.bool_]  # [n, c]  which classes of which people are written
 Lines = Callable[[Detections, Kept, Labels], str]
-
 _PEOPLE_A_BLOCK = 5_000  # written at once: a few MB of text
 
 
@@ -284,3 +286,29 @@ def stamp(ms: int) -> str:
     """Milliseconds as AVA prints seconds: 902000 -> 0902; 902040 -> 0902.04."""
     sign, whole_seconds, rest = "-" * (ms < 0), abs(ms) // 1000, abs(ms) % 1000
     return f"{sign}{whole_seconds:04d}" + (f".{rest:03d}".rstrip("0") if rest else "")
+
+
+def write_sources(
+    table: Detections,
+    labels: Labels,
+    path: str | Path,
+    pseudo: NDArray[np.bool_],
+    source: NDArray[np.float64],
+    cost: NDArray[np.float64],
+) -> None:
+    """Write the rows that `write_truth` writes of this table, in that order, with their sources.
+
+    pseudo [n], source [n] in seconds, cost [n]; NaN: there is none. Raises as `write_truth` does.
+    """
+    kinds = ["pseudo" if made else "true" for made in pseudo.tolist()]
+    columns = zip(kinds, _stamps(source), cost.tolist(), strict=True)
+    more = [
+        f",{kind},{at},{'' if price != price else f'{price:.6g}'}" for kind, at, price in columns
+    ]
+    write_truth(table, labels, path, more)
+
+
+def _stamps(time: NDArray[np.float64]) -> list[str]:
+    """Times [n] as AVA prints them, NaN as nothing."""
+    whole = milliseconds(np.nan_to_num(time)).tolist()
+    return ["" if none else stamp(ms) for none, ms in zip(np.isnan(time), whole, strict=True)]

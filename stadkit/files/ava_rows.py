@@ -16,20 +16,20 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.errors import AnnotationError
 from stadkit.files import ava_csv
 from stadkit.files.faults import SOME, TRUE_BOX, Faults, Rows, wrong_boxes
 from stadkit.files.fields import Column, any_number
 from stadkit.files.people import Columns, first_rows, people
 from stadkit.files.rows import Layouts, line_numbers, read_rows
+from stadkit.instances import Instances
 from stadkit.labels import Labels
 
 _NONE = -1  # the action and class of an empty field
 _SIDES = ("x1", "y1", "x2", "y2")
 
 
-def read_claims(path: str | Path, labels: Labels, *, truth: bool) -> tuple[Claims, Faults]:
+def read_claims(path: str | Path, labels: Labels, *, truth: bool) -> tuple[Instances, Faults]:
     """The rows of a file of truth or detections, and what was wrong with them.
 
     Found rows without a score have 1, and label -1 where the labels lack their action. A person
@@ -50,13 +50,13 @@ def read_claims(path: str | Path, labels: Labels, *, truth: bool) -> tuple[Claim
 
 def read_claims_of(
     paths: Sequence[str | Path], labels: Labels, *, truth: bool
-) -> tuple[Claims, list[Faults]]:
+) -> tuple[Instances, list[Faults]]:
     """The rows of several files after each other; a folder stands for its CSV files, by name.
 
     Raises AnnotationError as `read_claims` does, and for a folder without CSV files.
     """
     read = [read_claims(file, labels, truth=truth) for path in paths for file in csv_files(path)]
-    claims = Claims.join([each for each, _ in read], labels.names)
+    claims = Instances.join([each for each, _ in read], labels.names)
     return claims, [faults for _, faults in read]
 
 
@@ -113,10 +113,10 @@ def _idle(rows: Columns, labels: Labels) -> Rows:
     return idle
 
 
-def _claims(rows: Columns, kept: Rows, labels: Labels) -> Claims:
+def _claims(rows: Columns, kept: Rows, labels: Labels) -> Instances:
     # Mostly all rows stay, and then a copy of a large table is spared.
     row: Any = slice(None) if kept.all() else kept
-    return Claims(
+    return Instances(
         videos=tuple(rows["video texts"]),
         video=rows["video"][row].astype(np.int32, copy=False),
         time=rows["time"][row],

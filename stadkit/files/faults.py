@@ -1,4 +1,7 @@
-"""What is wrong in a file of boxes, counted by kind, whatever the file's format is."""
+"""What is wrong in a file of boxes, counted by kind, whatever the file's format is.
+
+Rows that say again what a row before them said: a file or a line that is there twice.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.errors import AnnotationError
+from stadkit.instances import Instances
 
 Rows = NDArray[np.bool_]  # a mask [n] of a file's rows
 Floats = NDArray[np.float64]
 Place = int | str
-
 SOME = 3  # places, ids and examples that a fault names
 _LARGEST_FRACTION = 2  # what reaches further is in pixels
 _INVERTED, _INSIDE = 0.05, 0.99  # shares of rows, from which boxes look like x, y, w, h
-
 _WORDS = {
     "unknown label": "an action id that the labels lack: counted for people only",
     "unknown name": "an action that truth's list lacks: counted for people only",
@@ -36,6 +38,7 @@ TRUE_BOX = {
     "xywh": "x2 < x1 or y2 < y1: are these x, y, width, height? write x1, y1, x2, y2",
     "inverted": "x2 < x1 or y2 < y1; a box is x1, y1, x2, y2: swap its corners",
 }
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: spreads what it multiplies
 
 
 @dataclass(frozen=True)
@@ -126,3 +129,37 @@ def _are_sizes(sides: Sequence[Floats], inverted: Rows) -> bool:
     x1, y1, x2, y2 = sides
     inside = (x1 + x2 < 1.01) & (y1 + y2 < 1.01)
     return bool(inverted.mean() >= _INVERTED and inside.mean() >= _INSIDE)
+
+
+def repeated(claims: Instances) -> NDArray[np.intp]:
+    """The rows [k] whose video, time, box and action a row before them has, the score aside.
+
+    Rows without a class are not looked at: they may stand for several actions.
+    """
+    rows = np.flatnonzero(claims.label >= 0)
+    key = _key(claims, rows)
+    ordered = np.sort(key)  # much faster than the order of the rows, which is mostly not needed
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return np.zeros(0, np.intp)
+    rows = rows[np.isin(key, twice)]
+    columns = (claims.video, claims.time, *claims.box.T, claims.label)
+    order = np.lexsort([rows, *(column[rows] for column in columns)])
+    rows = rows[order]
+    same = np.ones(max(len(rows) - 1, 0), bool)
+    for column in columns:
+        same &= column[rows][1:] == column[rows][:-1]
+    return np.sort(rows[1:][same])
+
+
+def _key(claims: Instances, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
+    """A number [n] for each row: equal rows have equal ones, others hardly ever do."""
+    whole = len(rows) == len(claims)
+    key = claims.video.astype(np.uint64) * np.uint64(len(claims.classes) + 1)
+    key += claims.label.astype(np.uint64)
+    for column in (claims.time, *claims.box.T):
+        key *= _ODD
+        # 0.0 makes -0 a 0: they are equal, and so must their bits be.
+        key ^= (column + 0.0).view(np.uint64)
+        key ^= key >> np.uint64(29)
+    return key if whole else key[rows]

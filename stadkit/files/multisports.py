@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.errors import AnnotationError, UsageError
 from stadkit.files import act, pickles
-from stadkit.files.pixel_tubes import (
+from stadkit.files.tube_truth import (
     PixelTube,
+    TubeTruth,
     frame_numbers,
     from_pixels,
     rows_of,
     scale,
     to_pixels,
 )
-from stadkit.files.tube_truth import TubeTruth
+from stadkit.instances import Instances
 from stadkit.tubes import Tubes
 
 CLASSES = 66
@@ -56,7 +56,7 @@ def sports(classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {sport: tuple(names) for sport, names in groups.items()}
 
 
-def read_frame_detections(path: str | Path, truth: TubeTruth, data: Any = None) -> Claims:
+def read_frame_detections(path: str | Path, truth: TubeTruth, data: Any = None) -> Instances:
     """The rows of an array [n, 8], in its order; `data` is the array, where it is loaded already.
 
     Raises AnnotationError: file, row, reason; UsageError for truth that numbers no videos.
@@ -78,7 +78,7 @@ def read_frame_detections(path: str | Path, truth: TubeTruth, data: Any = None) 
     rows = np.asarray(rows, np.float64)
     _check_rows(path, rows, truth)
     video = rows[:, 0].astype(np.int32)
-    return Claims(
+    return Instances(
         videos=truth.videos,
         video=video,
         time=(rows[:, 1] - 1) / truth.rate,
@@ -89,7 +89,7 @@ def read_frame_detections(path: str | Path, truth: TubeTruth, data: Any = None) 
     )
 
 
-def write_frame_detections(found: Claims, truth: TubeTruth, path: str | Path) -> None:
+def write_frame_detections(found: Instances, truth: TubeTruth, path: str | Path) -> None:
     """Write an array [n, 8], float32, of the detections.
 
     Raises ValueError for classes or videos that the truth lacks, or a time between frames.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stadkit.claims import Claims
 from stadkit.files.faults import Faults, Floats, Place, Rows, faults_of, wrong_boxes
+from stadkit.instances import Instances
 from stadkit.tubes import Tubelets, Tubes
 
 
@@ -39,7 +39,7 @@ def faults_of_tubelets(path: Path, tubelets: Tubelets, box: Floats) -> Faults:
     return faults_of(path, owned, False, "tubelet", place)
 
 
-def faults_of_rows(path: Path, rows: Claims) -> Faults:
+def faults_of_rows(path: Path, rows: Instances) -> Faults:
     """Found rows with a wrong box or score, counted from 0."""
     return faults_of(path, wrong_boxes(tuple(rows.box.T), rows.score), False, "row", int)
 

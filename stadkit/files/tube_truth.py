@@ -1,15 +1,25 @@
-"""What a data set of tubes says of its videos: true tubes, sizes, lengths, classes."""
+"""What a data set of tubes says of its videos: true tubes, sizes, lengths, classes.
+
+Tubes as data sets write them, frames from 1 and boxes in pixels, and as stadkit has them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
+from stadkit.errors import AnnotationError
+from stadkit.instances import Instances
 from stadkit.labels import Labels
 from stadkit.tubes import Tubes
+
+Sizes = Mapping[str, tuple[int, int]]  # height, width in pixels
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,10 @@ class TubeTruth:
         return Keyframes(video, np.concatenate([np.zeros(0), *time]))
 
 
-def frame_claims(tubes: Tubes) -> Claims:
+def frame_claims(tubes: Tubes) -> Instances:
     """A row a box, in the tubes' order: the label of its tube, the box's own score."""
     videos, video = np.unique(tubes.video, return_inverse=True)
-    return Claims(
+    return Instances(
         videos=tuple(videos.tolist()),
         video=video.astype(np.int32)[tubes.owner],
         time=tubes.time,
@@ -63,3 +73,111 @@ def frame_claims(tubes: Tubes) -> Claims:
         score=tubes.box_score,
         classes=tubes.classes,
     )
+
+
+@dataclass(frozen=True)
+class PixelTube:
+    """One tube of a file, not yet checked."""
+
+    video: str
+    label: int  # counted from 0
+    score: float
+    rows: NDArray[Any]  # [k, 5 or 6]  frame, x1 y1 x2 y2, and the box's own score
+
+
+def rows_of(path: Path, where: str, value: Any, width: int) -> NDArray[np.float64]:
+    """An array [k, width] of one tube, k from 1 up; raises AnnotationError for anything else."""
+    rows = value if isinstance(value, np.ndarray) else np.array(value, object)
+    if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
+        names = "frame, x1, y1, x2, y2" + ", score" * (width == 6)
+        raise AnnotationError(
+            f"{path}: {where}: wants rows of {names}, has an array of {rows.shape}"
+        )
+    try:
+        return np.asarray(rows, np.float64)
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"{path}: {where}: holds other things than numbers") from error
+
+
+def from_pixels(
+    path: Path, tubes: Sequence[PixelTube], sizes: Sizes, rate: float, classes: tuple[str, ...]
+) -> Tubes:
+    """The tubes in seconds and fractions; truth, five columns, has score 1 everywhere.
+
+    Raises AnnotationError: file, tube, reason.
+    """
+    if not tubes:
+        return Tubes.empty(classes)
+    rows = np.concatenate([tube.rows for tube in tubes])
+    start = np.concatenate([[0], np.cumsum([len(tube.rows) for tube in tubes])]).astype(np.int64)
+    _check(path, tubes, rows, start, classes)
+    video = np.array([tube.video for tube in tubes], np.str_)
+    return Tubes(
+        video=video,
+        label=np.array([tube.label for tube in tubes], np.int32),
+        score=np.array([tube.score for tube in tubes], np.float64),
+        track=np.full(len(tubes), -1, np.int32),
+        start=start,
+        time=(rows[:, 0] - 1) / rate,
+        box=rows[:, 1:5] / np.repeat(scale(video, sizes), np.diff(start), axis=0),
+        box_score=rows[:, 5] if rows.shape[1] == 6 else np.ones(len(rows), np.float64),
+        interpolated=np.zeros(len(rows), np.bool_),
+        classes=classes,
+    )
+
+
+def to_pixels(tubes: Tubes, sizes: Sizes, rate: float) -> NDArray[np.float32]:
+    """Frame, x1 y1 x2 y2, score [t, 6] of each box; raises ValueError for a time between frames.
+
+    In float32, as data sets have them: what came from float32 pixels is just that again.
+    """
+    pixels = tubes.box * np.repeat(scale(tubes.video, sizes), np.diff(tubes.start), axis=0)
+    frame = frame_numbers(tubes.time, rate)
+    return np.column_stack([frame, pixels, tubes.box_score]).astype(np.float32)
+
+
+def frame_numbers(time: NDArray[np.float64], rate: float) -> NDArray[np.int64]:
+    """Frames [n], counted from 1, of seconds [n]; raises ValueError for a time between frames."""
+    frame = np.rint(time * rate)
+    # Times may be rounded to a millisecond, as files print them.
+    if (np.abs(frame / rate - time) > 0.0006).any():
+        raise ValueError(f"there are times that no frame has at {rate:g} frames a second")
+    return frame.astype(np.int64) + 1
+
+
+def scale(videos: Iterable[str], sizes: Sizes) -> NDArray[np.float64]:
+    """Width, height, width, height [n, 4] of these videos, in pixels."""
+    sides = [sizes[video][::-1] * 2 for video in videos]
+    return np.array(sides, np.float64).reshape(-1, 4)
+
+
+def _check(
+    path: Path,
+    tubes: Sequence[PixelTube],
+    rows: NDArray[np.float64],
+    start: NDArray[np.int64],
+    classes: tuple[str, ...],
+) -> None:
+    """Raise AnnotationError for the first tube that is not as it should be."""
+    owner = np.repeat(np.arange(len(tubes)), np.diff(start))
+    frame = rows[:, 0]
+    grows = np.append(True, np.diff(frame) > 0)
+    grows[start[:-1]] = True
+    score = np.array([tube.score for tube in tubes], np.float64)
+    faults = (
+        ("its label is not one of the file's classes", _tubes_without(tubes, len(classes))),
+        ("its score is not a finite number", np.flatnonzero(~np.isfinite(score))),
+        ("a box or frame is not a finite number", owner[~np.isfinite(rows).all(1)]),
+        ("frames are whole numbers from 1 up", owner[(frame < 1) | (frame != np.rint(frame))]),
+        ("its frames do not go up, each once", owner[~grows]),
+    )
+    for reason, wrong in faults:
+        if len(wrong):
+            tube = tubes[int(wrong[0])]
+            more = len(np.unique(wrong))
+            count = f" ({more} tubes are wrong)" if more > 1 else ""
+            raise AnnotationError(f"{path}: {tube.video}, label {tube.label}: {reason}{count}")
+
+
+def _tubes_without(tubes: Sequence[PixelTube], count: int) -> NDArray[np.intp]:
+    return np.flatnonzero([not 0 <= tube.label < count for tube in tubes])

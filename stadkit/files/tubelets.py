@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from stadkit.detections import Detections
 from stadkit.errors import AnnotationError
 from stadkit.files import pickles
-from stadkit.files.pixel_tubes import Sizes, scale
-from stadkit.files.tube_truth import TubeTruth
+from stadkit.files.tube_truth import Sizes, TubeTruth, scale
 from stadkit.tubes import Tubelets
 
 ByFrame = Mapping[str, Mapping[int, Mapping[int, Any]]]  # video, start frame, label from 1

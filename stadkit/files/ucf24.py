@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from stadkit.errors import AnnotationError
 from stadkit.files import act, pickles
-from stadkit.files.pixel_tubes import PixelTube, from_pixels, rows_of
-from stadkit.files.tube_truth import TubeTruth
+from stadkit.files.tube_truth import PixelTube, TubeTruth, from_pixels, rows_of
 from stadkit.labels import Labels
 
 NAMES = (

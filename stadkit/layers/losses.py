@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stadkit.layers import overlap
+from stadkit.layers import box_ops
 
 
 def wide(x: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def focal_loss(logit: Tensor, target: Tensor, alpha: float = 0.25, gamma: float 
 
 def giou_loss(box: Tensor, truth: Tensor) -> Tensor:
     """1 - GIoU, 0..2, of matched boxes [..., 4] (Rezatofighi et al. 2019)."""
-    return 1 - overlap.giou(wide(box), wide(truth))
+    return 1 - box_ops.giou(wide(box), wide(truth))
 
 
 def iou_loss(box: Tensor, truth: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def iou_loss(box: Tensor, truth: Tensor) -> Tensor:
 
     An IoU under 1e-6 counts as 1e-6: boxes apart cost 13.8 and have no gradient.
     """
-    return -overlap.iou(wide(box), wide(truth)).clamp(min=1e-6).log()
+    return -box_ops.iou(wide(box), wide(truth)).clamp(min=1e-6).log()
 
 
 def known_cross_entropy(logit: Tensor, truth: Tensor) -> Tensor:

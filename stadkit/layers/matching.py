@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from stadkit.errors import StadkitError
-from stadkit.layers import overlap
+from stadkit.layers import box_ops
 
 
 class Diverged(StadkitError):
@@ -29,7 +29,7 @@ def set_cost(
     person, distance, giou = weights
     chance = logit.softmax(-1)[..., :1]  # [..., P, 1]
     apart = ((box / frame)[..., :, None, :] - (truth / frame)[..., None, :, :]).abs().sum(-1)
-    shared = overlap.giou(box[..., :, None, :], truth[..., None, :, :])
+    shared = box_ops.giou(box[..., :, None, :], truth[..., None, :, :])
     return distance * apart - giou * shared - person * chance
 
 

@@ -31,7 +31,7 @@ class Alive:
     """Tracks that may go on."""
 
     number: Rows  # [a]
-    motion: Motion
+    motion: KalmanFilter
     seen: Floats  # [a]  seconds, the last time
     hits: Rows  # [a]  how often it was seen
     held: Rows  # [a]  the last frame of the chain that it was last seen in; -1: of none
@@ -69,7 +69,7 @@ def track_people(
     ends = _ends(chain, frame)  # [n]
     owned: dict[int, int] = {}  # the track of each chain that was seen
     nobody = np.zeros(0, np.intp)
-    alive = Alive(nobody, Motion.start(box[:0]), np.zeros(0), nobody, nobody, score[:0])
+    alive = Alive(nobody, KalmanFilter.start(box[:0]), np.zeros(0), nobody, nobody, score[:0])
     doing = _unit(score)
     made = 0
     for rows in rows_by_frame(frame):
@@ -111,7 +111,7 @@ def _born(alive: Alive, number: Rows, box: Floats, doing: Floats, now: float, he
     """The tracks alive and new ones."""
     return Alive(
         np.concatenate([alive.number, number]),
-        alive.motion.join(Motion.start(box)),
+        alive.motion.join(KalmanFilter.start(box)),
         np.concatenate([alive.seen, np.full(len(number), now)]),
         np.concatenate([alive.hits, np.ones(len(number), np.intp)]),
         np.concatenate([alive.held, held]),
@@ -206,7 +206,7 @@ def _iou(common: Floats, first: Floats, second: Floats) -> Floats:
 
 
 @dataclass
-class Motion:
+class KalmanFilter:
     """The filters of a tracks; `place` and `speed` change with `predict` and `correct`."""
 
     place: Floats  # [a, 4]  centre x y, width, height
@@ -214,7 +214,7 @@ class Motion:
     cov: Floats  # [a, 3]  variance of place, covariance, variance of speed, in sides
 
     @classmethod
-    def start(cls, box: Floats) -> Motion:
+    def start(cls, box: Floats) -> KalmanFilter:
         """Tracks that begin at boxes [a, 4] x1 y1 x2 y2."""
         cov = np.tile([PLACE_NOISE, 0.0, SPEED], (len(box), 1))
         return cls(to_centre(box), np.zeros_like(box), cov)
@@ -241,13 +241,13 @@ class Motion:
         self.speed[rows] += push[:, None] * off
         self.cov[rows] = np.stack([(1 - gain) * p00, (1 - gain) * p01, p11 - push * p01], 1)
 
-    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Motion:
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> KalmanFilter:
         """Some of the tracks."""
-        return Motion(self.place[rows], self.speed[rows], self.cov[rows])
+        return KalmanFilter(self.place[rows], self.speed[rows], self.cov[rows])
 
-    def join(self, other: Motion) -> Motion:
+    def join(self, other: KalmanFilter) -> KalmanFilter:
         """These tracks, then the other's."""
-        return Motion(
+        return KalmanFilter(
             np.concatenate([self.place, other.place]),
             np.concatenate([self.speed, other.speed]),
             np.concatenate([self.cov, other.cov]),

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.arrays import Ints, expand_ranges, greedy_match, run_starts
-from stadkit.claims import Claims
 from stadkit.errors import UsageError
+from stadkit.instances import Instances
 from stadkit.pairwise import Sides, best_first, sides, soft_nms, summed_iou
 from stadkit.tubes import Tubelets, Tubes
 
@@ -255,7 +255,7 @@ def to_tubes(pieces: Pieces, tubelets: Tubelets, scale: NDArray[np.float64], rat
 
 
 def link_mmaction2(
-    found: Claims,
+    found: Instances,
     rate: float,
     sizes: dict[str, tuple[int, int]] | None = None,
     rules: Rules = MMACTION2,

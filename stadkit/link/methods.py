@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from stadkit.claims import Claims
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError
+from stadkit.instances import Instances
 from stadkit.link.greedy import link_act, link_mmaction2, pixels_of
 from stadkit.link.linking import Linked, link
 from stadkit.link.options import Options
@@ -48,7 +48,7 @@ def check_method(method: str) -> None:
 
 def one_frame_tubelets(found: Detections, rate: float, sizes: Sizes) -> Tubelets:
     """A tubelet of one frame for each class of each detection, in pixels by these sizes."""
-    claims = Claims.of(found)
+    claims = Instances.of(found)
     side = pixels_of(claims.videos, sizes)
     return Tubelets(
         videos=claims.videos,
@@ -71,7 +71,7 @@ def _by_act(
 def _by_mmaction2(
     found: Detections, keyframes: Keyframes | None, rate: float, sizes: Sizes | None
 ) -> Tubes:
-    return link_mmaction2(Claims.of(found), rate, sizes)
+    return link_mmaction2(Instances.of(found), rate, sizes)
 
 
 def _by_viterbi(

@@ -8,8 +8,8 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.errors import NothingMatchedError
+from stadkit.instances import Instances
 from stadkit.metrics import mismatch
 from stadkit.metrics.matching import best_truth
 from stadkit.metrics.mismatch import because, some
@@ -21,8 +21,8 @@ _LOOKED_AT = 2000  # frames whose boxes are compared: enough to know, and quick
 
 
 def check_boxes(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     keys: list[NDArray[np.int64]],
     shared: NDArray[np.int64],
     files: str,
@@ -69,7 +69,7 @@ def _raise_boxes(how_many: str, boxes: tuple[Boxes, Boxes], files: str, why: str
     )
 
 
-def check_scores(found: Claims) -> list[str]:
+def check_scores(found: Instances) -> list[str]:
     """A note on detections that all have one score, as those without a column of scores do."""
     if len(found) < 2 or not (found.score == found.score[0]).all():
         return []
@@ -79,7 +79,7 @@ def check_scores(found: Claims) -> list[str]:
     ]
 
 
-def _never_meet(found: Claims, truth: Claims, keys: list[NDArray[np.int64]]) -> bool:
+def _never_meet(found: Instances, truth: Instances, keys: list[NDArray[np.int64]]) -> bool:
     """Whether no box of all the frames, not only of those looked at, overlaps another."""
     a, b = (np.flatnonzero(key >= 0) for key in keys)
     overlap = best_truth(keys[0][a], keys[1][b], found.box[a], truth.box[b])[1]

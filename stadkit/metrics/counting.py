@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.arrays import Ints, run_starts, stable_order
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
+from stadkit.instances import Instances
 from stadkit.metrics.matching import frames_of, in_class
 from stadkit.metrics.protocols import Protocol
 
@@ -38,8 +38,8 @@ class Counted:
 
 
 def count_rows(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     rules: Protocol,
     excluded: Keyframes | None,
     only: Keyframes | None,
@@ -106,7 +106,7 @@ def _without(frame: Ints, listed: Ints | None) -> Mask:
     return np.ones(len(frame), bool) if listed is None else ~_within(frame, listed)
 
 
-def heap_places(found: Claims, frame: Ints, cap: int | None) -> Ints:
+def heap_places(found: Instances, frame: Ints, cap: int | None) -> Ints:
     """The place of each row [n] in the heap of its frame; -1: not held, when `cap` are.
 
     Places are only told in frames where they matter, those with equal scores of a class or
@@ -128,7 +128,7 @@ def heap_places(found: Claims, frame: Ints, cap: int | None) -> Ints:
     return place
 
 
-def _asked(found: Claims, frame: Ints, cap: int | None) -> NDArray[np.bool_]:
+def _asked(found: Instances, frame: Ints, cap: int | None) -> NDArray[np.bool_]:
     """Which rows [n] are in a frame where the heap matters."""
     # One number for class, frame and score, as sorting by each takes a second on AVA's size. Two
     # that are equal by chance only make a heap that is not needed. 0 is added to make -0 one.

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes, milliseconds
 from stadkit.errors import NothingMatchedError
 from stadkit.files.faults import Faults
+from stadkit.instances import Instances
 from stadkit.metrics import mismatch
 from stadkit.metrics.box_check import check_boxes, check_scores
 from stadkit.metrics.mismatch import Frames, because, listed, some
@@ -70,8 +70,8 @@ class Coverage:
 
 
 def check(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     found_faults: Faults,
     truth_faults: Faults,
     excluded: Keyframes | None = None,
@@ -132,7 +132,7 @@ class _Sides(NamedTuple):
         return np.intersect1d(self.found.video, self.truth.video)
 
 
-def _check_rows(claims: Claims, faults: Faults, what: str, ids: Sequence[int] | None) -> None:
+def _check_rows(claims: Instances, faults: Faults, what: str, ids: Sequence[int] | None) -> None:
     """An error where a side has no row with a class."""
     if (claims.label >= 0).any():
         return
@@ -148,7 +148,7 @@ def _check_rows(claims: Claims, faults: Faults, what: str, ids: Sequence[int] | 
     raise NothingMatchedError(f"{faults.path}: holds no {what} that counts{why}")
 
 
-def _keys(claims: Claims, videos: list[str]) -> NDArray[np.int64]:
+def _keys(claims: Instances, videos: list[str]) -> NDArray[np.int64]:
     """The frame [n] of each row, as `Frames.key` has it."""
     number = {name: i for i, name in enumerate(videos)}
     video = np.array([number[name] for name in claims.videos], np.int64)[claims.video]
@@ -207,7 +207,7 @@ def _check_times(sides: _Sides, videos: list[str], files: str) -> list[str]:
     )
 
 
-def _classes(claims: Claims) -> NDArray[np.int32]:
+def _classes(claims: Instances) -> NDArray[np.int32]:
     """The classes that have rows."""
     return np.unique(claims.label[claims.label >= 0])
 
@@ -222,7 +222,7 @@ def _check_labels(has: _Classes, classes: tuple[str, ...], files: str) -> None:
     )
 
 
-def _same(found: Claims, truth: Claims) -> bool:
+def _same(found: Instances, truth: Instances) -> bool:
     """Whether found is truth itself, row by row, whose score is 1 throughout."""
     return (
         len(found) == len(truth)

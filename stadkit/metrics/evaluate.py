@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
 from stadkit.errors import UsageError
 from stadkit.files.faults import Faults
 from stadkit.files.multisports import CLASSES as MULTISPORTS_CLASSES
 from stadkit.files.multisports import sports
+from stadkit.instances import Instances
 from stadkit.labels import Labels, ava_groups
 from stadkit.metrics.average_precision import known_mean
 from stadkit.metrics.coverage import Coverage, check
@@ -34,7 +34,7 @@ class EvaluationSide:
     `looked`: keyframes that are known to have been looked at, rows or not.
     """
 
-    claims: Claims
+    claims: Instances
     faults: Faults  # of the whole side
     files: tuple[Faults, ...]  # the same by its files
     tubes: Tubes | None = None
@@ -64,7 +64,7 @@ class Scores:
     coverage: Coverage
     faults: tuple[Faults, ...]
     mistakes: Mistakes
-    found: Claims  # with the scores that they were ranked by
+    found: Instances  # with the scores that they were ranked by
     notes: tuple[str, ...] = ()  # how files were read, what an option does not touch
 
     def to_json(self) -> dict[str, Any]:
@@ -222,8 +222,8 @@ def _without_unscored(frames: FrameMap) -> FrameMap:
 
 
 def _counted_by_act(
-    found: Claims, truth: EvaluationSide, facts: TubeFacts | None, options: dict[str, Any]
-) -> tuple[FrameMap, FrameMap, Claims]:
+    found: Instances, truth: EvaluationSide, facts: TubeFacts | None, options: dict[str, Any]
+) -> tuple[FrameMap, FrameMap, Instances]:
     """Of frames, of people, and the rows with the scores that they are ranked by."""
     if facts is None or facts.sizes is None:
         raise UsageError(NO_SIZES)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
+from stadkit.instances import Instances
 from stadkit.metrics.average_precision import average_precision, known_mean
 from stadkit.metrics.counting import Counted, count_rows
 from stadkit.metrics.matching import best_truth, first_claims, in_class
@@ -62,8 +62,8 @@ class FrameMap:
 
 
 def frame_map(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     *,
     protocol: str | Protocol = "ava",
     ious: Sequence[float] = (0.5,),
@@ -90,8 +90,8 @@ def frame_map(
 
 
 def person_ap(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     *,
     protocol: str | Protocol = "ava",
     ious: Sequence[float] = (0.5,),
@@ -134,8 +134,8 @@ def group_means(result: FrameMap, groups: Mapping[str, tuple[str, ...]]) -> dict
 
 
 def _right(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     rows: Counted,
     both: Orders,
     rules: Protocol,
@@ -160,8 +160,8 @@ def _right(
 
 
 def _result(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     steps: Steps,
     ranking: tuple[NDArray[np.intp], ...],
     right: NDArray[np.bool_],

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.arrays import Ints, Rows, greedy_match, join_equal, run_starts
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
 from stadkit.errors import UsageError
+from stadkit.instances import Instances
 from stadkit.metrics.average_precision import trapezoid_precision
 from stadkit.metrics.counting import count_rows
 from stadkit.metrics.frame_map import FrameMap
@@ -162,15 +162,15 @@ def _upward_in_cells(cell: Ints, score: NDArray[np.float32]) -> Rows:
 
 
 def act_count(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     *,
     sizes: Sizes,
     rate: float,
     ious: Sequence[float] = (0.5,),
     excluded: Keyframes | None = None,
     cap: int | None = None,
-) -> tuple[FrameMap, Claims]:
+) -> tuple[FrameMap, Instances]:
     """The count, and the rows of `found` with the scores that it ranks by: after soft NMS.
 
     Found rows of videos without a size do not count. `cap` best rows of a frame do, by their
@@ -213,8 +213,8 @@ def act_count(
 
 
 def act_person_ap(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     *,
     sizes: Sizes,
     rate: float,
@@ -232,7 +232,7 @@ def act_person_ap(
     return replace(result, right=right, counted=counted, ranking=ranking)
 
 
-def _usable(found: Claims, sizes: Sizes) -> Rows:
+def _usable(found: Instances, sizes: Sizes) -> Rows:
     """The rows that have a class, a size, a score, and corners in order."""
     known = np.array([video in sizes for video in found.videos], bool)
     x1, y1, x2, y2 = found.box.T
@@ -240,7 +240,7 @@ def _usable(found: Claims, sizes: Sizes) -> Rows:
     return np.flatnonzero(there & known[found.video])
 
 
-def _check_sizes(truth: Claims, sizes: Sizes) -> None:
+def _check_sizes(truth: Instances, sizes: Sizes) -> None:
     lacking = [video for video in truth.videos if video not in sizes]
     if lacking:
         raise UsageError(
@@ -250,7 +250,7 @@ def _check_sizes(truth: Claims, sizes: Sizes) -> None:
 
 
 def _boxes(
-    found: Claims, truth: Claims, sizes: Sizes, rate: float
+    found: Instances, truth: Instances, sizes: Sizes, rate: float
 ) -> tuple[FrameBoxes, FrameBoxes]:
     """Every row in pixels; equal cells are the same video, frame and class.
 

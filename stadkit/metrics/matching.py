@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.arrays import expand_ranges
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes, milliseconds
+from stadkit.instances import Instances
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32 | np.float64]
@@ -18,7 +18,7 @@ Floats = NDArray[np.float32 | np.float64]
 _PAIRS_A_BLOCK = 1 << 16  # compared at once, so that they stay in the processor's cache
 
 
-def frames_of(*tables: Claims | Keyframes) -> tuple[Ints, ...]:
+def frames_of(*tables: Instances | Keyframes) -> tuple[Ints, ...]:
     """A number for each row of each table: equal where video and millisecond are equal.
 
     The numbers are not dense, and at least 0.
@@ -36,9 +36,9 @@ def frames_of(*tables: Claims | Keyframes) -> tuple[Ints, ...]:
     return tuple(v * span + (m - low) for v, m in zip(video, ms, strict=True))
 
 
-def _video_numbers(table: Claims | Keyframes, known: dict[str, int]) -> Ints:
+def _video_numbers(table: Instances | Keyframes, known: dict[str, int]) -> Ints:
     """The number of each row's video; videos that are new are added to the known."""
-    if isinstance(table, Claims):
+    if isinstance(table, Instances):
         return _numbers(table.videos, known)[table.video]
     names, row = np.unique(table.video, return_inverse=True)
     return _numbers(names.tolist(), known)[row]

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
+from stadkit.instances import Instances
 from stadkit.metrics.counting import Counted, count_rows
 from stadkit.metrics.frame_map import FrameMap
 from stadkit.metrics.matching import Ints, best_truth, in_class
@@ -85,7 +85,7 @@ class Mistakes:
 
 
 def mistakes(
-    found: Claims, truth: Claims, result: FrameMap, excluded: Keyframes | None = None
+    found: Instances, truth: Instances, result: FrameMap, excluded: Keyframes | None = None
 ) -> Mistakes:
     """What went wrong in `result`, which is `frame_map` of these, without the `excluded`."""
     steps = result.steps
@@ -120,8 +120,8 @@ def mistakes(
 
 
 def _kinds(
-    found: Claims,
-    truth: Claims,
+    found: Instances,
+    truth: Instances,
     rows: Counted,
     best: NDArray[np.intp],
     there: NDArray[np.intp],
@@ -161,13 +161,13 @@ def _best_rows(result: FrameMap, truths: Ints) -> NDArray[np.intp]:
     return np.concatenate([np.zeros(0, np.intp), *parts])
 
 
-def _group(frame: Ints, table: Claims, rows: NDArray[np.intp]) -> Ints:
+def _group(frame: Ints, table: Instances, rows: NDArray[np.intp]) -> Ints:
     """A number for each of these rows, equal where frame and class are."""
     return in_class(frame[rows], table.label[rows], len(table.classes))
 
 
 def _missed(
-    found: Claims, truth: Claims, rows: Counted, there: NDArray[np.intp], result: FrameMap
+    found: Instances, truth: Instances, rows: Counted, there: NDArray[np.intp], result: FrameMap
 ) -> NDArray[np.intp]:
     """The rows of truth that no right detection has."""
     right = np.flatnonzero(result.right[0])
@@ -185,7 +185,7 @@ def _missed(
 
 
 def _best_overlap(
-    found: Claims, truth: Claims, rows: Counted, missed: NDArray[np.intp], result: FrameMap
+    found: Instances, truth: Instances, rows: Counted, missed: NDArray[np.intp], result: FrameMap
 ) -> NDArray[np.floating[Any]]:
     """The IoU of each of these rows of truth with the nearest box of any class."""
     counted = np.flatnonzero(result.counted)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
+from stadkit.instances import Instances
 from stadkit.metrics.matching import Ints, frames_of
 
 
-def people(table: Claims) -> tuple[Claims, NDArray[np.intp]]:
+def people(table: Instances) -> tuple[Instances, NDArray[np.intp]]:
     """A row a box and frame, all of one class "person", with its best score; and the row it was.
 
     Of equal scores the first row. Rows with a score of NaN are left out, those without a class

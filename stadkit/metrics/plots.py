@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.claims import Claims
 from stadkit.errors import UsageError
+from stadkit.instances import Instances
 from stadkit.metrics.frame_map import FrameMap
 from stadkit.metrics.mistakes import Mistakes
 
@@ -36,7 +36,7 @@ _STYLE: dict[Any, Any] = {
 Floats = NDArray[np.float64]
 
 
-def write_plots(folder: Path, found: Claims, result: FrameMap, wrong: Mistakes) -> list[Path]:
+def write_plots(folder: Path, found: Instances, result: FrameMap, wrong: Mistakes) -> list[Path]:
     """Write the pictures of NAMES into a folder, made where it is not there; their paths.
 
     Raises UsageError without matplotlib.
@@ -165,7 +165,7 @@ def _write_shares(axes: Axes, share: NDArray[np.float64]) -> None:
         axes.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
 
 
-def reliability(found: Claims, result: FrameMap) -> Figure:
+def reliability(found: Instances, result: FrameMap) -> Figure:
     """The share of detections that are right, over their score; below, how many there are."""
     table = calibration(found, result)
     figure = _empty(5.2, 5.6)
@@ -250,7 +250,7 @@ class Calibration:
         return float(np.average(gap, weights=self.count[some])) if some.any() else float("nan")
 
 
-def calibration(found: Claims, result: FrameMap, bins: int = 10) -> Calibration:
+def calibration(found: Instances, result: FrameMap, bins: int = 10) -> Calibration:
     """How often detections of a score are right, at the first threshold.
 
     Only classes with truth, and scores within 0..1, which others than probabilities are not.

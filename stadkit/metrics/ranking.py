@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.arrays import Ints, Rows, run_starts, stable_order, stable_order_of_floats
-from stadkit.claims import Claims
+from stadkit.instances import Instances
 from stadkit.metrics.counting import Counted
 from stadkit.metrics.protocols import Protocol
 
@@ -28,7 +28,7 @@ class Orders:
     ranking: list[Rows]  # best first
 
 
-def orders(found: Claims, truth: Claims, rows: Counted, rules: Protocol) -> Orders:
+def orders(found: Instances, truth: Instances, rows: Counted, rules: Protocol) -> Orders:
     """Both orders of the counted rows of `found`."""
     as_met = by_class(np.where(rows.found, found.label, -1), len(found.classes))
     if rules.ties == "sort":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stadkit.arrays import Ints, expand_ranges, run_starts
 from stadkit.errors import UsageError
-from stadkit.files.pixel_tubes import scale
+from stadkit.files.tube_truth import scale
 from stadkit.metrics.matching import blocks
 from stadkit.pairwise import Sides, best_first, iou_of_pairs, sides
 from stadkit.tubes import Tubes

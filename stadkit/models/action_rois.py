@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stadkit.layers import overlap
-from stadkit.layers.nms import nms
+from stadkit.layers import box_ops
+from stadkit.layers.box_ops import nms
 from stadkit.models.fcos import Dense
 
 
@@ -45,7 +45,7 @@ def choose(
         nobody = rows.new_zeros(0).long()
         return Rois(truth.new_zeros(0, 4), nobody, nobody, action.flatten(0, 1))
     box, passed = torch.cat([truth, box], 1), torch.cat([rows, passed], 1)
-    shared = overlap.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, M + K, M]
+    shared = box_ops.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, M + K, M]
     best, person = shared.max(-1)
     taught = rows & (action > 0).any(-1)  # [B, M]; NaN > 0 is False
     good = passed & (best >= min_iou) & taught.gather(1, person)
@@ -71,7 +71,7 @@ def with_empty(
     Candidates box [B, K, 4] with passed [B, K], best first, and the people, truth [B, M, 4] with
     rows [B, M]. A box shows nobody if its IoU with every person is below `min_iou`.
     """
-    shared = overlap.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, K, M]
+    shared = box_ops.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, K, M]
     free = passed & (shared < min_iou).all(-1)
     clip, place = torch.nonzero(free & (free.cumsum(1) <= most), as_tuple=True)
     return Rois(

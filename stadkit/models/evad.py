@@ -24,7 +24,7 @@ from stadkit.layers.losses import wide
 from stadkit.layers.positions import positions
 from stadkit.layers.pyramid import Pyramid, stretch
 from stadkit.layers.roi_align import Cells
-from stadkit.models import Outputs, people
+from stadkit.models import Outputs, person_selection
 from stadkit.models.settings import (
     check_counts,
     check_rate,
@@ -179,10 +179,10 @@ class Evad(nn.Module):
             logit, box = found.logit[-1], found.box[-1]
             person = logit[..., 0] - logit[..., 1]
         else:
-            person, box = people.given(proposals, scores, sizes)
-            known = people.present(proposals, sizes.device)
+            person, box = person_selection.given(proposals, scores, sizes)
+            known = person_selection.present(proposals, sizes.device)
         action = self.classify(tokens, box.detach(), sizes, known)[-1]
-        return Outputs(person, (box / people.frame(sizes))[:, :, None], action)
+        return Outputs(person, (box / person_selection.frame(sizes))[:, :, None], action)
 
     def details(self, pixels: Tensor, sizes: Tensor) -> Details:
         """What every head and block says, for deep supervision; arguments as `forward` has them."""

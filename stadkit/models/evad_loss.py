@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stadkit.layers import losses
 from stadkit.layers.matching import set_cost
-from stadkit.models import people
+from stadkit.models import person_selection
 from stadkit.models.set_losses import (
     action_loss,
     box_losses,
@@ -60,7 +60,7 @@ def evad_loss(
     """
     config = config or EvadLossConfig()
     logit, box = losses.wide(details.people.logit), losses.wide(details.people.box)
-    frame = people.frame(sizes).to(box)  # [B, 1, 4]
+    frame = person_selection.frame(sizes).to(box)  # [B, 1, 4]
     rows, truth, action = pad_targets(targets, box)
     weights = (config.person_weight, config.box_weight, config.giou_weight)
     matches = match(set_cost(logit, box, truth, frame, weights), rows)

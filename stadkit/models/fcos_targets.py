@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import UsageError
-from stadkit.layers import overlap
+from stadkit.layers import box_ops
 from stadkit.models.fcos import Dense
 
 
@@ -38,7 +38,7 @@ def assign(
     if center_radius is not None:
         offset = (point - (box[..., :2] + box[..., 2:]) / 2).abs().amax(-1)  # [B, P, M]
         fits &= offset < center_radius * dense.stride[:, None]
-    size = overlap.area(box).expand(fits.shape).masked_fill(~fits, math.inf)
+    size = box_ops.area(box).expand(fits.shape).masked_fill(~fits, math.inf)
     smallest, person = size.min(-1)
     return person.masked_fill(smallest == math.inf, -1)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers.conv import Conv3d
-from stadkit.layers.layout import beside
+from stadkit.layers.memory_format import beside
 from stadkit.models.slowfast import STAGES
 from stadkit.models.vit import Vit
 

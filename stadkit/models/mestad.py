@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from stadkit.errors import UsageError
 from stadkit.layers.pyramid import Pyramid
 from stadkit.layers.tracing import exporting
-from stadkit.models import Outputs, nanodet, people
+from stadkit.models import Outputs, nanodet, person_selection
 from stadkit.models.action_head import AcrnHead, LinearHead
 from stadkit.models.fcos import Dense, Fcos
 from stadkit.models.frame_head import FrameHead
@@ -232,19 +232,19 @@ class Mestad(nn.Module):
             cls = cls.masked_fill(weak, -torch.inf)
             person = self.person(cls, quality)
         else:
-            cls, box = people.given(proposals, scores, sizes)
+            cls, box = person_selection.given(proposals, scores, sizes)
             quality = torch.full_like(cls, torch.inf)
             person = cls
         count, most = person.shape
         index = torch.arange(count, device=box.device).repeat_interleave(most)
-        shown = people.clip_boxes(box, sizes).flatten(0, 1)
+        shown = person_selection.clip_boxes(box, sizes).flatten(0, 1)
         action = self._actions(features, shown, index, person.flatten())
         action = action.view(count, most, action.shape[1])
         if self.config.action_score == "product":
             action = both(action, person[..., None])
         elif self.config.action_score == "geometric":
             action = _supported(action, cls[..., None], quality[..., None])
-        fraction = box / people.frame(sizes)
+        fraction = box / person_selection.frame(sizes)
         return Outputs(person, fraction[:, :, None], action)
 
     def features(self, pixels: Tensor, sizes: Tensor | None = None) -> Features:
@@ -327,7 +327,7 @@ class Mestad(nn.Module):
         Beyond them cls is -inf and boxes are 0.
         """
         rank = dense.person.sigmoid() * dense.quality.sigmoid()
-        index, kept = people.choose(
+        index, kept = person_selection.choose(
             dense.box, dense.point, rank, sizes, self.config.max_people, self.config.max_iou
         )
         cls = dense.person.gather(1, index).masked_fill(~kept, -torch.inf)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.layers import losses, overlap
+from stadkit.layers import box_ops, losses
 from stadkit.layers.world import world_mean
 from stadkit.models import action_rois
 from stadkit.models.fcos import Dense
@@ -122,7 +122,7 @@ def actor_loss(
     clip, point = torch.nonzero(match >= 0, as_tuple=True)  # [n] the positive points
     goal = truth[clip, match[clip, point]]  # [n, 4]
     box, center = dense.box[clip, point], centerness(dense.point[point], goal)
-    goals = center if quality == "centerness" else overlap.iou(box.detach(), goal)
+    goals = center if quality == "centerness" else box_ops.iou(box.detach(), goal)
     count = world_mean(center.new_tensor(len(clip))).clamp(min=1)
     share = world_mean(center.sum().detach()).clamp(min=1e-6)
     person = losses.focal_loss(dense.person, match >= 0, config.alpha, config.gamma)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers.conv import Conv3d
-from stadkit.layers.layout import beside
+from stadkit.layers.memory_format import beside
 from stadkit.models.nonlocal_block import GaussianNonLocal, NonLocal
 
 STAGES = ("res2", "res3", "res4", "res5")

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from stadkit.layers.losses import wide
 from stadkit.layers.roi_align import Cells
-from stadkit.models.people import frame
+from stadkit.models.person_selection import frame
 from stadkit.models.settings import check_counts, check_split
 
 SHIFT = 2.0  # what a head says is divided by this for the centre; for width and height by 1

@@ -18,14 +18,14 @@ from torch.nn import functional as F
 
 from stadkit.errors import UsageError
 from stadkit.layers.losses import wide
-from stadkit.models import Outputs, people
+from stadkit.models import Outputs, person_selection
 from stadkit.models.classifiers import CLASSIFIERS, Bank, Classifier, joint
 from stadkit.models.feature_space import STRIDES, Plain, Pyramidal, volume
 from stadkit.models.lite import LiteFrames
 from stadkit.models.sampling import tabulate, to_corners, whole
 from stadkit.models.settings import check_counts, check_rate, check_split
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
-from stadkit.models.stmixer_stage import Queries, Said, Stage
+from stadkit.models.stmixer_stage import Queries, Stage, StageOutputs
 from stadkit.models.vit import Vit, VitConfig
 
 PADDINGS = ("own", "shared")
@@ -103,7 +103,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 class Details:
     """What every stage says, for deep supervision, and the last one's queries."""
 
-    said: tuple[Said, ...]
+    said: tuple[StageOutputs, ...]
     queries: Queries
 
 
@@ -205,7 +205,7 @@ class Stmixer(nn.Module):
     def _outputs(self, details: Details, sizes: Tensor) -> Outputs:
         last = details.said[-1]
         person = last.person[..., 0] - last.person[..., 1]
-        box = to_corners(last.xyzr) / people.frame(sizes)
+        box = to_corners(last.xyzr) / person_selection.frame(sizes)
         return Outputs(person, box[:, :, None], last.action)
 
     def details(self, pixels: Tensor, sizes: Tensor, bank: Bank | None = None) -> Details:

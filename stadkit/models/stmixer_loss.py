@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import UsageError
-from stadkit.layers import losses, overlap
+from stadkit.layers import box_ops, losses
 from stadkit.layers.matching import set_cost
-from stadkit.models import people
+from stadkit.models import person_selection
 from stadkit.models.sampling import to_corners
 from stadkit.models.set_losses import (
     Matches,
@@ -66,7 +66,7 @@ def stmixer_loss(
     """
     config = config or StmixerLossConfig()
     person, box = _said(details)
-    frame = people.frame(sizes).to(box)  # [B, 1, 4]
+    frame = person_selection.frame(sizes).to(box)  # [B, 1, 4]
     check_room([len(t.box) for t in targets], person.shape[2])
     rows, truth, action = pad_targets(targets, box)
     weights = (config.person_weight, config.box_weight, config.giou_weight)
@@ -95,7 +95,7 @@ def stmixer_t_loss(
     """
     config = config or StmixerLossConfig()
     person, box = _said(details)
-    frame = people.frame(sizes).to(box)  # [B, 1, 4]
+    frame = person_selection.frame(sizes).to(box)  # [B, 1, 4]
     check_room([len(t.box) for t in targets], person.shape[2])
     truth, rows = pad_rows([t.box.to(box) for t in targets])  # [B, M, F, 4], [B, M]
     there, _ = pad_rows([t.there.to(box) for t in targets])  # [B, M, F]
@@ -157,7 +157,7 @@ def _tube_losses(
     own = seen[matches.clip, matches.target]  # [n, F]
     share = own / own.sum(1, keepdim=True).clamp(min=1)
     apart = ((got - goal) / frame[matches.clip]).abs().sum(-1)  # [n, F]
-    shared = 1 - overlap.giou(got, goal)
+    shared = 1 - box_ops.giou(got, goal)
     both = (torch.stack([apart, shared], 2) * share[..., None]).sum(1)  # [n, 2]
     sums = sums_by_stage(both, matches, len(box))
     return sums[:, 0], sums[:, 1]

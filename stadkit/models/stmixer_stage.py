@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.layers import overlap
+from stadkit.layers import box_ops
 from stadkit.layers.losses import wide
 from stadkit.models.mixing import AdaptiveMixing
 from stadkit.models.sampling import Table, points, refine, sample, sample_each, to_corners
@@ -36,7 +36,7 @@ class Queries:
 
 
 @dataclass(frozen=True)
-class Said:
+class StageOutputs:
     """What a stage says of its N people; float32 or wider."""
 
     person: Tensor  # [B, N, 2]  logits of somebody and nobody
@@ -77,14 +77,14 @@ class Stage(nn.Module):
         nn.init.zeros_(self.fc_reg.bias)  # boxes start as the whole picture and stay so at first
         self.samplingmixing.initialise()
 
-    def forward(self, queries: Queries, table: Table) -> tuple[Said, Queries]:
+    def forward(self, queries: Queries, table: Table) -> tuple[StageOutputs, Queries]:
         code, bias = self._geometry(queries.xyzr)
         spatial = self._talk("s", queries.spatial, code, bias)
         temporal = self._talk("t", queries.temporal, code, bias)
         spatial, temporal = self.samplingmixing(table, queries.xyzr, spatial, temporal)
         spatial, temporal = self._think("s", spatial), self._think("t", temporal)
         xyzr = refine(queries.xyzr, wide(self.fc_reg(self.reg_fcs(spatial))))
-        said = Said(self._person(spatial), xyzr, self._action(spatial, temporal))
+        said = StageOutputs(self._person(spatial), xyzr, self._action(spatial, temporal))
         return said, Queries(xyzr, spatial, temporal)
 
     def _geometry(self, xyzr: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +132,7 @@ class TubeStage(Stage):
         self.there_fc_cls = nn.Linear(config.width, 1)
         nn.init.xavier_uniform_(self.there_fc_cls.weight)
 
-    def forward(self, queries: Queries, table: Table) -> tuple[Said, Queries]:
+    def forward(self, queries: Queries, table: Table) -> tuple[StageOutputs, Queries]:
         """xyzr [B, N, F, 4] and spatial [B, N, F, D] where F are the time steps of the table."""
         frames = queries.xyzr.transpose(1, 2)  # [B, F, N, 4]
         code, bias = self._geometry(frames)
@@ -145,7 +145,9 @@ class TubeStage(Stage):
         xyzr = refine(queries.xyzr, wide(self.fc_reg(self.reg_fcs(spatial))))
         there = wide(self.there_fc_cls(self.human_cls_fcs(spatial)))[..., 0]
         action = self._action(spatial.mean(2), temporal)
-        return Said(self._person(temporal), xyzr, action, there), Queries(xyzr, spatial, temporal)
+        return StageOutputs(self._person(temporal), xyzr, action, there), Queries(
+            xyzr, spatial, temporal
+        )
 
 
 class SamplingMixing(nn.Module):
@@ -234,7 +236,7 @@ def _tower(width: int) -> nn.Sequential:
 def inside_share(box: Tensor) -> Tensor:
     """How much of box i lies in box j: [..., N, N], 0..1, of boxes [..., N, 4] in pixels."""
     own, other = box[..., :, None, :], box[..., None, :, :]
-    return overlap.intersection(own, other) / overlap.area(own).clamp(min=overlap.SMALLEST)
+    return box_ops.intersection(own, other) / box_ops.area(own).clamp(min=box_ops.SMALLEST)
 
 
 def box_code(xyzr: Tensor, width: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.models import Outputs, people
+from stadkit.models import Outputs, person_selection
 from stadkit.models.sampling import to_corners
 from stadkit.models.stmixer import Decoder, Details, Stmixer, StmixerConfig
 from stadkit.models.stmixer_stage import Queries, Stage, TubeStage
@@ -42,7 +42,7 @@ class StmixerT(Stmixer):
     def _outputs(self, details: Details, sizes: Tensor) -> Outputs:
         last = details.said[-1]
         person = last.person[..., 0] - last.person[..., 1]
-        box = to_corners(last.xyzr) / people.frame(sizes)[:, :, None]
+        box = to_corners(last.xyzr) / person_selection.frame(sizes)[:, :, None]
         return Outputs(person, box, last.action, last.there)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from stadkit.errors import UsageError
 from stadkit.layers.tracing import exporting
-from stadkit.models import Outputs, people
+from stadkit.models import Outputs, person_selection
 from stadkit.models.action_head import AcrnHead
 from stadkit.models.mestad import logit_of
 from stadkit.models.roi_head import RoiHead
@@ -143,8 +143,8 @@ class TwoStage(nn.Module):
         if proposals is None:
             raise UsageError(NO_BOXES)
         # Of clips of one pixel: the boxes that are given back are those given, to the last digit.
-        person, box = people.given(proposals, scores, torch.ones_like(sizes))
-        visible = people.clip_boxes(box * people.frame(sizes), sizes)
+        person, box = person_selection.given(proposals, scores, torch.ones_like(sizes))
+        visible = person_selection.clip_boxes(box * person_selection.frame(sizes), sizes)
         action = person.new_zeros(*person.shape, self.config.classes)
         for clips, (height, width) in _groups(sizes, proposals):
             counts = [len(proposals[i]) for i in clips]

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from stadkit.console import console
 from stadkit.detections import Detections, number_frames
 from stadkit.errors import NothingMatchedError, UsageError
-from stadkit.files.ava_csv import write_truth
-from stadkit.files.sources_csv import write_sources
+from stadkit.files.ava_csv import write_sources, write_truth
 from stadkit.labels import Labels, read_labels, write_labels
 from stadkit.pseudo_labelling.inputs import (
     FoundPeople,

@@ -17,7 +17,7 @@ import numpy as np
 from stadkit.console import console
 from stadkit.detect import Options, load
 from stadkit.detections import Detections, Keyframes
-from stadkit.engine import Looked, Spread, Work
+from stadkit.engine import RayExecutor, TaskResult, VideoTask
 from stadkit.errors import StadkitError, UsageError
 from stadkit.files.found_npz import read_found_npz, write_found_npz
 from stadkit.pseudo_labelling.inputs import FoundPeople, Truth, in_classes
@@ -192,22 +192,22 @@ def fill(parts: Sequence[Part], plans: Sequence[Plan]) -> None:
                 _fill(part, part.job, plans, spread)
 
 
-def _fill(part: Part, job: Job, plans: Sequence[Plan], spread: Spread) -> None:
-    def tasks() -> Iterator[tuple[Plan, Work]]:
+def _fill(part: Part, job: Job, plans: Sequence[Plan], spread: RayExecutor) -> None:
+    def tasks() -> Iterator[tuple[Plan, VideoTask]]:
         for plan in plans:
             entry = part.start(plan)
             if entry is not None:
                 part.made[plan.item.name] = entry
                 continue
             options = replace(job.options, times=getattr(plan, part.kind))
-            yield plan, Work(plan.item.path, options)
+            yield plan, VideoTask(plan.item.path, options)
 
     for plan, looked in spread.look(tasks()):
         part.made[plan.item.name] = _keep(part, plan, looked)
         console.print(f"{len(part.made)} of {len(plans)} {part.kind}: {shown(plan.item.path)}")
 
 
-def _keep(part: Part, plan: Plan, looked: Looked) -> Entry:
+def _keep(part: Part, plan: Plan, looked: TaskResult) -> Entry:
     def write() -> Entry:
         found = looked.result()
         write_found_npz(found.table, found.keyframes, part.file(plan))

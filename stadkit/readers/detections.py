@@ -27,8 +27,8 @@ from stadkit.readers.sniff import (
 )
 
 if TYPE_CHECKING:
-    from stadkit.claims import Claims
     from stadkit.files.tube_truth import TubeTruth
+    from stadkit.instances import Instances
     from stadkit.tubes import Tubelets
 
 RATES = 1.0, 1000.0  # frames a second
@@ -43,7 +43,7 @@ class DetectionSet:
     labels: Labels
     source: str  # where the labels come from
     facts: VideoFacts
-    raw: Tubelets | Claims | None = None
+    raw: Tubelets | Instances | None = None
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def _read_pickles(path: Path, truth: TubeTruth) -> DetectionSet:
     return DetectionSet(found, truth.keyframes(), truth.labels, "the truth's", of_truth(truth), raw)
 
 
-def _raw(path: Path, truth: TubeTruth) -> Tubelets | Claims:
+def _raw(path: Path, truth: TubeTruth) -> Tubelets | Instances:
     from stadkit.files import multisports, pickles
     from stadkit.files.tubelets import read_tubelets
     from stadkit.readers.tubes import tubelet_length
@@ -175,8 +175,8 @@ def _raw(path: Path, truth: TubeTruth) -> Tubelets | Claims:
     return multisports.read_frame_detections(path, truth, data)
 
 
-def _tubelets(raw: Tubelets | Claims, truth: TubeTruth) -> Tubelets:
-    from stadkit.files.pixel_tubes import frame_numbers, scale
+def _tubelets(raw: Tubelets | Instances, truth: TubeTruth) -> Tubelets:
+    from stadkit.files.tube_truth import frame_numbers, scale
     from stadkit.tubes import Tubelets
 
     if isinstance(raw, Tubelets):

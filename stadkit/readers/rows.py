@@ -15,8 +15,8 @@ from stadkit.labels import Labels, read_labels
 from stadkit.readers.sniff import keyframes_beside, labels_beside
 
 if TYPE_CHECKING:
-    from stadkit.claims import Claims
     from stadkit.files.faults import Faults
+    from stadkit.instances import Instances
     from stadkit.metrics.evaluate import EvaluationSide
 
 
@@ -80,11 +80,10 @@ def _files(path: Path, truth: Path) -> tuple[list[Path], tuple[str, ...]]:
 
 def _read(
     files: list[Path], path: Path, labels: Labels, truth: bool
-) -> tuple[Claims, Faults, tuple[Faults, ...]]:
+) -> tuple[Instances, Faults, tuple[Faults, ...]]:
     """Rows, and the faults of the whole and of each file."""
     from stadkit.files.ava_rows import read_claims_of
-    from stadkit.files.faults import SOME, Faults, Place
-    from stadkit.files.repeated import repeated
+    from stadkit.files.faults import SOME, Faults, Place, repeated
 
     claims, faults = read_claims_of(files, labels, truth=truth)
     kinds: dict[str, tuple[int, tuple[Place, ...]]] = {}
@@ -114,7 +113,7 @@ def _with_kind(
     return (own.with_kind(kind, count, words), *rest) if count else parts
 
 
-def _by_name(claims: Claims, own: Labels, labels: Labels) -> Claims:
+def _by_name(claims: Instances, own: Labels, labels: Labels) -> Instances:
     """The rows in the classes of `labels`; -1 for an action that it lacks."""
     from stadkit.metrics.mismatch import some
 

@@ -11,8 +11,8 @@ import numpy as np
 from stadkit.errors import AnnotationError, UsageError
 
 if TYPE_CHECKING:
-    from stadkit.claims import Claims
     from stadkit.files.tube_truth import TubeTruth
+    from stadkit.instances import Instances
     from stadkit.metrics.evaluate import EvaluationSide
     from stadkit.tubes import Tubelets, Tubes
 
@@ -59,7 +59,7 @@ def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> EvaluationSide:
 def side_of_pickle(path: Path, truth: TubeTruth) -> EvaluationSide:
     """What a pickle holds: detections of frames, tubes, or tubelets by video and frame."""
     from stadkit.files import multisports, pickles
-    from stadkit.files.repeated import repeated
+    from stadkit.files.faults import repeated
     from stadkit.files.tube_faults import faults_of_rows
     from stadkit.metrics.evaluate import EvaluationSide
 
@@ -115,15 +115,15 @@ def _side_of_tubelets(
     return replace(side, claims=claims, faults=faults, files=(faults,), tubelets=tubelets)
 
 
-def _frames(tubelets: Tubelets, truth: TubeTruth) -> Claims:
+def _frames(tubelets: Tubelets, truth: TubeTruth) -> Instances:
     """A row for each box of each tubelet."""
-    from stadkit.claims import Claims
-    from stadkit.files.pixel_tubes import scale
+    from stadkit.files.tube_truth import scale
+    from stadkit.instances import Instances
 
     k = tubelets.length
     sides = scale(tubelets.videos, truth.sizes)[np.repeat(tubelets.video, k)]
     frame = (tubelets.frame[:, None] + np.arange(k)).ravel()
-    return Claims(
+    return Instances(
         videos=tubelets.videos,
         video=np.repeat(tubelets.video, k),
         time=(frame - 1) / truth.rate,

@@ -19,8 +19,8 @@ from stadkit.runs.shards import (Shard)
 from stadkit.runs.messages import (make_summary, remove_summary, summary_row, tell_summary, write_summary)
 from stadkit.runs.messages import (run_heading, video_line)
 from stadkit.console import console, one_line, write_json
-from stadkit.detect import Found, detect_video
-from stadkit.engine import Looked, Work, look_here
+from stadkit.detect import VideoDetections, detect_video
+from stadkit.engine import TaskResult, VideoTask, look_here
 from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
 
 Note = Callable[[Task, Entry], None]  # told how an input went
@@ -166,7 +166,7 @@ def _begin(task: Task, run: RunFolder) -> Entry | None:
     return None
 
 
-def _finish(task: Task, run: RunFolder, looked: Looked) -> Entry:
+def _finish(task: Task, run: RunFolder, looked: TaskResult) -> Entry:
     """Write an input's results; its entry. A failure is one, too."""
     started, files = time.perf_counter(), task.files.values()
     entry = _head(task) | task.identity
@@ -196,16 +196,16 @@ def _fail(task: Task, run: RunFolder, entry: Entry, error: Exception, seconds: f
     return run.end(task.item.name, {**entry, **why, "seconds": round(seconds, 2)})
 
 
-def _results(tasks: Iterable[Task], job: Job) -> Iterator[tuple[Task, Looked]]:
+def _results(tasks: Iterable[Task], job: Job) -> Iterator[tuple[Task, TaskResult]]:
     """What is in each input, as they are done: in this process, or by the workers of the job."""
     if job.spread is None:
         yield from look_here(tasks, _look)
         return
     with job.spread as spread:
-        yield from spread.look((task, Work(task.item.path, job.options)) for task in tasks)
+        yield from spread.look((task, VideoTask(task.item.path, job.options)) for task in tasks)
 
 
-def _look(task: Task) -> Found:
+def _look(task: Task) -> VideoDetections:
     """What is in an input; its tokens and queries are kept on the way, where wanted."""
     job, path, tokens = task.job, task.item.path, task.files.get("tokens")
     options = replace(job.options, queries=given_queries(task))

@@ -7,7 +7,7 @@ from stadkit.errors import UsageError
 
 if TYPE_CHECKING:
     from stadkit.detect import Detector
-    from stadkit.engine import Spread
+    from stadkit.engine import RayExecutor
 
 WORKERS = 2
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -23,7 +23,7 @@ def check_engine(engine: str, workers: int | None, address: str | None) -> None:
                 raise UsageError(f"{name}: the local engine is one process; say --engine ray, too")
         return
     from stadkit.engine import check_ray
-    from stadkit.zoo.offline import is_offline
+    from stadkit.zoo.storage import (is_offline)
 
     if address is not None and is_offline():
         raise UsageError(
@@ -41,7 +41,7 @@ def pick_engine(
     detector: Detector,
     threads: int,
     people: str = "",
-) -> Spread | None:
+) -> RayExecutor | None:
     """Workers that look as this detector does, which was loaded by the name `model`, and the finder
     of its people by `people`; None: this process does. They have not started yet."""
     if engine == "local":
@@ -49,12 +49,12 @@ def pick_engine(
     import os
 
     from stadkit.console import console
-    from stadkit.detect.person_model import WithPeople
-    from stadkit.engine import Setup, Spread
+    from stadkit.detect.two_stage import (TwoStageDetector)
+    from stadkit.engine import WorkerConfig, RayExecutor
 
-    finder = detector.people if isinstance(detector, WithPeople) else detector
+    finder = detector.people if isinstance(detector, TwoStageDetector) else detector
 
-    setup = Setup(
+    setup = WorkerConfig(
         model=model,
         sha256=detector.sha256,
         device=detector.device.type,  # which of a machine's is the cluster's to say
@@ -64,7 +64,7 @@ def pick_engine(
         people=people,
         people_sha256=finder.sha256,
     )
-    return Spread(
+    return RayExecutor(
         setup,
         workers or WORKERS,
         every=detector.every,

@@ -15,8 +15,8 @@ from stadkit.runs.inputs import (Input)
 from stadkit.runs.folder import (Entry, fingerprint)
 from stadkit.detect import Detector, Options
 from stadkit.detect.bank import HEADER, bank_folder
-from stadkit.detect.person_model import WithPeople
-from stadkit.engine import Spread
+from stadkit.detect.two_stage import (TwoStageDetector)
+from stadkit.engine import RayExecutor
 from stadkit.labels import Labels
 from stadkit.video.check import check_file
 from stadkit.video.keys import Every
@@ -47,7 +47,7 @@ class Job:
     window: float = 60.0  # seconds of a bank around a keyframe
     link: bool = False
     resume: bool = True
-    spread: Spread | None = None  # who looks; None: this process
+    spread: RayExecutor | None = None  # who looks; None: this process
 
     @property
     def min_person(self) -> float:
@@ -108,7 +108,7 @@ def facts(job: Job) -> dict[str, Any]:
 
 def _people(detector: Detector) -> dict[str, Any]:
     """Who finds the people, where that is another model."""
-    if not isinstance(detector, WithPeople):
+    if not isinstance(detector, TwoStageDetector):
         return {}
     finder = detector.people
     about = {"name": finder.name, "sha256": finder.sha256, "licence": finder.card.licence}

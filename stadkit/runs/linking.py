@@ -7,7 +7,7 @@ seconds again. Several results are all written, or none.
 from __future__ import annotations
 
 import numpy as np
-from stadkit.claims import Claims
+from stadkit.instances import (Instances)
 from stadkit.readers.detections import (DetectionSet)
 from stadkit.errors import UsageError
 from stadkit.link import Linked, Options, link_by
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from stadkit.detections import Detections, Keyframes, milliseconds
 
 if TYPE_CHECKING:
-    from stadkit.files.tube_truth import TubeTruth
+    from stadkit.files.tube_truth import (TubeTruth)
 
 FRAMED = ("act", "mmaction2")  # methods that count frames
 FORMATS = ("act", "multisports", "gt")
@@ -64,7 +64,7 @@ def _link_raw(given: DetectionSet, method: str) -> Linked:
     sizes, rate = given.facts.sizes, given.rate or 25.0
     if isinstance(given.raw, Tubelets) and method == "act":
         tubes = link_act(given.raw, sizes, rate)
-    elif isinstance(given.raw, Claims) and method == "mmaction2":
+    elif isinstance(given.raw, Instances) and method == "mmaction2":
         tubes = link_mmaction2(given.raw, rate, sizes)
     else:
         other = {"act": "mmaction2", "mmaction2": "act"}[method]
@@ -88,7 +88,7 @@ def pickle_facts(given: DetectionSet, rate: float | None, size: tuple[int, int] 
 
     size: height, width of every video. Raises UsageError that says what is missing.
     """
-    from stadkit.files.tube_truth import TubeTruth
+    from stadkit.files.tube_truth import (TubeTruth)
 
     videos = given.videos
     sizes = {v: s for v in videos if (s := size or given.facts.sizes.get(v))}

@@ -7,7 +7,7 @@ from stadkit.runs.inputs import (Input)
 from stadkit.runs.job import (Job)
 from stadkit.runs.outputs import (said)
 from stadkit.runs.folder import (Entry)
-from stadkit.detect.person_model import WithPeople
+from stadkit.detect.two_stage import (TwoStageDetector)
 from stadkit.video.check import shown
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def run_heading(job: Job, folder: Path | None = None) -> str:
     """The model, the thresholds in force and where the results go, in one line."""
     detector = job.detector
     kind = str(detector.precision).removeprefix("torch.")
-    finder = f"; people by {detector.people.name}" if isinstance(detector, WithPeople) else ""
+    finder = f"; people by {detector.people.name}" if isinstance(detector, TwoStageDetector) else ""
     where = "" if folder is None else f" -> {folder}"
     pace = "every frame" if isinstance(job.every, str) else f"every {job.every:g} s"
     return (

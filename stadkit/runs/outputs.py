@@ -13,9 +13,9 @@ from stadkit.runs.job import (with_classes)
 from stadkit.runs.job import (LABELS, Job, Task)
 from stadkit.runs.pictures import (own_files)
 from stadkit.runs.folder import (Entry)
-from stadkit.detect import Found
+from stadkit.detect import VideoDetections
 from stadkit.detections import Detections, Keyframes
-from stadkit.files.ava_csv import write_found
+from stadkit.files.ava_csv import (write_found)
 from stadkit.files.jsonl import write_jsonl
 from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
@@ -26,14 +26,14 @@ from contextlib import contextmanager
 from stadkit.runs.inputs import (Input)
 from stadkit.runs.job import (Job, Task)
 from stadkit.detect.bank import HEADER, BankWriter, Header, QueryBank, Window, bank_folder
-from stadkit.detect.queries import OnQueries, entry_width, require_bank_reader, require_query_model
+from stadkit.detect.hooks import (OnQueries, entry_width, require_bank_reader, require_query_model)
 from stadkit.errors import NothingMatchedError, UsageError
 from stadkit.models.stmixer import Stmixer
 
 
 
 
-def reading_entry(found: Found) -> Entry:
+def reading_entry(found: VideoDetections) -> Entry:
     """What the manifest says of an input that was looked at."""
     return {
         "status": "partial" if found.report.partial else "ok",
@@ -59,7 +59,7 @@ def threads(job: Job) -> int | None:
     return torch.get_num_threads()
 
 
-def write_results(found: Found, task: Task) -> Entry:
+def write_results(found: VideoDetections, task: Task) -> Entry:
     """Write the results of an input; what the manifest says of them."""
     name, job, files = task.item.name, task.job, task.files
     table = with_classes(found.table, job.labels)
@@ -73,7 +73,7 @@ def write_results(found: Found, task: Task) -> Entry:
     if tubes is not None:
         write_tubes_json(tubes, job.labels, files["tubes.json"], [name])
     if "mp4" in files:
-        from stadkit.video.write import save_video
+        from stadkit.video.write import (save_video)
 
         save_video(
             task.item.path,

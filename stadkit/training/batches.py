@@ -28,7 +28,7 @@ from stadkit.training.augment import (
     recolour,
     warp,
 )
-from stadkit.training.banks import Near
+from stadkit.training.bank_settings import Near
 from stadkit.training.config import AugmentConfig
 from stadkit.training.sources import Example, Source
 from stadkit.training.tubelets import ExampleTubes

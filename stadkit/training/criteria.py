@@ -16,7 +16,7 @@ from stadkit.models.evad import Evad
 from stadkit.models.mestad import Mestad
 from stadkit.models.stmixer import Stmixer
 from stadkit.models.targets import AnyTargets, Targets, TubeTargets
-from stadkit.training.chosen import checked
+from stadkit.training.model import checked
 
 T = TypeVar("T", Targets, TubeTargets)
 

@@ -17,12 +17,11 @@ from stadkit import zoo
 from stadkit.detect import pick_precision
 from stadkit.errors import UsageError
 from stadkit.files.rows import write_text
-from stadkit.layers.layout import channels_last
-from stadkit.training import results, steps
-from stadkit.training.banks import told_by
+from stadkit.layers.memory_format import channels_last
+from stadkit.training import steps, validation
+from stadkit.training.bank_settings import told_by
 from stadkit.training.batches import Batch, EpochSampler, Views, loader, unfailing
 from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint
-from stadkit.training.chosen import build_chosen, chosen_card, licence_from, sized_card
 from stadkit.training.config import TrainConfig
 from stadkit.training.criteria import build_criterion
 from stadkit.training.fitting import (
@@ -33,17 +32,18 @@ from stadkit.training.fitting import (
     one_source,
     settings_are_fitted,
 )
+from stadkit.training.init_weights import fill_frozen, start_from, told
+from stadkit.training.model import build_chosen, chosen_card, licence_from, sized_card
 from stadkit.training.optim import build_optimizer
 from stadkit.training.processes import Processes, joined
 from stadkit.training.semi import averaged, begin, open_semi
 from stadkit.training.sources import Source, open_source
-from stadkit.training.start import fill_frozen, start_from, told
 from stadkit.training.state import Objective, Report, Training
-from stadkit.training.validate import validate
+from stadkit.training.validation import validate
 from stadkit.zoo.cards import to_json
 
 # What a training leaves in its folder; the clip store may lie there too.
-OUTPUTS = ("weights.safetensors", "weights.json", "checkpoint.pt", results.NAME, "args.json")
+OUTPUTS = ("weights.safetensors", "weights.json", "checkpoint.pt", validation.NAME, "args.json")
 
 
 def train(config: TrainConfig, out: Path, device: str, resume: bool, report: Report) -> Path:
@@ -132,7 +132,10 @@ def _resume(training: Training, val: Source | None, out: Path) -> int:
     model, average, optimizer = training.model, training.average, training.optimizer
     path = out / "checkpoint.pt"
     done = load_checkpoint(path, model, average, optimizer, config, training.bank)
-    if training.processes.first and results.last(out / results.NAME).get("epoch") != done.epochs:
+    if (
+        training.processes.first
+        and validation.last(out / validation.NAME).get("epoch") != done.epochs
+    ):
         _score(training, val, out, done.figures)  # the last run ended within its validation
     if done.epochs >= training.config.schedule.epochs:
         training.report("finished", {"epoch": done.epochs})
@@ -209,5 +212,5 @@ def _keep(training: Training, out: Path, done: Done) -> None:
 def _score(training: Training, val: Source | None, out: Path, figures: dict[str, Any]) -> None:
     """Validation, and the epoch's line of results."""
     figures = figures | validate(training.shipped, training.card, val, training.autocast)
-    results.append(out / results.NAME, figures)
+    validation.append(out / validation.NAME, figures)
     training.report("epoch", figures)

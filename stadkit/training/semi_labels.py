@@ -18,7 +18,7 @@ from stadkit.tla.baselines import by_overlap, fit_thresholds, over_class_thresho
 from stadkit.tla.block import Block, People
 from stadkit.tla.options import FROM_SCORES
 from stadkit.training.batches import Batch
-from stadkit.training.semi_config import SemiConfig
+from stadkit.training.config import SemiConfig
 
 
 def pseudo_targets(

@@ -15,11 +15,9 @@ from stadkit.detections import Detections, Keyframes, milliseconds, number_frame
 from stadkit.errors import AnnotationError, UsageError, VideoError
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import Labels, read_labels
-from stadkit.training.banks import Banks, Near
+from stadkit.training.bank_settings import Banks, Near
+from stadkit.training.clips import ClipStore, clips_from_frames, places
 from stadkit.training.config import AnnotatedSource, PlaygroundSource
-from stadkit.training.extracted import clips_from_frames
-from stadkit.training.places import places
-from stadkit.training.store import ClipStore
 from stadkit.training.tubelets import ExampleTubes, Tracks, followed
 from stadkit.video.clips import Clip, Cut, clips
 from stadkit.video.decode import open_video

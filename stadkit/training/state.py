@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from stadkit import zoo
-from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler
+from stadkit.training.checkpoint import Average
 from stadkit.training.config import TrainConfig
 from stadkit.training.criteria import Criterion
 from stadkit.training.processes import Processes

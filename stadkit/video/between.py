@@ -23,7 +23,7 @@ class Shown:
     person: NDArray[np.intp]  # [n]  the same number along one person's keyframes
 
 
-class Motion:
+class InterpolatedPeople:
     """The table of one video, asked for any moment.
 
     Rows of neighbouring keyframes are one person where both have a track and it is the same,

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from stadkit.video.structure import ebml_number
+from stadkit.video.truncation import ebml_number
 
 Span = tuple[int, int]  # the first byte of a box's content, and the one after its last
 

@@ -21,13 +21,11 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from stadkit.errors import UsageError, VideoError
 from stadkit.video.check import JPEG, check_file, has_moov, looks_like_mp4, shown
-from stadkit.video.clock import Clock
 from stadkit.video.crop import NO_CROP, Crop, read_crop
 from stadkit.video.frame import Frame, Pixels, Report, Video, VideoInfo, displayed, judge
-from stadkit.video.loss import UNKNOWN, Loss, Promise
 from stadkit.video.resize import resized
-from stadkit.video.seams import Seams, is_seam
-from stadkit.video.structure import Structure, structure
+from stadkit.video.timestamps import Clock, Seams, is_seam
+from stadkit.video.truncation import UNKNOWN, Promise, Structure, TruncationCheck, structure
 
 # No playlist, image sequence, device or network format: those lead to other files.
 FORMATS = (
@@ -107,7 +105,7 @@ class PyavVideo(Video):
             tick, period = pace(self._stream)
             self._clock = Clock(self._stream.start_time, tick, period)
             promise = promised(self._container, self._stream, period)
-            self._loss = Loss(self._container, self._stream, period, promise)
+            self._loss = TruncationCheck(self._container, self._stream, period, promise)
             listed = _listed(self._container, self._stream)
             self._pictures = self._decode()
             picture = next(self._pictures, None)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from stadkit.errors import VideoError
 from stadkit.video.check import shown
-from stadkit.video.clock import Clock
 from stadkit.video.decode import open_container, open_video, pace, video_stream
 from stadkit.video.frame import Frame, Pixels, Report, Video, judge
 from stadkit.video.resize import resized
+from stadkit.video.timestamps import Clock
 
 CONTAINERS = ("mov", "matroska")
 CODECS = ("h264", "hevc", "mpeg4", "vp8", "vp9")

@@ -1,5 +1,8 @@
 """Live pictures: read by a thread at the pace they come, the freshest kept, opened again when
-lost."""
+lost.
+
+A queue between live pictures and who takes them: the freshest are kept.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from stadkit.errors import StadkitError, VideoError
 from stadkit.video.frame import Frame, Report, Video, VideoInfo
-from stadkit.video.live_queue import TICK, Freshest
 
 AHEAD = 10.0  # seconds: a time stamp further ahead of the clock is not waited for
 BEHIND = 2.0  # seconds: stamps further behind than this, for longer than this, are not believed
 PAUSE = 2.0  # seconds between two frames, from which on there is nothing to see between them
+T = TypeVar("T")
+TICK = 0.1  # seconds that a wait may keep Ctrl-C waiting
 
 
 @dataclass(frozen=True)
@@ -225,3 +230,39 @@ class LiveVideo(Video):
         self._last = second
         self._frames.put(replace(frame, time=second))
         return True
+
+
+class Freshest(Generic[T]):
+    """A queue that never makes the giver wait: when it is full, its oldest item is dropped."""
+
+    def __init__(self, room: int) -> None:
+        self.dropped = 0
+        self._items: deque[T] = deque()
+        self._room, self._ended = room, False
+        self._error: BaseException | None = None
+        self._change = threading.Condition()
+
+    def put(self, item: T) -> None:
+        """Add the newest item."""
+        with self._change:
+            if len(self._items) == self._room:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._change.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """There is no more; `error` comes out of `take` when the rest is taken."""
+        with self._change:
+            self._ended, self._error = True, self._error or error
+            self._change.notify_all()
+
+    def take(self, most: int = 1, over: Callable[[], bool] = lambda: False) -> list[T]:
+        """The oldest items, at least one and at most so many; none at the end, or where it is
+        `over` before one comes."""
+        with self._change:
+            while not self._items and not self._ended and not over():
+                self._change.wait(TICK)
+            if not self._items and self._error is not None:
+                raise self._error
+            return [self._items.popleft() for _ in range(min(most, len(self._items)))]

@@ -1,4 +1,7 @@
-"""Video out: H.264 in MP4 that browsers and players show."""
+"""Video out: H.264 in MP4 that browsers and players show.
+
+A video's sound, copied as it is beside new pictures.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,13 @@ from numpy.typing import NDArray
 from stadkit.detections import Detections
 from stadkit.errors import UsageError, VideoError
 from stadkit.tubes import Tubes
-from stadkit.video.between import Motion
+from stadkit.video.between import InterpolatedPeople
 from stadkit.video.check import shown
-from stadkit.video.decode import open_video
+from stadkit.video.decode import open_container, open_video
 from stadkit.video.draw import draw_people, label_lines
 from stadkit.video.follow import Follow
 from stadkit.video.frame import Frame, Pixels, Report, Video
 from stadkit.video.keys import CLOSE
-from stadkit.video.sound import Sound
 
 TICKS = 90_000  # a second: fine enough to keep any source's frame times
 
@@ -224,7 +226,7 @@ def _painter(
             return draw_people(pixels, scene.box, scene.track, scene.lines, scene.edge)
 
         return linked
-    motion = Motion(table, times)
+    motion = InterpolatedPeople(table, times)
     lines = [label_lines(scores, table.classes, min_action, most) for scores in table.action]
 
     def each(pixels: Pixels, time: float) -> Pixels:
@@ -254,3 +256,53 @@ def _even(rgb: Pixels) -> Pixels:
 
 def _fraction(rate: float) -> Fraction:
     return Fraction(rate).limit_denominator(1001) if rate > 0 else Fraction(25)
+
+
+class Sound:
+    """The AAC packets of a file, handed out up to a time; anything else counts as no sound.
+
+    Other codecs and AAC without its header (MPEG-TS) would need to be encoded again for MP4
+    and are left out.
+    """
+
+    def __init__(self, path: Path, start: float) -> None:
+        """`start`: the container's time that is second 0 of the pictures."""
+        self._container = open_container(path)
+        self.stream = self._container.streams.best("audio")
+        context = self.stream.codec_context if self.stream is not None else None
+        if context is None or context.name != "aac" or not context.extradata:
+            self.stream = None
+        self._start = start
+        self._last: int | None = None
+        self._packets = self._container.demux(self.stream) if self.stream else iter(())
+        self._waiting: Any = None
+
+    def until(self, time: float, output: Any) -> list[Any]:
+        """The packets that start before `time` (seconds), for an output stream."""
+        ready = []
+        while (packet := self._waiting or self._read()) is not None:
+            self._waiting = None
+            if packet.pts * packet.time_base > time:
+                self._waiting = packet
+                break
+            packet.stream = output
+            ready.append(packet)
+        return ready
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _read(self) -> Any:
+        """The next packet at or after second 0, its stamps moved to count from there."""
+        try:
+            for packet in self._packets:
+                if packet.pts is None or packet.dts is None:
+                    continue
+                shift = round(Fraction(self._start) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                if packet.dts >= 0 and (self._last is None or packet.dts > self._last):
+                    self._last = packet.dts
+                    return packet
+        except (av.FFmpegError, IndexError):  # IndexError: a stream that opening did not see
+            pass  # damaged: the pictures go on without
+        return None

@@ -4,7 +4,7 @@ from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import CARDS, Card, build, build_card, card
 from stadkit.zoo.checkpoint import read_checkpoint
 from stadkit.zoo.importing import import_file
-from stadkit.zoo.machine import bf16_pays
+from stadkit.zoo.machine import bf16_is_faster
 from stadkit.zoo.pulling import pull
 from stadkit.zoo.weights import (
     find_weights,
@@ -20,7 +20,7 @@ __all__ = [
     "BACKBONES",
     "CARDS",
     "Card",
-    "bf16_pays",
+    "bf16_is_faster",
     "build",
     "build_card",
     "card",

@@ -12,12 +12,8 @@ from stadkit.labels import Labels, ava
 from stadkit.synth.classes import labels as playground
 from stadkit.video.resize import Resizing
 from stadkit.zoo.backbones import BACKBONES
-from stadkit.zoo.evad_cards import EVAD
-from stadkit.zoo.nano_fields import NANO
-from stadkit.zoo.stmixer_cards import STMIXER
-from stadkit.zoo.tiny_fields import LITE_PIXELS
-from stadkit.zoo.two_stage_cards import TWO_STAGE
-from stadkit.zoo.two_stage_fields import PLAIN
+from stadkit.zoo.catalogue import EVAD, LITE_PIXELS, NANO, STMIXER
+from stadkit.zoo.two_stage_catalogue import PLAIN, TWO_STAGE
 
 if TYPE_CHECKING:
     from torch import nn

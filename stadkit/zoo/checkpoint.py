@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import WeightsError
-from stadkit.zoo import caffe2
+from stadkit.zoo.dialects import caffe2
 from stadkit.zoo.weights import read_safetensors
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from types import ModuleType
 
 from stadkit.errors import WeightsError
 from stadkit.zoo.checkpoint import check_parts, sniff
-from stadkit.zoo.disk import check_space
-from stadkit.zoo.offline import refuse_offline
+from stadkit.zoo.storage import check_space, refuse_offline
 from stadkit.zoo.weights import drive_page
 
 FAULTS = ("quota", "too many users", "many accesses")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stadkit.errors import WeightsError
-from stadkit.zoo.disk import check_space
+from stadkit.zoo.storage import check_space
 from stadkit.zoo.weights import sha256
 
 SHA256 = re.compile("[0-9a-f]{64}")

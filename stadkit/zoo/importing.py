@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stadkit.errors import UsageError, WeightsError
-from stadkit.zoo import official, slowfast_names, two_stage_names, videomae_names
 from stadkit.zoo.backbones import BACKBONES, FINAL_NORM, FUSION_NORM
 from stadkit.zoo.cards import CARDS, card
 from stadkit.zoo.checkpoint import read_with_config
-from stadkit.zoo.fitting import backbones_like, denials, fitting, misfit_of
-from stadkit.zoo.unseen import card_beside, differences, others
+from stadkit.zoo.dialects import official, two_stage, videomae
+from stadkit.zoo.dialects import slowfast as slowfast_names
+from stadkit.zoo.provenance import (
+    backbones_like,
+    card_beside,
+    denials,
+    differences,
+    fitting,
+    misfit_of,
+    others,
+)
 from stadkit.zoo.weights import (
     SHOWN,
     check_finite,
@@ -86,7 +94,7 @@ def _backbone(
     tensors: Mapping[str, Tensor], name: str, path: Path
 ) -> tuple[dict[str, Tensor], list[str]]:
     slowfast = BACKBONES[name].kind == "slowfast"
-    rename = slowfast_names.rename if slowfast else videomae_names.rename
+    rename = slowfast_names.rename if slowfast else videomae.rename
     found, unused = rename(tensors, str(path))
     if wrong := misfit_of(found, name):
         raise WeightsError(f"{path} is not {name}: {wrong}; nothing was imported")
@@ -112,7 +120,7 @@ def _grouped(names: list[str]) -> str:
 def _model(
     tensors: Mapping[str, Tensor], config: str, name: str, path: Path, anyway: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
-    if theirs := two_stage_names.read(tensors, str(path)):
+    if theirs := two_stage.read(tensors, str(path)):
         return _two_stage(theirs, name, path, anyway)
     named = official.to_ours(tensors, str(path))
     _check_name(named, config, name, path)
@@ -169,16 +177,16 @@ def _by_card(
 
 
 def _two_stage(
-    theirs: two_stage_names.TwoStage, name: str, path: Path, anyway: bool
+    theirs: two_stage.TwoStage, name: str, path: Path, anyway: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
     """A two-stage detector's file by the names of another code base."""
     digest, misfits = sha256(path), misfit_of(theirs.tensors, name)
-    against = two_stage_names.against(name, CARDS, theirs.whose, digest, path.name)
+    against = two_stage.against(name, CARDS, theirs.whose, digest, path.name)
     if misfits or (against and not anyway):
         wrong = misfits or f"{against} (--anyway keeps it as {name})"
         fits = [
             other
-            for other in two_stage_names.likely(CARDS, theirs.whose, digest, path.name)
+            for other in two_stage.likely(CARDS, theirs.whose, digest, path.name)
             if not misfit_of(theirs.tensors, other)
         ]
         hint = f"; it fits: import it --as {' or '.join(fits)}" if fits else ""
@@ -195,7 +203,7 @@ def _two_stage(
         and not card(name).sha256_prefix
         and not misfit_of(theirs.tensors, other)
     ]
-    return theirs.tensors, [*theirs.told, *two_stage_names.unsure(name, CARDS, digest, alike)]
+    return theirs.tensors, [*theirs.told, *two_stage.unsure(name, CARDS, digest, alike)]
 
 
 def _check_name(tensors: Mapping[str, Tensor], config: str, name: str, path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def bf16_pays(device: str) -> bool:
+def bf16_is_faster(device: str) -> bool:
     """Whether models run faster in bfloat16 on this kind of device (`cpu`, `cuda`, `mps`).
 
     On GPUs they do since Ampere; older ones only imitate it. On CPUs they do with AMX, and with

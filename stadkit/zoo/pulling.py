@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stadkit.errors import UsageError, WeightsError
-from stadkit.zoo import addresses, drive, hub
+from stadkit.zoo import drive, http, hub
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import card
 from stadkit.zoo.importing import import_file, is_refused
@@ -69,7 +69,7 @@ def _backbone(name: str, folder: Path, again: bool) -> Path:
     if known.repo:
         came = hub.fetch(known.repo, known.file, name, folder, again)
     else:
-        came = hub.Fetched(addresses.fetch(known.address, name, folder, again=again), "", False)
+        came = hub.Fetched(http.fetch(known.address, name, folder, again=again), "", False)
     origin = {
         "source": known.address or f"{known.url}/{known.file}",
         "revision": came.revision,
@@ -84,7 +84,7 @@ def _backbone(name: str, folder: Path, again: bool) -> Path:
 
 def _from_address(name: str, folder: Path, anyway: bool, again: bool) -> Path:
     known = card(name)
-    came = addresses.fetch(known.url, name, folder, known.size, known.sha256_prefix, again)
+    came = http.fetch(known.url, name, folder, known.size, known.sha256_prefix, again)
     origin = {
         "source": known.url,
         "sha256_checked": bool(known.sha256_prefix),

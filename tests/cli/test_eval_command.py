@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluating import evaluate, told
+from helpers.evaluating import evaluate, told
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from evaluating import evaluate, told
+from helpers.evaluating import evaluate, told
 
 PERSON, OTHER = "0.1,0.2,0.4,0.8", "0.6,0.2,0.9,0.8"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluating import evaluate, told
+from helpers.evaluating import evaluate, told
 
 from stadkit.cli.eval import parse_ious
 from stadkit.errors import UsageError

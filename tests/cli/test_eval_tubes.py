@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluating import evaluate, told
+from helpers.evaluating import evaluate, told
 from numpy.typing import NDArray
 
 HERE, LOW, FAR = [0, 0, 9, 9], [0, 0, 9, 4], [50, 50, 59, 59]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broadcasting import Answer, broadcast, stream
+from helpers.broadcasting import Answer, broadcast, stream
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app, main

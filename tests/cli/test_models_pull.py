@@ -17,8 +17,9 @@ from typer.testing import CliRunner, Result
 from stadkit import zoo
 from stadkit.cli.app import app
 from stadkit.models.vit import Vit, VitConfig
-from stadkit.zoo import hub, official
+from stadkit.zoo import hub
 from stadkit.zoo.backbones import Backbone
+from stadkit.zoo.dialects import official
 from stadkit.zoo.weights import save_weights
 
 SHAPE: dict[str, Any] = {"width": 16, "depth": 2, "heads": 2, "maps_at": (0, 1), "prune_at": ()}

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from stadkit import zoo
 from stadkit.cli.app import app
-from stadkit.zoo import offline
+from stadkit.zoo import storage
 from stadkit.zoo.weights import places, save_weights
 
 SOURCES = {  # a name for each way that weights come
@@ -83,7 +83,7 @@ def test_what_is_here_needs_no_network(no_network: list[str]) -> None:
 
 def test_the_block_is_one(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --offline a pull does ask: this test can fail."""
-    monkeypatch.setattr("stadkit.zoo.addresses.time.sleep", lambda _: None)
+    monkeypatch.setattr("stadkit.zoo.http.time.sleep", lambda _: None)
     with pytest.raises(Touched):
         zoo.pull("stmixer-k-vit-b")
     assert no_network != []
@@ -103,7 +103,7 @@ def test_detect_offline_detects(make_video: Any, tmp_path: Path, no_network: lis
     )
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "out" / "a.csv").exists()
-    assert offline.is_offline()
+    assert storage.is_offline()
     assert no_network == []
 
 

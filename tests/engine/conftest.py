@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stadkit.detect import Detector, detect_video
-from stadkit.engine import Looked, Work, look
+from stadkit.engine import TaskResult, VideoTask, look
 
 
 class Pool:
@@ -17,22 +17,22 @@ class Pool:
 
     def __init__(self, detector: Detector, workers: int, lost: tuple[int, ...] = ()) -> None:
         self.detector, self.workers, self.lost = detector, workers, lost
-        self.out: dict[int, Work] = {}
-        self.sent: list[Work] = []
+        self.out: dict[int, VideoTask] = {}
+        self.sent: list[VideoTask] = []
         self.most = 0  # at work at a time
 
     @property
     def free(self) -> int:
         return self.workers - len(self.out)
 
-    def submit(self, work: Work) -> int:
+    def submit(self, work: VideoTask) -> int:
         assert self.free
         self.sent.append(work)
         self.out[len(self.sent) - 1] = work
         self.most = max(self.most, len(self.out))
         return len(self.sent) - 1
 
-    def wait(self) -> list[tuple[int, Looked | None]]:
+    def wait(self) -> list[tuple[int, TaskResult | None]]:
         number, work = self.out.popitem()
         if number in self.lost:
             return [(number, None)]

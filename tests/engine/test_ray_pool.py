@@ -16,10 +16,10 @@ import pytest
 
 from stadkit import zoo
 from stadkit.detect import Options, detect_video, load
-from stadkit.detect.person_model import WithPeople, with_boxes
-from stadkit.engine import Setup, Spread, Work
-from stadkit.engine.ranges import join, split
+from stadkit.detect.two_stage import TwoStageDetector, with_boxes
+from stadkit.engine import RayExecutor, VideoTask, WorkerConfig
 from stadkit.engine.ray_pool import RayPool, check_ray
+from stadkit.engine.scheduler import join, split
 from stadkit.engine.worker import Worker
 from stadkit.errors import StadkitError, UsageError, WeightsError
 from stadkit.zoo.cards import to_json
@@ -39,9 +39,9 @@ def test_ray_is_imported_only_when_asked_for() -> None:
     assert done.stdout == "False\n"
 
 
-def setup(**other: Any) -> Setup:
+def setup(**other: Any) -> WorkerConfig:
     detector = load("mestad-nano", "cpu", "fp32")
-    made = Setup("mestad-nano", detector.sha256, "cpu", "fp32", str(EXAMPLE.parent), 1)
+    made = WorkerConfig("mestad-nano", detector.sha256, "cpu", "fp32", str(EXAMPLE.parent), 1)
     return replace(made, **other)
 
 
@@ -68,7 +68,7 @@ def test_a_worker_with_a_person_model(tmp_path: Path, monkeypatch: pytest.Monkey
     zoo.save_weights(zoo.build_card(card).state_dict(), weights, {"card": to_json(card)})
     monkeypatch.chdir(tmp_path)
     here = with_boxes(load(str(weights), "cpu", "fp32"), "mestad-nano", False, "cpu", "fp32")
-    assert isinstance(here, WithPeople)
+    assert isinstance(here, TwoStageDetector)
     both = setup(
         model=str(weights),
         sha256=here.sha256,
@@ -79,7 +79,7 @@ def test_a_worker_with_a_person_model(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "mestad-nano: has other weights on" in str(error)
     worker = Worker(both)
     assert worker.ready(1)[1] is None
-    work = Work(EXAMPLE, Options(every=0.25, duration=2.5, batch=2))
+    work = VideoTask(EXAMPLE, Options(every=0.25, duration=2.5, batch=2))
     parts = split(work, 1.0, 2, most=2, long=3)
     assert len(parts) == 2
     there = join([worker.look(part) for part in parts], strict=False).result()
@@ -96,15 +96,17 @@ def test_one_of_two_workers_is_killed(tmp_path: Path) -> None:
     options = Options(every=0.5, batch=2)
     paths = [Path(shutil.copy(EXAMPLE, tmp_path / f"{name}.mp4")) for name in "abc"]
 
-    with Spread(setup(), 2, every=1.0, batch=2, splits=True, tell=told.append, long=4) as engine:
+    with RayExecutor(
+        setup(), 2, every=1.0, batch=2, splits=True, tell=told.append, long=4
+    ) as engine:
 
-        def tasks() -> Iterator[tuple[str, Work]]:
-            yield "a", Work(paths[0], options)
+        def tasks() -> Iterator[tuple[str, VideoTask]]:
+            yield "a", VideoTask(paths[0], options)
             # A worker is free and wants more; the other one has a part of the first video.
             (busy,) = engine.pool.busy
             os.kill(int(busy.split(":")[1]), signal.SIGKILL)
             for path in paths[1:]:
-                yield path.stem, Work(path, options)
+                yield path.stem, VideoTask(path, options)
 
         found = {name: looked.result() for name, looked in engine.look(tasks())}
     assert [text for text in told if "was lost; its work is done again" in text]

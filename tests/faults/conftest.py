@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,6 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
-
-sys.path.append(str(Path(__file__).parents[1] / "video"))  # made_videos
 
 Stadkit = Callable[..., Result]
 
@@ -43,7 +40,7 @@ def stadkit(fake_detector: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def finder(fake_card: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
     """The same with a model that finds the bright rectangle of `made_faults.film`."""
-    from made_faults import Finder
+    from helpers.made_faults import Finder
 
     from stadkit.detect import Detector
 

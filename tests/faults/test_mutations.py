@@ -18,7 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_videos import make
+from helpers.made_videos import make
 from numpy.typing import NDArray
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "playground.mp4"
@@ -28,7 +28,7 @@ HANG = 60  # seconds that one small file may take on a busy machine
 LOOK = """
 import faulthandler, json, sys
 from pathlib import Path
-from made_faults import Finder
+from helpers.made_faults import Finder
 from stadkit import zoo
 from stadkit.detect import Detector, Options, detect_video
 from stadkit.errors import StadkitError

@@ -18,8 +18,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_faults import BOX, film, overlap
-from made_videos import hum, make, remux
+from helpers.made_faults import BOX, film, overlap
+from helpers.made_videos import hum, make, remux
 
 from stadkit.errors import VideoError
 from stadkit.video.decode import open_video
@@ -269,7 +269,7 @@ def test_fault_6_a_single_pixel(finder: Stadkit, tmp_path: Path, keyframes: Keyf
 
 WATCH = """
 import sys
-from made_faults import Finder
+from helpers.made_faults import Finder
 from stadkit import zoo
 from stadkit.memory import peak
 from stadkit.detect import Detector, Options, detect_video

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stadkit.claims import Claims
 from stadkit.errors import AnnotationError
 from stadkit.files import columns
 from stadkit.files.ava_csv import read_truth
 from stadkit.files.ava_rows import read_claims, read_claims_of
 from stadkit.files.faults import Faults
 from stadkit.files.rows import line_numbers
+from stadkit.instances import Instances
 from stadkit.labels import Labels
 from stadkit.synth.ava_like import write_ava_like
 
@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "boxes.csv"
 
 
-def read(file: Path, text: str, truth: bool = False) -> tuple[Claims, Faults]:
+def read(file: Path, text: str, truth: bool = False) -> tuple[Instances, Faults]:
     file.write_bytes(text.encode())
     return read_claims(file, LABELS, truth=truth)
 
@@ -269,7 +269,7 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
 def test_claims_of_other_classes_do_not_join(file: Path) -> None:
     claims, _ = read(file, GOOD)
     with pytest.raises(ValueError, match="classes differ"):
-        Claims.join([claims], ("stand",))
+        Instances.join([claims], ("stand",))
 
 
 DECIMALS = st.one_of(
@@ -324,9 +324,9 @@ def test_people_of_the_truth_are_those_of_the_table(
         row.format(ids[i % 5]) + "\n" for i, row in enumerate([*rows, "c,1,0,0,1,1,12,"])
     )
     claims, _ = read(file, text, truth=True)
-    table = Claims.of_truth(read_truth(file, LABELS))
+    table = Instances.of_truth(read_truth(file, LABELS))
 
-    def parts(claims: Claims) -> list[tuple[str, int]]:
+    def parts(claims: Instances) -> list[tuple[str, int]]:
         return sorted(
             zip([claims.videos[v] for v in claims.video], claims.label.tolist(), strict=True)
         )

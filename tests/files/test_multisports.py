@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stadkit.claims import Claims
 from stadkit.errors import AnnotationError
 from stadkit.files import multisports
 from stadkit.files.multisports import (
@@ -17,6 +16,7 @@ from stadkit.files.multisports import (
     write_tubes,
 )
 from stadkit.files.tube_truth import TubeTruth
+from stadkit.instances import Instances
 from stadkit.labels import Labels
 from stadkit.tubes import Tubes
 
@@ -77,7 +77,7 @@ def test_frame_detections_come_back(tmp_path_factory: Any, count: int, seed: int
     rng = np.random.default_rng(seed)
     pixels = (rng.random((count, 4)) * 90).astype(np.float32).astype(np.float64)
     video = rng.integers(0, 2, count).astype(np.int32)
-    claims = Claims(
+    claims = Instances(
         videos=("b", "a"),
         video=video,
         time=rng.integers(0, 40, count) / 25,
@@ -96,7 +96,7 @@ def test_frame_detections_come_back(tmp_path_factory: Any, count: int, seed: int
 def test_videos_in_another_order_are_numbered_by_the_truth(tmp_path: Path) -> None:
     array = found([0, 1, 0, 0.5, 20, 10, 100, 50])
     claims = read_frame_detections(file(tmp_path, array), TRUTH)
-    turned = Claims(
+    turned = Instances(
         ("a", "b"), 1 - claims.video, claims.time, claims.box, claims.label, claims.score,
         claims.classes,
     )  # fmt: skip

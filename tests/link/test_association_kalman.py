@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stadkit.link.association import Motion, to_centre, to_corners
+from stadkit.link.association import KalmanFilter, to_centre, to_corners
 
 
 def one(*numbers: float) -> np.ndarray:
@@ -11,7 +11,7 @@ def one(*numbers: float) -> np.ndarray:
 
 
 def test_a_new_track_stands_still_and_soon_may_be_anywhere() -> None:
-    motion = Motion.start(one(0, 0, 2, 4))
+    motion = KalmanFilter.start(one(0, 0, 2, 4))
     assert motion.place.tolist() == [[1, 2, 2, 4]]
     box, spread = motion.predict(np.array([0.5]))
     assert box == pytest.approx(one(0, 0, 2, 4))
@@ -20,7 +20,9 @@ def test_a_new_track_stands_still_and_soon_may_be_anywhere() -> None:
 
 
 def test_predict() -> None:
-    motion = Motion(one(0.5, 0.6, 0.2, 0.4), one(0.1, -0.2, -0.3, 0.05), one(0.01, 0.02, 0.03))
+    motion = KalmanFilter(
+        one(0.5, 0.6, 0.2, 0.4), one(0.1, -0.2, -0.3, 0.05), one(0.01, 0.02, 0.03)
+    )
     box, spread = motion.predict(np.array([2.0]))
     # Centre (.7, .2), height .5; a width of -.4 is none at all.
     assert box == pytest.approx(one(0.7, -0.05, 0.7, 0.45))
@@ -30,7 +32,7 @@ def test_predict() -> None:
 
 
 def test_correct() -> None:
-    motion = Motion.start(np.array([[5.0, 5, 6, 6], [0, 0, 2, 4]]))
+    motion = KalmanFilter.start(np.array([[5.0, 5, 6, 6], [0, 0, 2, 4]]))
     motion.correct(np.array([1]), np.array([0.5]), one(1, 0, 3, 4))
     # Before: p00 = .1258333 (as above), p01 = .5 * .36 + .8 * .5^2 / 2 = .28, p11 = .36 + .4 = .76.
     # Gains: p00 / (p00 + .0025) = 151 / 154, p01 / (p00 + .0025) = 24 / 11.
@@ -44,14 +46,14 @@ def test_correct() -> None:
 
 
 def test_a_correction_goes_on_from_where_the_motion_led() -> None:
-    motion = Motion(one(0, 0, 2, 2), one(1, 0, 0, 0), one(0.0025, 0, 0.36))
+    motion = KalmanFilter(one(0, 0, 2, 2), one(1, 0, 0, 0), one(0.0025, 0, 0.36))
     motion.correct(np.array([0]), np.array([0.5]), one(-0.5, -1, 1.5, 1))  # centre (.5, 0)
     assert motion.place == pytest.approx(one(0.5, 0, 2, 2))
     assert motion.speed == pytest.approx(one(1, 0, 0, 0))
 
 
 def test_an_even_walk_is_learnt() -> None:
-    motion = Motion.start(one(0, 0, 0.1, 0.3))
+    motion = KalmanFilter.start(one(0, 0, 0.1, 0.3))
     for step in range(1, 30):
         x = 0.01 * step
         motion.correct(np.array([0]), np.array([0.04]), one(x, 0, x + 0.1, 0.3))
@@ -61,7 +63,7 @@ def test_an_even_walk_is_learnt() -> None:
 
 
 def test_select_and_join() -> None:
-    two = Motion.start(np.array([[0.0, 0, 1, 1], [2, 2, 4, 4]]))
+    two = KalmanFilter.start(np.array([[0.0, 0, 1, 1], [2, 2, 4, 4]]))
     both = two.select(np.array([1])).join(two.select(np.array([True, False])))
     assert both.place.tolist() == [[3, 3, 2, 2], [0.5, 0.5, 1, 1]]
     assert both.speed.shape == (2, 4)

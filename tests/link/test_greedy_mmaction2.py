@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from stadkit.claims import Claims
 from stadkit.errors import UsageError
+from stadkit.instances import Instances
 from stadkit.link.greedy import link_mmaction2
 
 LEFT, RIGHT = (0.0, 0.0, 0.4, 1.0), (0.6, 0.0, 1.0, 1.0)
 Row = tuple[int, int, float, tuple[float, ...]]  # frame from 0, label, score, box
 
 
-def claims(*rows: Row) -> Claims:
-    return Claims(
+def claims(*rows: Row) -> Instances:
+    return Instances(
         videos=("a",),
         video=np.zeros(len(rows), np.int32),
         time=np.array([row[0] for row in rows], np.float64) / 25,

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
 from stadkit.errors import NothingMatchedError
 from stadkit.files.faults import Faults
+from stadkit.instances import Instances
 from stadkit.metrics.coverage import Coverage, check
 
 CLASSES = ("stand", "walk", "wave")
 FOUND, TRUTH = Faults(Path("found.csv"), {}), Faults(Path("truth.csv"), {})
 
 
-def claims(videos: tuple[str, ...] = ("aa", "bb"), seconds: Any = range(12)) -> Claims:
+def claims(videos: tuple[str, ...] = ("aa", "bb"), seconds: Any = range(12)) -> Instances:
     """One person a frame, walking right, in turn standing, walking and waving."""
     n = len(videos) * len(seconds)
     x = np.linspace(0.1, 0.5, n)
-    return Claims(
+    return Instances(
         videos=videos,
         video=np.repeat(np.arange(len(videos)), len(seconds)).astype(np.int32),
         time=np.tile(np.array(list(seconds), np.float64), len(videos)),
@@ -35,11 +35,11 @@ def claims(videos: tuple[str, ...] = ("aa", "bb"), seconds: Any = range(12)) -> 
     )
 
 
-def compare(found: Claims, truth: Claims, **options: Any) -> Coverage:
+def compare(found: Instances, truth: Instances, **options: Any) -> Coverage:
     return check(found, truth, FOUND, TRUTH, **options)
 
 
-def complaint(found: Claims, truth: Claims) -> str:
+def complaint(found: Instances, truth: Instances) -> str:
     with pytest.raises(NothingMatchedError) as error:
         compare(found, truth)
     assert error.value.exit_code == 5
@@ -201,7 +201,7 @@ def test_no_row_of_a_known_action() -> None:
         check(nothing, claims(), wrong, TRUTH)
 
 
-def moved(change: Callable[[Any], Any]) -> Claims:
+def moved(change: Callable[[Any], Any]) -> Instances:
     table = claims()
     return replace(table, box=change(table.box))
 

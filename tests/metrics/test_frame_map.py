@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from made_claims import (
+from helpers.made_claims import (
     LEFT,
     MIDDLE,
     NAN,
@@ -25,9 +23,11 @@ from made_claims import (
     loop_ap,
     sorts_as_then,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
+from stadkit.instances import Instances
 from stadkit.labels import ava_groups, ava_scored
 from stadkit.metrics import matching
 from stadkit.metrics.frame_map import frame_map, group_means, person_ap
@@ -38,7 +38,7 @@ PARITY = Path(__file__).parents[1] / "data" / "ava_parity"
 LABELS = ava_scored()
 
 
-def read_case(case: str) -> tuple[Claims, Claims, Keyframes]:
+def read_case(case: str) -> tuple[Instances, Instances, Keyframes]:
     """Truth, found and excluded frames as an evaluator was given them."""
     if (PARITY / case / "rows.npz").exists():
         return read_packed(PARITY / case / "rows.npz")
@@ -61,13 +61,13 @@ def read_case(case: str) -> tuple[Claims, Claims, Keyframes]:
 
 
 @cache
-def read_packed(path: Path) -> tuple[Claims, Claims, Keyframes]:
+def read_packed(path: Path) -> tuple[Instances, Instances, Keyframes]:
     """The same of many rows: boxes in 1/1000, scores in 1/10000."""
     data = np.load(path)
     label = np.full(256, -1, np.int32)
     label[list(LABELS.ids)] = np.arange(len(LABELS))
     truth, found = (
-        Claims(
+        Instances(
             videos=tuple(data["videos"].tolist()),
             video=data[f"{name}_video"].astype(np.int32),
             time=data[f"{name}_time"].astype(np.float64),

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stadkit.claims import Claims
 from stadkit.detections import Keyframes
+from stadkit.instances import Instances
 from stadkit.metrics.frame_map import frame_map
 from stadkit.metrics.mistakes import Mistakes, mistakes
 
@@ -16,10 +16,10 @@ CLASSES = ("stand", "walk", "wave")
 Row = tuple[float, float, int, float]  # second, left side, class, score; boxes are 0.2 wide
 
 
-def claims(*rows: Row) -> Claims:
+def claims(*rows: Row) -> Instances:
     table = np.array(rows, np.float64).reshape(-1, 4)
     low, high = np.zeros(len(table)), np.ones(len(table))
-    return Claims(
+    return Instances(
         videos=("a",),
         video=np.zeros(len(table), np.int32),
         time=table[:, 0],
@@ -30,7 +30,7 @@ def claims(*rows: Row) -> Claims:
     )
 
 
-def analyse(found: Claims, truth: Claims, excluded: Keyframes | None = None) -> Mistakes:
+def analyse(found: Instances, truth: Instances, excluded: Keyframes | None = None) -> Mistakes:
     return mistakes(found, truth, frame_map(found, truth, excluded=excluded), excluded)
 
 
@@ -119,7 +119,7 @@ def test_json() -> None:
 def test_rows_are_looked_at_again_where_their_steps_are_not_known(seed: int) -> None:
     rng = np.random.default_rng(seed)
 
-    def table(count: int) -> Claims:
+    def table(count: int) -> Instances:
         columns = rng.integers(0, 4, count), rng.integers(0, 12, count) / 20
         return claims(*zip(*columns, rng.integers(0, 3, count), rng.random(count), strict=True))
 

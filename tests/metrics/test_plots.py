@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stadkit.claims import Claims
 from stadkit.errors import UsageError
+from stadkit.instances import Instances
 from stadkit.metrics import plots
 from stadkit.metrics.frame_map import frame_map
 from stadkit.metrics.mistakes import mistakes
@@ -19,9 +19,9 @@ from stadkit.metrics.plots import calibration, precision_recall
 CLASSES = ("stand", "walk $5", "wave \N{HORSE}", "never")
 
 
-def claims(seconds: list[int], label: list[int], score: list[float]) -> Claims:
+def claims(seconds: list[int], label: list[int], score: list[float]) -> Instances:
     n = len(seconds)
-    return Claims(
+    return Instances(
         videos=("a",),
         video=np.zeros(n, np.int32),
         time=np.array(seconds, np.float64),

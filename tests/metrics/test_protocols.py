@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_claims import LEFT, MIDDLE, NAN, NEAR_LEFT, RIGHT, SHIFTED, Row, at, claims, loop_iou
+from helpers.made_claims import (
+    LEFT,
+    MIDDLE,
+    NAN,
+    NEAR_LEFT,
+    RIGHT,
+    SHIFTED,
+    Row,
+    at,
+    claims,
+    loop_iou,
+)
 
 from stadkit.detections import Keyframes
 from stadkit.errors import UsageError

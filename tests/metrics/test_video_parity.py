@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loop_act import Truths, loop_act_ap
-from made_claims import sorts_as_then
+from helpers.loop_act import Truths, loop_act_ap
+from helpers.made_claims import sorts_as_then
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from stadkit.claims import Claims
 from stadkit.cli.app import app
 from stadkit.detections import Detections, Keyframes
 from stadkit.files import pickles
 from stadkit.files.act import write_gt
 from stadkit.files.tube_truth import TubeTruth, frame_claims
 from stadkit.files.tubelets import write_tubelets
+from stadkit.instances import Instances
 from stadkit.labels import Labels
 from stadkit.link import link
 from stadkit.link.greedy import link_act, link_mmaction2
@@ -84,11 +84,11 @@ class Case:
             classes=self.classes,
         )
 
-    def boxes(self) -> Claims:
+    def boxes(self) -> Instances:
         rows = self.columns["boxes"].astype(np.float64)  # video, frame, label, score, x1 y1 x2 y2
         sides = np.array([self.sizes[name][::-1] * 2 for name in self.videos], np.float64)
         video = rows[:, 0].astype(np.int32)
-        return Claims(
+        return Instances(
             videos=self.videos,
             video=video,
             time=(rows[:, 1] - 1) / RATE,
@@ -231,7 +231,7 @@ def test_rows_count_as_tubelets_do(case: Case) -> None:
     tubelets, truth = case.tubelets(), frame_claims(case.tubes("truth"))
     k = tubelets.length
     sides = np.array([case.sizes[name][::-1] * 2 for name in tubelets.videos], np.float64)
-    rows = Claims(
+    rows = Instances(
         videos=tubelets.videos,
         video=tubelets.video.repeat(k),
         time=((tubelets.frame[:, None] + np.arange(k)).ravel() - 1) / RATE,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from stadkit.errors import StadkitError
-from stadkit.layers import overlap
+from stadkit.layers import box_ops
 from stadkit.models.evad_loss import EvadLossConfig, evad_loss
 from stadkit.models.targets import Targets
 
@@ -124,7 +124,7 @@ def test_boxes_of_the_best_pairs() -> None:
     details, targets = said(), somebody(2)
     loss = terms(details, [NOBODY, targets], person_weight=0, box_weight=0)
     box = details.people.box[-1, 1].detach()
-    pairs = 1 - overlap.giou(box[:, None], targets.box[None])
+    pairs = 1 - box_ops.giou(box[:, None], targets.box[None])
     ways = [(i, j) for i in range(PROPOSALS) for j in range(PROPOSALS) if i != j]
     best = min(float(pairs[i, 0] + pairs[j, 1]) for i, j in ways)
     assert loss["loss_giou"].item() == pytest.approx(2 * best / 2)

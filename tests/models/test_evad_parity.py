@@ -15,7 +15,7 @@ from stadkit.models.evad import Evad, EvadConfig, build, extend
 from stadkit.models.evad_loss import EvadLossConfig, evad_loss
 from stadkit.models.targets import Targets
 from stadkit.zoo.cards import CARDS
-from stadkit.zoo.official import our_name, to_ours
+from stadkit.zoo.dialects.official import our_name, to_ours
 
 DATA = Path(__file__).parents[1] / "data" / "evad"
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stadkit.models import people
+from stadkit.models import person_selection
 from stadkit.models.sampling import to_corners
 from stadkit.models.stmixer import Stmixer, StmixerConfig, build
 from stadkit.models.stmixer_loss import stmixer_loss
@@ -130,7 +130,7 @@ def test_everything_is_as_the_reference_computes_it(name: str, case: str) -> Non
         value, wanted = got if isinstance(got, tuple) else (got, reference[f"{case}_{key}"])
         limit = 1e-2 if key == "boxes_px" else 3e-3
         np.testing.assert_allclose(value.numpy(), wanted, atol=limit, rtol=1e-4, err_msg=key)
-    fraction = to_corners(said[-1].xyzr) / people.frame(sizes)
+    fraction = to_corners(said[-1].xyzr) / person_selection.frame(sizes)
     torch.testing.assert_close(outputs.box[:, :, 0], fraction)
     torch.testing.assert_close(outputs.action, said[-1].action)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stadkit.claims import Claims
 from stadkit.files.ava_rows import read_claims
+from stadkit.instances import Instances
 from stadkit.labels import ava_scored
 from stadkit.synth.ava_like import write_ava_like
 
@@ -15,7 +15,7 @@ KEYFRAMES = 1000  # a video and a part of one
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Claims, Claims]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Instances, Instances]:
     truth, found = write_ava_like(tmp_path_factory.mktemp("ava"), KEYFRAMES, 3)
     claims = [read_claims(file, LABELS, truth=file == truth) for file in (truth, found)]
     assert [faults.kinds for _, faults in claims] == [{}, {}]
@@ -33,13 +33,13 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
         assert a != c
 
 
-def test_rows_a_keyframe_are_as_in_ava(pair: tuple[Claims, Claims]) -> None:
+def test_rows_a_keyframe_are_as_in_ava(pair: tuple[Instances, Instances]) -> None:
     truth, found = pair
     assert len(truth) / KEYFRAMES == pytest.approx(287_000 / 57_408, rel=0.06)
     assert len(found) / KEYFRAMES == pytest.approx(1_580_000 / 57_408, rel=0.06)
 
 
-def test_videos_have_897_seconds_from_902(pair: tuple[Claims, Claims]) -> None:
+def test_videos_have_897_seconds_from_902(pair: tuple[Instances, Instances]) -> None:
     for claims in pair:
         assert len(claims.videos) == 2
         assert all(len(name) == 11 for name in claims.videos)
@@ -49,7 +49,7 @@ def test_videos_have_897_seconds_from_902(pair: tuple[Claims, Claims]) -> None:
         assert (np.diff(first) >= 0).all()
 
 
-def test_few_actions_are_common_and_people_do_several(pair: tuple[Claims, Claims]) -> None:
+def test_few_actions_are_common_and_people_do_several(pair: tuple[Instances, Instances]) -> None:
     truth, _ = pair
     count = np.bincount(truth.label, minlength=60)
     assert LABELS.ids[int(count.argmax())] == 80
@@ -60,7 +60,7 @@ def test_few_actions_are_common_and_people_do_several(pair: tuple[Claims, Claims
 
 
 def test_most_boxes_are_near_a_person_and_scores_know_what_is_done(
-    pair: tuple[Claims, Claims],
+    pair: tuple[Instances, Instances],
 ) -> None:
     truth, found = (claims.select(claims.video == 1) for claims in pair)
     same_frame = found.time[:, None] == truth.time
@@ -72,7 +72,7 @@ def test_most_boxes_are_near_a_person_and_scores_know_what_is_done(
     assert found.score[done].mean() > found.score[~done].mean() + 0.1
 
 
-def test_boxes_are_boxes_in_the_frame(pair: tuple[Claims, Claims]) -> None:
+def test_boxes_are_boxes_in_the_frame(pair: tuple[Instances, Instances]) -> None:
     for claims in pair:
         assert (claims.box[:, 2:] > claims.box[:, :2]).all()
         assert claims.box.min() >= 0

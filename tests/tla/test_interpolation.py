@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_people import LEFT, RIGHT, SIT, STAND, WAVE, deeds, keyframes, table
+from helpers.made_people import LEFT, RIGHT, SIT, STAND, WAVE, deeds, keyframes, table
 
 from stadkit.tla import Options, pseudo_label
 

@@ -1,7 +1,7 @@
 """Which labelled keyframes a frame has labels from."""
 
 import numpy as np
-from made_people import keyframes
+from helpers.made_people import keyframes
 
 from stadkit.detections import Keyframes, number_frames
 from stadkit.tla.neighbours import Around, around, spacing

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_people import CLASSES, LEFT, RIGHT, SIT, STAND, WAVE, deeds, keyframes, table
+from helpers.made_people import CLASSES, LEFT, RIGHT, SIT, STAND, WAVE, deeds, keyframes, table
 
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError

@@ -18,9 +18,9 @@ from stadkit.layers.matching import Diverged
 from stadkit.models import set_losses
 from stadkit.training import loop
 from stadkit.training.config import TrainConfig, read_config
+from stadkit.training.init_weights import fill_frozen
 from stadkit.training.loop import train
 from stadkit.training.sources import Source, open_source
-from stadkit.training.start import fill_frozen
 from stadkit.zoo.cards import to_json
 
 CONFIG = """

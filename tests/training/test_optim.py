@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stadkit.layers.layout import channels_last
+from stadkit.layers.memory_format import channels_last
 from stadkit.training.config import OptimizerConfig, ScheduleConfig
 from stadkit.training.optim import MuonAdamW, build_optimizer, learning_rate, set_rate
 

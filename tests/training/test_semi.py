@@ -18,14 +18,12 @@ from stadkit.models import Outputs
 from stadkit.models.targets import Targets
 from stadkit.tla.assignment import Floats
 from stadkit.training import semi as stage
-from stadkit.training.average import Average
 from stadkit.training.batches import Batch, EpochSampler
-from stadkit.training.config import AnnotatedSource, TrainConfig, read_config
+from stadkit.training.checkpoint import Average
+from stadkit.training.config import AnnotatedSource, SemiConfig, TrainConfig, read_config
 from stadkit.training.loop import train
-from stadkit.training.semi import Semi, begin
-from stadkit.training.semi_config import SemiConfig
+from stadkit.training.semi import Semi, Unlabelled, begin
 from stadkit.training.sources import Annotated
-from stadkit.training.unlabelled import Unlabelled
 
 SECONDS, RATE = 4, 10
 

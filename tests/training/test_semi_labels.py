@@ -6,7 +6,7 @@ import torch
 from stadkit.detections import Detections
 from stadkit.models.targets import Targets
 from stadkit.training.batches import Batch
-from stadkit.training.semi_config import SemiConfig
+from stadkit.training.config import SemiConfig
 from stadkit.training.semi_labels import class_thresholds, pseudo_targets
 
 

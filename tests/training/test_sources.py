@@ -10,8 +10,8 @@ import pytest
 
 from stadkit import zoo
 from stadkit.errors import UsageError, VideoError
+from stadkit.training.clips import shrink
 from stadkit.training.config import AnnotatedSource
-from stadkit.training.extracted import shrink
 from stadkit.training.sources import Annotated, _made_from
 from stadkit.video.clips import Cut
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 import pytest
-from made_videos import hum, make
+from helpers.made_videos import hum, make
 
 from stadkit.errors import VideoError
 from stadkit.video.check import check_file, has_moov, recognise, shown

@@ -14,9 +14,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from helpers.made_videos import make, number_of
 from hypothesis import given
 from hypothesis import strategies as st
-from made_videos import make, number_of
 
 from stadkit.errors import UsageError
 from stadkit.video.clips import Clip, Cut, clips

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_videos import crop_mkv, crop_mp4, make
+from helpers.made_videos import crop_mkv, crop_mp4, make
 
 from stadkit.errors import VideoError
 from stadkit.video.crop import Crop

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_videos import make, number_of
+from helpers.made_videos import make, number_of
 
 from stadkit.errors import VideoError
 from stadkit.video.clips import Cut, clips

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from helpers.made_videos import make, number_of, picture, remux
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_videos import make, number_of, picture, remux
 
 from stadkit.errors import UsageError
 from stadkit.video.decode import open_video, probe

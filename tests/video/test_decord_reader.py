@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_videos import make, remux
+from helpers.made_videos import make, remux
 
 from stadkit.errors import UsageError, VideoError
 from stadkit.video.clips import Cut, clips

@@ -17,8 +17,7 @@ from stadkit.errors import UsageError, VideoError
 from stadkit.memory import peak
 from stadkit.video.clips import Cut, clips
 from stadkit.video.frame import Frame, Report, Video, VideoInfo
-from stadkit.video.live import LiveVideo, Patience
-from stadkit.video.live_queue import Freshest
+from stadkit.video.live import Freshest, LiveVideo, Patience
 from stadkit.video.live_source import CameraVideo, Source, live_source
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from made_videos import make, number_of, picture
+from helpers.made_videos import make, number_of, picture
 
 from stadkit.detections import Detections
 from stadkit.errors import UsageError, VideoError

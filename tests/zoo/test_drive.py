@@ -116,7 +116,7 @@ def test_a_full_disk_is_told_before(
 ) -> None:
     asked = gdown(checkpoint)
     free = shutil.disk_usage(tmp_path)._replace(free=1_999_999)
-    monkeypatch.setattr("stadkit.zoo.disk.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("stadkit.zoo.storage.shutil.disk_usage", lambda _: free)
     with pytest.raises(WeightsError, match=r"too full .1 MB to come and 1 MB to import them, 2 MB"):
         fetch(tmp_path, size=1_000_000)
     assert asked == []

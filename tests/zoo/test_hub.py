@@ -116,7 +116,7 @@ def test_a_full_disk_is_told_before(
     server: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = shutil.disk_usage(tmp_path)._replace(free=2 * len(CONTENT) - 1)
-    monkeypatch.setattr("stadkit.zoo.disk.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("stadkit.zoo.storage.shutil.disk_usage", lambda _: free)
     with pytest.raises(WeightsError, match="the disk is too full"):
         fetch(tmp_path / "d")
     assert server.asked == []

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import made_evad
-import made_slowfast
-import made_stmixer
-import made_videomae
 import pytest
 import torch
+from helpers import made_evad, made_slowfast, made_stmixer, made_videomae
 from safetensors.torch import load_file, save_file
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.zoo import official
 from stadkit.zoo.backbones import FUSION_NORM, Backbone
+from stadkit.zoo.dialects import official
 
 LOOKED_AT = {
     *("evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full", "evad-vit-l"),

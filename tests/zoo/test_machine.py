@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from stadkit.zoo import bf16_pays
+from stadkit.zoo import bf16_is_faster
 
 INTEL, AMD = {"cpu_name": "Intel Xeon"}, {"cpu_name": "AMD EPYC"}
 
@@ -22,8 +22,8 @@ INTEL, AMD = {"cpu_name": "Intel Xeon"}, {"cpu_name": "AMD EPYC"}
 )
 def test_cpus(able: dict[str, Any], pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
-    assert bf16_pays("cpu") is pays
+    assert bf16_is_faster("cpu") is pays
 
 
 def test_a_device_without_it() -> None:
-    assert not bf16_pays("mps")
+    assert not bf16_is_faster("mps")

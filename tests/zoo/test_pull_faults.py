@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import made_evad
 import pytest
+from helpers import made_evad
+from helpers.served import Served, serving
 from safetensors import SafetensorError
-from served import Served, serving
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.zoo import addresses, secure
+from stadkit.zoo import http
 from stadkit.zoo.pulling import pull
 
 SHA256 = hashlib.sha256(Served.content).hexdigest()
@@ -36,7 +36,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("stadkit.zoo.addresses.time.sleep", lambda _: None)
+    monkeypatch.setattr("stadkit.zoo.http.time.sleep", lambda _: None)
     return tmp_path / "home"
 
 
@@ -47,7 +47,7 @@ def server() -> Iterator[type[Served]]:
 
 
 def fetch(server: type[Served], folder: Path, **more: Any) -> Path:
-    return addresses.fetch(f"{server.address}/x.pth", "its-name", folder, **more)
+    return http.fetch(f"{server.address}/x.pth", "its-name", folder, **more)
 
 
 def names(folder: Path) -> list[str]:
@@ -66,7 +66,7 @@ def test_17_a_file_comes_whole_and_checked(server: type[Served], tmp_path: Path)
 def test_17_interrupted_at_every_10_percent(server: type[Served], tmp_path: Path, at: int) -> None:
     """The server goes down in the middle; the next pull goes on from there."""
     server.breaks = at
-    real = addresses._piece
+    real = http._piece
 
     def piece(body: Any) -> bytes:
         came = real(body)
@@ -74,7 +74,7 @@ def test_17_interrupted_at_every_10_percent(server: type[Served], tmp_path: Path
         return came
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(addresses, "_piece", piece)
+        patched.setattr(http, "_piece", piece)
         with pytest.raises(WeightsError, match=r"503 .*MB are here, pull again to go on") as caught:
             fetch(server, tmp_path, prefix=SHA256[:8])
     assert "\n" not in str(caught.value)
@@ -98,7 +98,7 @@ def test_17_a_server_that_always_breaks_is_given_up(server: type[Served], tmp_pa
     server.breaks, server.ranges = 4096, False  # from the start each time: no byte more
     with pytest.raises(WeightsError, match=r"broke off at 4096 of 10240 bytes; 0\.0 MB are here"):
         fetch(server, tmp_path)
-    assert len(server.asked) == 1 + addresses.TRIES
+    assert len(server.asked) == 1 + http.TRIES
 
 
 def test_17_only_what_is_further_than_ever_is_progress(
@@ -116,7 +116,7 @@ def test_17_only_what_is_further_than_ever_is_progress(
     server.give = give  # type: ignore[method-assign]
     with pytest.raises(WeightsError, match="broke off at"):
         fetch(server, tmp_path)
-    assert len(server.asked) == 2 + addresses.TRIES
+    assert len(server.asked) == 2 + http.TRIES
 
 
 @pytest.mark.parametrize("minds", [True, False])
@@ -177,7 +177,7 @@ def test_17_a_full_disk_is_one_line(
         fetch(server, tmp_path)
     assert "\n" not in str(caught.value)
     free = shutil.disk_usage(tmp_path)._replace(free=5000)
-    monkeypatch.setattr("stadkit.zoo.disk.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("stadkit.zoo.storage.shutil.disk_usage", lambda _: free)
     (tmp_path / f"{stem}.part").unlink()
     with pytest.raises(WeightsError, match="too full"):  # before a byte is written
         fetch(server, tmp_path)
@@ -190,7 +190,9 @@ def test_17_a_disk_has_room_for_the_weights_too(
     """Room for the download alone is not enough: what is made of it lies beside it."""
     disk = shutil.disk_usage(tmp_path)
     free = [2 * WHOLE - 1, 2 * WHOLE]
-    monkeypatch.setattr("stadkit.zoo.disk.shutil.disk_usage", lambda _: disk._replace(free=free[0]))
+    monkeypatch.setattr(
+        "stadkit.zoo.storage.shutil.disk_usage", lambda _: disk._replace(free=free[0])
+    )
     with pytest.raises(WeightsError, match=r"the disk is too full .* to come and .* to import"):
         fetch(server, tmp_path)
     assert names(tmp_path) == []
@@ -204,7 +206,7 @@ def test_17_a_disk_that_refuses_is_not_full(
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("stadkit.zoo.addresses.os.replace", refuse)
+    monkeypatch.setattr("stadkit.zoo.http.os.replace", refuse)
     with pytest.raises(WeightsError, match="permission denied; mend that, or set STADKIT_HOME"):
         fetch(server, tmp_path)
 
@@ -305,7 +307,7 @@ def test_17_no_step_leaves_encryption(
     server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
 ) -> None:
     """127.0.0.1 stands for https here, and leads on; localhost for an address in the clear."""
-    monkeypatch.setattr(secure, "SECURE", "http://127.0.0.1")
+    monkeypatch.setattr(http, "SECURE", "http://127.0.0.1")
     clear = server.address.replace("127.0.0.1", "localhost")
     leads = {"/x.pth": f"{server.address}/2", "/2": f"{clear}/3"}
     if back:

@@ -8,16 +8,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import made_slowfast
-import made_stmixer
 import pytest
 import torch
+from helpers import made_slowfast, made_stmixer
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.zoo import addresses, official, pulling
+from stadkit.zoo import http, pulling
 from stadkit.zoo.backbones import BACKBONES
-from stadkit.zoo.fitting import misfit_of
+from stadkit.zoo.dialects import official
+from stadkit.zoo.provenance import misfit_of
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_a_slowfast_at_its_address(own_home: Path, monkeypatch: pytest.MonkeyPat
         folder.mkdir(parents=True, exist_ok=True)
         return made_slowfast.caffe2(folder / "x.pkl", made_slowfast.weights())
 
-    monkeypatch.setattr(addresses, "fetch", fetch)
+    monkeypatch.setattr(http, "fetch", fetch)
     kept = zoo.pull("slowfast-r50-k400")
     url = "https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/SLOWFAST_8x8_R50.pkl"
     assert asked == [(url, False)]

@@ -13,22 +13,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import made_slowfast
 import numpy as np
 import pytest
 import torch
-import two_stage_by_hand as by_hand
-from made_two_stage import PSF, PTV, SMALL, drawn, of_fair, of_mmaction2, saved
+from helpers import made_slowfast
+from helpers import two_stage_by_hand as by_hand
+from helpers.made_two_stage import PSF, PTV, SMALL, drawn, of_fair, of_mmaction2, saved
 from safetensors.torch import save_file
 from torch import Tensor
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.models.two_stage import BACKBONES, TwoStageConfig
-from stadkit.zoo import Card, caffe2, two_stage_names
+from stadkit.zoo import Card
+from stadkit.zoo.dialects import caffe2, two_stage
 from stadkit.zoo.export import to_safetensors
-from stadkit.zoo.fitting import misfit_of
-from stadkit.zoo.two_stage_cards import TWO_STAGE
+from stadkit.zoo.provenance import misfit_of
+from stadkit.zoo.two_stage_catalogue import TWO_STAGE
 
 BOXES = torch.tensor([[0.1, 0.15, 0.55, 0.95], [0.4, 0.0, 1.0, 0.8]])  # of 1 clip, fractions
 SIZE = (72, 88)  # height and width; no whole cells, and no whole patches
@@ -201,7 +202,7 @@ def test_every_name_of_a_reference_fits_at_full_size(
     assert len(named) == len(made_slowfast.table(table)) == count
     if table.startswith("caffe2"):
         named = {caffe2.our_name(blob): value for blob, value in named.items()}
-    found = two_stage_names.read(named)
+    found = two_stage.read(named)
     assert found is not None
     assert found.whose == zoo.card(name).origin
     assert misfit_of(found.tensors, name) == ""

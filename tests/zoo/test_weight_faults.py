@@ -18,10 +18,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import made_evad
 import numpy as np
 import pytest
 import torch
+from helpers import made_evad
 from safetensors.torch import save_file
 from torch import Tensor
 from typer.testing import CliRunner, Result

@@ -1,0 +1,1 @@
+"""Checkpoints under other code bases' names -> ours, one file a code base."""

@@ -1,0 +1,1 @@
+"""What several tests make: small videos, models, checkpoints and people."""
