@@ -29,7 +29,7 @@ from stadkit.link.viterbi import link_viterbi
 from stadkit.metrics.switches import best_idf1, switches_of_tubes
 from stadkit.metrics.video_map import RANGES, video_map
 from stadkit.synth.degraded import degrade
-from stadkit.synth.tubes import true_tubes
+from stadkit.synth.truth import true_tubes
 from stadkit.tubes import Tubes
 
 RATES = (1, 5, 25)  # keyframes a second

@@ -21,8 +21,8 @@ def made_up(frames: int, people: int, seed: int) -> tuple[Detections, Detections
     import numpy as np
 
     from stadkit.detections import milliseconds
-    from stadkit.synth.crowd import RATE as CROWD_RATE
-    from stadkit.synth.crowd import crowd
+    from stadkit.synth.benchmark_sets import RATE as CROWD_RATE
+    from stadkit.synth.benchmark_sets import crowd
     from stadkit.synth.degraded import degrade
 
     dense = crowd(-(-frames // VIDEO), min(frames, VIDEO), people, CLASSES, seed)

@@ -79,7 +79,7 @@ def bench_eval(
     as_json: AsJson = False,
 ) -> None:
     """AVA's count at full size: what `stadkit eval FOUND TRUTH` takes, each run a new process."""
-    from stadkit.synth.ava_like import write_ava_like
+    from stadkit.synth.benchmark_sets import write_ava_like
 
     with tempfile.TemporaryDirectory() as folder:
         truth, found = write_ava_like(Path(folder), keyframes, seed)
@@ -103,7 +103,7 @@ def bench_video_map(
 ) -> None:
     """Video mAP of tubes like UCF101-24's, by both protocols, at all thresholds."""
     from stadkit.metrics.video_map import video_map
-    from stadkit.synth.ucf_like import ucf_like
+    from stadkit.synth.benchmark_sets import ucf_like
 
     found, truth, sizes = ucf_like(videos, tubes, seed)
     figures: dict[str, Any] = {"videos": videos, "tubes": len(found), "boxes": len(found.time)}

@@ -5,8 +5,7 @@ An engine takes tasks one by one as it has room for them, and gives each back wi
 
 from stadkit.engine.executor import RayExecutor
 from stadkit.engine.ray_pool import check_ray
-from stadkit.engine.tasks import TaskResult, VideoTask, look, look_here
-from stadkit.engine.worker import WorkerConfig
+from stadkit.engine.worker import TaskResult, VideoTask, WorkerConfig, look, look_here
 
 __all__ = [
     "RayExecutor",

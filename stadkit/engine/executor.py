@@ -11,8 +11,7 @@ from typing import Self, TypeVar
 
 from stadkit.engine.ray_pool import RayPool
 from stadkit.engine.scheduler import LONG, hand_out, split
-from stadkit.engine.tasks import TaskResult, VideoTask
-from stadkit.engine.worker import WorkerConfig
+from stadkit.engine.worker import TaskResult, VideoTask, WorkerConfig
 
 T = TypeVar("T")
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from stadkit.engine.tasks import TaskResult, VideoTask
-from stadkit.engine.worker import Worker, WorkerConfig
+from stadkit.engine.worker import TaskResult, VideoTask, Worker, WorkerConfig
 from stadkit.errors import StadkitError, UsageError
 
 STARTS = 3  # of workers in a row that are lost before they are ready

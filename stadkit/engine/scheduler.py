@@ -23,7 +23,7 @@ from stadkit.detect import VideoDetections
 from stadkit.detect.detector import asked_times
 from stadkit.detect.video import check_whole
 from stadkit.detections import Detections, Keyframes
-from stadkit.engine.tasks import TaskResult, VideoTask
+from stadkit.engine.worker import TaskResult, VideoTask
 from stadkit.errors import StadkitError, VideoError
 from stadkit.video.decode import probe
 from stadkit.video.keys import ALL, FRAME

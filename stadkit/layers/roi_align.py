@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stadkit.layers.tracing import exporting
+from stadkit.layers.runtime import exporting
 
 # Numbers that `Cells.strongest` makes at once: on a CPU (2 MB are a share of a cache), on a GPU.
 AT_ONCE = (2**19, 2**27)

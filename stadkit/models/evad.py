@@ -19,9 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from stadkit.errors import UsageError
-from stadkit.layers.attention import Block
+from stadkit.layers.attention import Block, positions
 from stadkit.layers.losses import wide
-from stadkit.layers.positions import positions
 from stadkit.layers.pyramid import Pyramid, stretch
 from stadkit.layers.roi_align import Cells
 from stadkit.models import Outputs, person_selection

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers.roi_align import roi_align
-from stadkit.layers.tracing import exporting
+from stadkit.layers.runtime import exporting
 from stadkit.models import lite, motion
 
 SHRINK = 2 / 3  # of the clip's frames, a side, as Lite sees them

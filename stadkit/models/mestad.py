@@ -22,14 +22,13 @@ from torch.nn import functional as F
 
 from stadkit.errors import UsageError
 from stadkit.layers.pyramid import Pyramid
-from stadkit.layers.tracing import exporting
+from stadkit.layers.runtime import exporting
 from stadkit.models import Outputs, nanodet, person_selection
 from stadkit.models.action_head import AcrnHead, LinearHead
 from stadkit.models.fcos import Dense, Fcos
 from stadkit.models.frame_head import FrameHead
 from stadkit.models.frame_reader import NUMBERS, FrameMaps, FrameReader
-from stadkit.models.glimpse import Glimpse
-from stadkit.models.grid_head import GridHead
+from stadkit.models.grid_head import Glimpse, GridHead
 
 # Stages that feed the pyramid, and whether a coarser level is made from the last (Table 8).
 PYRAMIDS = {

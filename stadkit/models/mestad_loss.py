@@ -19,10 +19,9 @@ from torch.nn import functional as F
 
 from stadkit.errors import UsageError
 from stadkit.layers import box_ops, losses
-from stadkit.layers.world import world_mean
+from stadkit.layers.runtime import world_mean
 from stadkit.models import action_rois
-from stadkit.models.fcos import Dense
-from stadkit.models.fcos_targets import assign, centerness
+from stadkit.models.fcos import Dense, assign, centerness
 from stadkit.models.mestad import Features, Mestad
 from stadkit.models.targets import Targets, pad_rows, pad_targets
 

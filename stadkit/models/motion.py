@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stadkit.layers.roi_align import roi_align
-from stadkit.layers.tracing import exporting
+from stadkit.layers.runtime import exporting
 from stadkit.models.optical_flow import gradient, optical_flow
 
 BINS = 8  # of directions

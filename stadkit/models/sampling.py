@@ -1,8 +1,12 @@
-"""STMixer's adaptive sampling (Wu et al. 2024, Fig. 3): each query reads where it wants to.
+"""STMixer's adaptive sampling and adaptive mixing (Wu et al. 2024, Fig. 3).
+
+STMixer's adaptive sampling (Wu et al. 2024, Fig. 3): each query reads where it wants to.
 
 Letters beside those of `stadkit.models`: N queries, G groups of channels, P points of a group.
 Boxes here are `xyzr`: the centre x y in pixels, z = log2 of the root of the area, r = log2 of
 height over width.
+
+STMixer's adaptive mixing (Wu et al. 2024, Fig. 3): layers that a query makes for itself.
 """
 
 from __future__ import annotations
@@ -11,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 FIRST = 3.0  # z of boxes that the finest map shows best: 8 pixels a side
 LARGEST = 40.0  # log2 of the pixels of a box's side, at most
 SPREAD = 2.0  # of a point's weights over the maps
+FEW = 100  # queries at a time: what lies between two layers of more no longer fits a CPU's caches
 
 
 @dataclass(frozen=True)
@@ -160,3 +165,40 @@ def refine(xyzr: Tensor, delta: Tensor) -> Tensor:
     """Boxes [..., 4] moved by delta [..., 4]: x y in roots of the area, then z and r."""
     centre = xyzr[..., :2] + delta[..., :2] * xyzr[..., 2:3].exp2()
     return torch.cat([centre, xyzr[..., 2:] + delta[..., 2:]], -1)
+
+
+class AdaptiveMixing(nn.Module):
+    """Mixes channels, then points, of what a query sampled, and adds the result to the query.
+
+    Points become `out` new ones. Points may be times: the temporal branch has the same layers.
+    """
+
+    def __init__(self, width: int, groups: int, points: int, out: int) -> None:
+        super().__init__()
+        self.groups, self.points, self.out = groups, points, out
+        self.channels = width // groups  # of a group
+        made = groups * (self.channels**2 + points * out)
+        # In a Sequential for the sake of its name in released weights.
+        self.parameter_generator = nn.Sequential(nn.Linear(width, made))
+        self.out_proj = nn.Linear(groups * out * self.channels, width)
+
+    def forward(self, sampled: Tensor, query: Tensor) -> Tensor:
+        """sampled [n, G, P, D / G], query [n, D] -> [n, D]."""
+        if sampled.device.type != "cpu" or torch.is_grad_enabled():
+            # Learning keeps all that lies between anyway, and adds gradients up a part at a time.
+            return self._mixed(sampled, query)
+        parts = zip(torch.split(sampled, FEW), torch.split(query, FEW), strict=True)
+        return torch.cat([self._mixed(*part) for part in parts])
+
+    def _mixed(self, sampled: Tensor, query: Tensor) -> Tensor:
+        made = self.parameter_generator(query).view(len(query), self.groups, -1)
+        first, second = made.split([self.channels**2, self.points * self.out], 2)
+        x = sampled.to(made.dtype).flatten(0, 1)  # [n G, P, D/G]
+        x = _settle(x @ first.reshape(-1, self.channels, self.channels))
+        x = _settle(second.reshape(-1, self.out, self.points) @ x)  # [n G, out, D/G]
+        return query + self.out_proj(x.view(len(query), -1))  # type: ignore[no-any-return]
+
+
+def _settle(x: Tensor) -> Tensor:
+    """A norm over both of the last dimensions, without weights, and a ReLU."""
+    return F.relu(F.layer_norm(x, x.shape[-2:]), inplace=not torch.is_grad_enabled())

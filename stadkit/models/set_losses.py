@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from stadkit.layers import losses
 from stadkit.layers.matching import assign
-from stadkit.layers.world import world_mean
+from stadkit.layers.runtime import world_mean
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,15 @@ from torch.nn import functional as F
 
 from stadkit.layers import box_ops
 from stadkit.layers.losses import wide
-from stadkit.models.mixing import AdaptiveMixing
-from stadkit.models.sampling import Table, points, refine, sample, sample_each, to_corners
+from stadkit.models.sampling import (
+    AdaptiveMixing,
+    Table,
+    points,
+    refine,
+    sample,
+    sample_each,
+    to_corners,
+)
 
 if TYPE_CHECKING:
     from stadkit.models.stmixer import StmixerConfig

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from stadkit.errors import UsageError
-from stadkit.layers.tracing import exporting
+from stadkit.layers.runtime import exporting
 from stadkit.models import Outputs, person_selection
-from stadkit.models.action_head import AcrnHead
+from stadkit.models.action_head import AcrnHead, RoiHead
 from stadkit.models.mestad import logit_of
-from stadkit.models.roi_head import RoiHead
 from stadkit.models.settings import check_counts, to_tuples
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
 from stadkit.models.vit import Vit, VitConfig

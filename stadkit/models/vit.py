@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.layers.attention import Block
-from stadkit.layers.positions import positions
+from stadkit.layers.attention import Block, positions
 from stadkit.models.lite import LitePatches
 from stadkit.models.settings import check_cells, check_counts, check_rate, check_split, to_tuples
 

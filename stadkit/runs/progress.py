@@ -55,7 +55,7 @@ class Bar(Shown):
         if options.duration is not None or self._progress.disable:
             return options.duration
         from stadkit.errors import VideoError
-        from stadkit.video.decode import probe
+        from stadkit.video.decode import (probe)
 
         try:
             whole = probe(item.path).duration

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from stadkit.synth.camera import Camera
-from stadkit.synth.chance import Floats, Pixels, Rng, colour, happens, muted, paint, pick
+from stadkit.synth.draws import Floats, Pixels, Rng, colour, happens, muted, paint, pick
 from stadkit.synth.texture import foliage, noise, to_pixels
 from stadkit.synth.wall import paint_wall
 

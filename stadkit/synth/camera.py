@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stadkit.synth.chance import Floats, Rng, happens
+from stadkit.synth.draws import Floats, Rng, happens
 
 NEAREST = 0.15  # body heights: what comes closer is drawn as if it were here
 

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from stadkit.synth.actors import Actor, draw_role, place
 from stadkit.synth.backdrop import draw_backdrop
 from stadkit.synth.camera import Camera, draw_pitch, draw_sway
-from stadkit.synth.chance import Floats, Pixels, Rng, happens, pick
 from stadkit.synth.classes import CLASSES
 from stadkit.synth.cover import draw_cover
-from stadkit.synth.degrade import draw_camcorder
+from stadkit.synth.draws import Floats, Pixels, Rng, happens, pick
+from stadkit.synth.effects import Glitches, draw_camcorder
 from stadkit.synth.figure import Figure
-from stadkit.synth.glitches import Glitches
 from stadkit.synth.light import draw_light
 from stadkit.synth.paths import draw_heading, straight
 from stadkit.synth.props import draw_prop

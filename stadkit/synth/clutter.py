@@ -7,10 +7,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from stadkit.synth import palette
-from stadkit.synth.chance import Floats, Pixels, Rng, happens, paint, pick
-from stadkit.synth.surfaces import cloudy, planks, streaks
-from stadkit.synth.texture import noise, to_pixels
+from stadkit.synth import texture
+from stadkit.synth.draws import Floats, Pixels, Rng, happens, paint, pick
+from stadkit.synth.texture import cloudy, noise, planks, streaks, to_pixels
 
 Box = tuple[int, int, int, int]  # x1 y1 x2 y2
 WORDS = ("SALE", "POLO", "96", "OPEN", "No5", "BUS", "EXIT", "CAFE", "2019", "STOP", "TAXI")
@@ -18,7 +17,7 @@ WORDS = ("SALE", "POLO", "96", "OPEN", "No5", "BUS", "EXIT", "CAFE", "2019", "ST
 
 def tone(rng: Rng) -> Floats:
     """A colour [3] of things; every seventh like skin."""
-    return palette.skin(rng) if happens(rng, 0.14) else palette.natural(rng)
+    return texture.skin(rng) if happens(rng, 0.14) else texture.natural(rng)
 
 
 def _box(rng: Rng, pixels: Pixels, wide: tuple[float, float], tall: tuple[float, float]) -> Box:
@@ -91,7 +90,7 @@ def leaves(rng: Rng, pixels: Pixels) -> None:
 def rack(rng: Rng, pixels: Pixels) -> None:
     """Clothes on a rail, side by side."""
     x1, y1, x2, y2 = _box(rng, pixels, (0.4, 1.4), (0.4, 0.9))
-    metal = paint(palette.of(rng, palette.STONES))
+    metal = paint(texture.of(rng, texture.STONES))
     x, step = float(x1), max(2.0, (y2 - y1) * rng.uniform(0.05, 0.25))
     few = [tone(rng) for _ in range(int(rng.integers(2, 7)))]
     while x < x2:
@@ -117,7 +116,7 @@ def shelves(rng: Rng, pixels: Pixels) -> None:
     """Boards with books, bottles, boxes and pots."""
     box = _box(rng, pixels, (0.3, 1.3), (0.3, 0.95))
     x1, y1, x2, y2 = box
-    rgb = palette.of(rng, palette.FAMILIES[int(rng.integers(0, 4))])
+    rgb = texture.of(rng, texture.FAMILIES[int(rng.integers(0, 4))])
     cv2.rectangle(pixels, (x1, y1), (x2, y2), paint(rgb, rng.uniform(0.3, 0.8)), -1)
     row = max(7, int((y2 - y1) / rng.integers(2, 7)))
     for y in range(y1 + row, y2 + 1, row):
@@ -155,14 +154,14 @@ def food(rng: Rng, pixels: Pixels) -> None:
     height, width = pixels.shape[:2]
     at = rng.uniform(0.05, 0.95, 2) * (width, height)
     r, flat = height * rng.uniform(0.08, 0.4), rng.uniform(0.4, 1.0)
-    plate = tone(rng) if happens(rng, 0.5) else palette.of(rng, palette.WHITES)
+    plate = tone(rng) if happens(rng, 0.5) else texture.of(rng, texture.WHITES)
     rounded(rng, pixels, at, r * np.array([1, flat]), 0, plate)
     pile(rng, pixels, at, 0.75 * r * np.array([1, flat]))
 
 
 def pile(rng: Rng, pixels: Pixels, at: Floats, reach: Floats) -> None:
     """Fruit, bread, vegetables: round and long things of few colours in a heap."""
-    few = [palette.of(rng, palette.FRUITS) if happens(rng, 0.6) else tone(rng) for _ in range(3)]
+    few = [texture.of(rng, texture.FRUITS) if happens(rng, 0.6) else tone(rng) for _ in range(3)]
     each = float(reach.mean()) * rng.uniform(0.15, 0.6)
     long = happens(rng, 0.4)
     angle = rng.uniform(0, np.pi)
@@ -211,7 +210,7 @@ def front(rng: Rng, pixels: Pixels) -> None:
     """A grid of windows or cupboard doors."""
     box = _box(rng, pixels, (0.5, 2.0), (0.4, 1.0))
     x1, y1, x2, y2 = box
-    rgb, glass = palette.natural(rng), palette.natural(rng) * rng.uniform(0.3, 1.1)
+    rgb, glass = texture.natural(rng), texture.natural(rng) * rng.uniform(0.3, 1.1)
     cv2.rectangle(pixels, (x1, y1), (x2, y2), paint(rgb), -1)
     wide, tall = (max(5, int((y2 - y1) * rng.uniform(0.1, 0.5))) for _ in range(2))
     gap = rng.uniform(0.05, 0.3)
@@ -226,14 +225,14 @@ def front(rng: Rng, pixels: Pixels) -> None:
 def vehicle(rng: Rng, pixels: Pixels) -> None:
     """The side of a bus, train, boat or plane: a long body, a row of windows, wheels."""
     x1, y1, x2, y2 = _box(rng, pixels, (0.7, 2.5), (0.25, 0.8))
-    h, rgb = y2 - y1, palette.natural(rng) if happens(rng, 0.5) else tone(rng)
+    h, rgb = y2 - y1, texture.natural(rng) if happens(rng, 0.5) else tone(rng)
     body = np.array([[x1, y1 + h // 5], [x1 + h // 6, y1], [x2 - h // 6, y1], [x2, y1 + h // 5],
                      [x2, y2 - h // 6], [x1, y2 - h // 6]])  # fmt: skip
     cv2.fillConvexPoly(pixels, body.astype(np.int32), paint(rgb), cv2.LINE_AA)
     stripe = (x1, y1 + int(h * 0.6)), (x2, y1 + int(h * rng.uniform(0.62, 0.75)))
     cv2.rectangle(pixels, *stripe, paint(tone(rng)), -1)
     wide = max(4, int(h * rng.uniform(0.12, 0.5)))
-    dark = palette.of(rng, palette.DARKS)
+    dark = texture.of(rng, texture.DARKS)
     for x in range(x1 + h // 8, x2 - h // 8, wide):
         ends = (x, y1 + int(h * 0.15)), (x + int(wide * 0.85), y1 + int(h * 0.5))
         cv2.rectangle(pixels, *ends, paint(dark, rng.uniform(0.8, 2.2)), -1)
@@ -248,8 +247,8 @@ def trunks(rng: Rng, pixels: Pixels) -> None:
     """Stems and branches, near and far."""
     height, width = pixels.shape[:2]
     for _ in range(int(rng.integers(1, 8))):
-        family = palette.WOODS if happens(rng, 0.7) else palette.STONES
-        rgb, x = palette.of(rng, family) * 0.8, rng.uniform(0, width)
+        family = texture.WOODS if happens(rng, 0.7) else texture.STONES
+        rgb, x = texture.of(rng, family) * 0.8, rng.uniform(0, width)
         thick = height * rng.uniform(0.01, 0.12)
         foot = np.array([x, height * rng.uniform(0.6, 1.1)])
         top = np.array([x + rng.normal(0, 0.08) * height, -5.0])
@@ -290,7 +289,7 @@ def furniture(rng: Rng, pixels: Pixels) -> None:
         rounded(rng, pixels, at, axes, rng.normal(0, 15), rgb if happens(rng, 0.6) else tone(rng))
     for x in (x1 + 3, x2 - 3):
         legs = (x, y2 - h // 8), (x, y2)
-        cv2.line(pixels, *legs, paint(palette.of(rng, palette.WOODS)), max(1, h // 16))
+        cv2.line(pixels, *legs, paint(texture.of(rng, texture.WOODS)), max(1, h // 16))
 
 
 def bokeh(rng: Rng, pixels: Pixels) -> None:
@@ -300,7 +299,7 @@ def bokeh(rng: Rng, pixels: Pixels) -> None:
     r = height * rng.uniform(0.01, 0.07)
     for _ in range(int(rng.integers(5, 40))):
         at = (int(rng.uniform(0, width)), int(rng.uniform(0, 0.8) * height))
-        rgb = paint(palette.of(rng, palette.FRUITS + palette.WHITES), 1.2)
+        rgb = paint(texture.of(rng, texture.FRUITS + texture.WHITES), 1.2)
         cv2.circle(over, at, max(1, int(r * rng.uniform(0.7, 1.2))), rgb, -1, cv2.LINE_AA)
     share = rng.uniform(0.3, 0.8)
     pixels[:] = cv2.addWeighted(over, share, pixels, 1 - share, 0)

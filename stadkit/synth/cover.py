@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stadkit.synth.chance import Floats, Pixels, Rng, colour, happens, pick
+from stadkit.synth.draws import Floats, Pixels, Rng, colour, happens, pick
 from stadkit.synth.figure import Canvas
 from stadkit.synth.texture import NEUTRAL, cloth, foliage, noise, to_pixels
 

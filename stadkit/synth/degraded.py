@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
-from stadkit.synth.chance import Rng
+from stadkit.synth.draws import Rng
 
 # Beta distributions of the scores.
 RIGHT, WRONG = (6, 2), (1, 8)  # of a class that a person does, and does not do: .75 and .11

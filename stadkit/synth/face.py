@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stadkit.synth.chance import Floats, paint
-from stadkit.synth.figure import FLAT, Canvas
+from stadkit.synth.draws import Floats, paint
+from stadkit.synth.figure import FINE, FLAT, RING, Canvas, fine
 from stadkit.synth.look import EXTRA, HAIR, SKIN, Look
-from stadkit.synth.outline import FINE, RING, fine
 from stadkit.synth.skeleton import CROWN, CROWN_UP, EAR, FACE, HEAD
 
 DETAIL = 4.5  # pixels of head radius from which on eyes are drawn

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from stadkit.synth.actors import Actor
-from stadkit.synth.chance import Floats, Rng, colour, happens
 from stadkit.synth.clutter import tone
+from stadkit.synth.draws import Floats, Rng, colour, happens
 from stadkit.synth.figure import Figure, Material, Part
 from stadkit.synth.skeleton import ANKLE, HAND, HEAD, PELVIS, TOE, WRIST
 from stadkit.synth.texture import cloth

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from stadkit.synth.camera import Camera, View
-from stadkit.synth.chance import Floats, Pixels, Rng, happens
-from stadkit.synth.figure import FLAT
-from stadkit.synth.outline import FINE, fine
+from stadkit.synth.draws import Floats, Pixels, Rng, happens
+from stadkit.synth.figure import FINE, FLAT, fine
 from stadkit.synth.texture import noise
 
 

@@ -6,14 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stadkit.synth.chance import Floats, Rng, colour, happens, pick
+from stadkit.synth.draws import Floats, Rng, colour, happens, pick
 from stadkit.synth.figure import Material
-from stadkit.synth.texture import cloth, plain
+from stadkit.synth.texture import SKINS, cloth, plain
 
-SKINS = np.array(
-    [[245, 220, 200], [235, 195, 170], [225, 175, 140], [200, 145, 110], [160, 105, 75],
-     [110, 70, 50], [85, 55, 40]], np.float64
-)  # fmt: skip
 HAIRS = np.array(
     [[28, 22, 20], [80, 50, 30], [160, 110, 60], [135, 130, 130], [225, 190, 110], [130, 60, 35]],
     np.float64,

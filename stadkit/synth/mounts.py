@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stadkit.synth.chance import Floats, Rng, colour, happens
-from stadkit.synth.figure import Material
-from stadkit.synth.model import Model
+from stadkit.synth.draws import Floats, Rng, colour, happens
+from stadkit.synth.figure import Material, Model
 from stadkit.synth.texture import cloth, plain
 
 

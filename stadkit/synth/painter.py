@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from stadkit.synth.camera import View
-from stadkit.synth.chance import Floats, Pixels
-from stadkit.synth.figure import FLAT, MATERIALS, OWN, Canvas, Figure, Material
-from stadkit.synth.outline import FINE, Shapes
+from stadkit.synth.draws import Floats, Pixels
+from stadkit.synth.figure import FINE, FLAT, MATERIALS, OWN, Canvas, Figure, Material, Shapes
 from stadkit.synth.texture import NEUTRAL, TILE
 
 # How far from rim to core a step of light is, and its share of the way from dark to light: the

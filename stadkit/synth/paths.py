@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stadkit.synth.chance import Floats, Rng, happens
+from stadkit.synth.draws import Floats, Rng, happens
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stadkit.synth.chance import Floats
+from stadkit.synth.draws import Floats
 from stadkit.synth.face import Face
 from stadkit.synth.figure import Figure, Part
 from stadkit.synth.look import BOTTOM, EXTRA, GADGET, HAIR, SHOE, SKIN, TOP, Look

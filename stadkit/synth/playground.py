@@ -20,11 +20,9 @@ from stadkit.files.rows import write_text
 from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
 from stadkit.synth.classes import CLASSES, labels
-from stadkit.synth.glitches import Glitches
-from stadkit.synth.long_scene import blocks, draw_long_scene
-from stadkit.synth.scene import develop, paint_frame, stage
-from stadkit.synth.truth import Truth, truth
-from stadkit.synth.tubes import true_tubes
+from stadkit.synth.effects import Glitches
+from stadkit.synth.scene import blocks, develop, draw_long_scene, paint_frame, stage
+from stadkit.synth.truth import Truth, true_tubes, truth
 from stadkit.tubes import Tubes
 from stadkit.video.write import VideoWriter
 

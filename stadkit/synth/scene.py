@@ -1,24 +1,33 @@
-"""Scenes: everything that is seen at given times, and how one frame of it is painted."""
+"""Scenes: everything that is seen at given times, and how one frame of it is painted.
+
+Where people go: straight on for clips, to and fro within bounds for long videos.
+
+Scenes for long videos: people wander within bounds wider than the picture.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from stadkit.synth.actors import Actor
-from stadkit.synth.backdrop import Backdrop
-from stadkit.synth.camera import Camera
-from stadkit.synth.chance import Floats, Pixels, Rng
-from stadkit.synth.cover import Cover
-from stadkit.synth.degrade import Camcorder, degrade
-from stadkit.synth.figure import FLAT, Canvas, Figure, Ids
-from stadkit.synth.light import Light, lay_patches, lay_shadows, shadow_view
-from stadkit.synth.outline import Shapes, outline
+from stadkit.synth.actors import Actor, Timeline, draw_role, place
+from stadkit.synth.backdrop import Backdrop, draw_backdrop
+from stadkit.synth.camera import Camera, draw_sway
+from stadkit.synth.cover import Cover, draw_cover
+from stadkit.synth.draws import Floats, Pixels, Rng, happens, pick
+from stadkit.synth.effects import Camcorder, degrade, draw_camcorder
+from stadkit.synth.figure import FLAT, Canvas, Figure, Ids, Shapes, outline
+from stadkit.synth.light import Light, draw_light, lay_patches, lay_shadows, shadow_view
 from stadkit.synth.painter import draw
-from stadkit.synth.skeleton import JOINTS
+from stadkit.synth.paths import Bounds, wander
+from stadkit.synth.props import draw_prop
+from stadkit.synth.skeleton import JOINTS, Motion
 
+PEOPLE = (0.2, 0.32, 0.26, 0.14, 0.08)  # weights of 1, 2, ... people
+BLOCK = 50  # frames whose outlines are held at once
 cv2.setNumThreads(1)  # many processes render at once
 
 
@@ -97,3 +106,110 @@ def develop(scene: Scene, pixels: Pixels, t: int) -> Pixels:
         pixels = lay_patches(pixels, scene.light.patches)
     grain: Rng = np.random.default_rng((scene.grain, scene.first + t))
     return degrade(pixels, scene.camcorder, grain)
+
+
+def draw_long_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 1.0) -> Scene:
+    """A scene at times t [T], seconds from 0 on; people go `pace` times as fast as usual."""
+    camera, depth = _draw_camera(rng, t, height, width)
+    light = draw_light(rng, height, width)
+    people = 1 + pick(rng, PEOPLE)
+    bounds = _bounds(camera, depth)
+    actors = tuple(_draw_actor(rng, t, camera, bounds, i + 1, pace) for i in range(people))
+    wall = bounds.far + rng.uniform(0.4, 2.5)
+    return Scene(
+        camera=camera,
+        backdrop=draw_backdrop(rng, camera, wall),
+        actors=actors,
+        props=_draw_props(rng, t, camera, depth, people),
+        light=light,
+        cover=draw_cover(rng, height, width) if happens(rng, 0.15) else None,
+        camcorder=draw_camcorder(rng),
+        grain=int(rng.integers(0, 2**31)),
+        size=(height, width),
+    )
+
+
+def _draw_camera(rng: Rng, t: Floats, height: int, width: int) -> tuple[Camera, float]:
+    """A camera, and the depth at which people are as tall as drawn."""
+    focal = width / 2 / np.tan(np.radians(rng.uniform(40, 75)) / 2)
+    near = happens(rng, 0.15)
+    tall = height * (rng.uniform(0.9, 1.4) if near else rng.uniform(0.38, 0.85))
+    pitch = rng.uniform(0.3, 0.7) if happens(rng, 0.12) else rng.uniform(-0.02, 0.25)
+    depth = focal * np.cos(pitch) / tall
+    below = 0.35 * tall / height if near else rng.uniform(-0.05, 0.12)
+    raised = 0.5 + depth * (np.sin(pitch) + below * height / focal * np.cos(pitch))
+    sway = draw_sway(rng, t, width, height, steady=True)
+    return Camera(focal, width, height, max(raised, 0.15), pitch, sway), float(depth)
+
+
+def _bounds(camera: Camera, depth: float) -> Bounds:
+    """Ground a little wider than the picture at the nearest depth."""
+    half = 0.53 * camera.width * depth / camera.focal
+    near = camera.at_depth(0.9 * depth, 0)[1]
+    far = camera.at_depth(1.7 * depth, 0)[1]
+    return Bounds(-half, half, near, far)
+
+
+def _draw_actor(
+    rng: Rng, t: Floats, camera: Camera, bounds: Bounds, number: int, pace: float
+) -> Actor:
+    role = draw_role(rng, t)
+    start = rng.uniform(bounds.left, bounds.right), rng.uniform(bounds.near, bounds.far)
+    # The path has its own clock: its bends and turns are as wide as ever.
+    return place(rng, role, wander(rng, pace * t, role.speed, start, bounds), number)
+
+
+def _draw_props(
+    rng: Rng, t: Floats, camera: Camera, depth: float, people: int
+) -> tuple[Figure, ...]:
+    props = []
+    for i in range(pick(rng, (0.2, 0.3, 0.25, 0.15, 0.1))):
+        away = depth * (rng.uniform(0.6, 0.9) if happens(rng, 0.15) else rng.uniform(1.0, 2.4))
+        x, z = camera.at_depth(away, camera.width * rng.uniform(0, 1))
+        # Moving things come and go: each is in the middle of its way at its own time.
+        late = t - rng.uniform(t[0], t[-1])
+        props.append(draw_prop(rng, late, x, z, people + 1 + i))
+    return tuple(props)
+
+
+def blocks(scene: Scene, frames: int) -> Iterator[Scene]:
+    """The scene in consecutive pieces of at most BLOCK frames, so that memory stays small."""
+    for start in range(0, frames, BLOCK):
+        yield _cut(scene, slice(start, min(start + BLOCK, frames)))
+
+
+def _cut(scene: Scene, when: slice) -> Scene:
+    return replace(
+        scene,
+        camera=replace(scene.camera, sway=scene.camera.sway[when]),
+        actors=tuple(
+            Actor(_cut_figure(actor.figure, when), _cut_timeline(actor.timeline, when))
+            for actor in scene.actors
+        ),
+        props=tuple(_cut_figure(prop, when) for prop in scene.props),
+        first=scene.first + when.start,
+    )
+
+
+def _cut_figure(figure: Figure, when: slice) -> Figure:
+    if figure.shown is None:
+        return replace(figure, world=figure.world[when])
+    shown = figure.shown[when]
+    used = np.flatnonzero(shown.any(0))  # a body's parts come first, so the head keeps its index
+    used = np.union1d(used, np.arange(figure.face_after + 1))
+    return replace(
+        figure,
+        world=figure.world[when],
+        parts=tuple(figure.parts[n] for n in used),
+        shown=shown[:, used],
+    )
+
+
+def _cut_timeline(timeline: Timeline, when: slice) -> Timeline:
+    motion = timeline.motion
+    return replace(
+        timeline,
+        motion=Motion(motion.trunk[when], motion.limbs[when], motion.speed[when]),
+        action=timeline.action[when],
+        stretch=timeline.stretch[when],
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from stadkit.synth.chance import Floats, Pixels, Rng, colour, happens, muted, paint, pick
+from stadkit.synth.draws import Floats, Pixels, Rng, colour, happens, muted, paint, pick
 from stadkit.synth.texture import foliage, noise, to_pixels
 
 Box = tuple[int, int, int, int]  # x1 y1 x2 y2

@@ -6,22 +6,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stadkit.synth.actors import Actor, Role, place
+from stadkit.synth.actors import Actor, Role, draw_stretches, place, play
 from stadkit.synth.camera import Camera, draw_pitch, draw_sway
-from stadkit.synth.chance import Floats, Rng, happens, pick
 from stadkit.synth.classes import POSES
 from stadkit.synth.cover import draw_cover
+from stadkit.synth.draws import Floats, Rng, happens, pick
+from stadkit.synth.effects import draw_photo, draw_photo_light
 from stadkit.synth.figure import Figure
 from stadkit.synth.gear import carry
 from stadkit.synth.paths import draw_heading, straight
-from stadkit.synth.photo import draw_photo, draw_photo_light
 from stadkit.synth.scene import Scene
 from stadkit.synth.skeleton import joints
-from stadkit.synth.timeline import draw_stretches, play
-from stadkit.synth.wide_backdrop import draw_still_life, draw_wide_backdrop
-from stadkit.synth.wide_face import Features
-from stadkit.synth.wide_people import draw_build, draw_wide_look, dresser
-from stadkit.synth.wide_props import draw_wide_prop, stand, table
+from stadkit.synth.wide_backdrop import (
+    draw_still_life,
+    draw_wide_backdrop,
+    draw_wide_prop,
+    stand,
+    table,
+)
+from stadkit.synth.wide_people import Features, draw_build, draw_wide_look, dresser
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,20 @@
-"""Backdrops of the wide variety: rooms, streets, fields, tables, blurs, heaps of shapes."""
+"""Backdrops of the wide variety: rooms, streets, fields, tables, blurs, heaps of shapes.
+
+More things that are nobody: tables with what lies on them, fruit, rails of clothes, large
+animals, vehicles; in colours of things and, at times, of skin.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from stadkit.synth import clutter, palette, surfaces
+from stadkit.synth import clutter
+from stadkit.synth import texture as palette
+from stadkit.synth import texture as surfaces
 from stadkit.synth.backdrop import (
     GROUND,
     MARGIN,
@@ -20,8 +27,13 @@ from stadkit.synth.backdrop import (
     put_distance,
 )
 from stadkit.synth.camera import Camera
-from stadkit.synth.chance import Pixels, Rng, happens, pick
-from stadkit.synth.texture import noise, to_pixels
+from stadkit.synth.clutter import tone
+from stadkit.synth.draws import Floats, Pixels, Rng, happens, pick
+from stadkit.synth.figure import Figure, Material, Model
+from stadkit.synth.mounts import animal
+from stadkit.synth.props import draw_prop
+from stadkit.synth.skeleton import to_world
+from stadkit.synth.texture import cloth, noise, plain, to_pixels
 
 Place = Callable[[Rng, Camera, float, tuple[int, int]], Pixels]
 
@@ -170,3 +182,178 @@ def _finish(rng: Rng, pixels: Pixels, blurred: float) -> Pixels:
     if happens(rng, blurred):
         out = np.asarray(cv2.GaussianBlur(out, (0, 0), rng.uniform(0.8, 6)), np.uint8)
     return out
+
+
+def draw_wide_prop(rng: Rng, t: Floats, x: float, z: float, number: int) -> Figure:
+    """Some thing on the ground at (x, z), still; t [T] in seconds."""
+    if happens(rng, 0.5):
+        thing = draw_prop(rng, t, x, z, number)
+        return replace(thing, materials=_materials(rng), round=True)
+    model = MAKERS[int(rng.integers(0, len(MAKERS)))](rng, t)
+    yaw = rng.uniform(0, 2 * np.pi)
+    return stand(rng, model, t, (x, z, yaw), number)
+
+
+def stand(rng: Rng, model: Model, t: Floats, at: tuple[float, float, float], number: int) -> Figure:
+    """A thing at x, z with this yaw."""
+    x, z, yaw = (np.full(len(t), value) for value in at)
+    world = to_world(model.moved(len(t)), x, z, yaw)
+    height = world[0, :, 1]
+    return Figure(
+        world=world,
+        parts=tuple(model.parts),
+        materials=_materials(rng),
+        contrast=(rng.uniform(0.5, 0.9), rng.uniform(1.0, 1.2)),
+        axis=(int(height.argmin()), int(height.argmax())),
+        number=number,
+        round=True,
+    )
+
+
+def _materials(rng: Rng) -> tuple[Material, ...]:
+    made = []
+    for _ in range(3):
+        if happens(rng, 0.25):
+            made.append(Material(*cloth(rng, rng.uniform(0.02, 0.2)), 0.3))
+        else:
+            made.append(Material(*plain(rng, tone(rng), rng.uniform(0.01, 0.2)), 0.3))
+    return tuple(made)
+
+
+def table(rng: Rng, half: float, tall: float, deep: float) -> Model:
+    """A table or a counter 2 * half wide, with dishes, bottles, screens and fruit on it."""
+    model = Model()
+    model.box((-half, tall - 0.03, -deep), (half, tall, deep), 0)
+    if happens(rng, 0.5):
+        front = -deep * rng.uniform(0.3, 0.95)  # a panel or a cloth that hides legs
+        low = rng.uniform(0, 0.6) * tall
+        model.box((-half, low, front), (half, tall - 0.02, front + 0.02), 0, 0.01)
+    else:
+        for x in (-half * 0.95, half * 0.95):
+            for z in (-deep, deep):
+                model.limb(model.point(x, 0, z), model.point(x, tall, z), 0.015, 0.015, 1)
+    for _ in range(int(rng.integers(0, 9))):
+        _put_on(rng, model, rng.uniform(-half, half), tall, rng.uniform(-0.8, 0.6) * deep)
+    return model
+
+
+def _put_on(rng: Rng, model: Model, x: float, y: float, z: float) -> None:
+    kind, material = rng.random(), int(rng.integers(1, 3))
+    if kind < 0.35:  # bottle, glass, cup
+        tall, r = rng.uniform(0.03, 0.17), rng.uniform(0.012, 0.03)
+        low, high = model.point(x, y + r, z), model.point(x, y + tall, z)
+        model.limb(low, high, r, r * rng.uniform(0.3, 1.3), material)
+    elif kind < 0.55:  # plate
+        r = rng.uniform(0.04, 0.1)
+        ring = [model.point(x + r * np.cos(a), y + 0.01, z + r * np.sin(a)) for a in np.arange(8)]
+        model.hull(tuple(ring), 0.006, material)
+    elif kind < 0.75:  # fruit, heads of cabbage, bags
+        r = rng.uniform(0.02, 0.08)
+        model.hull((model.point(x, y + r, z),), r, material)
+    else:  # screen, book, box
+        w, h, d = rng.uniform(0.03, 0.15), rng.uniform(0.02, 0.2), rng.uniform(0.01, 0.06)
+        model.box((x - w, y, z - d), (x + w, y + h, z + d), material)
+
+
+def _set_table(rng: Rng, t: Floats) -> Model:
+    return table(rng, rng.uniform(0.25, 0.9), rng.uniform(0.25, 0.55), rng.uniform(0.15, 0.4))
+
+
+def _rail(rng: Rng, t: Floats) -> Model:
+    """Clothes that hang from a rail, seen from any side."""
+    model, half, top = Model(), rng.uniform(0.3, 0.9), rng.uniform(0.75, 1.1)
+    ends = model.point(-half, top, 0), model.point(half, top, 0)
+    model.limb(ends[0], ends[1], 0.012, 0.012, 2)
+    for x, end in zip((-half, half), ends, strict=True):
+        model.limb(model.point(x, 0, 0), end, 0.012, 0.012, 2)
+    x = -half
+    while x < half:
+        drop, wide = rng.uniform(0.25, 0.6), rng.uniform(0.07, 0.13)
+        corners = [model.point(x, top - 0.06, s * wide) for s in (-1, 1)]
+        corners += [model.point(x + 0.02, top - drop, s * wide) for s in (-1, 1)]
+        model.hull(tuple(corners), 0.02, int(rng.integers(0, 2)))
+        x += rng.uniform(0.06, 0.2)
+    return model
+
+
+def _bananas(rng: Rng, t: Floats) -> Model:
+    """Bent tapered limbs from one stalk, as large as arms or legs."""
+    model, size = Model(), rng.uniform(0.15, 0.6)
+    stalk = model.point(0, size * rng.uniform(0.6, 1.2), 0)
+    for _ in range(int(rng.integers(2, 7))):
+        way = rng.normal(0, 0.4, 3) * (1, 0.3, 1)
+        last, r = stalk, 0.05 * size
+        for s in (0.35, 0.7, 1.0):
+            drop = size * (s + 0.1 * s * s)
+            bend = way * size * s * (1.6 - s)
+            y = max(float(model.points[stalk][1]) - drop, 0.02)
+            end = model.point(bend[0], y, bend[2])
+            thick = size * (0.16 if s < 0.9 else 0.05)
+            model.limb(last, end, r, thick, 0)
+            last, r = end, thick
+    return model
+
+
+def _large_beast(rng: Rng, t: Floats) -> Model:
+    """Elephants, cows, bears: thick legs, and sometimes a trunk."""
+    size = rng.uniform(0.5, 1.6)
+    model = animal(t, size, 0.0, rng.uniform(-0.1, 0.3), rng.uniform(0.7, 1.3))
+    fat = rng.uniform(1.2, 2.3)
+    model.parts = [
+        replace(part, radii=tuple(r * fat for r in part.radii)) if len(part.points) == 2 else part
+        for part in model.parts
+    ]
+    if happens(rng, 0.4):
+        nose = model.parts[-2].points[1]
+        tip = model.points[nose] * (1, 0.15, 1) + np.array([0.1, 0, 0.15])
+        model.limb(nose, model.point(tip[0], tip[1], tip[2]), 0.1 * size, 0.04 * size, 0)
+    return model
+
+
+def _pots(rng: Rng, t: Floats) -> Model:
+    """Vases, statues of blocks, hydrants, bottles: round things on top of each other."""
+    model, y = Model(), 0.0
+    scale = rng.uniform(0.4, 1.5)
+    for _ in range(int(rng.integers(1, 6))):
+        r, tall = rng.uniform(0.03, 0.14) * scale, rng.uniform(0.02, 0.3) * scale
+        low, high = model.point(0, y + r, 0), model.point(0, y + r + tall, 0)
+        model.limb(low, high, r, r * rng.uniform(0.3, 1.2), int(rng.integers(0, 3)))
+        y += r + tall
+    return model
+
+
+def _large_box(rng: Rng, t: Floats) -> Model:
+    """Buses, lorries, fridges, stalls."""
+    model = Model()
+    w, h, d = rng.uniform(0.2, 0.7), rng.uniform(0.5, 1.6), rng.uniform(0.2, 2.0)
+    model.box((-w, 0.08, -d), (w, h, d), 0)
+    for i in range(int(rng.integers(0, 6))):
+        z = -d + (i + 0.5) * d / 3
+        for x in (-w, w):
+            model.box((x - 0.01, 0.5 * h, z - 0.12 * d), (x + 0.01, 0.85 * h, z + 0.12 * d), 1,
+                      -0.05)  # fmt: skip
+    return model
+
+
+def _planks(rng: Rng, t: Floats) -> Model:
+    """Boards, surfboards, ladders and poles that stand or lean."""
+    model = Model()
+    for _ in range(int(rng.integers(1, 5))):
+        x, lean = rng.normal(0, 0.25), rng.normal(0, 0.2)
+        tall, wide = rng.uniform(0.5, 1.6), rng.uniform(0.01, 0.14)
+        points = [model.point(x, 0.02, 0), model.point(x + lean, tall, 0)]
+        points += [model.point(x + lean / 2 + s * wide, tall / 2, 0) for s in (-1, 1)]
+        model.hull(tuple(points), 0.02, int(rng.integers(0, 3)))
+    return model
+
+
+MAKERS: tuple[Callable[[Rng, Floats], Model], ...] = (
+    _set_table,
+    _set_table,
+    _rail,
+    _bananas,
+    _large_beast,
+    _pots,
+    _large_box,
+    _planks,
+)

@@ -29,7 +29,7 @@ from stadkit.training import steps
 from stadkit.training.batches import unfailing
 from stadkit.training.config import FitConfig, OptimizerConfig, TrainConfig
 from stadkit.training.sources import Annotated, Source
-from stadkit.training.state import Training
+from stadkit.training.steps import Training
 
 VIEWS = "view-*.npz"
 FLAT = 1e-4  # a number whose deviation is below this share of its size says nothing

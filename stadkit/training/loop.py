@@ -38,7 +38,7 @@ from stadkit.training.optim import build_optimizer
 from stadkit.training.processes import Processes, joined
 from stadkit.training.semi import averaged, begin, open_semi
 from stadkit.training.sources import Source, open_source
-from stadkit.training.state import Objective, Report, Training
+from stadkit.training.steps import Objective, Report, Training
 from stadkit.training.validation import validate
 from stadkit.zoo.cards import to_json
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from stadkit.errors import VideoError
 from stadkit.video.check import shown
-from stadkit.video.decode import open_container, open_video, pace, video_stream
+from stadkit.video.container import open_container, pace, video_stream
 from stadkit.video.frame import Frame, Pixels, Report, Video, judge
+from stadkit.video.pyav_reader import PyavVideo
 from stadkit.video.resize import resized
 from stadkit.video.timestamps import Clock
 
@@ -31,7 +32,7 @@ class DecordVideo(Video):
     """Reads with decord from front to back. Raises VideoError where PyAV has to be used."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        with open_video(path) as video:
+        with PyavVideo(path) as video:
             self.info = replace(video.info, reader="decord")
             _check_supported(video.info.container, video.info.codec, path)
             if video.info.mirrored:

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import av
 
 from stadkit.errors import UsageError, VideoError
-from stadkit.video.decode import FORMATS, PyavVideo
+from stadkit.video.container import FORMATS
 from stadkit.video.frame import Frame, Report, Video, VideoInfo
+from stadkit.video.pyav_reader import PyavVideo
 from stadkit.video.resize import resized
 
 # The protocols that a URL may lead to, by its scheme: never to files of this machine.

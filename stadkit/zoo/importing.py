@@ -13,15 +13,8 @@ from stadkit.zoo.cards import CARDS, card
 from stadkit.zoo.checkpoint import read_with_config
 from stadkit.zoo.dialects import official, two_stage, videomae
 from stadkit.zoo.dialects import slowfast as slowfast_names
-from stadkit.zoo.provenance import (
-    backbones_like,
-    card_beside,
-    denials,
-    differences,
-    fitting,
-    misfit_of,
-    others,
-)
+from stadkit.zoo.fitting import backbones_like, denials, fitting, misfit_of
+from stadkit.zoo.provenance import card_beside, differences, others
 from stadkit.zoo.weights import (
     SHOWN,
     check_finite,

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from stadkit.bench.linking import measure_linking
 from stadkit.cli.app import app
 from stadkit.link import METHODS
-from stadkit.synth.crowd import crowd
+from stadkit.synth.benchmark_sets import crowd
 
 
 def test_figures_of_one_method() -> None:

@@ -18,7 +18,7 @@ from stadkit.files.faults import Faults
 from stadkit.files.rows import line_numbers
 from stadkit.instances import Instances
 from stadkit.labels import Labels
-from stadkit.synth.ava_like import write_ava_like
+from stadkit.synth.benchmark_sets import write_ava_like
 
 LABELS = Labels((12, 80, 14), ("stand", "watch", "walk"))
 GOOD = "a,0902,.1,.2,.3,.4,12,.5\n"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from helpers import made_slowfast
 from stadkit import zoo
-from stadkit.layers.positions import sinusoid
+from stadkit.layers.attention import sinusoid
 
 PSF, PTV = "roi-slowfast-r101-nl-psf", "roi-slowfast-8x8-ptv"
 MMACTION2 = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stadkit.layers.positions import sinusoid
+from stadkit.layers.attention import sinusoid
 from stadkit.models.vit import Vit, VitConfig
 
 CONFIG = VitConfig(width=16, depth=4, heads=2, base=(2, 2), prune_at=(1,), maps_at=(0, 1, 2, 3))

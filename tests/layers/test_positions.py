@@ -3,7 +3,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from stadkit.layers.positions import positions, sinusoid
+from stadkit.layers.attention import positions, sinusoid
 
 
 def test_sines_and_cosines_by_hand() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from stadkit.layers.world import world_mean
+from stadkit.layers.runtime import world_mean
 
 
 def test_alone_it_is_itself() -> None:

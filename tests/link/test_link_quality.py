@@ -10,7 +10,7 @@ import pytest
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import write_truth
 from stadkit.labels import Labels, write_labels
-from stadkit.synth.crowd import crowd
+from stadkit.synth.benchmark_sets import crowd
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stadkit.detections import Detections
 from stadkit.metrics.switches import Switches, best_idf1, switches_of_people, switches_of_tubes
-from stadkit.synth.tubes import true_tubes
+from stadkit.synth.truth import true_tubes
 from stadkit.tubes import Tubes
 
 LEFT, BESIDE, RIGHT = (0.0, 0.0, 0.4, 1.0), (0.1, 0.0, 0.5, 1.0), (0.6, 0.0, 1.0, 1.0)

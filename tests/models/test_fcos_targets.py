@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import UsageError
-from stadkit.models.fcos import Dense, points
-from stadkit.models.fcos_targets import assign, centerness
+from stadkit.models.fcos import Dense, assign, centerness, points
 
 STRIDES = (8, 16, 32)
 OPEN = (64.0, 128.0, math.inf)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stadkit.models.glimpse import AROUND, SIDE, Glimpse, cut
+from stadkit.models.grid_head import AROUND, SIDE, Glimpse, cut
 from stadkit.models.mestad import MestadConfig, build
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stadkit.models import mixing
-from stadkit.models.mixing import AdaptiveMixing
+from stadkit.models import sampling
+from stadkit.models.sampling import AdaptiveMixing
 
 GROUPS, POINTS, OUT, CHANNELS = 2, 3, 5, 4
 WIDTH = GROUPS * CHANNELS
@@ -47,7 +47,7 @@ def test_few_at_a_time_give_what_all_at_once_do(
 ) -> None:
     layer, sampled, query = made
     learning = layer(sampled, query)  # where something learns, all go at once
-    monkeypatch.setattr(mixing, "FEW", 3)
+    monkeypatch.setattr(sampling, "FEW", 3)
     seen = []
     layer.out_proj.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     with torch.no_grad():

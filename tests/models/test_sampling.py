@@ -8,15 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from stadkit.models.sampling import (
-    points,
-    refine,
-    sample,
-    sample_each,
-    tabulate,
-    to_corners,
-    whole,
-)
+from stadkit.models.sampling import points, refine, sample, sample_each, tabulate, to_corners, whole
 
 STRIDES = (4, 8)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from stadkit.errors import UsageError
 from stadkit.models import two_stage
+from stadkit.models.action_head import RoiHead
 from stadkit.models.cost import cost
-from stadkit.models.roi_head import RoiHead
 from stadkit.models.slowfast import slow_index
 from stadkit.models.two_stage import TwoStage, TwoStageConfig
 

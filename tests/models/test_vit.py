@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stadkit.errors import UsageError
-from stadkit.layers.positions import positions
+from stadkit.layers.attention import positions
 from stadkit.models.vit import Tokens, Vit, VitConfig, keyframe_slice, others_kept
 
 SMALL: dict[str, Any] = {

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from stadkit.boxes import iou
 from stadkit.detections import Detections
-from stadkit.synth.crowd import crowd
+from stadkit.synth.benchmark_sets import crowd
 from stadkit.synth.degraded import degrade
 
 CLASSES = ("run", "jump", "wave")

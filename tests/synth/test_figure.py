@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from stadkit.synth.camera import View
-from stadkit.synth.figure import FLAT, Canvas, Figure, Material, Part
-from stadkit.synth.outline import limb_outlines, outline
+from stadkit.synth.figure import FLAT, Canvas, Figure, Material, Part, limb_outlines, outline
 from stadkit.synth.painter import draw
 from stadkit.synth.texture import NEUTRAL, TILE
 

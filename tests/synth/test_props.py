@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stadkit.synth import mounts
-from stadkit.synth.chance import Rng
+from stadkit.synth.draws import Rng
 from stadkit.synth.props import MAKERS, WEIGHTS, draw_prop
 
 T = np.linspace(-0.6, 0.5, 8)

@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stadkit.synth.chance import Floats
 from stadkit.synth.classes import POSES
-from stadkit.synth.motion import Manner, Motion
+from stadkit.synth.draws import Floats
 from stadkit.synth.poses import pose_motion
 from stadkit.synth.skeleton import (
     ANKLE,
@@ -21,6 +20,8 @@ from stadkit.synth.skeleton import (
     SHOULDER,
     WRIST,
     Build,
+    Manner,
+    Motion,
     joints,
     to_world,
 )

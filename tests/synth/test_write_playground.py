@@ -11,8 +11,8 @@ from stadkit.errors import UsageError
 from stadkit.files.ava_csv import read_keyframes, read_truth
 from stadkit.labels import read_labels
 from stadkit.synth import CLASSES, Footage, labels, write_playground
-from stadkit.synth.chance import Pixels
-from stadkit.synth.long_scene import draw_long_scene
+from stadkit.synth.draws import Pixels
+from stadkit.synth.scene import draw_long_scene
 from stadkit.synth.skeleton import PELVIS
 from stadkit.video.decode import open_video
 

@@ -11,7 +11,7 @@ from stadkit.detections import Keyframes
 from stadkit.files.ava_csv import write_truth
 from stadkit.files.jsonl import write_jsonl
 from stadkit.labels import Labels, write_labels
-from stadkit.synth.crowd import crowd
+from stadkit.synth.benchmark_sets import crowd
 
 ROOT = Path(__file__).parents[2]
 

@@ -175,7 +175,7 @@ def test_colours_survive_matrix_and_range(
 
 
 def test_shrinking_averages() -> None:
-    from stadkit.video.decode import to_rgb
+    from stadkit.video.upright import to_rgb
 
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 200
@@ -185,7 +185,7 @@ def test_shrinking_averages() -> None:
 
 
 def test_enlarging_is_smooth() -> None:
-    from stadkit.video.decode import to_rgb
+    from stadkit.video.upright import to_rgb
 
     step = np.zeros((8, 8, 3), np.uint8)
     step[:, 4:] = 200

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from stadkit import zoo
-from stadkit.layers.positions import sinusoid
-from stadkit.zoo import importing, provenance
+from stadkit.layers.attention import sinusoid
+from stadkit.zoo import fitting, importing
 from stadkit.zoo.dialects import two_stage
 
 KEYS = Path(__file__).parents[1] / "data" / "mmaction2" / "keys.json.gz"
@@ -107,4 +107,4 @@ def test_models_of_one_layout_are_of_one_shape(layout: str) -> None:
     assert theirs is not None
     assert theirs.whose == "mmaction2"
     for name in LAYOUTS[layout]:
-        assert provenance.misfit_of(theirs.tensors, name) == ""
+        assert fitting.misfit_of(theirs.tensors, name) == ""

@@ -12,7 +12,7 @@ from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.models.evad import EvadConfig
 from stadkit.zoo.dialects import official
-from stadkit.zoo.provenance import misfit_of
+from stadkit.zoo.fitting import misfit_of
 
 DATA = Path(__file__).parents[1] / "data"
 EVAD, STMIXER = (official.RELEASES[family].constant for family in ("evad", "stmixer-k"))

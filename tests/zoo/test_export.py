@@ -16,7 +16,7 @@ import stadkit
 from stadkit import zoo
 from stadkit.errors import StadkitError, UsageError, WeightsError
 from stadkit.layers.roi_align import roi_align
-from stadkit.layers.tracing import exporting
+from stadkit.layers.runtime import exporting
 from stadkit.models import Outputs, two_stage
 from stadkit.models.two_stage import TwoStageConfig
 from stadkit.zoo import export

@@ -17,7 +17,7 @@ from stadkit.errors import WeightsError
 from stadkit.zoo import http, pulling
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.dialects import official
-from stadkit.zoo.provenance import misfit_of
+from stadkit.zoo.fitting import misfit_of
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from stadkit.models.two_stage import BACKBONES, TwoStageConfig
 from stadkit.zoo import Card
 from stadkit.zoo.dialects import caffe2, two_stage
 from stadkit.zoo.export import to_safetensors
-from stadkit.zoo.provenance import misfit_of
+from stadkit.zoo.fitting import misfit_of
 from stadkit.zoo.two_stage_catalogue import TWO_STAGE
 
 BOXES = torch.tensor([[0.1, 0.15, 0.55, 0.95], [0.4, 0.0, 1.0, 0.8]])  # of 1 clip, fractions

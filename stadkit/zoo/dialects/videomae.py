@@ -126,7 +126,7 @@ def _check_unused(name: str, value: Tensor, what: str) -> None:
 
 def _is_fixed(table: Tensor) -> bool:
     """Whether a table of positions is the one that is computed here."""
-    from stadkit.layers.positions import sinusoid
+    from stadkit.layers.attention import sinusoid
 
     if table.ndim < 2:
         return False

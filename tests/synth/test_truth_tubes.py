@@ -1,7 +1,7 @@
 import numpy as np
 
 from stadkit.detections import Detections
-from stadkit.synth.tubes import true_tubes
+from stadkit.synth.truth import true_tubes
 
 
 def table(frames: list[int], action: list[list[int]], track: list[int]) -> Detections:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from stadkit.synth.chance import pick
-from stadkit.synth.degrade import degrade, draw_camcorder
+from stadkit.synth.draws import pick
+from stadkit.synth.effects import degrade, draw_camcorder
 from stadkit.synth.texture import CLOTHS, NEUTRAL, TILE, cloth, foliage, noise, noise_bank
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stadkit.synth.glitches import KINDS, Glitches
+from stadkit.synth.effects import KINDS, Glitches
 
 
 def test_a_share_of_the_frames_is_broken() -> None:

@@ -1,9 +1,18 @@
-"""Numbers that all processes of a training share."""
+"""How a module runs: for results or to be exported, alone or in one of several processes."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch import distributed as dist
+
+
+def exporting() -> bool:
+    """Whether a graph is being traced for export: its shapes cannot hang on numbers.
+
+    torch before 2.7 cannot tell; there the export of what asks fails.
+    """
+    return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()
 
 
 def world_mean(x: Tensor) -> Tensor:

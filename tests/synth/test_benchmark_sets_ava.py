@@ -8,7 +8,7 @@ import pytest
 from stadkit.files.ava_rows import read_claims
 from stadkit.instances import Instances
 from stadkit.labels import ava_scored
-from stadkit.synth.ava_like import write_ava_like
+from stadkit.synth.benchmark_sets import write_ava_like
 
 LABELS = ava_scored()
 KEYFRAMES = 1000  # a video and a part of one

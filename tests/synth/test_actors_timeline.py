@@ -3,10 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stadkit.synth.classes import CLASSES, GESTURES, POSES, labels
-from stadkit.synth.motion import Manner
-from stadkit.synth.poses import POSE_MOTION
-from stadkit.synth.timeline import (
+from stadkit.synth.actors import (
     GESTURE_CHANCE,
     GESTURE_WEIGHTS,
     POSE_WEIGHTS,
@@ -15,6 +12,9 @@ from stadkit.synth.timeline import (
     draw_stretches,
     play,
 )
+from stadkit.synth.classes import CLASSES, GESTURES, POSES, labels
+from stadkit.synth.poses import POSE_MOTION
+from stadkit.synth.skeleton import Manner
 
 
 def manner(seed: int = 0) -> Manner:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stadkit.metrics.video_map import video_map
-from stadkit.synth.ucf_like import RATE, ucf_like
+from stadkit.synth.benchmark_sets import RATE, ucf_like
 
 
 def test_the_same_seed_gives_the_same_tubes() -> None:

@@ -1,0 +1,226 @@
+"""The first reader, PyAV: one sequential pass, upright frames, seconds from the start.
+
+Never seeks, never believes a frame count or `n / fps`. A packet that cannot be decoded is
+counted and the next one tried.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from stadkit.errors import VideoError
+from stadkit.video.check import shown
+from stadkit.video.container import (
+    listed_frames,
+    open_container,
+    pace,
+    pixel_aspect,
+    promised,
+    stream_duration,
+    video_stream,
+)
+from stadkit.video.crop import NO_CROP, Crop, read_crop
+from stadkit.video.frame import Frame, Report, Video, VideoInfo, displayed, judge
+from stadkit.video.timestamps import Clock, Seams, is_seam
+from stadkit.video.truncation import UNKNOWN, Structure, TruncationCheck, structure
+from stadkit.video.upright import cropped_rgb, orientation, to_rgb
+
+MOST_THREADS = 4
+MOST_FAILURES = 100  # read errors in a row before the rest is given up
+
+
+class PyavVideo(Video):
+    """The first reader; holds the decoder and the one frame read ahead."""
+
+    def __init__(self, path: Path, threads: int = MOST_THREADS, container: Any = None) -> None:
+        """`container`: opened already; else that of the file."""
+        self._container = container or open_container(path)
+        self._path = None if container else path  # of a file on this machine
+        try:
+            self._stream = video_stream(self._container, path, threads)
+            self._errors = self._damaged = self._frames = 0
+            self._seams = Seams()
+            self._ended = False
+            self._reformatter = VideoReformatter()
+            self._turns: dict[int, tuple[bool, bool, bool]] = {}
+            self.crop = _crop(self._path, self._container, self._stream)
+            self._stamps: deque[int | None] = deque(maxlen=64)
+            tick, period = pace(self._stream)
+            self._clock = Clock(self._stream.start_time, tick, period)
+            promise = promised(self._container, self._stream, period)
+            self._loss = TruncationCheck(self._container, self._stream, period, promise)
+            listed = listed_frames(self._container, self._stream)
+            self._pictures = self._decode()
+            picture = next(self._pictures, None)
+            if picture is None:
+                raise VideoError(f"{shown(path)}: {self._why_empty()}.")
+            self._damaged += picture.is_corrupt
+            self._first: Frame | None = self._frame(picture)
+            start = self._clock.start
+            size = self._first.size
+            self.info = _info(path, self._container, self._stream, picture, size, start, listed)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._frames += 1
+            yield first
+        for picture in self._pictures:
+            self._frames += 1
+            self._damaged += picture.is_corrupt
+            yield self._frame(picture)
+
+    @property
+    def report(self) -> Report:
+        listed = self.info.expected
+        expected, signs = listed, []
+        if self._ended:
+            boxes, indexed = self._boxes, self._container.format.name == "avi"
+            if indexed and boxes.state != "whole":
+                expected = None
+            elif indexed and listed and self._loss.packets >= listed:
+                expected = self._frames  # a decoder may pass over one that says: nothing moves
+            signs = self._loss.signs(expected is not None, boxes)
+            short = self._loss.short(boxes) if expected is None else None
+            if short:
+                end, promised = short
+                expected = max(self._frames + 1, round(self._frames * promised / end))
+                signs.insert(0, f"it ends at second {end:.1f} of {promised:.1f}")
+        report = judge(self._frames, expected, self._errors, self._damaged, self._ended, signs)
+        return replace(report, note=self._seams.note)
+
+    @cached_property
+    def _boxes(self) -> Structure:
+        """What the file's boxes tell; of a stream nothing."""
+        return structure(self._path, self._container.format.name) if self._path else UNKNOWN
+
+    def close(self) -> None:
+        self._pictures.close()
+        self._container.close()
+
+    def _frame(self, picture: Any) -> Frame:
+        stamp = self._stamp(picture)
+        turn = self._turn(picture)
+        aspect = pixel_aspect(self._stream)
+        time = self._clock.seconds(stamp)
+        convert = partial(cropped_rgb, self.crop) if any(self.crop) else to_rgb
+        lasts = float((picture.duration or 0) * (picture.time_base or 0))
+        self._loss.frame(time, lasts, self._clock.start)
+        return Frame(
+            time=time,
+            size=displayed(*self.crop.inside(picture.width, picture.height), aspect, turn[0]),
+            pts=stamp,
+            convert=partial(convert, picture, turn, self._reformatter),
+            anew=self._seams.frame(time),
+        )
+
+    def _turn(self, picture: Any) -> tuple[bool, bool, bool]:
+        # Asking a PyAV frame for its side data ties it to itself, and it is freed only when
+        # Python next looks for cycles, hundreds of frames later: so ask once for each rotation.
+        if picture.rotation not in self._turns:
+            self._turns[picture.rotation] = orientation(picture)
+        return self._turns[picture.rotation]
+
+    def _stamp(self, picture: Any) -> int | None:
+        # AVI stores only decoding order; with B-frames its stamps land on the wrong frames,
+        # but the i-th frame shown has the i-th stamp.
+        if self._container.format.name == "avi" and self._stamps:
+            return self._stamps.popleft()
+        stamp: int | None = picture.pts
+        return stamp
+
+    def _decode(self) -> Generator[Any, None, None]:
+        for packet in self._packets():
+            if packet is not None:
+                self._stamps.append(packet.dts)
+                self._errors += packet.is_corrupt and not self._at_seam(packet)
+            try:
+                yield from self._stream.decode(packet)
+            except av.FFmpegError:
+                if packet is not None:
+                    self._errors += not packet.is_corrupt
+                    self._stamps.pop()
+        self._ended = True
+
+    def _at_seam(self, packet: Any) -> bool:
+        """Whether only a counter jumps behind it, where two streams were glued together."""
+        if self._container.format.name != "mpegts" or not self._path or packet.pos is None:
+            return False
+        found = is_seam(self._path, packet.pos, self._stream.id)
+        if found:
+            self._seams.packet()
+        return found
+
+    def _packets(self) -> Iterator[Any]:
+        """Every packet, then None, which drains the decoder; reads on after an error."""
+        failures = 0
+        while failures < MOST_FAILURES:
+            try:
+                for packet in self._container.demux():
+                    failures = 0
+                    # An empty one is AVI's "same frame again", or PyAV's sign of the end.
+                    if packet.size and packet.stream_index == self._stream.index:
+                        self._loss.packet(packet)
+                        yield packet
+                    elif packet.dts is not None:
+                        self._loss.other(packet)
+                break
+            except (av.FFmpegError, IndexError):  # IndexError: a stream that opening did not see
+                self._errors += failures == 0
+                failures += 1
+        yield None
+
+    def _why_empty(self) -> str:
+        if self._errors:
+            return f"no frame can be decoded (damaged packets: {self._errors}); get a whole copy"
+        if self._stream.frames:
+            return f"none of its {self._stream.frames} frames are there; get a whole copy"
+        return "has a video stream without a frame; nothing to look at"
+
+
+def _crop(path: Path | None, container: Any, stream: Any) -> Crop:
+    try:
+        return read_crop(path, container, stream) if path else NO_CROP
+    except OSError:
+        return NO_CROP
+
+
+def _info(
+    path: Path,
+    container: Any,
+    stream: Any,
+    first: Any,
+    size: tuple[int, int],
+    start: float,
+    expected: int | None,
+) -> VideoInfo:
+    turned, flip_rows, flip_columns = orientation(first)
+    height, width = size
+    duration = stream_duration(container, stream)
+    rate = 1 / pace(stream)[1]
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        rotation=round(first.rotation / 90) % 4 * 90,
+        # A turn by 90 or 270 degrees is a transpose and one flip, by 0 or 180 none or two.
+        mirrored=turned ^ flip_rows ^ flip_columns,
+        rate=rate,
+        start=start,
+        duration=duration,
+        expected=expected,
+        container=container.format.name.split(",")[0],
+        codec=stream.codec_context.codec.canonical_name,
+        pixel_format=first.format.name,
+    )

@@ -1,0 +1,83 @@
+"""Decoded frames -> upright RGB pixels of any size, as players show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from stadkit.errors import VideoError
+from stadkit.video.crop import Crop
+from stadkit.video.frame import Pixels
+from stadkit.video.resize import resized
+
+PLAIN = Interpolation.BILINEAR
+# Areas averaged when it shrinks, linear when it grows. Without accurate rounding and full chroma
+# swscale is up to 3 levels off and smears colour.
+SCALER = (
+    Interpolation.AREA
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+
+
+def orientation(picture: Any) -> tuple[bool, bool, bool]:
+    """(transpose, then flip rows, then flip columns) that make a stored frame upright.
+
+    From the display matrix [a b u; c d v; x y w]: x' = a x + c y, y' = b x + d y.
+    """
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, b < 0, c < 0
+    return False, d < 0, a < 0
+
+
+def to_rgb(
+    picture: Any,
+    turn: tuple[bool, bool, bool],
+    reformatter: VideoReformatter,
+    height: int,
+    width: int,
+) -> Pixels:
+    """Upright pixels [height, width, 3] of an av.VideoFrame, in its own matrix and range."""
+    transpose, flip_rows, flip_columns = turn
+    w, h = (height, width) if transpose else (width, height)
+    # At its own size a frame takes swscale's quick way, which leaves out the slow exact rounding.
+    scaler = PLAIN if (w, h) == (picture.width, picture.height) else SCALER
+    try:
+        picture = reformatter.reformat(picture, w, h, "rgb24", interpolation=scaler, threads=1)
+    except av.FFmpegError as error:
+        raise VideoError(
+            f"frames of pixel format {picture.format.name} cannot be shown ({error.strerror}); "
+            "convert the video to yuv420p."
+        ) from error
+    pixels = picture.to_ndarray()
+    if transpose:
+        pixels = pixels.transpose(1, 0, 2)
+    pixels = pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    return np.array(pixels, np.uint8, order="C")
+
+
+def cropped_rgb(
+    crop: Crop,
+    picture: Any,
+    turn: tuple[bool, bool, bool],
+    reformatter: VideoReformatter,
+    height: int,
+    width: int,
+) -> Pixels:
+    """As `to_rgb`, of what the container does not cut off."""
+    whole = to_rgb(picture, (False, False, False), reformatter, picture.height, picture.width)
+    right, bottom = picture.width - crop.right, picture.height - crop.bottom
+    transpose, flip_rows, flip_columns = turn
+    pixels = whole[crop.top : bottom, crop.left : right]
+    if transpose:
+        pixels = pixels.transpose(1, 0, 2)
+    pixels = pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    return resized(np.ascontiguousarray(pixels), height, width)
