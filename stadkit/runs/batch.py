@@ -8,20 +8,35 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.job import (LABELS, Job, Task, facts)
-from stadkit.runs.pictures import (keep_tokens, remove)
-from stadkit.runs.progress import (Bar, Count)
-from stadkit.runs.outputs import (given_queries, kept_queries, match_banks)
-from stadkit.runs.outputs import (digests, reading_entry, threads, write_results)
-from stadkit.runs.folder import (Entry, RunFolder, new_folder)
-from stadkit.runs.shards import (Shard)
-from stadkit.runs.messages import (make_summary, remove_summary, summary_row, tell_summary, write_summary)
-from stadkit.runs.messages import (run_heading, video_line)
+
 from stadkit.console import console, one_line, write_json
 from stadkit.detect import VideoDetections, detect_video
 from stadkit.engine import TaskResult, VideoTask, look_here
 from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
+from stadkit.runs.folder import Entry, RunFolder, new_folder
+from stadkit.runs.inputs import Input
+from stadkit.runs.job import LABELS, Job, Task, facts
+from stadkit.runs.messages import (
+    make_summary,
+    remove_summary,
+    run_heading,
+    summary_row,
+    tell_summary,
+    video_line,
+    write_summary,
+)
+from stadkit.runs.outputs import (
+    digests,
+    given_queries,
+    kept_queries,
+    match_banks,
+    reading_entry,
+    threads,
+    write_results,
+)
+from stadkit.runs.pictures import keep_tokens, remove
+from stadkit.runs.progress import Bar, Count
+from stadkit.runs.shards import Shard
 
 Note = Callable[[Task, Entry], None]  # told how an input went
 
@@ -188,7 +203,9 @@ def _head(task: Task) -> Entry:
     return {"input": str(task.item.path), "outputs": {}}
 
 
-def _fail(task: Task, run: RunFolder, entry: Entry, error: Exception, seconds: float = 0.0) -> Entry:
+def _fail(
+    task: Task, run: RunFolder, entry: Entry, error: Exception, seconds: float = 0.0
+) -> Entry:
     """The entry of an input that failed; nothing that it claimed stays."""
     unusable = isinstance(error, VideoError) and "reader" not in entry
     why = {"status": "failed", "reason": one_line(error), "unusable": unusable}

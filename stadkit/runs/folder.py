@@ -8,17 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
-from stadkit.runs.pictures import (remove)
-from stadkit.errors import StadkitError, UsageError
-from stadkit.zoo import sha256
-import re
-from contextlib import suppress
+
 from stadkit.console import console
+from stadkit.errors import StadkitError, UsageError
+from stadkit.runs.pictures import remove
+from stadkit.zoo import sha256
 
 Entry = dict[str, Any]
 DONE = ("ok", "partial")  # statuses of inputs with results

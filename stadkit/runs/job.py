@@ -5,27 +5,26 @@ What is said in words: some of a model's classes, by name or id; how often to lo
 
 from __future__ import annotations
 
+import difflib
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.folder import (Entry, fingerprint)
+
 from stadkit.detect import Detector, Options
 from stadkit.detect.bank import HEADER, bank_folder
-from stadkit.detect.two_stage import (TwoStageDetector)
-from stadkit.engine import RayExecutor
-from stadkit.labels import Labels
-from stadkit.video.check import check_file
-from stadkit.video.keys import Every
-from stadkit.zoo import sha256
-import difflib
-from dataclasses import replace
+from stadkit.detect.two_stage import TwoStageDetector
 from stadkit.detections import Detections
+from stadkit.engine import RayExecutor
 from stadkit.errors import UsageError
+from stadkit.labels import Labels
+from stadkit.runs.folder import Entry, fingerprint
+from stadkit.runs.inputs import Input
+from stadkit.video.check import check_file
 from stadkit.video.keys import FRAME, Every
+from stadkit.zoo import sha256
 
 LABELS = "labels.txt"
 

@@ -12,21 +12,21 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+
 import numpy as np
-from stadkit.runs.job import (with_classes)
-from stadkit.runs.job import (LABELS, Job, facts)
-from stadkit.runs.outputs import (digests)
-from stadkit.runs.folder import (Entry, RunFolder, fingerprint, new_folder)
-from stadkit.runs.messages import (make_summary, summary_row, write_summary)
-from stadkit.runs.messages import (run_heading)
+
 from stadkit.console import console, one_line, write_json
 from stadkit.detect.live import LiveWatch, check_live, over_at
 from stadkit.detections import Detections
 from stadkit.errors import StadkitError, UsageError
-from stadkit.files.ava_csv import (found_text)
+from stadkit.files.ava_csv import found_text
 from stadkit.files.jsonl import keyframe_line
 from stadkit.labels import Labels, write_labels
-from stadkit.video.live import (LiveVideo)
+from stadkit.runs.folder import Entry, RunFolder, fingerprint, new_folder
+from stadkit.runs.job import LABELS, Job, facts, with_classes
+from stadkit.runs.messages import make_summary, run_heading, summary_row, write_summary
+from stadkit.runs.outputs import digests
+from stadkit.video.live import LiveVideo
 from stadkit.video.live_source import Source, live_source
 
 GROWING = ".live"  # after the names of results that are not complete yet
@@ -52,7 +52,7 @@ def pick_live(inputs: Sequence[str], refused: Mapping[str, Any]) -> Source | Non
 
 def refuse_url(source: Source | None) -> None:
     """Raise UsageError for a URL where the network is not to be used."""
-    from stadkit.zoo.storage import (is_offline)
+    from stadkit.zoo.storage import is_offline
 
     if source is not None and source.camera is None and is_offline():
         raise UsageError(f"{source}: offline mode is on (--offline or HF_HUB_OFFLINE)")

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-from stadkit.runs.job import (LABELS)
-from stadkit.runs.folder import (Entry, RunFolder, difference)
-from stadkit.runs.messages import (make_summary, summary_row, tell_summary, write_summary)
+
 from stadkit.console import console
 from stadkit.errors import StadkitError, UsageError
+from stadkit.runs.folder import Entry, RunFolder, difference
+from stadkit.runs.job import LABELS
+from stadkit.runs.messages import make_summary, summary_row, tell_summary, write_summary
 from stadkit.zoo import sha256
-
-
 
 
 @dataclass(frozen=True)

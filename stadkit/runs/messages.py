@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.job import (Job)
-from stadkit.runs.outputs import (said)
-from stadkit.runs.folder import (Entry)
-from stadkit.detect.two_stage import (TwoStageDetector)
-from stadkit.video.check import shown
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
 from stadkit.console import console
+from stadkit.detect.two_stage import TwoStageDetector
 from stadkit.files.rows import write_text
+from stadkit.runs.folder import Entry
+from stadkit.runs.inputs import Input
+from stadkit.runs.job import Job
+from stadkit.runs.outputs import said
+from stadkit.video.check import shown
 
 SUMMARY = "summary.json"
 STATUSES = ("ok", "partial", "failed")

@@ -5,32 +5,29 @@ Banks of queries of `detect`: NAME.queries written with --save-queries, read wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
 import numpy as np
-from stadkit.runs.job import (with_classes)
-from stadkit.runs.job import (LABELS, Job, Task)
-from stadkit.runs.pictures import (own_files)
-from stadkit.runs.folder import (Entry)
+
 from stadkit.detect import VideoDetections
+from stadkit.detect.bank import HEADER, BankWriter, Header, QueryBank, Window, bank_folder
+from stadkit.detect.hooks import OnQueries, entry_width, require_bank_reader, require_query_model
 from stadkit.detections import Detections, Keyframes
-from stadkit.files.ava_csv import (write_found)
+from stadkit.errors import NothingMatchedError, UsageError
+from stadkit.files.ava_csv import write_found
 from stadkit.files.jsonl import write_jsonl
 from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
+from stadkit.models.stmixer import Stmixer
+from stadkit.runs.folder import Entry
+from stadkit.runs.inputs import Input
+from stadkit.runs.job import LABELS, Job, Task, with_classes
+from stadkit.runs.pictures import own_files
 from stadkit.tubes import Tubes
 from stadkit.zoo import sha256
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.job import (Job, Task)
-from stadkit.detect.bank import HEADER, BankWriter, Header, QueryBank, Window, bank_folder
-from stadkit.detect.hooks import (OnQueries, entry_width, require_bank_reader, require_query_model)
-from stadkit.errors import NothingMatchedError, UsageError
-from stadkit.models.stmixer import Stmixer
-
-
 
 
 def reading_entry(found: VideoDetections) -> Entry:
@@ -73,7 +70,7 @@ def write_results(found: VideoDetections, task: Task) -> Entry:
     if tubes is not None:
         write_tubes_json(tubes, job.labels, files["tubes.json"], [name])
     if "mp4" in files:
-        from stadkit.video.write import (save_video)
+        from stadkit.video.write import save_video
 
         save_video(
             task.item.path,
