@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,14 +57,6 @@ def look(find: Callable[[], VideoDetections]) -> TaskResult:
     except (StadkitError, OSError) as failure:
         found, error = None, failure
     return TaskResult(found, error, time.perf_counter() - started)
-
-
-def look_here(
-    tasks: Iterable[T], find: Callable[[T], VideoDetections]
-) -> Iterator[tuple[T, TaskResult]]:
-    """Each task in turn in this process; the next one is taken when it is wanted."""
-    for task in tasks:
-        yield task, look(partial(find, task))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is refused before anything is read: useless options, outputs that would destroy something."""
+"""What is refused before anything is read: useless options, outputs that would overwrite."""
 
 from __future__ import annotations
 
