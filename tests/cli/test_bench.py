@@ -91,7 +91,7 @@ def test_model_on_clips_at_once() -> None:
 
 def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("stadkit.cli.bench.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("stadkit.bench.model.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     class Part(nn.Module):
         def forward(self) -> None:

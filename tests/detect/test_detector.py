@@ -178,7 +178,7 @@ def test_errors_of_the_video_come_through(fake_detector: Detector, tmp_path: Pat
 def test_a_model_whose_figures_are_of_float32_looks_in_it_on_a_cpu(
     fake_model: Any, fake_card: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stadkit.detect.device.bf16_pays", lambda _: True)
+    monkeypatch.setattr("stadkit.detect.device.bf16_is_faster", lambda _: True)
     exact = replace(fake_card, exact=True)
     assert Detector(fake_model, fake_card, "cpu").precision is torch.bfloat16
     assert Detector(fake_model, exact, "cpu").precision is torch.float32
