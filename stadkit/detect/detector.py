@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,17 +19,19 @@ from stadkit.detect.device import moved, pick_device, pick_precision
 from stadkit.detect.prefetch import prefetch
 from stadkit.detect.table import stack, to_batch, to_table, to_tubelets
 from stadkit.detections import Detections, milliseconds
-from stadkit.errors import StadkitError
+from stadkit.errors import StadkitError, UsageError
 from stadkit.layers.memory_format import channels_last, fold_norms, lower
 from stadkit.models import Outputs
 from stadkit.models.classifiers import Bank
-from stadkit.video.clips import Clip, Cut, clips
+from stadkit.video.clips import Clip, Cut, clips, paired
 from stadkit.video.decode import check_reader, open_video
 from stadkit.video.frame import Video
 from stadkit.video.keys import ALL, FRAME, Every, Part, check_times
 from stadkit.zoo import Card
 
 Times = NDArray[np.float64]  # [k] seconds from the start
+T = TypeVar("T")
+BOTH = "person boxes are from --proposals or from --person-model, not from both"
 SHARED = 2  # frames of a tubelet that are of the next one, too: by these they are linked
 
 
@@ -79,7 +82,9 @@ class Detector:
         self.name = name
         self.sha256 = sha256
         self.most_clips: int | None = None  # set when the device's memory was too small for more
-        # Told of clips when the model has looked at them, before their tables are there.
+        # Finds the people that a two-stage model classifies; see `detect.two_stage`.
+        self.person_detector: Detector | None = None
+        # Called with clips after the model's pass over them, before their tables are made.
         self.on_clips: Callable[[Sequence[Clip]], None] | None = None
 
     def lower(self) -> Detector:
@@ -159,6 +164,9 @@ class Detector:
 
     def watch(self, video: Video, options: Options) -> Iterator[tuple[Times, Detections]]:
         """(times looked at, table) for each keyframe of an open video; a thread decodes ahead."""
+        if self.person_detector is not None:
+            yield from self._watch_both(video, options, self.person_detector)
+            return
         given, stem = options.proposals, video.info.path.stem
         times = asked_times(options, stem)
         if given is not None:
@@ -172,6 +180,35 @@ class Detector:
         asked = clips(video, cut, every, start, duration, times, options.part)
         with prefetch(asked, 2 * self.batch(options)) as ready:
             yield from self.look(ready, replace(options, proposals=given))
+
+    def _watch_both(
+        self, video: Video, options: Options, people: Detector
+    ) -> Iterator[tuple[Times, Detections]]:
+        """`watch` with boxes of `people`, which sees clips of its own around the same key times.
+
+        The video is decoded once. Raises UsageError where there are proposals, too.
+        """
+        if options.proposals is not None:
+            raise UsageError(BOTH)
+        every = self.every if options.every is None else options.every
+        pairs = paired(
+            video,
+            people.cut,
+            self.cut,
+            every,
+            options.start,
+            options.duration,
+            options.times,
+            options.part,
+        )
+        finding = Options(min_person=options.min_person, batch=options.batch)
+        size = max(self.batch(options), people.batch(options))
+        with prefetch(pairs, 2 * size) as ready:
+            for group in _groups(ready, size):
+                first, second = zip(*group, strict=True)
+                found = [table for _, table in people.look(first, finding)]
+                boxes = Detections.join(found, people.card.classes.names)
+                yield from self.look(second, replace(options, proposals=boxes))
 
     def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[Times, Detections]]:
         """(times looked at, table) for each clip, in order.
@@ -219,7 +256,12 @@ class Detector:
         """One pass over these clips; over smaller groups from when memory was short."""
         try:
             if len(group) <= (self.most_clips or len(group)):
-                return self._forward(group, given, queries)
+                pixels, sizes = to_batch(group, self.card, self.device)
+                known = {} if queries is None else {"bank": queries.around(group).to(self.device)}
+                outputs = self.forward(pixels, sizes, *_proposals(given), **known)
+                if self.on_clips is not None:
+                    self.on_clips(group)
+                return outputs
         except torch.OutOfMemoryError:
             if len(group) == 1:
                 raise StadkitError(
@@ -231,16 +273,6 @@ class Detector:
             self._run(group[:half], None if given is None else given[:half], queries),
             self._run(group[half:], None if given is None else given[half:], queries),
         )
-
-    def _forward(
-        self, group: Sequence[Clip], given: Sequence[Detections] | None, queries: Around | None
-    ) -> Outputs:
-        pixels, sizes = to_batch(group, self.card, self.device)
-        known = {} if queries is None else {"bank": queries.around(group).to(self.device)}
-        outputs = self.forward(pixels, sizes, *_proposals(given), **known)
-        if self.on_clips is not None:
-            self.on_clips(group)
-        return outputs
 
     @torch.inference_mode()
     def forward(
@@ -292,7 +324,7 @@ def _blank_below(table: Detections, min_action: float) -> Detections:
     return replace(table, action=low.astype(np.float32))
 
 
-def _groups(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
-    rest = iter(clips)
+def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
     while group := list(itertools.islice(rest, size)):
         yield group

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stadkit.detect import Detector, Options, VideoDetections, detect_video, load
-from stadkit.detect.two_stage import TwoStageDetector, with_boxes
+from stadkit.detect.two_stage import with_boxes
 from stadkit.errors import StadkitError, WeightsError
 
 T = TypeVar("T")
@@ -114,8 +114,8 @@ class Worker:
         # That there are boxes was checked before any worker was asked for.
         given = not setup.people
         detector = with_boxes(detector, setup.people, given, setup.device, setup.precision)
-        if isinstance(detector, TwoStageDetector):
-            _check(setup.people, detector.people, setup.people_sha256)
+        if detector.person_detector is not None:
+            _check(setup.people, detector.person_detector, setup.people_sha256)
         self._detector = detector
 
     def look(self, work: VideoTask) -> TaskResult:

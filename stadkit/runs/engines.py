@@ -50,10 +50,9 @@ def pick_engine(
     import os
 
     from stadkit.console import console
-    from stadkit.detect.two_stage import TwoStageDetector
     from stadkit.engine import RayExecutor, WorkerConfig
 
-    finder = detector.people if isinstance(detector, TwoStageDetector) else detector
+    finder = detector.person_detector or detector
 
     setup = WorkerConfig(
         model=model,

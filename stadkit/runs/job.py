@@ -16,7 +16,6 @@ from typing import Any
 
 from stadkit.detect import Detector, Options
 from stadkit.detect.bank import HEADER, bank_folder
-from stadkit.detect.two_stage import TwoStageDetector
 from stadkit.detections import Detections
 from stadkit.engine import RayExecutor
 from stadkit.errors import UsageError
@@ -109,9 +108,9 @@ def facts(job: Job) -> dict[str, Any]:
 
 def _people(detector: Detector) -> dict[str, Any]:
     """Who finds the people, where that is another model."""
-    if not isinstance(detector, TwoStageDetector):
+    finder = detector.person_detector
+    if finder is None:
         return {}
-    finder = detector.people
     about = {"name": finder.name, "sha256": finder.sha256, "licence": finder.card.licence}
     return {"person_model": about}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from stadkit.console import console
-from stadkit.detect.two_stage import TwoStageDetector
 from stadkit.files.rows import write_text
 from stadkit.runs.inputs import Input
 from stadkit.runs.job import Job
@@ -26,7 +25,8 @@ def run_heading(job: Job, folder: Path | None = None) -> str:
     """The model, the thresholds in force and where the results go, in one line."""
     detector = job.detector
     kind = str(detector.precision).removeprefix("torch.")
-    finder = f"; people by {detector.people.name}" if isinstance(detector, TwoStageDetector) else ""
+    people = detector.person_detector
+    finder = "" if people is None else f"; people by {people.name}"
     where = "" if folder is None else f" -> {folder}"
     pace = "every frame" if isinstance(job.every, str) else f"every {job.every:g} s"
     return (

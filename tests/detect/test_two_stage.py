@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from stadkit import zoo
 from stadkit.cli.app import app
 from stadkit.detect import Detector, Options, detect_video
-from stadkit.detect.two_stage import TwoStageDetector, with_boxes
+from stadkit.detect.two_stage import with_boxes, with_person_detector
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
 from stadkit.labels import ava
@@ -78,7 +78,7 @@ def test_people_are_the_finders_and_actions_the_classifiers(
 ) -> None:
     path, every = make_video("a.mp4", seconds=3), 0.5
     both = detect_video(
-        TwoStageDetector(actions, fake_detector), path, Options(every=every, batch=batch)
+        with_person_detector(actions, fake_detector), path, Options(every=every, batch=batch)
     )
     found = detect_video(fake_detector, path, Options(every=every)).table
     asked = Options(proposals=found, min_person=0.0)
@@ -123,7 +123,7 @@ def boxes(corners: list[list[float]]) -> Detections:
 def test_the_threshold_is_the_finders(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo
 ) -> None:
-    both, path = TwoStageDetector(actions, fake_detector), make_video("a.mp4", seconds=1)
+    both, path = with_person_detector(actions, fake_detector), make_video("a.mp4", seconds=1)
     assert both.card.min_person == 0.5
     people = {low: len(next(both.detect(path, min_person=low))) for low in (None, 0.2, 0.9)}
     assert people == {None: 1, 0.2: 2, 0.9: 0}
@@ -134,7 +134,7 @@ def test_of_tubelets_the_box_at_the_keyframe_is_taken(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo
 ) -> None:
     fake_detector.card = replace(fake_detector.card, tubelet=True)
-    both = TwoStageDetector(actions, fake_detector)
+    both = with_person_detector(actions, fake_detector)
     tables = list(both.detect(make_video("a.mp4", seconds=2)))
     assert [table.time.tolist() for table in tables] == [[0.0], [1.0]]
     assert fake_detector.card.tubelet
