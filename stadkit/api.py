@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stadkit.detect import Detector, VideoDetections
+    from stadkit.detection import Detector, VideoDetections
     from stadkit.detections import Detections, Keyframes
     from stadkit.labels import Labels
-    from stadkit.link import Linked
+    from stadkit.linking import Linked
     from stadkit.metrics.evaluate import Scores
     from stadkit.readers.detections import DetectionSet
     from stadkit.tla import Labelled
@@ -31,7 +31,7 @@ def load(name: str = "mestad-nano", device: str = "auto", precision: str = "auto
     >>> detector = stadkit.load("mestad-nano")
     >>> people = sum(len(table) for table in detector.detect("examples/room.mp4", every=2.0))
     """
-    from stadkit.detect import load
+    from stadkit.detection import load
 
     return load(name, device, precision)
 
@@ -57,9 +57,9 @@ def detect(
 
     >>> found = stadkit.detect("examples/room.mp4", every=2.0)
     >>> found.table.classes[int(found.table.action[0].argmax())]
-    'stand up'
+    'stand'
     """
-    from stadkit.detect import Options, detect_video, load
+    from stadkit.detection import Options, detect_video, load
 
     detector = load(model) if isinstance(model, str) else model
     options = Options(
@@ -93,12 +93,12 @@ def link(
     >>> tubes = stadkit.link(found.table, found.keyframes).tubes
     """
     from stadkit.errors import UsageError
-    from stadkit.link import Options, link_by
+    from stadkit.linking import Options, link_by
 
     try:
         chosen = Options(**options)
     except TypeError as error:
-        raise UsageError(f"link: {error}; see stadkit.link.options.Options") from error
+        raise UsageError(f"link: {error}; see stadkit.linking.options.Options") from error
     return link_by(
         method,
         found,
@@ -126,7 +126,11 @@ def evaluate(
     a second of true tubes. `Scores.to_json()` gives all figures. Raises NothingMatchedError where
     found and truth share no video, time, action or box.
 
-    >>> scores = stadkit.evaluate("runs/first", "runs/play/dense.csv")  # doctest: +SKIP
+    >>> _ = pathlib.Path("truth.csv").write_text("a,2,0.1,0.1,0.4,0.9,12,0")
+    >>> _ = pathlib.Path("found.csv").write_text("a,2,0.1,0.1,0.4,0.8,12,0.7")
+    >>> scores = stadkit.evaluate("found.csv", "truth.csv", labels="80")
+    >>> scores.to_json()["frame_map"]
+    1.0
     """
     from stadkit.metrics.evaluate import evaluate
     from stadkit.readers.evaluation import read_evaluation_inputs
@@ -145,14 +149,21 @@ def pseudo_label(
     strategy: str = "tla",
     **options: Any,
 ) -> Labelled:
-    """Labels for detections between sparsely labelled keyframes, by ME-STAD's TLA or a baseline.
+    r"""Labels for detections between sparsely labelled keyframes, by ME-STAD's TLA or a baseline.
 
     truth: actions 0 or 1 at some keyframes, with the classes of `found`. keyframes: all that were
     labelled, also those without people. strategy: "tla", "tla+", "nearest", "hard", "per-class" or
     "interpolate". options: fields of `stadkit.tla.Options`. Raises UsageError for an unknown
     strategy or option, ValueError where classes differ.
 
-    >>> labelled = stadkit.pseudo_label(found, truth)  # doctest: +SKIP
+    >>> rows = ["a,2,0.1,0.1,0.4,0.9,12,0", "a,3,0.1,0.1,0.4,0.9,12,0"]
+    >>> _ = pathlib.Path("truth.csv").write_text("\n".join(rows))
+    >>> _ = pathlib.Path("found.csv").write_text("a,2.5,0.1,0.1,0.4,0.8,12,0.7")
+    >>> truth = stadkit.read_truth("truth.csv")
+    >>> found = stadkit.read_detections("found.csv", labels="80").found
+    >>> labelled = stadkit.pseudo_label(found, truth)
+    >>> len(labelled)
+    1
     """
     from stadkit.errors import UsageError
     from stadkit.tla import Options, pseudo_label
@@ -171,7 +182,9 @@ def read_detections(*paths: str | Path, labels: str | Path | None = None) -> Det
     the label file `labels`, else of labels.txt beside the files, else AVA's 60. Raises
     AnnotationError for a file that cannot be read.
 
-    >>> held = stadkit.read_detections("runs/first")  # doctest: +SKIP
+    >>> _ = pathlib.Path("found.csv").write_text("a,2,0.1,0.1,0.4,0.8,12,0.7")
+    >>> len(stadkit.read_detections("found.csv").found)
+    1
     """
     from stadkit.readers.detections import read_detection_set
 
@@ -185,7 +198,10 @@ def read_truth(path: str | Path, labels: str | Path | Labels | None = None) -> D
     labels: as in `read_detections`; without a label file AVA's 80. Raises AnnotationError: file,
     line, reason.
 
-    >>> truth = stadkit.read_truth("runs/play/sparse.csv")  # doctest: +SKIP
+    >>> _ = pathlib.Path("truth.csv").write_text("a,2,0.1,0.1,0.4,0.9,12,0")
+    >>> truth = stadkit.read_truth("truth.csv")
+    >>> truth.classes[int(truth.action[0].argmax())]
+    'stand'
     """
     from stadkit.files.ava_csv import read_truth
     from stadkit.labels import Labels
@@ -199,7 +215,10 @@ def read_truth(path: str | Path, labels: str | Path | Labels | None = None) -> D
 def read_tubes(path: str | Path) -> Tubes:
     """Tubes of a tubes.json, true or found. Raises AnnotationError: file, video, tube, reason.
 
-    >>> tubes = stadkit.read_tubes("runs/first.json")  # doctest: +SKIP
+    >>> tube = {"class_id": 1, "class": "walk", "times": [0.0], "boxes": [[0.1, 0.1, 0.4, 0.8]]}
+    >>> _ = pathlib.Path("tubes.json").write_text(json.dumps({"videos": {"a": [tube]}}))
+    >>> len(stadkit.read_tubes("tubes.json"))
+    1
     """
     from stadkit.files.tubes_json import read_tubes_json
 
@@ -214,7 +233,10 @@ def write_ava_csv(
     labels: ids of the table's classes; None: 1, 2, 3, ... in their order. Raises ValueError where
     these are other classes than the table's.
 
-    >>> stadkit.write_ava_csv(found.table, "found.csv")  # doctest: +SKIP
+    >>> found = stadkit.detect("examples/room.mp4", start=2.0, duration=1.0)
+    >>> stadkit.write_ava_csv(found.table, "found.csv", min_action=0.5)
+    >>> len(pathlib.Path("found.csv").read_text().splitlines())
+    1
     """
     from stadkit.files.ava_csv import write_found
     from stadkit.labels import Labels

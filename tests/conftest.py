@@ -117,7 +117,7 @@ def fake_card() -> Any:
 @pytest.fixture
 def fake_detector(fake_model: Any, fake_card: Any) -> Any:
     """A Detector of the two above, on the CPU in fp32."""
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
 
     return Detector(fake_model, fake_card, "cpu", "fp32", "fake", "0" * 64)
 
@@ -128,7 +128,7 @@ def pruning_detector(fake_model: Any, fake_card: Any) -> Any:
     to multiples of 32."""
     from torch import Tensor, nn
 
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
     from stadkit.models.vit import Vit, VitConfig
 
     class Pruning(nn.Module):

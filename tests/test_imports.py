@@ -13,7 +13,7 @@ ORDER = [
     *("errors", "arrays", "pairwise", "atomic", "console", "memory"),
     *("labels", "boxes", "detections", "instances", "tubes", "files", "video"),
     *(
-        "link",
+        "linking",
         "tla",
         "metrics",
         "readers",
@@ -21,7 +21,7 @@ ORDER = [
         "layers",
         "models",
         "zoo",
-        "detect",
+        "detection",
         "training",
     ),
     *("engine", "runs", "pseudo_labelling", "doctor", "bench", "api", "cli"),

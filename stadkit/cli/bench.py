@@ -49,7 +49,7 @@ def bench_detect(
     as_json: AsJson = False,
 ) -> None:
     """Decoding alone, the model alone, and both together, as `detect` runs them."""
-    from stadkit.detect import Options, load
+    from stadkit.detection import Options, load
 
     detector = load(model, device, precision)
     if detector.card.family == "slowfast-roi":
@@ -162,7 +162,7 @@ def bench_link(
 
 
 def _methods(given: list[str] | None) -> list[str]:
-    from stadkit.link import METHODS, check_method
+    from stadkit.linking import METHODS, check_method
 
     for name in given or ():
         check_method(name)

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from stadkit.files.tube_truth import TubeTruth
-    from stadkit.link import Linked
+    from stadkit.linking import Linked
     from stadkit.readers.detections import DetectionSet
 
 Places = tuple[Path, Path | None, Path | None]  # of the tubes, CSV, pickle

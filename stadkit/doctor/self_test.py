@@ -109,7 +109,7 @@ def _read_video(path: Path) -> tuple[str, int]:
 
 
 def _load() -> tuple[str, Any]:
-    from stadkit.detect import load
+    from stadkit.detection import load
 
     detector = load(MODEL)
     kind = str(detector.precision).removeprefix("torch.")
@@ -117,7 +117,7 @@ def _load() -> tuple[str, Any]:
 
 
 def _find(detector: Any, path: Path) -> tuple[str, Detections]:
-    from stadkit.detect import Options, detect_video
+    from stadkit.detection import Options, detect_video
 
     found = detect_video(detector, path, Options(times=TIMES, top_k=1)).table
     return f"{len(found)} people in {len(TIMES)} keyframes", found
@@ -163,7 +163,7 @@ def said(found: Detections) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 def main() -> None:
     """Print what belongs above, for the weights that are built in now."""
-    from stadkit.detect import load
+    from stadkit.detection import load
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.mp4"

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from stadkit.detect import Detector, Options, VideoDetections, detect_video, load
-from stadkit.detect.two_stage import with_boxes
+from stadkit.detection import Detector, Options, VideoDetections, detect_video, load
+from stadkit.detection.two_stage import with_boxes
 from stadkit.errors import StadkitError, WeightsError
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stadkit.detect import detect_video
+from stadkit.detection import detect_video
 from stadkit.errors import VideoError
 from stadkit.files.found_npz import write_found_npz
 from stadkit.files.rows import write_text

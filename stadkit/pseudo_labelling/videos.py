@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from stadkit.console import console
-from stadkit.detect import Options, load
+from stadkit.detection import Options, load
 from stadkit.detections import Detections, Keyframes
 from stadkit.engine import RayExecutor, TaskResult, VideoTask
 from stadkit.errors import StadkitError, UsageError

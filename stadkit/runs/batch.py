@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from stadkit.console import console, write_json
-from stadkit.detect import Options, detect_video
-from stadkit.detect.hooks import OnQueries, OnTokens
-from stadkit.detect.video import OnKeyframe
+from stadkit.detection import Options, detect_video
+from stadkit.detection.hooks import OnQueries, OnTokens
+from stadkit.detection.video import OnKeyframe
 from stadkit.engine import TaskResult, VideoTask
 from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
 from stadkit.runs.folder import RunFolder, new_folder

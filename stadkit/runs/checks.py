@@ -11,7 +11,7 @@ from stadkit.readers.detections import RATES
 
 def check_options(method: str, kind: str, rate: float | None, options: dict[str, float]) -> None:
     """Raise UsageError for a name that there is not, a rate of no video, a useless option."""
-    from stadkit.link import check_method
+    from stadkit.linking import check_method
     from stadkit.runs.linking import FORMATS
 
     check_method(method)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stadkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
     from stadkit.engine import RayExecutor
 
 WORKERS = 2

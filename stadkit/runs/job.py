@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stadkit.detect import Detector, Options
-from stadkit.detect.bank import HEADER, bank_folder
+from stadkit.detection import Detector, Options
+from stadkit.detection.bank import HEADER, bank_folder
 from stadkit.detections import Detections
 from stadkit.engine import RayExecutor
 from stadkit.errors import UsageError

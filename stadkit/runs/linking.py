@@ -20,8 +20,8 @@ from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.errors import StadkitError, UsageError
 from stadkit.instances import Instances
 from stadkit.labels import Labels
-from stadkit.link import Linked, Options, link_by
-from stadkit.link.greedy import link_act, link_mmaction2
+from stadkit.linking import Linked, Options, link_by
+from stadkit.linking.greedy import link_act, link_mmaction2
 from stadkit.readers.detections import DetectionSet
 from stadkit.tubes import Tubelets, Tubes
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from stadkit.console import console, one_line, write_json
-from stadkit.detect.live import LiveWatch, check_live, over_at
+from stadkit.detection.live import LiveWatch, check_live, over_at
 from stadkit.detections import Detections
 from stadkit.errors import StadkitError, UsageError
 from stadkit.files.ava_csv import found_text

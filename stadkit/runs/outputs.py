@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stadkit.detect import VideoDetections
-from stadkit.detect.bank import HEADER, BankWriter, Header, QueryBank, Window, bank_folder
-from stadkit.detect.hooks import OnQueries, entry_width, require_bank_reader, require_query_model
+from stadkit.detection import VideoDetections
+from stadkit.detection.bank import HEADER, BankWriter, Header, QueryBank, Window, bank_folder
+from stadkit.detection.hooks import OnQueries, entry_width, require_bank_reader, require_query_model
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import NothingMatchedError, UsageError
 from stadkit.files.ava_csv import write_found
@@ -106,7 +106,7 @@ def _written(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _link(table: Detections, keyframes: Keyframes, job: Job) -> tuple[Detections, Tubes]:
     """Tracks and tubes of what is reported, so that `link` makes the same of the files."""
-    from stadkit.link import link
+    from stadkit.linking import link
 
     told = np.where(table.action >= job.min_action, table.action, np.float32(np.nan))
     linked = link(replace(table, action=told), keyframes)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stadkit.detect.hooks import OnTokens
+    from stadkit.detection.hooks import OnTokens
     from stadkit.video.clips import Clip
     from stadkit.video.draw_tokens import Kept
 

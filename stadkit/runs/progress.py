@@ -8,7 +8,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stadkit.console import console
-from stadkit.detect import Options
+from stadkit.detection import Options
 from stadkit.detections import Detections
 from stadkit.runs.inputs import Input
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from stadkit import zoo
-from stadkit.detect import Options, detect_video, load
-from stadkit.detect.two_stage import with_boxes
+from stadkit.detection import Options, detect_video, load
+from stadkit.detection.two_stage import with_boxes
 from stadkit.engine import RayExecutor, VideoTask, WorkerConfig
 from stadkit.engine.ray_pool import RayPool, check_ray
 from stadkit.engine.scheduler import join, split

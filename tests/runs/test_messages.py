@@ -85,7 +85,7 @@ def test_97_of_100(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     content = make_video("videos/000.mp4", seconds=0.3).read_bytes()
     for i in range(100):
@@ -114,7 +114,7 @@ def test_by_name_and_never_of_an_earlier_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     for name in "ab":
         make_video(f"{name}.mp4", seconds=0.3)
