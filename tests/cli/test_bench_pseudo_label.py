@@ -24,11 +24,11 @@ def test_figures_of_each_strategy() -> None:
 
 
 def test_what_is_missed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "measure", lambda *_: 19_999)
+    monkeypatch.setattr(bench, "measure_labelling", lambda *_: 19_999)
     told = CliRunner().invoke(app, [*SMALL, "--strategy", "tla"])
     assert told.stdout == "tla             19,999 keyframes/s  (goal: at least 20,000)\n"
     assert "missed here: tla" in told.stderr
-    monkeypatch.setattr(bench, "measure", lambda *_: 20_000)
+    monkeypatch.setattr(bench, "measure_labelling", lambda *_: 20_000)
     assert "missed" not in CliRunner().invoke(app, SMALL).stderr
 
 
