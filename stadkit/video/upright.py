@@ -1,4 +1,4 @@
-"""Decoded frames -> upright RGB pixels of any size, as players show them."""
+"""Decoded frames -> upright RGB pixels of any size, as players display them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from stadkit.video.frame import Pixels
 from stadkit.video.resize import resized
 
 PLAIN = Interpolation.BILINEAR
-# Areas averaged when it shrinks, linear when it grows. Without accurate rounding and full chroma
-# swscale is up to 3 levels off and smears colour.
+# Area averaging for downscaling, bilinear for upscaling. Without accurate rounding and full chroma
+# swscale is up to 3 levels off and smears colours.
 SCALER = (
     Interpolation.AREA
     | Interpolation.ACCURATE_RND
@@ -25,7 +25,7 @@ SCALER = (
 
 
 def orientation(picture: Any) -> tuple[bool, bool, bool]:
-    """(transpose, then flip rows, then flip columns) that make a stored frame upright.
+    """(transpose, flip rows, flip columns), applied in this order to make a stored frame upright.
 
     From the display matrix [a b u; c d v; x y w]: x' = a x + c y, y' = b x + d y.
     """
@@ -45,16 +45,16 @@ def to_rgb(
     height: int,
     width: int,
 ) -> Pixels:
-    """Upright pixels [height, width, 3] of an av.VideoFrame, in its own matrix and range."""
+    """Upright pixels [height, width, 3] of an av.VideoFrame, using its colour matrix and range."""
     transpose, flip_rows, flip_columns = turn
     w, h = (height, width) if transpose else (width, height)
-    # At its own size a frame takes swscale's quick way, which leaves out the slow exact rounding.
+    # Without resizing, swscale's fast path applies, which skips the slow accurate rounding.
     scaler = PLAIN if (w, h) == (picture.width, picture.height) else SCALER
     try:
         picture = reformatter.reformat(picture, w, h, "rgb24", interpolation=scaler, threads=1)
     except av.FFmpegError as error:
         raise VideoError(
-            f"frames of pixel format {picture.format.name} cannot be shown ({error.strerror}); "
+            f"pixel format {picture.format.name} cannot be converted to RGB ({error.strerror}); "
             "convert the video to yuv420p."
         ) from error
     pixels = picture.to_ndarray()
@@ -72,7 +72,7 @@ def cropped_rgb(
     height: int,
     width: int,
 ) -> Pixels:
-    """As `to_rgb`, of what the container does not cut off."""
+    """As `to_rgb`, with the container's crop applied."""
     whole = to_rgb(picture, (False, False, False), reformatter, picture.height, picture.width)
     right, bottom = picture.width - crop.right, picture.height - crop.bottom
     transpose, flip_rows, flip_columns = turn

@@ -1,4 +1,4 @@
-"""The boxes of files, followed to their end."""
+"""The box structure of files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from stadkit.video.truncation import ebml_number, structure
 
 
 def avi(*chunks: bytes, index: bytes = b"idx1" + bytes(4), end: int = 0) -> bytes:
-    """With a header of nothing but the flag that says: an index follows; `end` bytes more
-    promised than there are."""
+    """An AVI whose header holds only the flag AVIF_HASINDEX, declared `end` bytes too long."""
     header = b"LIST" + (36).to_bytes(4, "little") + b"hdrlavih" + bytes(16) + b"\x10" + bytes(11)
     film = b"".join(chunks)
     films = b"LIST" + (4 + len(film)).to_bytes(4, "little") + b"movi" + film
@@ -21,7 +20,9 @@ def avi(*chunks: bytes, index: bytes = b"idx1" + bytes(4), end: int = 0) -> byte
 
 PICTURE = b"00dc\x02\0\0\0ab"
 ODD = b"00dc\x03\0\0\0abc"
-TAG = b"\x09\0\0\x02" + bytes(7) + b"ab\0\0\0\x0d"  # of FLV: 11 bytes, 2 of picture, 13 again
+TAG = (
+    b"\x09\0\0\x02" + bytes(7) + b"ab\0\0\0\x0d"
+)  # an FLV tag: 11 bytes of header, 2 of video, then 13, its size
 FLV = b"FLV\x01\x01\0\0\0\x09\0\0\0\0"
 CLUSTER = b"\x1f\x43\xb6\x75\x84\xa3\x82ab"
 SEGMENT = b"\x18\x53\x80\x67"
@@ -33,7 +34,7 @@ PACKET = b"G" + bytes(187)
     [
         ("avi", avi(PICTURE, PICTURE), "whole", 96),
         ("avi", avi(PICTURE, ODD + b"\0"), "whole", 98),
-        ("avi", avi(ODD, PICTURE), "whole", 97),  # not filled up, as some write it
+        ("avi", avi(ODD, PICTURE), "whole", 97),  # without padding, as some software writes it
         ("avi", avi(PICTURE) + b"rubbish behind it", "whole", 86),
         ("avi", avi(PICTURE, bytes(10), PICTURE), "broken", 78),
         ("avi", avi(PICTURE, index=b""), "cut", 78),
@@ -43,7 +44,7 @@ PACKET = b"G" + bytes(187)
         ("flv", FLV + TAG + bytes(17), "broken", 30),
         ("matroska", SEGMENT + b"\x89" + CLUSTER, "whole", 14),
         ("matroska", SEGMENT + b"\x8a" + CLUSTER, "cut", 14),
-        ("matroska", SEGMENT + b"\xff" + CLUSTER, "unknown", 14),  # it does not say how long
+        ("matroska", SEGMENT + b"\xff" + CLUSTER, "unknown", 14),  # of unknown length
         ("matroska", SEGMENT + b"\xff" + CLUSTER[:-1], "cut", 14),
         ("matroska", SEGMENT + b"\x89" + CLUSTER[:5] + bytes(4), "broken", 10),
         ("matroska", SEGMENT + b"\xff" + CLUSTER + bytes(20), "broken", 14),
@@ -74,11 +75,11 @@ def test_blocks_are_counted(tmp_path: Path) -> None:
     assert structure(path, "matroska").blocks == 2
 
 
-def test_what_is_no_file_tells_nothing(tmp_path: Path) -> None:
+def test_other_than_files_is_unknown(tmp_path: Path) -> None:
     assert structure(tmp_path / "gone", "avi").state == "unknown"
 
 
-def test_numbers_of_matroska() -> None:
+def test_ebml_numbers() -> None:
     assert ebml_number(b"\x81") == (1, 1)
     assert ebml_number(b"\x40\x02") == (2, 2)
     assert ebml_number(b"\xff") == (-1, 1)
