@@ -56,10 +56,10 @@ def read_crop(path: Path, container: Any, stream: Any) -> Crop:
 
 def _matroska(file: BinaryIO, wanted: int) -> Crop:
     """Crop of video track `wanted`, counted from 0."""
-    whole = (0, os.fstat(file.fileno()).st_size)
+    file_span = (0, os.fstat(file.fileno()).st_size)
     tracks = [
         part
-        for segment in _elements(file, whole, _SEGMENT)
+        for segment in _elements(file, file_span, _SEGMENT)
         for part in _elements(file, segment, _TRACKS)
     ]
     video_tracks = [
@@ -102,8 +102,8 @@ def _value(file: BinaryIO, span: Span) -> int:
 
 def _mov(file: BinaryIO, track: int, width: int, height: int) -> Crop:
     """Crop of the track with id `track`; width, height: pixels of its stored frames."""
-    whole = (0, os.fstat(file.fileno()).st_size)
-    for trak in _boxes(file, whole, b"moov", b"trak"):
+    file_span = (0, os.fstat(file.fileno()).st_size)
+    for trak in _boxes(file, file_span, b"moov", b"trak"):
         for start, end in _boxes(file, trak, b"tkhd"):
             file.seek(start)
             head = file.read(min(24, end - start))

@@ -49,34 +49,34 @@ def draw_people(
     inside it if there is more room, always within the frame. edges: n line styles, bold for
     "seen", plain for "moved", dashed for "guessed"; plain by default.
     """
-    picture = np.array(pixels, np.uint8, order="C")
-    height, width = picture.shape[:2]
+    image = np.array(pixels, np.uint8, order="C")
+    height, width = image.shape[:2]
     corners = np.rint(box * np.array([width, height, width, height])).astype(int).tolist()
     thick = max(1, round(min(height, width) / 270))
     for i, (x1, y1, x2, y2) in enumerate(corners):
         edge = edges[i] if edges else "moved"
         wide = thick + max(1, thick // 2) if edge == "seen" else thick
         draw = _dashed if edge == "guessed" else cv2.rectangle
-        draw(picture, (x1, y1), (x2 - 1, y2 - 1), colour(person[i]), wide)
+        draw(image, (x1, y1), (x2 - 1, y2 - 1), colour(person[i]), wide)
     taken: list[Plate] = []
     for i, corner in enumerate(corners):
         if labels[i]:
-            taken.append(_draw_stack(picture, corner, colour(person[i]), labels[i], taken))
-    return picture
+            taken.append(_draw_stack(image, corner, colour(person[i]), labels[i], taken))
+    return image
 
 
 def _dashed(
-    picture: Pixels, low: tuple[int, int], high: tuple[int, int], ink: tuple[int, int, int], w: int
+    image: Pixels, low: tuple[int, int], high: tuple[int, int], ink: tuple[int, int, int], w: int
 ) -> None:
     """Draw a dashed rectangle, starting at its corners."""
     dash = 4 * w + 2
     (x1, y1), (x2, y2) = low, high
     for start in range(x1, x2 + 1, 2 * dash):
         for y in (y1, y2):
-            cv2.line(picture, (start, y), (min(start + dash, x2), y), ink, w)
+            cv2.line(image, (start, y), (min(start + dash, x2), y), ink, w)
     for start in range(y1, y2 + 1, 2 * dash):
         for x in (x1, x2):
-            cv2.line(picture, (x, start), (x, min(start + dash, y2)), ink, w)
+            cv2.line(image, (x, start), (x, min(start + dash, y2)), ink, w)
 
 
 def colour(person: int) -> tuple[int, int, int]:
@@ -113,14 +113,14 @@ def _code(character: str) -> str:
 
 
 def _draw_stack(
-    picture: Pixels,
+    image: Pixels,
     corner: Sequence[int],
     fill: tuple[int, int, int],
     lines: Sequence[str],
     taken: Sequence[Plate],
 ) -> Plate:
     """Draw a person's lines on a plate of their colour; returns the plate's position."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     letter = max(8, round(min(height, width) / 40))  # cap height in pixels
     thick = max(1, round(letter / 14))
     size = cv2.getFontScaleFromHeight(FONT, letter, thick)
@@ -129,10 +129,10 @@ def _draw_stack(
     wide = max(cv2.getTextSize(line, FONT, size, thick)[0][0] for line in lines) + 2 * pad
     plate = place(corner, (wide, step * len(lines)), (width, height), taken)
     x, y = plate[:2]
-    cv2.rectangle(picture, (x, y), (plate[2] - 1, plate[3] - 1), fill, cv2.FILLED)
+    cv2.rectangle(image, (x, y), (plate[2] - 1, plate[3] - 1), fill, cv2.FILLED)
     for i, line in enumerate(lines):
         at = (x + pad, y + i * step + (step + letter) // 2 - letter // 8)
-        cv2.putText(picture, line, at, FONT, size, _ink(fill), thick, cv2.LINE_AA)
+        cv2.putText(image, line, at, FONT, size, _ink(fill), thick, cv2.LINE_AA)
     return plate
 
 

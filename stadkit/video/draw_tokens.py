@@ -84,10 +84,10 @@ def fade(frame: Pixels, mask: NDArray[np.bool_]) -> Pixels:
     return drawn
 
 
-def save_png(picture: Pixels, path: Path) -> None:
+def save_png(image: Pixels, path: Path) -> None:
     """Write an image [H, W, 3] RGB atomically. Raises OSError."""
     unfinished = path.with_name(f".{uuid4().hex}.png")
-    data = cv2.imencode(".png", picture[..., ::-1])[1]
+    data = cv2.imencode(".png", image[..., ::-1])[1]
     try:
         unfinished.write_bytes(data.tobytes())
         os.replace(unfinished, path)

@@ -163,12 +163,12 @@ class CameraVideo(Video):
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        picture, self._first = self._first, None
-        while picture is not None:
+        image, self._first = self._first, None
+        while image is not None:
             self._frames += 1
             second = time.monotonic() - self._start
-            yield Frame(second, picture.shape[:2], None, partial(resized, picture))
-            picture = self._read()
+            yield Frame(second, image.shape[:2], None, partial(resized, image))
+            image = self._read()
 
     @property
     def report(self) -> Report:
@@ -179,5 +179,5 @@ class CameraVideo(Video):
 
     def _read(self) -> Any:
         """The next frame [H, W, 3] as RGB; None at the end."""
-        ok, picture = self._capture.read()
-        return picture[..., ::-1].copy() if ok else None
+        ok, image = self._capture.read()
+        return image[..., ::-1].copy() if ok else None

@@ -50,7 +50,7 @@ class PyavVideo(Video):
             self._seams = Seams()
             self._ended = False
             self._reformatter = VideoReformatter()
-            self._turns: dict[int, tuple[bool, bool, bool]] = {}
+            self._orientations: dict[int, tuple[bool, bool, bool]] = {}
             self.crop = _crop(self._path, self._container, self._stream)
             self._stamps: deque[int | None] = deque(maxlen=64)
             tick, period = pace(self._stream)
@@ -58,15 +58,15 @@ class PyavVideo(Video):
             duration = declared_duration(self._container, self._stream, period)
             self._loss = TruncationCheck(self._container, self._stream, period, duration)
             listed = listed_frames(self._container, self._stream)
-            self._pictures = self._decode()
-            picture = next(self._pictures, None)
-            if picture is None:
+            self._decoded_frames = self._decode()
+            decoded = next(self._decoded_frames, None)
+            if decoded is None:
                 raise VideoError(f"{shown(path)}: {self._why_empty()}.")
-            self._damaged += picture.is_corrupt
-            self._first: Frame | None = self._frame(picture)
+            self._damaged += decoded.is_corrupt
+            self._first: Frame | None = self._frame(decoded)
             start = self._clock.start
             size = self._first.size
-            self.info = _info(path, self._container, self._stream, picture, size, start, listed)
+            self.info = _info(path, self._container, self._stream, decoded, size, start, listed)
         except BaseException:
             self._container.close()
             raise
@@ -76,10 +76,10 @@ class PyavVideo(Video):
             first, self._first = self._first, None
             self._frames += 1
             yield first
-        for picture in self._pictures:
+        for decoded in self._decoded_frames:
             self._frames += 1
-            self._damaged += picture.is_corrupt
-            yield self._frame(picture)
+            self._damaged += decoded.is_corrupt
+            yield self._frame(decoded)
 
     @property
     def report(self) -> Report:
@@ -87,7 +87,7 @@ class PyavVideo(Video):
         expected, signs = listed, []
         if self._ended:
             boxes, indexed = self._boxes, self._container.format.name == "avi"
-            if indexed and boxes.state != "whole":
+            if indexed and boxes.state != "complete":
                 expected = None
             elif indexed and listed and self._loss.packets >= listed:
                 expected = self._frames  # decoders may drop frames without changes
@@ -106,38 +106,38 @@ class PyavVideo(Video):
         return structure(self._path, self._container.format.name) if self._path else UNKNOWN
 
     def close(self) -> None:
-        self._pictures.close()
+        self._decoded_frames.close()
         self._container.close()
 
-    def _frame(self, picture: Any) -> Frame:
-        stamp = self._stamp(picture)
-        turn = self._turn(picture)
+    def _frame(self, decoded: Any) -> Frame:
+        stamp = self._stamp(decoded)
+        transform = self._orientation(decoded)
         aspect = pixel_aspect(self._stream)
         time = self._clock.seconds(stamp)
         convert = partial(cropped_rgb, self.crop) if any(self.crop) else to_rgb
-        lasts = float((picture.duration or 0) * (picture.time_base or 0))
-        self._loss.frame(time, lasts, self._clock.start)
+        duration = float((decoded.duration or 0) * (decoded.time_base or 0))
+        self._loss.frame(time, duration, self._clock.start)
         return Frame(
             time=time,
-            size=displayed(*self.crop.inside(picture.width, picture.height), aspect, turn[0]),
+            size=displayed(*self.crop.inside(decoded.width, decoded.height), aspect, transform[0]),
             pts=stamp,
-            convert=partial(convert, picture, turn, self._reformatter),
+            convert=partial(convert, decoded, transform, self._reformatter),
             after_gap=self._seams.frame(time),
         )
 
-    def _turn(self, picture: Any) -> tuple[bool, bool, bool]:
+    def _orientation(self, decoded: Any) -> tuple[bool, bool, bool]:
         # Accessing a PyAV frame's side data creates a reference cycle, freed only by the garbage
         # collector hundreds of frames later: read it once per rotation.
-        if picture.rotation not in self._turns:
-            self._turns[picture.rotation] = orientation(picture)
-        return self._turns[picture.rotation]
+        if decoded.rotation not in self._orientations:
+            self._orientations[decoded.rotation] = orientation(decoded)
+        return self._orientations[decoded.rotation]
 
-    def _stamp(self, picture: Any) -> int | None:
+    def _stamp(self, decoded: Any) -> int | None:
         # AVI stores timestamps in decoding order, which is wrong with B-frames; but the i-th
         # displayed frame has the i-th timestamp.
         if self._container.format.name == "avi" and self._stamps:
             return self._stamps.popleft()
-        stamp: int | None = picture.pts
+        stamp: int | None = decoded.pts
         return stamp
 
     def _decode(self) -> Generator[Any, None, None]:
@@ -205,7 +205,7 @@ def _info(
     start: float,
     expected: int | None,
 ) -> VideoInfo:
-    turned, flip_rows, flip_columns = orientation(first)
+    transposed, flip_rows, flip_columns = orientation(first)
     height, width = size
     duration = stream_duration(container, stream)
     rate = 1 / pace(stream)[1]
@@ -214,8 +214,8 @@ def _info(
         width=width,
         height=height,
         rotation=round(first.rotation / 90) % 4 * 90,
-        # A rotation by 90 or 270 degrees is a transpose and one flip; by 0 or 180, no or two flips.
-        mirrored=turned ^ flip_rows ^ flip_columns,
+        # A rotation by 90 or 270 degrees is a transpose and one flip; by 0 or 180, no or two transform.
+        mirrored=transposed ^ flip_rows ^ flip_columns,
         rate=rate,
         start=start,
         duration=duration,

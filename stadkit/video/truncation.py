@@ -18,7 +18,7 @@ TS_PACKET_SIZES = (188, 192, 204)  # bytes of an MPEG-TS packet as stored in fil
 STREAMED = ("matroska,webm", "mpegts", "flv")  # video packets from the first to the last byte
 CONSTANT_RATE = ("mpeg1video", "mpeg2video")  # codecs with a fixed frame rate, telecine aside
 MAX_GAP = 2.5  # frame periods; a telecined frame lasts 1.5
-State = Literal["whole", "cut", "broken", "unknown"]
+State = Literal["complete", "truncated", "damaged", "unknown"]
 # Matroska: element ids allowed in a Segment, and in a Cluster.
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 _TOP = {0x1C53BB6B, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1043A770, 0x1254C367, 0x1941A469}
@@ -34,7 +34,7 @@ _CHUNK = 1 << 13  # transport packets read at once
 class Structure(NamedTuple):
     """Result of the box structure check."""
 
-    state: State  # "cut": the file ends inside a box; "broken": invalid data where one begins
+    state: State  # "truncated": ends inside a box; "damaged": invalid data where a box begins
     at: int  # byte offset of that box
     blocks: int = 0  # Matroska only: video and audio blocks
 
@@ -90,7 +90,7 @@ class TruncationCheck:
     def missing_end(self, boxes: Structure = UNKNOWN) -> tuple[float, float] | None:
         """(end of the video, declared duration) in seconds if the end of the file is missing;
         call after reading to the end."""
-        if not self._declared or boxes.state == "whole":
+        if not self._declared or boxes.state == "complete":
             return None
         duration, end = self._declared.seconds, self._video_end
         if self._declared.any_stream:
@@ -104,18 +104,18 @@ class TruncationCheck:
         """Other signs of loss, after reading to the end; `counted`: the file lists its frames."""
         found = []
         cut = self._size > 0 and all(self._size % packet for packet in TS_PACKET_SIZES)
-        if self._format == "mpegts" and (cut or boxes.state == "cut"):
+        if self._format == "mpegts" and (cut or boxes.state == "truncated"):
             found.append("the last transport packet is truncated")
-        elif boxes.state == "cut" and not counted:
+        elif boxes.state == "truncated" and not counted:
             found.append("the file is truncated")
-        elif boxes.state == "broken" and not counted:
+        elif boxes.state == "damaged" and not counted:
             found.append(f"the file is damaged at byte {boxes.at}")
         lost = self._size - self._end
         unlisted = self._format in STREAMED and not counted and not self._declared
         if unlisted and self._only_stream and 4 * lost > self._size:
             found.append(f"no video data in the last {lost} of {self._size} bytes")
         unread = boxes.blocks - self.packets - self._others
-        if unread > 0 and boxes.state in ("whole", "unknown"):
+        if unread > 0 and boxes.state in ("complete", "unknown"):
             found.append(f"{unread} of {boxes.blocks} blocks cannot be read")
         if self._gaps:
             found.append(f"{self._gaps} gap{'s' * (self._gaps > 1)} in the frame times")
@@ -148,15 +148,15 @@ def _mov(file: BinaryIO, size: int) -> Structure:
         if length == 0 and head[4:8] == b"mdat":  # to the end of the file
             return Structure("unknown", at)
         if length < 8 or not head[4:8].isascii() or not any(head[4:8]):
-            return Structure("broken", at)
+            return Structure("damaged", at)
         at += length
-    return Structure("cut" if at > size else "whole", at)
+    return Structure("truncated" if at > size else "complete", at)
 
 
 def _matroska(file: BinaryIO, size: int) -> Structure:
     at, blocks, end = 0, 0, 0
     # Without a segment length, a file ending between two blocks may or may not be truncated.
-    known = True
+    length_known = True
     while at < size:
         file.seek(at)
         head = file.read(12)
@@ -165,17 +165,17 @@ def _matroska(file: BinaryIO, size: int) -> Structure:
         if name not in _TOP | _BLOCKS | _FILL | {_SEGMENT, _CLUSTER}:
             if 0 < end <= at:  # after the segment
                 break
-            return Structure("broken" if len(head) == 12 or name == 0 else "cut", at, blocks)
+            return Structure("damaged" if len(head) == 12 or name == 0 else "truncated", at, blocks)
         inside = name in (_SEGMENT, _CLUSTER)
         if length < 0 and not inside:
             return Structure("unknown", at, blocks)
         at += width + more
         if name == _SEGMENT:
-            known, end = length >= 0, at + length if length >= 0 else 0
+            length_known, end = length >= 0, at + length if length >= 0 else 0
         blocks += name in _MEDIA_BLOCKS
         at += 0 if inside else length
     cut = at > size or end > size
-    return Structure("cut" if cut else "whole" if known else "unknown", at, blocks)
+    return Structure("truncated" if cut else "complete" if length_known else "unknown", at, blocks)
 
 
 def ebml_number(data: bytes, keep_mark: bool = False) -> tuple[int, int]:
@@ -201,7 +201,7 @@ def _avi(file: BinaryIO, size: int) -> Structure:
         if not _AVI_CHUNK.fullmatch(name):
             file.seek(at - 1)
             if at % 2 or not _AVI_CHUNK.fullmatch(file.read(4)):
-                return Structure("broken" if at < end else _avi_end(has_index, indexed), at)
+                return Structure("damaged" if at < end else _avi_end(has_index, indexed), at)
             at -= 1  # after an odd-sized chunk written without padding
             continue
         indexed |= name == b"idx1"
@@ -211,11 +211,11 @@ def _avi(file: BinaryIO, size: int) -> Structure:
             end = at + 8 + length
         inside = name == b"RIFF" or (name == b"LIST" and head[8:] in (b"movi", b"rec "))
         at += 12 if inside else 8 + length + length % 2
-    return Structure(("cut" if max(at - 1, end) > size else _avi_end(has_index, indexed)), at)
+    return Structure(("truncated" if max(at - 1, end) > size else _avi_end(has_index, indexed)), at)
 
 
 def _avi_end(has_index: bool, indexed: bool) -> State:
-    return "cut" if has_index and not indexed else "whole"
+    return "truncated" if has_index and not indexed else "complete"
 
 
 def _asf(file: BinaryIO, size: int) -> Structure:
@@ -230,11 +230,11 @@ def _asf(file: BinaryIO, size: int) -> Structure:
     step = (length - 50) // count
     for here in range(at + 50, at + 50 + count * step, step):
         if here + step > size:
-            return Structure("cut", here)
+            return Structure("truncated", here)
         file.seek(here)
         if file.read(1) != b"\x82":
-            return Structure("broken", here)
-    return Structure("whole", at + length)
+            return Structure("damaged", here)
+    return Structure("complete", at + length)
 
 
 def _flv(file: BinaryIO, size: int) -> Structure:
@@ -244,9 +244,9 @@ def _flv(file: BinaryIO, size: int) -> Structure:
         file.seek(at)
         head = file.read(_FLV_TAG)
         if head[0] & 31 not in (8, 9, 18) or any(head[8:]):
-            return Structure("broken", at)
+            return Structure("damaged", at)
         at += _FLV_TAG + int.from_bytes(head[1:4], "big") + 4
-    return Structure("whole" if at == size else "cut", at)
+    return Structure("complete" if at == size else "truncated", at)
 
 
 def _transport(file: BinaryIO, size: int) -> Structure:
@@ -262,16 +262,16 @@ def _transport(file: BinaryIO, size: int) -> Structure:
     while chunk := file.read(step * _CHUNK):
         syncs = chunk[::step]
         if syncs.strip(b"G"):
-            return Structure("broken", at + step * (len(syncs) - len(syncs.lstrip(b"G"))))
+            return Structure("damaged", at + step * (len(syncs) - len(syncs.lstrip(b"G"))))
         at += len(chunk)
     # In 192-byte packets the leading 4-byte timestamp was read with the packet before.
-    return Structure(("cut" if (at - first) % step not in (0, 188) else "whole"), at)
+    return Structure(("truncated" if (at - first) % step not in (0, 188) else "complete"), at)
 
 
 def _jpegs(file: BinaryIO, size: int) -> Structure:
     file.seek(max(0, size - 64))
     return Structure(
-        ("whole" if file.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9") else "cut"), size
+        ("complete" if file.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9") else "truncated"), size
     )
 
 

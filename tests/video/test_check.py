@@ -78,7 +78,7 @@ def test_a_jpeg_stream_is_distinguished_from_an_image(tmp_path: Path) -> None:
     mpf = b"\xff\xe2\x00\x06MPF\0"
     for picture in (one, one + b"rubbish", data[:2] + mpf + data[2:], data[:200]):
         path.write_bytes(picture)
-        assert "is a picture, not a video" in refused(path)
+        assert "is an image, not a video" in refused(path)
 
 
 def test_a_missing_file_and_a_name_too_long(tmp_path: Path) -> None:
