@@ -214,7 +214,7 @@ def _info(
         width=width,
         height=height,
         rotation=round(first.rotation / 90) % 4 * 90,
-        # A rotation by 90 or 270 degrees is a transpose and one flip; by 0 or 180, no or two transform.
+        # A rotation by 90 or 270 degrees is a transpose and one flip; by 0 or 180, no or two flips.
         mirrored=transposed ^ flip_rows ^ flip_columns,
         rate=rate,
         start=start,
