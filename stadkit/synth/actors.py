@@ -205,7 +205,7 @@ def _draw_support(rng: Rng, role: Role, segment: Segment, active: Mask) -> Model
 
 
 def _with_prop(figure: Figure, model: Model, active: Mask) -> Figure:
-    """The figure with a prop's parts added, visible at the times `now` [T]."""
+    """The figure with a prop's parts added, visible at the times `active` [T]."""
     first = figure.world.shape[1]
     parts = tuple(
         Part(

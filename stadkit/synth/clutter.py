@@ -162,7 +162,7 @@ def food(rng: Rng, pixels: Pixels) -> None:
 
 
 def pile(rng: Rng, pixels: Pixels, at: Floats, reach: Floats) -> None:
-    """Paint a pile of fruit, bread or vegetables: round and long objects in colours colours."""
+    """Paint a pile of fruit, bread or vegetables: round and long objects in few colours."""
     colours = [
         texture.family_colour(rng, texture.FRUITS) if happens(rng, 0.6) else object_colour(rng)
         for _ in range(3)

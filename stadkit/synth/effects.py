@@ -186,8 +186,8 @@ def _scrambled(pixels: Pixels, rng: Rng) -> Pixels:
     side = max(min(height, width) // BLOCKS, 4)
     down, across = -(-height // side), -(-width // side)
     margin = ((0, down * side - height), (0, across * side - width), (0, 0))
-    whole = np.pad(pixels, margin, mode="edge").reshape(down, side, across, side, 3)
-    blocks = rng.permutation(whole.swapaxes(1, 2).reshape(-1, side, side, 3))
+    padded = np.pad(pixels, margin, mode="edge").reshape(down, side, across, side, 3)
+    blocks = rng.permutation(padded.swapaxes(1, 2).reshape(-1, side, side, 3))
     flat = rng.random(len(blocks)) < 1 / 3
     blocks[flat] = blocks[flat].mean((1, 2), keepdims=True).astype(np.uint8)
     picture = blocks.reshape(down, across, side, side, 3).swapaxes(1, 2)

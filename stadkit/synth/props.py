@@ -98,7 +98,7 @@ def _chair(rng: Rng, t: Floats) -> tuple[Model, float]:
     return seat(rng, rng.uniform(0.3, 0.5), rng.uniform(0.8, 1.3)), 0.0
 
 
-def _beast(rng: Rng, t: Floats) -> tuple[Model, float]:
+def _animal(rng: Rng, t: Floats) -> tuple[Model, float]:
     walking = happens(rng, 0.6)
     size, neck = rng.uniform(0.18, 0.95), rng.uniform(0.02, 0.5)
     rate = rng.uniform(0.8, 2.2) if walking else 0.0
@@ -183,7 +183,7 @@ MAKERS: tuple[Callable[[Rng, Floats], tuple[Model, float]], ...] = (
     _lamp,
     _coat_stand,
     _chair,
-    _beast,
+    _animal,
     _ball,
     _box,
     _car,

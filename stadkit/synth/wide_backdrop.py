@@ -62,7 +62,7 @@ def _room(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixel
     lay_ground(rng, camera, pixels, kind(rng, GROUND, GROUND), rng.uniform(0.006, 0.014))
     side = surfaces.WALLS[int(rng.integers(0, len(surfaces.WALLS)))]
     texture = side(rng, WALL_HEIGHT, WALL_WIDTH)
-    _strew(rng, texture, clutter.WALL_OBJECTS, 9)
+    _scatter(rng, texture, clutter.WALL_OBJECTS, 9)
     lay_wall(rng, camera, pixels, texture, wall)
     return pixels
 
@@ -74,7 +74,7 @@ def _open(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixel
     if happens(rng, 0.5):
         put_distance(rng, camera, pixels, wall)
     else:
-        _behind(rng, camera, pixels)
+        _skyline(rng, camera, pixels)
     return pixels
 
 
@@ -88,7 +88,7 @@ def _sky(rng: Rng, size: tuple[int, int]) -> Pixels:
     return to_pixels(sky + (242 - sky) * clouds[..., None] * 0.8)
 
 
-def _behind(rng: Rng, camera: Camera, pixels: Pixels) -> None:
+def _skyline(rng: Rng, camera: Camera, pixels: Pixels) -> None:
     """Draw woods, hedges, walls or houses above the horizon."""
     foot = round(camera.horizon) + MARGIN + int(rng.uniform(0, 0.1) * pixels.shape[0])
     top = max(0, foot - int(rng.uniform(0.05, 0.9) * pixels.shape[0]))
@@ -104,12 +104,14 @@ def _behind(rng: Rng, camera: Camera, pixels: Pixels) -> None:
             clutter.trunks(rng, part)
         return
     part[:] = surfaces.WALLS[int(rng.integers(0, len(surfaces.WALLS)))](rng, *part.shape[:2])
-    _strew(rng, part, clutter.OUTDOOR_OBJECTS, 7)
+    _scatter(rng, part, clutter.OUTDOOR_OBJECTS, 7)
 
 
-def _strew(rng: Rng, pixels: Pixels, things: tuple[clutter.Painter, ...], most: int) -> None:
-    for _ in range(int(rng.integers(0, most))):
-        things[int(rng.integers(0, len(things)))](rng, pixels)
+def _scatter(
+    rng: Rng, pixels: Pixels, painters: tuple[clutter.Painter, ...], max_count: int
+) -> None:
+    for _ in range(int(rng.integers(0, max_count))):
+        painters[int(rng.integers(0, len(painters)))](rng, pixels)
 
 
 def _blur(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixels:
@@ -135,11 +137,11 @@ def _street(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pix
     """Facades and vehicles seen frontally, above a strip of ground."""
     pixels = _sky(rng, size)
     foot = int(size[0] * rng.uniform(0.65, 1.0))
-    _strew(rng, pixels[:foot], (clutter.facade, clutter.trunks, clutter.poster), 6)
+    _scatter(rng, pixels[:foot], (clutter.facade, clutter.trunks, clutter.poster), 6)
     clutter.vehicle(rng, pixels[: min(size[0], foot + 12)])
     if size[0] - foot > 8:
         pixels[foot:] = surfaces.asphalt(rng, size[0] - foot, size[1])
-    _strew(rng, pixels, clutter.OUTDOOR_OBJECTS, 3)
+    _scatter(rng, pixels, clutter.OUTDOOR_OBJECTS, 3)
     return pixels
 
 
@@ -150,7 +152,7 @@ def _table(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixe
     if happens(rng, 0.5):  # seen at an angle
         pixels[:] = _tilted(rng, pixels)
     if happens(rng, 0.85):
-        _strew(rng, pixels, clutter.TABLE_OBJECTS, 9)
+        _scatter(rng, pixels, clutter.TABLE_OBJECTS, 9)
     return pixels
 
 
@@ -187,8 +189,8 @@ def _finish(rng: Rng, pixels: Pixels, blurred: float) -> Pixels:
 def draw_wide_prop(rng: Rng, t: Floats, x: float, z: float, number: int) -> Figure:
     """Draw a static prop on the ground at (x, z); t [T] in seconds."""
     if happens(rng, 0.5):
-        thing = draw_prop(rng, t, x, z, number)
-        return replace(thing, materials=_materials(rng), round=True)
+        prop = draw_prop(rng, t, x, z, number)
+        return replace(prop, materials=_materials(rng), round=True)
     model = MAKERS[int(rng.integers(0, len(MAKERS)))](rng, t)
     yaw = rng.uniform(0, 2 * np.pi)
     return stand(rng, model, t, (x, z, yaw), number)
@@ -294,7 +296,7 @@ def _bananas(rng: Rng, t: Floats) -> Model:
     return model
 
 
-def _large_beast(rng: Rng, t: Floats) -> Model:
+def _large_animal(rng: Rng, t: Floats) -> Model:
     """An elephant, cow or bear: thick legs, sometimes a trunk."""
     size = rng.uniform(0.5, 1.6)
     model = animal(t, size, 0.0, rng.uniform(-0.1, 0.3), rng.uniform(0.7, 1.3))
@@ -352,7 +354,7 @@ MAKERS: tuple[Callable[[Rng, Floats], Model], ...] = (
     _set_table,
     _rail,
     _bananas,
-    _large_beast,
+    _large_animal,
     _pots,
     _large_box,
     _planks,

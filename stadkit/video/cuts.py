@@ -20,7 +20,7 @@ from stadkit.video.frame import Frame, Pixels, Video
 HEIGHT, WIDTH = 36, 48  # pixels of the frames compared
 BINS = 8  # per channel
 SIDE = 3  # frames compared on each side of a cut
-LAGS = 2 * SIDE - 1  # frames from the first of them to the last
+LAGS = 2 * SIDE - 1  # maximum lag between frames on both sides
 MIN_DIFFERENCE = 0.1  # histogram difference across a cut, 0..1
 MIN_RATIO = 3.0  # of the difference across a cut to that between neighbours on one side
 

@@ -67,7 +67,7 @@ class _Packet(NamedTuple):
     at: int  # byte offset in the file
     pid: int
     counter: int  # 0..15
-    unit_start: bool  # payload_unit_start_indicator: a frame or a table unit_start
+    unit_start: bool  # payload_unit_start_indicator: a frame or a table begins
     discontinuity: bool  # discontinuity_indicator: the counter may jump
     payload: bytes
 
@@ -145,7 +145,7 @@ def is_seam(path: Path, at: int, pid: int) -> bool:
 
 
 def _is_new(clock: _StreamClock, step: int | None, jumped: bool) -> bool:
-    """Whether another stream unit_start: on a different clock, or with no frame missing."""
+    """Whether another stream begins: on a different clock, or with no frame missing."""
     if step is None:
         return jumped
     if step <= 0 or step > max(_JUMP, 2 * clock.longest):

@@ -302,6 +302,6 @@ class Sound:
                 if packet.dts >= 0 and (self._last is None or packet.dts > self._last):
                     self._last = packet.dts
                     return packet
-        except (av.FFmpegError, IndexError):  # IndexError: a stream not visible at opening
+        except (av.FFmpegError, IndexError):  # IndexError: a stream not seen at opening
             pass  # damaged: the video continues without audio
         return None

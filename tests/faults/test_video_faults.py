@@ -105,7 +105,7 @@ def test_fault_2_a_cut_file_with_its_index_last_is_named(stadkit: Stadkit, tmp_p
     cut(make(tmp_path / "a.mp4", frames=60))
     result = stadkit("a.mp4", "-o", "out")
     assert result.exit_code == 2
-    assert "a.mp4: has no whole moov atom (its index)" in result.stderr
+    assert "a.mp4: has no complete moov atom (its index)" in result.stderr
     assert not list(Path("out").glob("a.*"))
 
 
