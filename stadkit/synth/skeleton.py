@@ -35,6 +35,11 @@ POINTS = 31
 CROWN_UP = 0.3  # head radii from the centre of the head to the point CROWN
 # Flesh below a joint in body heights: the lowest point touches the ground.
 FLESH = np.full(POINTS, 0.02)
+FLESH[[PELVIS, CHEST, *HIP_JOINT]] = 0.07
+FLESH[[*KNEE_JOINT, *ANKLE]] = 0.036
+FLESH[[*HAND, *TOE]] = 0.012
+FLESH[[NECK, HEAD]] = 0.055
+FLESH[20:] = -1.0  # never what a body stands on
 # Columns of Motion.trunk. Angles are radians, heights are body heights.
 TORSO_PITCH, TORSO_ROLL, TORSO_TWIST, JUMP, HEAD_YAW, HEAD_PITCH, BODY_PITCH, BODY_ROLL = range(8)
 TRUNK = 8

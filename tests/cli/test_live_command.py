@@ -31,7 +31,7 @@ QUICK = RetryPolicy(tries=3, first=0.05)
 @pytest.fixture
 def stadkit(fake_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
     """Run `stadkit detect` of a live source that is soon given up."""
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.setattr(module, "LiveVideo", partial(LiveVideo, policy=QUICK))
     monkeypatch.chdir(tmp_path)
 
