@@ -288,7 +288,7 @@ def test_a_zero_is_never_silent(files: Path) -> None:
         (["--iou", "50"], "--iou '50': thresholds are above 0 and at most 1, low to high"),
         (["--iou", "half"], "--iou 'half': wants 0.5, or 0.5,0.75, or 0.5:0.95"),
         (["--exclude", "gone.csv"], "gone.csv: does not exist"),
-        (["--labels", "gone.txt"], "gone.txt: does not exist; give a label file"),
+        (["--labels", "gone.txt"], "gone.txt: does not exist; name a label file"),
         (["--plots", "truth.csv"], "--plots truth.csv: is a file, not a folder; name another"),
     ],
 )

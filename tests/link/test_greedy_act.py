@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stadkit.errors import UsageError
-from stadkit.link.greedy import ACT, Rules, link_act, link_pieces
+from stadkit.link.greedy import ACT, Rules, link_act, link_frames
 from stadkit.pairwise import sides, soft_nms
 from stadkit.tubes import Tubelets
 
@@ -121,7 +121,7 @@ def test_no_tubelets() -> None:
 
 
 def test_a_video_of_unknown_size() -> None:
-    with pytest.raises(UsageError, match=r"no width and height for video 'c' \(1 such\)"):
+    with pytest.raises(UsageError, match=r"no width and height for video 'c' \(1 of "):
         link_act(tubelets((1, 0, 0.5, HERE), videos=("c",)), SIZES, rate=25)
 
 
@@ -130,7 +130,7 @@ def test_a_video_of_unknown_size() -> None:
 def test_as_a_plain_loop(k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     found, rules = _crowd(rng, k), Rules(edge=float(seed % 2), min_length=4, keep=6)
-    pieces = link_pieces(found, rules)
+    pieces = link_frames(found, rules)
     got = [
         (chain, round(score, 9), frames.tolist(), box.round(6).tolist())
         for chain, score, frames, box in zip(

@@ -32,7 +32,7 @@ def person(time: Floats, left: Floats | float = 0.1, score: Floats | float = 0.8
 
 
 def missed(rate: float, count: int, options: Options = PLAIN) -> Linked:
-    """Seen in ten keyframes, missed in `count`, seen in ten."""
+    """TrackedPeople in ten keyframes, missed in `count`, seen in ten."""
     steps = np.array([*range(10), *range(10 + count, 20 + count)])
     looked = Keyframes(np.full(20 + count, "a"), np.arange(20 + count) / rate)
     return link(person(steps / rate), looked, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stadkit.detections import Detections
-from stadkit.link.tubelets import joined
+from stadkit.link.tubelets import join_tubelets
 
 HERE, THERE = [0.1, 0.1, 0.3, 0.9], [0.6, 0.1, 0.8, 0.9]
 
@@ -24,7 +24,7 @@ def tubelet(track: int, times: list[float], box: list[float], score: float) -> D
 
 
 def join(*parts: Detections) -> Detections:
-    return joined(Detections.join(parts, ("a",)))
+    return join_tubelets(Detections.join(parts, ("a",)))
 
 
 def test_two_clips_that_share_two_frames_give_each_frame_once() -> None:
@@ -51,4 +51,4 @@ def test_somebody_else_in_the_shared_frames_stays_apart() -> None:
 
 
 def test_nobody_is_nobody() -> None:
-    assert len(joined(Detections.empty(("a",)))) == 0
+    assert len(join_tubelets(Detections.empty(("a",)))) == 0

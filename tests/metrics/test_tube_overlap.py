@@ -99,7 +99,7 @@ def test_two_boxes_in_one_frame_at_this_rate() -> None:
 
 
 def test_a_video_of_unknown_size() -> None:
-    with pytest.raises(UsageError, match=r"no width and height for video 'a' \(1 such\)"):
+    with pytest.raises(UsageError, match=r"no width and height for video 'a' \(1 of "):
         Tracks.of(tubes(([0], BOX)), RATE, {"b": (20, 20)})
 
 
