@@ -208,8 +208,8 @@ def pixels_of(videos: Sequence[str], sizes: dict[str, tuple[int, int]]) -> NDArr
     missing = [video for video in videos if video not in sizes]
     if missing:
         raise UsageError(
-            f"no width and height for video {missing[0]!r} ({len(missing)} of {len(videos)}); linking"
-            " works in pixels: pass --size WxH, or a --truth file that lists sizes"
+            f"no width and height for video {missing[0]!r} ({len(missing)} of {len(videos)});"
+            " linking works in pixels: pass --size WxH, or a --truth file that lists sizes"
         )
     return np.array([sizes[video][::-1] * 2 for video in videos], np.float64).reshape(-1, 4)
 

@@ -4,7 +4,7 @@ import numpy as np
 from helpers.made_people import keyframes
 
 from stadkit.detections import Keyframes, number_frames
-from stadkit.tla.neighbours import Around, around, spacing
+from stadkit.tla.neighbours import Neighbours, find_neighbours, spacing
 
 
 def neighbours(
@@ -12,10 +12,10 @@ def neighbours(
     labelled: Keyframes,
     max_gap: float | None = None,
     cuts: dict[str, list[float]] | None = None,
-) -> Around:
+) -> Neighbours:
     of_frames, of_labelled = number_frames(frames, labelled)
     given = {video: np.array(times) for video, times in (cuts or {}).items()}
-    return around(frames, of_frames, labelled, of_labelled, max_gap, given)
+    return find_neighbours(frames, of_frames, labelled, of_labelled, max_gap, given)
 
 
 def test_nearest_before_and_after() -> None:

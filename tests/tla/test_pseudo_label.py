@@ -56,7 +56,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
 def test_many_blocks_are_as_one(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = table([(t, box, SURE_SIT) for t in (1.1, 1.3, 1.5, 1.7) for box in (LEFT, RIGHT)])
     whole = pseudo_label(found, TRUTH, options=Options(strategy))
-    monkeypatch.setattr("stadkit.tla.block.PAIRS_A_BLOCK", 3)
+    monkeypatch.setattr("stadkit.tla.block.MAX_PAIRS", 3)
     parts = pseudo_label(found, TRUTH, options=Options(strategy))
     assert len(whole) > 0
     assert deeds(parts) == deeds(whole)
