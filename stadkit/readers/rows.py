@@ -47,7 +47,7 @@ def found_rows(path: Path, labels: Labels, given: Path | None, truth: Path) -> E
         rows = int(counts[lacking].sum())
         whole = whole.with_kind("unknown name", rows, words)
         parts = _with_kind(parts, path, "unknown name", rows, words)
-    return EvaluationSide(claims, whole, parts, looked=keyframes_beside(path), notes=notes)
+    return EvaluationSide(claims, whole, parts, processed=keyframes_beside(path), notes=notes)
 
 
 def one_file(truth: Path) -> None:

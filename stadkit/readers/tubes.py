@@ -110,9 +110,9 @@ def _side_of_tubelets(
 
     tubelets = read_tubelets(source, truth, tubelet_length(source), str(path))
     side = side_of_tubes(path, link_act(tubelets, truth.sizes, truth.rate), truth=False)
-    claims = _frames(tubelets, truth)
-    faults = faults_of_tubelets(path, tubelets, claims.box)
-    return replace(side, claims=claims, faults=faults, files=(faults,), tubelets=tubelets)
+    instances = _frames(tubelets, truth)
+    faults = faults_of_tubelets(path, tubelets, instances.box)
+    return replace(side, instances=instances, faults=faults, files=(faults,), tubelets=tubelets)
 
 
 def _frames(tubelets: Tubelets, truth: TubeTruth) -> Instances:

@@ -326,7 +326,7 @@ def test_check_is_of_the_videos_that_are_here(here: Path) -> None:
             ("--detections", "found.csv", "-o", "d.csv", "--no-cross-cuts"),
             "--no-cross-cuts: is of --videos",
         ),
-        (("--detections", "found.csv", "-o", "d.csv", "--strategy", "x"), "no strategy called 'x'"),
+        (("--detections", "found.csv", "-o", "d.csv", "--strategy", "x"), "unknown strategy 'x'"),
         (("--detections", "found.csv", "-o", "d.csv", "--strategy", "all"), "with --check"),
         (
             ("--detections", "found.csv", "-o", "d.csv", "--threshold", ".3"),

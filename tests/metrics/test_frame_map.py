@@ -255,7 +255,7 @@ def test_pairs_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     box = np.concatenate([low, low + random.random((60, 2))], 1)
     group = random.integers(0, 4, 60)
     whole = best_truth(group, group[:30], box, box[:30])
-    monkeypatch.setattr(matching, "_PAIRS_A_BLOCK", 7)
+    monkeypatch.setattr(matching, "_BLOCK_SIZE", 7)
     parts = best_truth(group, group[:30], box, box[:30])
     assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
     assert (whole[0][:30] == np.arange(30)).all()

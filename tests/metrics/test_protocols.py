@@ -308,9 +308,9 @@ def test_every_protocol_is_known_by_its_name() -> None:
     assert [protocol_of(name).name for name in PROTOCOLS] == EVERY
     own = replace(PROTOCOLS["ava"], cap=3)
     assert protocol_of(own) is own
-    with pytest.raises(UsageError, match="no protocol called 'slowfat'; did you mean 'slowfast'"):
+    with pytest.raises(UsageError, match="unknown protocol 'slowfat'; did you mean 'slowfast'"):
         protocol_of("slowfat")
-    with pytest.raises(UsageError, match="There are ava, activitynet"):
+    with pytest.raises(UsageError, match="choose one of ava, activitynet"):
         protocol_of("?")
     with pytest.raises(UsageError, match="cap -1 is below 0"):
         ap([], [ONE], cap=-1)

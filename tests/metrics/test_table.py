@@ -101,10 +101,10 @@ def test_a_narrow_terminal_cuts_names_alone(
 
 def test_many_thresholds_are_a_range() -> None:
     ious = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
-    (line,) = [line for line in table.sums(scores(ious=ious)) if "frame mAP" in line]
+    (line,) = [line for line in table.summary_lines(scores(ious=ious)) if "frame mAP" in line]
     assert "(ava, 10 IoUs from 0.5 to 0.95, 3 of 3 classes)" in line
     assert len(line) <= 80
-    (line,) = [line for line in table.sums(scores(ious=ious[:2])) if "frame mAP" in line]
+    (line,) = [line for line in table.summary_lines(scores(ious=ious[:2])) if "frame mAP" in line]
     assert "(ava, IoU 0.5, 0.55, 3 of 3 classes)" in line
 
 
@@ -123,7 +123,7 @@ def test_true_tubes_are_not_sent_to_activitynet() -> None:
     for mine in (side(rows, found), side(rows)):
         told = evaluate(mine, true, LABELS, TubeFacts(None, 25.0))
         lines = table.coverage_notes(told)
-        assert any("keyframes of found without truth: 2" in line for line in lines)
+        assert any("found keyframes without truth: 2" in line for line in lines)
         assert not any("activitynet" in line for line in lines)
 
 
@@ -132,4 +132,6 @@ def test_what_has_no_box_is_said_of_iou_half() -> None:
     found = claims([0, 1], [0, 1], [0.9, 0.8], [0.1, 0.1, 0.4, 0.9])
     truth = claims([0, 1], [0, 1], [1, 1])
     lines = table.coverage_notes(scores(found, truth, ious=(0.9,)))
-    assert "of 2 in truth 2 are missed, 0 of them without a box of any action (IoU 0.5)" in lines
+    assert (
+        "2 of 2 truth labels are missed, 0 of them without a box of any action (IoU 0.5)" in lines
+    )

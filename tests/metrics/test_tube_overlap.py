@@ -88,7 +88,7 @@ def test_many_pairs_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     tracks = Tracks.of(tubes(*rows), RATE, None)
     i, j = (part.ravel() for part in np.indices((12, 12)))
     whole = tube_overlap(tracks, tracks, i, j, 0)
-    monkeypatch.setattr("stadkit.metrics.tube_overlap._BOXES_A_BLOCK", 7)
+    monkeypatch.setattr("stadkit.metrics.tube_overlap._BLOCK_SIZE", 7)
     assert tube_overlap(tracks, tracks, i, j, 0) == pytest.approx(whole)
     assert whole == pytest.approx([overlap(rows[a], rows[b]) for a, b in zip(i, j, strict=True)])
 

@@ -147,16 +147,16 @@ def test_ranges() -> None:
     assert result.summary() == pytest.approx(
         {"0.2": 1, "0.5": 1, "0.75": 0, "0.5:0.95": 0.3, "0.1:0.9": 6 / 9, "0.05:0.45": 1}
     )
-    with pytest.raises(ValueError, match=r"no threshold 0\.33"):
+    with pytest.raises(ValueError, match=r"threshold 0\.33"):
         result.mean(0.33)
     one = video_map(found, truth, sizes=None, rate=25, thresholds=[0.5])
     assert one.summary() == {"0.5": 1}
 
 
 def test_what_is_wrong_is_said() -> None:
-    with pytest.raises(UsageError, match="no video protocol 'ava'"):
+    with pytest.raises(UsageError, match="unknown video protocol 'ava'"):
         score(FOUND, TRUTH, "ava")
-    with pytest.raises(UsageError, match="protocol act counts pixels"):
+    with pytest.raises(UsageError, match="protocol act works in pixels"):
         video_map(FOUND, TRUTH, sizes=None, rate=25, protocol="act")
     with pytest.raises(ValueError, match="found has classes"):
         score(Tubes.empty(("walk",)), TRUTH)

@@ -26,7 +26,13 @@ from stadkit.labels import Labels
 from stadkit.link import link
 from stadkit.link.greedy import link_act, link_mmaction2
 from stadkit.metrics.frame_map import frame_map
-from stadkit.metrics.frame_map_act import act_count, boxes_ap, by_frame, frame_map_act, suppressed
+from stadkit.metrics.frame_map_act import (
+    act_count,
+    apply_soft_nms,
+    boxes_ap,
+    boxes_by_frame,
+    frame_map_act,
+)
 from stadkit.metrics.protocols import MULTISPORTS
 from stadkit.metrics.video_map import video_map
 from stadkit.tubes import Tubelets, Tubes
@@ -167,10 +173,10 @@ def test_multisports_frame_map(case: Case) -> None:
 
 
 def test_act_frame_map_in_the_references_order_of_equal_scores(case: Case) -> None:
-    boxes, true = by_frame(case.tubelets(), case.tubes("truth"), case.sizes, RATE)
+    boxes, true = boxes_by_frame(case.tubelets(), case.tubes("truth"), case.sizes, RATE)
     place = np.empty(len(boxes.score), np.int64)
     place[case.columns["nms_order"]] = np.arange(len(place))
-    after = suppressed(replace(boxes, score=boxes.score - 1e-10 * place))
+    after = apply_soft_nms(replace(boxes, score=boxes.score - 1e-10 * place))
     final = case.columns["final_order"]
     of_class = boxes.label[final]
     falls = np.diff(after.score[final]) <= 1e-5

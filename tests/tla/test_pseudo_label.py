@@ -200,7 +200,7 @@ def test_a_class_nobody_does_has_no_threshold() -> None:
 
 
 def test_per_class_wants_detections_at_labelled_keyframes() -> None:
-    with pytest.raises(UsageError, match="detect there too"):
+    with pytest.raises(UsageError, match="run detection there too"):
         pseudo_label(table([(1.5, LEFT, SURE_SIT)]), TRUTH, options=Options("per-class"))
 
 
@@ -237,11 +237,11 @@ def test_tables_must_be_of_the_same_classes() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"strategy": "best"}, "no strategy called 'best'; choose tla, "),
-        ({"bce": "max"}, "no bce called"),
-        ({"distance": "l2"}, "no distance called"),
-        ({"background": "none"}, "no background called"),
-        ({"weights": (1, -1, 1)}, "weights are"),
+        ({"strategy": "best"}, "unknown strategy 'best'; choose one of tla, "),
+        ({"bce": "max"}, "unknown bce"),
+        ({"distance": "l2"}, "unknown distance"),
+        ({"background": "none"}, "unknown background"),
+        ({"weights": (1, -1, 1)}, "weights is"),
         ({"weights": (1, 1)}, "wants three numbers"),
         ({"threshold": 1.5}, "threshold is 1.5; wants 0 to 1"),
         ({"max_gap": 0.0}, "max_gap is 0; wants seconds above 0"),

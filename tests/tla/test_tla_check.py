@@ -81,6 +81,6 @@ def test_nothing_to_hide() -> None:
 
 def test_nobody_found_at_hidden_keyframes() -> None:
     found = table([(0.5, LEFT, (0.9, 0.1, 0.1))])
-    with pytest.raises(NothingMatchedError, match="any of the 2 labelled keyframes"):
+    with pytest.raises(NothingMatchedError, match="no detections at the 2 labelled keyframes"):
         check(found, TRUTH)
     assert check(found, TRUTH, options=Options("interpolate")).f1 == 1
