@@ -109,7 +109,7 @@ def test_table_and_words(files: Path) -> None:
         "truth classes never detected: 1 ('wave')",
         "the 24 top detections are: right 75%, duplicate 0%, localization 0%, classification 25%, "
         "background 0%",
-        "of 30 in truth 12 are missed, 6 of them without a box of any action (IoU 0.5)",
+        "12 of 30 truth labels are missed, 6 of them without a box of any action (IoU 0.5)",
         "most frequent confusions: 'walk' instead of 'stand'; 'walk' instead of 'wave'",
     ]
 
@@ -237,12 +237,12 @@ def test_nothing_in_common_is_an_error(files: Path) -> None:
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
-    assert "the boxes of found reach 576, as pixels do; divide x by the width" in complaint(
+    assert "the boxes of found reach 576 and look like pixels; divide x by" in complaint(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
     assert complaint(name, "truth.csv", code=5) == (
-        "changed.csv: none of its action ids (101, 102) is a label's (1, 2, 5); name the list it "
+        "changed.csv: its action ids (101, 102) are not in the label list (1, 2, 5); pass the list it "
         "was made with by --labels"
     )
     Path("empty.csv").write_text("")
@@ -265,7 +265,7 @@ def test_faults_are_counted(files: Path) -> None:
         "not finite": [1],
         "score outside 0..1": [4],
     }
-    assert "dirty.csv: 1 row has an action id that the labels lack, such as 9" in result.stderr
+    assert "dirty.csv: 1 row has an action id missing from the labels, such as 9" in result.stderr
 
 
 def test_a_zero_is_never_silent(files: Path) -> None:

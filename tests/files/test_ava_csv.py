@@ -183,20 +183,23 @@ def test_an_empty_table_is_no_rows(file: Path) -> None:
 
 
 FAULTS = [
-    ("video,time,x1,y1,x2,y2,action,score\n" + GOOD, ":1: is a header"),
+    ("video,time,x1,y1,x2,y2,action,score\n" + GOOD, ":1: looks like a header"),
     ("a;0902;0,1;0,2;0,3;0,4;12;0,9\n", ":1: fields are separated by ';'"),
     ("a;0902;0.1;0.2;0.3;0.4;12;0.9\n", ":1: fields are separated by ';'"),
     (GOOD.replace(",", "\t"), ":1: fields are separated by tabs"),
-    ("a,0902,0,1,0,2,0,3,0,4,12,0,9\n", ":1: has 13 columns; are these decimal commas?"),
+    ("a,0902,0,1,0,2,0,3,0,4,12,0,9\n", ":1: has 13 columns and seems to use decimal commas"),
     (GOOD + 'a,1,"0,1",.2,.3,.4,12,1\n', ":2: x1: '0,1' has a decimal comma"),
     ("a,0902,.1,.2\n", ":1: has 4 columns, wants 7, 8 or 9: video, time, x1"),
-    (GOOD + "a,1,.1,.2,.3,.4,12\n", ":2: has 7 columns where the first line has 8"),
-    (GOOD + "a,1,.1,.2,.3,.4,12,1,\n" * 3, ":2: has 9 columns where the first line has 8 (3 l"),
+    (GOOD + "a,1,.1,.2,.3,.4,12\n", ":2: has 7 columns, but the first line has 8"),
+    (GOOD + "a,1,.1,.2,.3,.4,12,1,\n" * 3, ":2: has 9 columns, but the first line has 8 (3 i"),
     ("\n" + GOOD + "\na,1\n", ":4: has 2 columns"),
-    (GOOD + "a\0,1,.1,.2,.3,.4,12,1\n", r":2: video: 'a\x00' holds a control character"),
+    (GOOD + "a\0,1,.1,.2,.3,.4,12,1\n", r":2: video: 'a\x00' contains a control character"),
     (GOOD + "a,1,.1,.2,.3,.4\0,12,1\n", r":2: y2: '.4\x00' is not a finite number"),
-    (GOOD + '"a,1,.1,.2,.3,.4,12,1\n' + GOOD, ":2: unexpected end of data; is a quote left open"),
-    (GOOD + '"a\nb",1,.1,.2,.3,.4,12,1\n', r":2: video: 'a\nb' holds a control character"),
+    (
+        GOOD + '"a,1,.1,.2,.3,.4,12,1\n' + GOOD,
+        ":2: unexpected end of data; check for an unclosed quote",
+    ),
+    (GOOD + '"a\nb",1,.1,.2,.3,.4,12,1\n', r":2: video: 'a\nb' contains a control character"),
     (GOOD + ",1,.1,.2,.3,.4,12,1\n", ":2: video: is empty"),
     (GOOD + "a,09:02,.1,.2,.3,.4,12,1\n", ":2: time: '09:02' is not a time in seconds"),
     (GOOD + "a,nan,.1,.2,.3,.4,12,1\n", ":2: time: 'nan'"),
@@ -206,13 +209,13 @@ FAULTS = [
     (GOOD + "a,1,.1,.2,.3,,12,1\n", ":2: y2: '' is not a finite number"),
     (GOOD + "a,1,.1,.2,.3,1_0,12,1\n", ":2: y2: '1_0' is not a finite number"),
     (GOOD.replace(".1", "True"), ":1: x1: 'True' is not a finite number"),
-    (GOOD + "a,1,.1,.2,.3,.4,walk,1\n", ":2: action: 'walk' is not the id of an action"),
-    (GOOD + "a,1,.1,.2,.3,.4,,1\n", ":2: action: '' is not the id of an action"),
+    (GOOD + "a,1,.1,.2,.3,.4,walk,1\n", ":2: action: 'walk' is not an action id"),
+    (GOOD + "a,1,.1,.2,.3,.4,,1\n", ":2: action: '' is not an action id"),
     (GOOD + "a,1,.1,.2,.3,.4,-2,1\n", ":2: action: '-2'"),
-    (GOOD + "a,1,.1,.2,.3,.4,12,1.5\n" * 4, ":2: score: '1.5' is outside 0..1 (4 lines are wrong)"),
+    (GOOD + "a,1,.1,.2,.3,.4,12,1.5\n" * 4, ":2: score: '1.5' is outside 0..1 (4 invalid lines)"),
     (GOOD + "a,1,.1,.2,.3,.4,12,-.1\n" + GOOD, ":2: score: '-.1' is outside 0..1"),
-    (GOOD.replace("12,1", "81,1"), ": none of its action ids (81) is a label's (12, 14, 80)"),
-    ("a,1,10,20,300,400,12,1\n", ": boxes reach 400, as pixels do"),
+    (GOOD.replace("12,1", "81,1"), ": its action ids (81) are not in the label list (12, 14, 80)"),
+    ("a,1,10,20,300,400,12,1\n", ": boxes reach 400 and look like pixels"),
     ("a" * 200_000 + GOOD, ":1: field larger than field limit"),
 ]
 
@@ -227,7 +230,7 @@ def test_faults_are_told_in_one_line(text: str, message: str, file: Path) -> Non
 
 @pytest.mark.parametrize(
     ("person", "message"),
-    [("0.93", "are these detections?"), ("p3", "whole number"), ("99999999999", "whole number")],
+    [("0.93", "the file may hold detections"), ("p3", "an integer"), ("99999999999", "an integer")],
 )
 def test_person_ids_are_whole_numbers(person: str, message: str, file: Path) -> None:
     with pytest.raises(AnnotationError, match=rf":2: person: '{person}' is not .*{message}"):
@@ -289,7 +292,7 @@ def test_gzip_is_by_name_and_has_no_clock_in_it(file: Path) -> None:
 
 def test_writers_refuse_what_does_not_fit(file: Path) -> None:
     table = found(file, "a,1,0,0,1,1,12,.5\n")
-    with pytest.raises(ValueError, match="are not the labels'"):
+    with pytest.raises(ValueError, match="differ from labels"):
         write_found(table, ava(), file)
     with pytest.raises(ValueError, match="must be 0 or 1"):
         write_truth(table, LABELS, file)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stadkit.errors import AnnotationError
 from stadkit.files import columns
 from stadkit.files.ava_csv import read_truth
-from stadkit.files.ava_rows import read_claims, read_claims_of
+from stadkit.files.ava_rows import read_instances, read_instances_of
 from stadkit.files.faults import Faults
 from stadkit.files.rows import line_numbers
 from stadkit.instances import Instances
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 def read(file: Path, text: str, truth: bool = False) -> tuple[Instances, Faults]:
     file.write_bytes(text.encode())
-    return read_claims(file, LABELS, truth=truth)
+    return read_instances(file, LABELS, truth=truth)
 
 
 def test_found_rows_keep_their_order(file: Path) -> None:
@@ -90,14 +90,14 @@ def test_unknown_actions_that_are_found_leave_a_person(file: Path) -> None:
     assert faults.kinds == {"unknown label": (2, (1, 3))}
     assert faults.unknown == (2, 0)
     assert faults.lines() == [
-        "2 rows have an action id that the labels lack, such as 2, 0 (lines 1, 3): "
+        "2 rows have an action id missing from the labels, such as 2, 0 (lines 1, 3): "
         "counted for people only"
     ]
 
 
 def test_labels_that_know_no_action_leave_people(file: Path) -> None:
     file.write_text(GOOD)
-    claims, faults = read_claims(file, Labels((), ()), truth=False)
+    claims, faults = read_instances(file, Labels((), ()), truth=False)
     assert claims.label.tolist() == [-1]
     assert faults.unknown == (12,)
 
@@ -166,8 +166,8 @@ def test_a_row_can_have_two_faults(file: Path) -> None:
 def test_faults_as_sentences(tmp_path: Path) -> None:
     faults = Faults(tmp_path, {"inverted": (1203, (4, 9, 12)), "no area": (1, (7,))})
     assert faults.lines() == [
-        "1,203 rows have a box with x2 < x1 or y2 < y1 (lines 4, 9, 12, ...): passed over",
-        "1 row has a box without area (line 7): most protocols pass over it",
+        "1,203 rows have a box with x2 < x1 or y2 < y1 (lines 4, 9, 12, ...): skipped",
+        "1 row has a box without area (line 7): skipped by most protocols",
     ]
 
 
@@ -186,8 +186,8 @@ def test_line_numbers_of_rows(file: Path) -> None:
     ("row", "reason"),
     [
         ("a,1,.3,0,.1,1,12,1", "x2 < x1 or y2 < y1; a box is x1, y1, x2, y2: swap its corners"),
-        ("a,1,nan,0,1,1,12,1", "a side is NaN or infinite; mend the box or remove the row"),
-        ("a,1,0,0,inf,1,12,1", "a side is NaN or infinite; mend the box or remove the row"),
+        ("a,1,nan,0,1,1,12,1", "a coordinate is NaN or infinite; fix the box or remove the row"),
+        ("a,1,0,0,inf,1,12,1", "a coordinate is NaN or infinite; fix the box or remove the row"),
     ],
 )
 def test_true_boxes_that_are_none_are_refused(file: Path, row: str, reason: str) -> None:
@@ -201,8 +201,8 @@ def test_truth_in_widths_is_refused(file: Path) -> None:
     with pytest.raises(AnnotationError) as error:
         read(file, "a,1,.1,.1,.3,.8,12,1\na,1,.7,.1,.2,.8,12,1\n" * 2, truth=True)
     assert str(error.value) == (
-        f"{file}:2: x2 < x1 or y2 < y1: are these x, y, width, height? "
-        "write x1, y1, x2, y2 (2 rows)"
+        f"{file}:2: x2 < x1 or y2 < y1, so these look like x, y, width, "
+        "height; write x1, y1, x2, y2 (2 rows)"
     )
 
 
@@ -215,16 +215,16 @@ def test_true_boxes_without_area_count(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (GOOD + "a,1,0,0,1,1,12\n", "2: has 7 columns where the first line has 8"),
-        (GOOD + GOOD[:-1] + ",9\n", "2: has 9 columns where the first line has 8"),
+        (GOOD + "a,1,0,0,1,1,12\n", "2: has 7 columns, but the first line has 8"),
+        (GOOD + GOOD[:-1] + ",9\n", "2: has 9 columns, but the first line has 8"),
         (GOOD + "a,1,0,0,1,x,12,.5\n", "2: y2: 'x' is not a finite number"),
         (GOOD + "a,1,0,0,1,,12,.5\n", "2: y2: '' is not a finite number"),
         (GOOD + "a,1,0,0,1,nan,12,\n", "2: score: '' is not a finite number"),
         (GOOD + "a,nan,0,0,1,1,12,.5\n", "2: time: 'nan' is not a time in seconds"),
-        (GOOD + "a,1,0,0,1,1,,.5\n", "2: action: '' is not the id of an action, a whole number"),
+        (GOOD + "a,1,0,0,1,1,,.5\n", "2: action: '' is not an action id (an integer)"),
         (
             "video,time,x1,y1,x2,y2,action,score\n" + GOOD,
-            "1: is a header; these files have none, remove the line",
+            "1: looks like a header, which these files do not have; remove the line",
         ),
     ],
 )
@@ -249,7 +249,7 @@ def test_several_files_and_folders_are_joined(tmp_path: Path) -> None:
     (folder / "b.jsonl").write_text("{}")
     more = tmp_path / "more.csv"
     more.write_text("c,1,0,0,1,1,80,.5\na,2,0,0,1,1,12,.25\n")
-    claims, faults = read_claims_of([folder, more], LABELS, truth=False)
+    claims, faults = read_instances_of([folder, more], LABELS, truth=False)
     assert claims.videos == ("a", "b", "c")
     assert claims.video.tolist() == [0, 0, 1, 2, 0]
     assert claims.label.tolist() == [0, -1, 2, 1, 0]
@@ -260,10 +260,8 @@ def test_several_files_and_folders_are_joined(tmp_path: Path) -> None:
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError) as error:
-        read_claims_of([tmp_path], LABELS, truth=False)
-    assert str(error.value) == (
-        f"{tmp_path}: holds no .csv or .csv.gz file; give a folder that does"
-    )
+        read_instances_of([tmp_path], LABELS, truth=False)
+    assert str(error.value) == (f"{tmp_path}: contains no .csv or .csv.gz file; check the path")
 
 
 def test_claims_of_other_classes_do_not_join(file: Path) -> None:
@@ -337,10 +335,10 @@ def test_people_of_the_truth_are_those_of_the_table(
 READ = """
 import sys
 from stadkit.memory import peak
-from stadkit.files.ava_rows import read_claims
+from stadkit.files.ava_rows import read_instances
 from stadkit.labels import ava_scored
 for file, truth in ((sys.argv[1], True), (sys.argv[2], False)):
-    claims, faults = read_claims(file, ava_scored(), truth=truth)
+    claims, faults = read_instances(file, ava_scored(), truth=truth)
     print(len(claims), len(faults.kinds))
 print(peak())
 """

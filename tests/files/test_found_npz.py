@@ -52,7 +52,7 @@ def test_any_other_file(tmp_path: Path, part: int) -> None:
     path = tmp_path / "a.npz"
     write_found_npz(table(3), LOOKED, path)
     path.write_bytes(path.read_bytes()[:part])
-    with pytest.raises(AnnotationError, match=r"a\.npz: is not what stadkit kept of a video"):
+    with pytest.raises(AnnotationError, match=r"a\.npz: not a stadkit intermediate file"):
         read_found_npz(path)
     np.savez(path, time=np.zeros(2))
     with pytest.raises(AnnotationError, match="remove it and run again"):

@@ -94,8 +94,8 @@ def test_without_labels_the_classes_are_the_files_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"class_id": 2}, "v, tube 1: the labels lack its class 2"),
-        ({"class_id": None, "class": "fly"}, "the labels lack its class 'fly'"),
+        ({"class_id": 2}, "v, tube 1: class 2"),
+        ({"class_id": None, "class": "fly"}, "class 'fly'"),
         ({"class": "stand"}, "class 9 is 'stand' here, 'wave' in the labels"),
         ({"times": [0.2, 0.1]}, "Tubes.time does not increase"),
         ({"times": []}, "v, tube 1: "),
@@ -123,8 +123,8 @@ def test_a_wrong_tube_is_named(tmp_path: Path, change: dict[str, Any], says: str
         ("[]", 'wants {"videos"'),
         ('{"videos": []}', 'wants {"videos"'),
         ('{"videos": {"v": 1}}', "v: wants a list of tubes"),
-        ('{"videos": {"v": [1]}}', "v, tube 0: is no tube, but '1'"),
-        ('{"videos": {"v": [{"class_id": 9}]}}', "v, tube 0: lacks 'times'"),
+        ('{"videos": {"v": [1]}}', "v, tube 0: wants an object, got '1'"),
+        ('{"videos": {"v": [{"class_id": 9}]}}', "v, tube 0: 'times' is missing"),
     ],
 )
 def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, text: str, says: str) -> None:
@@ -137,7 +137,7 @@ def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, text: str, says: str) 
 
 def test_pixels_are_told(tmp_path: Path) -> None:
     pixels = {**WHOLE, "boxes": [[10, 20, 30, 40.0]] * 2}
-    with pytest.raises(AnnotationError, match="boxes reach 40, as pixels do"):
+    with pytest.raises(AnnotationError, match="boxes reach 40 and look like pixels"):
         read_tubes_json(file(tmp_path, pixels), LABELS)
 
 
@@ -147,7 +147,9 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_names_that_clash_without_labels(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="tube 1: class 9 is 'wave' before it"):
+    with pytest.raises(
+        AnnotationError, match="tube 1: class 9 is 'sit' here, 'wave' in an earlier tube"
+    ):
         read_tubes_json(file(tmp_path, WHOLE, {**WHOLE, "class": "sit"}))
 
 

@@ -199,7 +199,9 @@ def test_no_row_of_a_known_action() -> None:
     with pytest.raises(NothingMatchedError, match="no valid detection; it is empty"):
         check(nothing, claims(), FOUND, TRUTH)
     wrong = Faults(Path("found.csv"), {"inverted": (5, (1, 2, 3))})
-    with pytest.raises(NothingMatchedError, match="counts: 5 rows have a box with x2 < x1"):
+    with pytest.raises(
+        NothingMatchedError, match="valid detection: 5 rows have a box with x2 < x1"
+    ):
         check(nothing, claims(), wrong, TRUTH)
 
 
@@ -218,7 +220,7 @@ def test_no_box_in_common() -> None:
     told = complaint(moved(lambda box: box * 100), claims())
     assert "reach 70 and look like 1/100 parts; divide them by 100" in told
     told = complaint(moved(lambda box: box + np.array([0, 0.6, 0, 0.6])), claims())
-    assert told.endswith("boxes are x1, y1, x2, y2 in fractions of the frame")
+    assert told.endswith("boxes must be x1, y1, x2, y2 in fractions of the frame")
 
 
 @pytest.mark.parametrize(

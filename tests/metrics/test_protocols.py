@@ -312,7 +312,7 @@ def test_every_protocol_is_known_by_its_name() -> None:
         protocol_of("slowfat")
     with pytest.raises(UsageError, match="choose one of ava, activitynet"):
         protocol_of("?")
-    with pytest.raises(UsageError, match="cap -1 is below 0"):
+    with pytest.raises(UsageError, match="cap is -1; wants"):
         ap([], [ONE], cap=-1)
 
 

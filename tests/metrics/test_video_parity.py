@@ -19,7 +19,7 @@ from stadkit.cli.app import app
 from stadkit.detections import Detections, Keyframes
 from stadkit.files import pickles
 from stadkit.files.act import write_gt
-from stadkit.files.tube_truth import TubeTruth, frame_claims
+from stadkit.files.tube_truth import TubeTruth, frame_instances
 from stadkit.files.tubelets import write_tubelets
 from stadkit.instances import Instances
 from stadkit.labels import Labels
@@ -164,7 +164,7 @@ def test_video_map(case: Case, protocol: str, column: str, own: bool) -> None:
 
 
 def test_multisports_frame_map(case: Case) -> None:
-    truth = frame_claims(case.tubes("truth"))
+    truth = frame_instances(case.tubes("truth"))
     result = frame_map(case.boxes(), truth, protocol=MULTISPORTS)
     printed = case.expected["multisports_eval_on_mmaction2_link"]["frameAP@0.5"]
     # Scores of two decimals: elsewhere NumPy's sort takes equal ones in another order.
@@ -234,7 +234,7 @@ def test_act_frame_map_as_the_steps_of_moc_give_it_here(case: Case) -> None:
 
 def test_rows_count_as_tubelets_do(case: Case) -> None:
     # The same count row by row, of boxes in fractions.
-    tubelets, truth = case.tubelets(), frame_claims(case.tubes("truth"))
+    tubelets, truth = case.tubelets(), frame_instances(case.tubes("truth"))
     k = tubelets.length
     sides = np.array([case.sizes[name][::-1] * 2 for name in tubelets.videos], np.float64)
     rows = Instances(
