@@ -1,4 +1,4 @@
-"""AVA's lists and label files in every dialect, right ones and wrong ones."""
+"""AVA's lists, and valid and invalid label files in every format."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_ava_groups_are_the_80() -> None:
 @pytest.mark.parametrize("text", [ITEMS, TYPED, NUMBERED, JSON])
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_dialects_agree(text: str, start: str, end: str, file: Path) -> None:
+def test_formats_agree(text: str, start: str, end: str, file: Path) -> None:
     file.write_bytes((start + text.replace("\n", end)).encode())
     assert read_labels(file) == THREE
 
@@ -75,7 +75,7 @@ def test_plain_names_are_numbered_from_one(file: Path) -> None:
     assert read_labels(file) == Labels((1, 2, 3), ("wave", "sit down: on a chair", "3 steps"))
 
 
-def test_braces_in_names_are_not_taken_for_blocks(file: Path) -> None:
+def test_braces_in_names_do_not_start_blocks(file: Path) -> None:
     file.write_text("0: {\n1: item {\n")
     assert read_labels(file).names == ("{", "item {")
 
@@ -123,7 +123,7 @@ def test_wrong_files_name_the_line(text: str, message: str, file: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_label_file(tmp_path: Path) -> None:
+def test_files_that_are_not_label_files(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe1\x00:\x00")
     (tmp_path / "large").write_bytes(b"a" * 1_000_001)
     for name, reason in [
@@ -148,7 +148,9 @@ def test_what_is_no_label_file(tmp_path: Path) -> None:
         ((1,), ("a\u2028b",), "invalid name"),
     ],
 )
-def test_the_door(ids: tuple[int, ...], names: tuple[str, ...], message: str) -> None:
+def test_invalid_labels_are_rejected(
+    ids: tuple[int, ...], names: tuple[str, ...], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         Labels(ids, names)
 

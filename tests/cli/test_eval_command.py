@@ -242,8 +242,8 @@ def test_nothing_in_common_is_an_error(files: Path) -> None:
     )
     name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
     assert complaint(name, "truth.csv", code=5) == (
-        "changed.csv: its action ids (101, 102) are not in the label list (1, 2, 5); pass the list it "
-        "was made with by --labels"
+        "changed.csv: its action ids (101, 102) are not in the label list (1, 2, 5); pass the list "
+        "it was made with by --labels"
     )
     Path("empty.csv").write_text("")
     assert complaint("empty.csv", "truth.csv", code=5) == (

@@ -83,8 +83,8 @@ def test_actions_that_only_found_knows_are_told_and_count_as_people() -> None:
     facts = json.loads(result.stdout)
     assert facts["faults"]["det"]["unknown name"]["rows"] == 5
     assert (
-        "5 rows have an action missing from the truth's list, such as 'Stand' (is it 'stand'?), 'fly': "
-        "counted for people only"
+        "5 rows have an action missing from the truth's list, such as 'Stand' (is it 'stand'?), "
+        "'fly': counted for people only"
     ) in result.stderr
     assert facts["per_class"] == {"1": 0.0, "2": 1.0}
     assert facts["person_ap"] == 1

@@ -70,14 +70,14 @@ def test_one_split_may_be_a_plain_list(tmp_path: Path) -> None:
     assert act.read_gt(file(tmp_path, data)).videos == ("b/one",)
 
 
-def test_every_frame_is_a_keyframe_also_without_boxes(tmp_path: Path) -> None:
+def test_every_frame_is_a_keyframe_even_without_boxes(tmp_path: Path) -> None:
     frames = act.read_gt(file(tmp_path, gt()), rate=10.0).keyframes()
     assert len(frames) == 13
     assert frames.video.tolist()[8:] == ["b/none"] * 2 + ["b/one"] * 3
     assert frames.time.tolist()[8:] == [0, 0.1, 0, 0.1, 0.2]
 
 
-def test_frame_claims_are_the_boxes(tmp_path: Path) -> None:
+def test_frame_instances_are_the_boxes(tmp_path: Path) -> None:
     claims = frame_instances(act.read_gt(file(tmp_path, gt())).tubes)
     assert [claims.videos[v] for v in claims.video] == ["b/two"] * 4 + ["b/one"] * 2
     assert claims.label.tolist() == [0, 1, 1, 1, 0, 0]
@@ -116,7 +116,7 @@ def with_tube(tube: Any, label: Any = 0) -> dict[str, Any]:
         (with_tube(rows(1) * np.array([1, 1, np.nan, 1, 1])), "is not finite"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path: Path, data: Any, says: str) -> None:
+def test_invalid_files_are_rejected(tmp_path: Path, data: Any, says: str) -> None:
     path = file(tmp_path, data)
     with pytest.raises(AnnotationError, match=rf"GT[.]pkl: .*({says})") as caught:
         act.read_gt(path)
@@ -151,7 +151,7 @@ def some_truth(draw: st.DrawFn) -> TubeTruth:
 
 
 @given(truth=some_truth())
-def test_truth_comes_back(tmp_path_factory: Any, truth: TubeTruth) -> None:
+def test_truth_round_trip(tmp_path_factory: Any, truth: TubeTruth) -> None:
     path = tmp_path_factory.getbasetemp() / "round.pkl"
     act.write_gt(truth, path)
     back = act.read_gt(path, rate=truth.rate)
@@ -160,7 +160,7 @@ def test_truth_comes_back(tmp_path_factory: Any, truth: TubeTruth) -> None:
         np.testing.assert_array_equal(getattr(back.tubes, name), getattr(truth.tubes, name), name)
 
 
-def test_train_videos_are_written_beside(tmp_path: Path) -> None:
+def test_train_videos_are_written_too(tmp_path: Path) -> None:
     path = file(tmp_path, gt())
     test, train = act.read_gt(path), act.read_gt(path, 0, "train")
     act.write_gt(test, tmp_path / "again.pkl", train)
@@ -170,7 +170,7 @@ def test_train_videos_are_written_beside(tmp_path: Path) -> None:
         act.write_gt(test, tmp_path / "again.pkl", test)
 
 
-def test_times_between_frames_are_not_written(tmp_path: Path) -> None:
+def test_times_between_frames_are_rejected(tmp_path: Path) -> None:
     truth = act.read_gt(file(tmp_path, gt()))
     other = TubeTruth(truth.tubes, truth.sizes, truth.frames, 30.0, truth.labels)
     with pytest.raises(ValueError, match="times fall between frames at 30 frames a second"):

@@ -1,4 +1,4 @@
-"""Claims from AVA's CSV: rows in their order, faults counted with their lines, truth refused."""
+"""Instances from AVA's CSV: row order, counted faults with lines, invalid truth rejected."""
 
 import gzip
 import subprocess
@@ -67,7 +67,7 @@ def test_the_score_of_truth_is_one_and_not_the_id_of_its_person(file: Path) -> N
     assert claims.label.tolist() == [0, 2]
 
 
-def test_a_person_of_the_truth_without_a_known_action_stays_as_one_row(file: Path) -> None:
+def test_a_truth_person_without_a_known_action_is_one_row(file: Path) -> None:
     claims, faults = read(
         file,
         "a,1,0,0,1,1,2,3\n"  # unknown
@@ -83,7 +83,7 @@ def test_a_person_of_the_truth_without_a_known_action_stays_as_one_row(file: Pat
     assert faults.unknown == (2, 16)
 
 
-def test_unknown_actions_that_are_found_leave_a_person(file: Path) -> None:
+def test_unknown_found_actions_keep_the_person(file: Path) -> None:
     claims, faults = read(file, "a,1,0,0,1,1,2,.5\nb,1,0,0,1,1,12,.5\nb,1,0,0,1,1,0,.5\n")
     assert claims.label.tolist() == [-1, 0, -1]
     assert claims.videos == ("a", "b")  # the file's, to be named where none matches
@@ -95,7 +95,7 @@ def test_unknown_actions_that_are_found_leave_a_person(file: Path) -> None:
     ]
 
 
-def test_labels_that_know_no_action_leave_people(file: Path) -> None:
+def test_labels_without_any_matching_action_keep_people(file: Path) -> None:
     file.write_text(GOOD)
     claims, faults = read_instances(file, Labels((), ()), truth=False)
     assert claims.label.tolist() == [-1]
@@ -115,7 +115,7 @@ def test_labels_that_know_no_action_leave_people(file: Path) -> None:
         ("a,1,0,0,1,1,12,inf", "not finite"),
     ],
 )
-def test_found_boxes_that_are_none_are_passed_over(file: Path, row: str, kind: str) -> None:
+def test_invalid_found_boxes_are_skipped(file: Path, row: str, kind: str) -> None:
     many = "a,1,.6,.6,.9,.9,14,.5\n"
     claims, faults = read(file, many + row + "\n" + many * 30)
     assert claims.label.tolist() == [2] * 31
@@ -133,19 +133,19 @@ def test_found_boxes_that_are_none_are_passed_over(file: Path, row: str, kind: s
         ("a,1,0,0,1,1,12,-.1", "score outside 0..1"),
     ],
 )
-def test_found_rows_that_only_look_wrong_are_kept(file: Path, row: str, kind: str) -> None:
+def test_suspicious_found_rows_are_kept(file: Path, row: str, kind: str) -> None:
     claims, faults = read(file, GOOD + row + "\n")
     values = [float(field) for field in row.split(",")[2:]]
     assert [*claims.box[1].tolist(), claims.score[1]] == [*values[:4], values[5]]
     assert faults.kinds == {kind: (1, (2,))}
 
 
-def test_the_edges_are_no_faults(file: Path) -> None:
+def test_boundary_values_are_not_faults(file: Path) -> None:
     _, faults = read(file, "a,1,-1,0,2,2,12,1\na,1,0,0,1,1,12,0\n")
     assert faults.kinds == {}
 
 
-def test_widths_and_heights_are_told_from_corners(file: Path) -> None:
+def test_widths_and_heights_are_distinguished_from_corners(file: Path) -> None:
     sizes = "a,1,.7,.1,.2,.8,12,.5\na,1,.1,.1,.3,.8,12,.5\n"
     _, faults = read(file, sizes * 10)
     assert faults.kinds == {"xywh": (10, (1, 3, 5))}
@@ -171,7 +171,7 @@ def test_faults_as_sentences(tmp_path: Path) -> None:
     ]
 
 
-def test_lines_count_the_blank_ones(file: Path) -> None:
+def test_line_numbers_include_blank_lines(file: Path) -> None:
     bad = GOOD.replace("12", "99")
     _, faults = read(file, "\n" + bad + " \t \n\n" + GOOD + bad.rstrip("\n"))
     assert faults.kinds == {"unknown label": (2, (2, 6))}
@@ -190,14 +190,14 @@ def test_line_numbers_of_rows(file: Path) -> None:
         ("a,1,0,0,inf,1,12,1", "a coordinate is NaN or infinite; fix the box or remove the row"),
     ],
 )
-def test_true_boxes_that_are_none_are_refused(file: Path, row: str, reason: str) -> None:
+def test_invalid_truth_boxes_are_rejected(file: Path, row: str, reason: str) -> None:
     good = "a,1,.6,.6,.9,.9,12,1\n"
     with pytest.raises(AnnotationError) as error:
         read(file, good * 2 + row + "\n" + good * 30, truth=True)
     assert str(error.value) == f"{file}:3: {reason}"
 
 
-def test_truth_in_widths_is_refused(file: Path) -> None:
+def test_truth_with_widths_is_rejected(file: Path) -> None:
     with pytest.raises(AnnotationError) as error:
         read(file, "a,1,.1,.1,.3,.8,12,1\na,1,.7,.1,.2,.8,12,1\n" * 2, truth=True)
     assert str(error.value) == (
@@ -228,7 +228,7 @@ def test_true_boxes_without_area_count(file: Path) -> None:
         ),
     ],
 )
-def test_broken_csv_is_refused(file: Path, text: str, reason: str) -> None:
+def test_malformed_csv_is_rejected(file: Path, text: str, reason: str) -> None:
     with pytest.raises(AnnotationError) as error:
         read(file, text)
     assert str(error.value) == f"{file}:{reason}"
@@ -258,13 +258,13 @@ def test_several_files_and_folders_are_joined(tmp_path: Path) -> None:
     assert faults[0].kinds == {"unknown label": (1, (2,))}
 
 
-def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_files_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError) as error:
         read_instances_of([tmp_path], LABELS, truth=False)
     assert str(error.value) == (f"{tmp_path}: contains no .csv or .csv.gz file; check the path")
 
 
-def test_claims_of_other_classes_do_not_join(file: Path) -> None:
+def test_instances_with_different_classes_do_not_join(file: Path) -> None:
     claims, _ = read(file, GOOD)
     with pytest.raises(ValueError, match="classes differ"):
         Instances.join([claims], ("stand",))
@@ -285,7 +285,7 @@ ROW = st.tuples(
 
 
 @given(st.lists(ROW, min_size=1, max_size=30), st.integers(1, 400))
-def test_pieces_give_what_the_whole_gives(
+def test_parsing_in_pieces_equals_parsing_at_once(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]], size: int
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "pieces.csv"
@@ -303,7 +303,7 @@ def test_pieces_give_what_the_whole_gives(
 
 
 @pytest.mark.parametrize("size", [1, 30, 60])
-def test_a_row_too_long_is_seen_at_the_start_of_a_piece(
+def test_a_long_row_is_detected_at_the_start_of_a_piece(
     file: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(columns, "_PIECE", size)
@@ -313,7 +313,7 @@ def test_a_row_too_long_is_seen_at_the_start_of_a_piece(
 
 
 @given(st.lists(st.sampled_from(["a,1,0,0,1,1,{},3", "a,1,0,0,1,1,{},4", "b,1,0,0,1,1,{},3"])))
-def test_people_of_the_truth_are_those_of_the_table(
+def test_truth_people_equal_those_of_the_table(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str]
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "people.csv"
@@ -356,7 +356,7 @@ def test_ava_size_fits_in_a_gigabyte(tmp_path: Path) -> None:
     assert int(peak) < 1e9
 
 
-def test_a_track_after_the_score_is_passed_over(file: Path) -> None:
+def test_a_track_after_the_score_is_ignored(file: Path) -> None:
     claims, faults = read(file, "a,0902,.1,.2,.3,.4,12,.5,3\na,0902,.1,.2,.3,.4,99,.5,-1\n")
     assert claims.label.tolist() == [0, -1]
     assert faults.kinds == {"unknown label": (1, (2,))}

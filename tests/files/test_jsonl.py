@@ -1,4 +1,4 @@
-"""Keyframes as JSON lines: there and back again, and what is wrong by line."""
+"""Keyframes as JSON lines: round trips, and faults by line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def person(**changed: Any) -> dict[str, Any]:
     return {**PERSON, **changed}
 
 
-def test_people_and_the_keyframes_without(tmp_path: Path) -> None:
+def test_people_and_empty_keyframes(tmp_path: Path) -> None:
     nobody = person(score=None, actions=[])
     path = file(tmp_path, keyframe(0), keyframe(1.5, PERSON, nobody), keyframe(2))
     table, looked = read_jsonl(path, LABELS)
@@ -52,9 +52,7 @@ def test_people_and_the_keyframes_without(tmp_path: Path) -> None:
 
 
 @given(seed=st.integers(0, 99), count=st.integers(0, 6), suffix=st.sampled_from(["", ".gz"]))
-def test_what_is_written_comes_back(
-    tmp_path_factory: Any, seed: int, count: int, suffix: str
-) -> None:
+def test_round_trip(tmp_path_factory: Any, seed: int, count: int, suffix: str) -> None:
     rng = np.random.default_rng(seed)
     action = rng.random((count, 2)).round(5).astype(np.float32)
     table = Detections(
@@ -108,21 +106,21 @@ def test_what_is_written_comes_back(
         ),
     ],
 )
-def test_a_wrong_line_is_named(line: Any, message: str, tmp_path: Path) -> None:
+def test_an_invalid_line_is_named(line: Any, message: str, tmp_path: Path) -> None:
     path = file(tmp_path, keyframe(0, PERSON), line)
     with pytest.raises(AnnotationError) as caught:
         read_jsonl(path, LABELS)
     assert str(caught.value).startswith(f"{path}:2: {message}")
 
 
-def test_a_line_that_was_cut_off(tmp_path: Path) -> None:
+def test_a_truncated_line(tmp_path: Path) -> None:
     path = file(tmp_path, keyframe(0, PERSON))
     path.write_text(path.read_text() + '{"video": "a", "ti')
     with pytest.raises(AnnotationError, match=r"a\.jsonl:2: .*check whether the file is truncated"):
         read_jsonl(path, LABELS)
 
 
-def test_unknown_actions_are_passed_over_unless_all_are(tmp_path: Path) -> None:
+def test_unknown_actions_are_skipped_unless_all_are_unknown(tmp_path: Path) -> None:
     other = {"id": 9, "name": "run", "score": 0.9}
     table, _ = read_jsonl(file(tmp_path, keyframe(0, person(actions=[other, WAVE]))), LABELS)
     np.testing.assert_array_equal(table.action, [[0.5, np.nan]])
@@ -130,7 +128,7 @@ def test_unknown_actions_are_passed_over_unless_all_are(tmp_path: Path) -> None:
         read_jsonl(file(tmp_path, keyframe(0, person(actions=[other]))), LABELS)
 
 
-def test_boxes_in_pixels_are_refused(tmp_path: Path) -> None:
+def test_boxes_in_pixels_are_rejected(tmp_path: Path) -> None:
     pixels, far = person(box=[32, 48, 96, 192]), person(box=[0, 0, 1, 2.5])
     with pytest.raises(
         AnnotationError, match=r"a\.jsonl: boxes reach 192 and look like pixels; divide x"

@@ -39,7 +39,7 @@ def found(*rows: Any) -> Any:
     return np.array(rows, np.float32).reshape(-1, 8)
 
 
-def test_frame_detections_by_place_in_the_list(tmp_path: Path) -> None:
+def test_frame_detections_number_videos_by_the_list(tmp_path: Path) -> None:
     array = found([1, 3, 0, 0.5, 10, 5, 50, 25], [0, 1, 1, 0.25, 20, 10, 100, 50])
     claims = read_frame_detections(file(tmp_path, array), TRUTH)
     assert claims.videos == ("b", "a")
@@ -67,13 +67,13 @@ def test_no_detections(tmp_path: Path) -> None:
         (found([0, 1, 0, np.nan, 0, 0, 1, 1]), "row 0: contains a non-finite number"),
     ],
 )
-def test_wrong_frame_detections_are_told(tmp_path: Path, data: Any, says: str) -> None:
+def test_invalid_frame_detections_are_rejected(tmp_path: Path, data: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=rf"f[.]pkl: .*{says}"):
         read_frame_detections(file(tmp_path, data), TRUTH)
 
 
 @given(count=st.integers(0, 9), seed=st.integers(0, 99))
-def test_frame_detections_come_back(tmp_path_factory: Any, count: int, seed: int) -> None:
+def test_frame_detections_round_trip(tmp_path_factory: Any, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels = (rng.random((count, 4)) * 90).astype(np.float32).astype(np.float64)
     video = rng.integers(0, 2, count).astype(np.int32)
@@ -150,12 +150,12 @@ def test_tubes_of_a_folder(tmp_path: Path) -> None:
         ({0: [("a", 0.5, rows(2, 1))] * 2}, r"frames must increase strictly.*\(2 such tubes\)"),
     ],
 )
-def test_wrong_tubes_are_told(tmp_path: Path, data: Any, says: str) -> None:
+def test_invalid_tubes_are_rejected(tmp_path: Path, data: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=rf"f[.]pkl: .*{says}"):
         read_tubes(file(tmp_path, data), TRUTH)
 
 
-def test_tubes_come_back(tmp_path: Path) -> None:
+def test_tubes_round_trip(tmp_path: Path) -> None:
     tubes = read_tubes(file(tmp_path, BY_LABEL), TRUTH)
     write_tubes(tubes, TRUTH, tmp_path / "again.pkl")
     back = read_tubes(tmp_path / "again.pkl", TRUTH)

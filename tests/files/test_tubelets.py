@@ -79,12 +79,12 @@ def test_no_tubelets() -> None:
         ({"w": {1: {1: np.full((1, 9), np.nan)}}}, "w, frame 1: a box or score is not finite"),
     ],
 )
-def test_what_is_wrong_is_told(change: Any, says: str) -> None:
+def test_invalid_files_are_rejected(change: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=f"tubelets: .*{says}|{says}"):
         read_tubelets(stored() | change, TRUTH, 2)
 
 
-def test_a_frame_without_a_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_frame_file_is_reported(tmp_path: Path) -> None:
     write_tubelets(read_tubelets(stored(), TRUTH, 2), TRUTH, tmp_path)
     (tmp_path / "w" / "00001.pkl").unlink()
     with pytest.raises(AnnotationError, match=r"w/00001[.]pkl: does not exist"):
@@ -103,7 +103,7 @@ def test_a_frame_without_a_file_is_told(tmp_path: Path) -> None:
         ({"box": np.zeros((2, 3, 4))}, "box is"),
     ],
 )
-def test_a_table_is_checked_at_the_door(change: Any, says: str) -> None:
+def test_invalid_columns_are_rejected(change: Any, says: str) -> None:
     columns: dict[str, Any] = {
         "videos": ("v",),
         "video": np.zeros(1, np.int32),

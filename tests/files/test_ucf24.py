@@ -22,7 +22,7 @@ def video(*tubes: Any) -> dict[str, Any]:
     return {"numf": 9, "label": 2, "annotations": list(tubes)}
 
 
-def test_boxes_of_bytes_do_not_wrap_round(tmp_path: Path) -> None:
+def test_uint8_boxes_do_not_overflow(tmp_path: Path) -> None:
     """x 200 + w 80 is 280 of 320 pixels; in uint8 it would be 24."""
     boxes = np.array([[200, 120, 80, 60], [160, 120, 160, 120]], np.uint8)
     truth = ucf24.read_pyannot(file(tmp_path, {"Biking/v": video(tube(boxes, 3))}))
@@ -66,12 +66,12 @@ def test_chosen_videos_and_sizes(tmp_path: Path) -> None:
         ({"a": video() | {"annotations": None}}, "a: annotations is not a list"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path: Path, data: Any, says: str) -> None:
+def test_invalid_files_are_rejected(tmp_path: Path, data: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=rf"pyannot[.]pkl:.*({says})"):
         ucf24.read_pyannot(file(tmp_path, data))
 
 
-def test_gt_of_other_classes_is_refused(tmp_path: Path) -> None:
+def test_gt_with_other_classes_is_rejected(tmp_path: Path) -> None:
     keys = ("gttubes", "nframes", "resolution")
     data: dict[str, Any] = {key: {} for key in keys} | {"train_videos": [[]], "test_videos": [[]]}
     assert len(ucf24.read_gt(file(tmp_path, data | {"labels": list(ucf24.NAMES)})).labels) == 24

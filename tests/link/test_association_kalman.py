@@ -10,7 +10,7 @@ def one(*numbers: float) -> np.ndarray:
     return np.array([numbers], np.float64)
 
 
-def test_a_new_track_stands_still_and_soon_may_be_anywhere() -> None:
+def test_a_new_track_is_stationary_with_growing_uncertainty() -> None:
     motion = KalmanFilter.start(one(0, 0, 2, 4))
     assert motion.position.tolist() == [[1, 2, 2, 4]]
     box, spread = motion.predict(np.array([0.5]))
@@ -45,14 +45,14 @@ def test_correct() -> None:
     assert motion.cov[0] == pytest.approx([0.0025, 0, 0.36])
 
 
-def test_a_correction_goes_on_from_where_the_motion_led() -> None:
+def test_a_correction_starts_from_the_prediction() -> None:
     motion = KalmanFilter(one(0, 0, 2, 2), one(1, 0, 0, 0), one(0.0025, 0, 0.36))
     motion.correct(np.array([0]), np.array([0.5]), one(-0.5, -1, 1.5, 1))  # centre (.5, 0)
     assert motion.position == pytest.approx(one(0.5, 0, 2, 2))
     assert motion.speed == pytest.approx(one(1, 0, 0, 0))
 
 
-def test_an_even_walk_is_learnt() -> None:
+def test_constant_velocity_is_learnt() -> None:
     motion = KalmanFilter.start(one(0, 0, 0.1, 0.3))
     for step in range(1, 30):
         x = 0.01 * step

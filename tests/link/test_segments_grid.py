@@ -25,7 +25,7 @@ def only(grid: list[Grid]) -> Grid:
     return grid[0]
 
 
-def test_between_sights_all_is_in_a_straight_line_of_time() -> None:
+def test_values_are_linear_in_time_between_observations() -> None:
     # TrackedPeople at 1 and 3 s; not at 1.5 and 2.5.
     time = np.array([0, 1, 1.5, 2.5, 3, 4])
     grid = only(list(grids(seen(time, (1, 7, 0.0), (4, 7, 0.8)), split_gap=9)))
@@ -48,7 +48,7 @@ def test_each_absence_has_its_own_length() -> None:
     assert grid.seen[:, 0].tolist() == [True, True, False, True, False, False, True]
 
 
-def test_tracks_of_like_length_lie_side_by_side() -> None:
+def test_tracks_of_similar_length_share_a_grid() -> None:
     # Of 5, 7 and 8 keyframes together, of 2 and of 1 each alone.
     lengths = {0: 5, 1: 2, 2: 8, 3: 1, 4: 7}
     rows: list[Row] = [(1 + f, track, 0.1 * f) for track, n in lengths.items() for f in range(n)]
@@ -65,7 +65,7 @@ def test_tracks_of_like_length_lie_side_by_side() -> None:
     assert grid.box[:, 1, 0] == pytest.approx(0.1 * np.arange(8))
 
 
-def test_where_nobody_looked_a_track_is_cut() -> None:
+def test_unprocessed_time_splits_a_track() -> None:
     time = np.array([0, 0.2, 0.4, 1.4, 1.6, 3.1])
     rows: list[Row] = [(f, 2, 0.1 * f) for f in range(6)] + [(5, 3, 0.5)]
     got = list(grids(seen(time, *rows), split_gap=1.2))
@@ -80,7 +80,7 @@ def test_where_nobody_looked_a_track_is_cut() -> None:
     assert sum(len(grid.track) for grid in grids(seen(time, *rows), split_gap=1.6)) == 2
 
 
-def test_who_is_unseen_beside_a_hole_is_not_drawn_across_it() -> None:
+def test_no_interpolation_across_unprocessed_time() -> None:
     # Not seen in the last keyframe before the hole and the first after it.
     time = np.array([0, 1, 2, 50, 51, 52.0])
     got = list(grids(seen(time, (0, 0, 0.1), (1, 0, 0.1), (4, 0, 0.5), (5, 0, 0.5)), split_gap=3))

@@ -39,9 +39,7 @@ def test_without_tubelets_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize(("second", "chain"), [((0.4, 0.6), 0), ((0.4, 0.5), 1), ((0, 0), 1)])
-def test_tubelets_of_half_their_place_are_one_person(
-    second: tuple[float, float], chain: int
-) -> None:
+def test_tubelets_with_half_iou_are_one_person(second: tuple[float, float], chain: int) -> None:
     # Frames 1 and 2 are common: a mean IoU of (.4 + .6) / 2, .45, 0.
     rows: list[Row] = [(0, 5, 1), (1, 5, 1), (1, 8, second[0]), (2, 5, 1), (2, 8, second[1])]
     got, row = chain_tubelets(sights(*rows, (3, 8, 1)))
@@ -50,7 +48,7 @@ def test_tubelets_of_half_their_place_are_one_person(
     assert got.frame[row].tolist() == [0, 1, 1, 2, 2, 3]
 
 
-def test_where_several_tell_of_one_frame_it_is_their_mean() -> None:
+def test_several_tubelets_at_one_frame_are_averaged() -> None:
     rows: list[Row] = [(0, 0, 1.0), (1, 0, 1.0), (1, 1, 0.8), (2, 1, 0.8)]
     score = [[0.1, 0.0], [0.2, 0.4], [0.6, 0.8], [0.3, 0.0]]
     got, row = chain_tubelets(sights(*rows, rank=[0.1, 0.2, 0.4, 0.8], score=score))
@@ -60,7 +58,7 @@ def test_where_several_tell_of_one_frame_it_is_their_mean() -> None:
     assert row.tolist() == [0, 1, 1, 2]
 
 
-def test_a_tubelet_counts_once_a_frame_where_its_best_row_tells() -> None:
+def test_a_tubelet_counts_once_per_frame_by_its_best_row() -> None:
     # Two rows of tubelet 0 in frame 1 for two classes; one of tubelet 1.
     rows: list[Row] = [(0, 0, 1.0), (1, 0, 0.5), (1, 0, 1.0), (1, 1, 0.8)]
     score = [[0.0, 0.0], [0.8, 0.0], [0.0, 0.6], [0.4, 0.2]]
@@ -71,12 +69,12 @@ def test_a_tubelet_counts_once_a_frame_where_its_best_row_tells() -> None:
     assert row.tolist() == [0, 1, 1, 1]
 
 
-def test_tubelets_that_begin_together_or_only_follow_are_of_two() -> None:
+def test_tubelets_without_earlier_overlap_are_two_people() -> None:
     assert chain_tubelets(sights((0, 3, 1), (0, 4, 1)))[0].chain.tolist() == [0, 1]
     assert chain_tubelets(sights((0, 3, 1), (1, 4, 1)))[0].chain.tolist() == [0, 1]
 
 
-def test_each_goes_on_as_the_one_it_shares_most_with() -> None:
+def test_each_tubelet_continues_the_chain_of_largest_iou() -> None:
     # In frame 1: tubelets 0 and 1 end at 1 and .8, 2 and 3 at .8 and 1; all overlap enough.
     rows: list[Row] = [(0, 0, 1), (0, 1, 0.8), (1, 0, 1), (1, 1, 0.8), (1, 2, 0.8), (1, 3, 1)]
     got, row = chain_tubelets(sights(*rows))
@@ -97,7 +95,7 @@ def test_a_chain_of_many() -> None:
     assert got.box[2:4, 2] == pytest.approx([0.95, 0.95])
 
 
-def test_boxes_of_no_tubelet_stay_as_they_are() -> None:
+def test_boxes_without_a_tubelet_are_unchanged() -> None:
     rows: list[Row] = [(0, -1, 1), (0, 2, 1), (0, -1, 1), (1, 2, 1), (1, -1, 1)]
     got, row = chain_tubelets(sights(*rows, score=[[0.1], [0.2], [0.3], [0.4], [0.5]]))
     assert sorted(told(got)) == [(0, -1, 1), (0, -1, 1), (0, 0, 1), (1, -1, 1), (1, 0, 1)]

@@ -46,7 +46,7 @@ def complaint(found: Instances, truth: Instances) -> str:
     return str(error.value)
 
 
-def test_all_is_covered() -> None:
+def test_full_coverage() -> None:
     told = compare(claims(), claims())
     assert told.lines() == [
         "coverage: 2 of 2 videos and 24 of 24 keyframes of truth have detections"
@@ -54,7 +54,7 @@ def test_all_is_covered() -> None:
     assert told.to_json()["shared_keyframes"] == 24
 
 
-def test_part_is_covered() -> None:
+def test_partial_coverage() -> None:
     found = claims(("aa", "zz"), range(6, 15))
     found = replace(found, label=np.where(found.label == 2, 1, found.label).astype(np.int32))
     truth = claims()
@@ -83,7 +83,7 @@ def test_excluded_keyframes_count_on_neither_side() -> None:
     assert (told.truth_videos, told.found_keyframes, told.shared_keyframes) == (1, 12, 12)
 
 
-def test_an_exclusion_of_nothing_or_of_all() -> None:
+def test_excluding_no_or_all_keyframes() -> None:
     nothing = Keyframes(np.array(["a.mp4"]), np.array([3.0]))
     (note,) = compare(claims(), claims(), excluded=nothing).notes
     assert note.startswith("no excluded keyframe is in found or truth")
@@ -111,7 +111,7 @@ def test_no_video_in_common(videos: tuple[str, ...], reason: str) -> None:
     )
 
 
-def test_ids_with_more_around_them_and_lost_zeros() -> None:
+def test_ids_with_affixes_and_missing_zeros() -> None:
     alike = "'clip1_cam' and 'clip1' differ by a prefix or suffix; remove it"
     assert alike in complaint(claims(("clip1_cam", "clip2_cam")), claims(("clip1", "clip2")))
     assert "without leading zeros" in complaint(claims(("7", "8")), claims(("007", "008")))
@@ -145,7 +145,7 @@ def test_avas_frame_numbers() -> None:
     assert "convert them by 900 + n / 30" in complaint(found, claims(seconds=range(902, 914)))
 
 
-def test_frames_that_meet_by_chance_are_no_match() -> None:
+def test_chance_matches_do_not_count() -> None:
     told = complaint(claims(seconds=range(0, 500, 25)), claims(seconds=range(20)))
     assert told.startswith("found.csv and truth.csv have only 2 keyframes in common: found")
     assert told.endswith(
@@ -153,7 +153,7 @@ def test_frames_that_meet_by_chance_are_no_match() -> None:
     )
 
 
-def test_frames_that_meet_more_often_are_noted() -> None:
+def test_partial_time_matches_are_noted() -> None:
     told = compare(claims(seconds=range(0, 300, 2)), claims(seconds=range(0, 60, 3)))
     assert told.notes == ()
     told = compare(
@@ -165,13 +165,13 @@ def test_frames_that_meet_more_often_are_noted() -> None:
     )
 
 
-def test_frames_of_truth_are_noted_as_truths() -> None:
+def test_frame_numbers_in_truth_are_noted() -> None:
     assert "the times of truth look like" in complaint(
         claims(seconds=range(12, 24)), claims(seconds=range(300, 600, 25))
     )
 
 
-def test_dense_detections_are_no_mistake() -> None:
+def test_dense_detections_are_not_noted() -> None:
     told = compare(claims(seconds=np.arange(60) / 5), claims())
     assert told.notes == ()
     assert told.shared_keyframes == 24
@@ -235,7 +235,7 @@ def test_no_box_in_common() -> None:
         ),
     ],
 )
-def test_orders_of_box_sides(change: Callable[[Any], Any], reason: str) -> None:
+def test_orders_of_box_coordinates(change: Callable[[Any], Any], reason: str) -> None:
     found = moved(change)
     try:
         told = "\n".join(compare(found, claims()).lines())
@@ -244,7 +244,7 @@ def test_orders_of_box_sides(change: Callable[[Any], Any], reason: str) -> None:
     assert reason in told
 
 
-def test_x_y_width_height_is_seen_though_boxes_overlap() -> None:
+def test_x_y_width_height_is_detected_despite_overlap() -> None:
     wide = replace(claims(), box=claims().box + np.array([0, 0, 0.3, 0]))
     sizes = np.column_stack([wide.box[:, :2], wide.box[:, 2:] - wide.box[:, :2]])
     told = complaint(replace(wide, box=sizes), wide)
@@ -266,14 +266,14 @@ def test_detections_without_scores_are_noted() -> None:
     )
 
 
-def test_truth_against_itself_is_not_asked_for_scores() -> None:
+def test_truth_against_itself_gives_no_score_note() -> None:
     truth = replace(claims(), score=np.ones(24))
     assert compare(truth, truth).notes == ()
     one_less = truth.select(np.arange(23))
     assert "all detections have score 1" in compare(one_less, truth).notes[0]
 
 
-def test_an_unknown_0_is_asked_about() -> None:
+def test_an_unknown_id_0_is_noted() -> None:
     unknown = Faults(Path("found.csv"), {"unknown label": (8, (1, 2, 3))}, (0,))
     (note,) = check(claims(), claims(), unknown, TRUTH, ids=(1, 2, 3)).notes
     assert note == (
@@ -288,12 +288,12 @@ def test_an_unknown_0_is_asked_about() -> None:
         assert check(claims(), claims(), other, TRUTH, ids=ids).notes == ()
 
 
-def test_people_without_actions_are_not_nothing() -> None:
+def test_truth_without_actions_is_rejected() -> None:
     truth = replace(claims(), label=np.full(24, -1, np.int32))
     assert complaint(claims(), truth) == ("truth.csv: no valid truth; its 24 boxes have no action")
 
 
-def test_boxes_without_a_class_are_of_no_class() -> None:
+def test_boxes_without_a_class_do_not_count() -> None:
     """A label of -1 is not the last class, whose id 1 is here one below the truth's 2."""
     truth = replace(claims(), label=np.zeros(24, np.int32))
     few = np.where(np.arange(24) < 3, 0, -1).astype(np.int32)

@@ -89,7 +89,7 @@ def test_perfect_detections_make_no_mistake() -> None:
     assert told.worst_pairs == []
 
 
-def test_excluded_frames_are_no_mistake() -> None:
+def test_excluded_frames_are_not_mistakes() -> None:
     out = Keyframes(np.array(["a"]), np.array([1.0]))
     told = analyse(claims((0, 0.6, 1, 0.9), (1, 0.9, 1, 0.8)), TRUTH, out)
     assert told.truths.tolist() == [1, 1, 1]
@@ -116,7 +116,7 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_rows_are_looked_at_again_where_their_steps_are_not_known(seed: int) -> None:
+def test_rows_are_recounted_without_stored_steps(seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def table(count: int) -> Instances:

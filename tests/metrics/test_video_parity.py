@@ -219,7 +219,7 @@ def test_act_frame_map_of_files(case: Case, tmp_path: Path) -> None:
     assert 100 * told["frame_map"] == pytest.approx(printed, abs=near)
 
 
-def test_act_frame_map_as_the_steps_of_moc_give_it_here(case: Case) -> None:
+def test_act_frame_map_equals_the_steps_of_moc(case: Case) -> None:
     tubelets, tubes = case.tubelets(), case.tubes("truth")
     truth: list[Truths] = [{} for _ in case.classes]
     for row, tube in enumerate(tubes.owner.tolist()):
@@ -232,7 +232,7 @@ def test_act_frame_map_as_the_steps_of_moc_give_it_here(case: Case) -> None:
     assert ap.tolist() == pytest.approx(want, abs=1e-6)
 
 
-def test_rows_count_as_tubelets_do(case: Case) -> None:
+def test_rows_count_like_tubelets(case: Case) -> None:
     # The same count row by row, of boxes in fractions.
     tubelets, truth = case.tubelets(), frame_instances(case.tubes("truth"))
     k = tubelets.length

@@ -1,4 +1,4 @@
-"""Which labelled keyframes a frame has labels from."""
+"""The labelled keyframes that a frame takes labels from."""
 
 import numpy as np
 from helpers.made_people import keyframes
@@ -57,7 +57,7 @@ def test_nothing_labelled() -> None:
     assert not got.cut.any()
 
 
-def test_spacing_is_each_videos_own() -> None:
+def test_spacing_is_per_video() -> None:
     labelled = Keyframes(np.array(["a", "a", "a", "b", "b", "c"]), np.array([0, 1, 5, 0, 0.2, 7]))
     told = spacing(labelled)
     assert {video: round(s, 6) for video, s in told.items()} == {"a": 2.5, "b": 0.2, "c": 1.0}
