@@ -14,7 +14,7 @@ from stadkit.detection.detector import Detector, Options, Times, asked_times
 from stadkit.detection.hooks import OnQueries, OnTokens, QueryWatch, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
-from stadkit.linking.tubelets import joined
+from stadkit.link.tubelets import join_tubelets
 from stadkit.video.check import shown
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
@@ -88,7 +88,7 @@ def check_whole(info: VideoInfo, report: Report) -> None:
 def _frame_by_frame(table: Detections, looked: Times, options: Options) -> tuple[Detections, Times]:
     """Tubelets joined over the clips that share frames, and the frames, as far as asked for."""
     end = np.inf if options.duration is None else options.start + options.duration
-    table = joined(table)
+    table = join_tubelets(table)
     inside = (table.time >= options.start - CLOSE) & (table.time < end - CLOSE)
     seen = (looked >= options.start - CLOSE) & (looked < end - CLOSE)
     return table.select(inside), looked[seen]

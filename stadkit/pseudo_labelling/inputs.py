@@ -89,7 +89,7 @@ class FoundPeople:
 def read_labelled_truth(asked: PseudoLabelJob) -> Truth:
     """The truth and its labels; raises AnnotationError or UsageError for what is none."""
     from stadkit.files.ava_csv import read_truth
-    from stadkit.files.ava_rows import read_claims
+    from stadkit.files.ava_rows import read_instances
     from stadkit.readers.rows import one_file
 
     path = asked.truth
@@ -98,7 +98,7 @@ def read_labelled_truth(asked: PseudoLabelJob) -> Truth:
         raise UsageError(f"{path}: is no CSV; give truth as AVA has it")
     source = asked.labels or labels_beside(path) or _beside(asked.detections) or EVERY_AVA
     labels = read_labels_option(source)
-    faults = read_claims(path, labels, truth=True)[1]  # which refuses boxes that are none
+    faults = read_instances(path, labels, truth=True)[1]  # which refuses boxes that are none
     table = read_truth(path, labels)
     if not len(table):
         raise AnnotationError(f"{path}: holds no rows; without labelled keyframes there are none")

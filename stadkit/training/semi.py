@@ -19,7 +19,7 @@ from stadkit.detections import Detections, Keyframes, milliseconds, number_frame
 from stadkit.errors import UsageError
 from stadkit.layers.matching import Diverged
 from stadkit.tla.assignment import Floats
-from stadkit.tla.neighbours import around, spacing
+from stadkit.tla.neighbours import find_neighbours, spacing
 from stadkit.training.batches import Batch, EpochSampler, Views, loader
 from stadkit.training.checkpoint import Average
 from stadkit.training.config import AnnotatedSource, SemiConfig, TrainConfig
@@ -164,7 +164,7 @@ class Unlabelled:
         self._source, self._past = source, semi.offset[1]
         self._frames = _between(source.keys, data, semi)
         number, labelled = number_frames(self._frames, source.keys)
-        sides = around(self._frames, number, source.keys, labelled, semi.max_gap, None)
+        sides = find_neighbours(self._frames, number, source.keys, labelled, semi.max_gap, None)
         self._sides = np.stack([sides.left, sides.right], 1).tolist()
 
     def __len__(self) -> int:

@@ -35,7 +35,7 @@ def test_what_is_missed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_strategy_is_said() -> None:
     done = CliRunner().invoke(app, [*SMALL, "--strategy", "best"])
     assert done.exit_code == 2
-    assert "no strategy called 'best'" in done.stderr
+    assert "unknown strategy 'best'" in done.stderr
 
 
 def test_labelled_once_a_second() -> None:

@@ -106,11 +106,11 @@ def test_table_and_words(files: Path) -> None:
     assert result.stderr.splitlines() == [
         "labels: 3, labels.txt",
         "coverage: 1 of 1 video and 12 of 12 keyframes of truth have detections",
-        "classes of truth never detected: 1 ('wave')",
-        "of the 24 best detections: right 75%, duplicate 0%, localization 0%, classification 25%, "
+        "truth classes never detected: 1 ('wave')",
+        "the 24 top detections are: right 75%, duplicate 0%, localization 0%, classification 25%, "
         "background 0%",
-        "of 30 in truth 12 are missed, 6 of them without a box of any action (IoU 0.5)",
-        "most often said wrongly: 'walk' where truth has 'stand'; 'walk' where truth has 'wave'",
+        "12 of 30 truth labels are missed, 6 of them without a box of any action (IoU 0.5)",
+        "most frequent confusions: 'walk' instead of 'stand'; 'walk' instead of 'wave'",
     ]
 
 
@@ -144,7 +144,7 @@ def test_only_a_part(files: Path) -> None:
     assert facts["coverage"]["truth_videos"] == 1
     Path("few.csv").write_text("\n".join(found_lines()[:8]) + "\n")
     result = evaluate("few.csv", "truth.csv")
-    assert "warning: most keyframes of truth have no detection" in result.stderr
+    assert "warning: most truth keyframes have no detections" in result.stderr
     assert told("few.csv", "truth.csv", "--only-found")["per_class"] == {
         "1": 1.0,
         "2": 1.0,
@@ -168,7 +168,7 @@ def test_keyframes_that_detect_found_empty_were_looked_at(files: Path, folder: b
     assert coverage["looked"] is True
     assert (coverage["found_keyframes"], coverage["shared_keyframes"]) == (10, 10)
     words = evaluate(place, "truth.csv").stderr
-    assert "10 of 12 keyframes of truth were looked at" in words
+    assert "10 of 12 keyframes of truth were processed" in words
     Path("out/few.jsonl").unlink()
     assert told(place, "truth.csv", "--only-found")["per_class"]["1"] == 1.0
     assert told(place, "truth.csv")["coverage"]["found_keyframes"] == 5
@@ -230,28 +230,26 @@ def test_nothing_in_common_is_an_error(files: Path) -> None:
     name = change(lambda row: [f"{row[0]}.mp4", *row[1:]])
     assert complaint(name, "truth.csv", code=5) == (
         "changed.csv and truth.csv have no video in common: found has 'a.mp4'; truth has 'a'; "
-        "they are the same without file endings; rename them in one of the two"
+        "they match without file extensions; rename them in one of the two"
     )
     name = change(lambda row: [row[0], str((int(row[1]) - 900) * 25), *row[2:]])
-    assert "look like frame numbers from second 900; make them 900 + n / 25" in complaint(
+    assert "look like frame numbers from second 900; convert them by 900 + n / 25" in complaint(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
-    assert "the boxes of found reach 576, as pixels do; divide x by the width" in complaint(
+    assert "the boxes of found reach 576 and look like pixels; divide x by" in complaint(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
     assert complaint(name, "truth.csv", code=5) == (
-        "changed.csv: none of its action ids (101, 102) is a label's (1, 2, 5); name the list it "
-        "was made with by --labels"
+        "changed.csv: its action ids (101, 102) are not in the label list (1, 2, 5); pass the list "
+        "it was made with by --labels"
     )
     Path("empty.csv").write_text("")
     assert complaint("empty.csv", "truth.csv", code=5) == (
-        "empty.csv: holds no detection that counts; it is empty"
+        "empty.csv: no valid detection; it is empty"
     )
-    assert complaint("found.csv", "empty.csv", code=5) == (
-        "empty.csv: holds no truth that counts; it is empty"
-    )
+    assert complaint("found.csv", "empty.csv", code=5) == ("empty.csv: no valid truth; it is empty")
 
 
 def test_faults_are_counted(files: Path) -> None:
@@ -267,7 +265,7 @@ def test_faults_are_counted(files: Path) -> None:
         "not finite": [1],
         "score outside 0..1": [4],
     }
-    assert "dirty.csv: 1 row has an action id that the labels lack, such as 9" in result.stderr
+    assert "dirty.csv: 1 row has an action id missing from the labels, such as 9" in result.stderr
 
 
 def test_a_zero_is_never_silent(files: Path) -> None:
@@ -281,14 +279,14 @@ def test_a_zero_is_never_silent(files: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--protocol", "avva"], "no protocol called 'avva'; did you mean 'ava'?"),
-        (["--protocol", "act"], "protocol act is for true tubes; for keyframes there are ava,"),
+        (["--protocol", "avva"], "unknown protocol 'avva'; did you mean 'ava'?"),
+        (["--protocol", "act"], "protocol act needs truth tubes; for keyframes choose ava,"),
         (["--sort", "worst"], "--sort 'worst': wants one of id, ap, name, count"),
         (["--rate", "0"], "--rate 0: wants frames a second, 1 to 1000"),
         (["--iou", "50"], "--iou '50': thresholds are above 0 and at most 1, low to high"),
         (["--iou", "half"], "--iou 'half': wants 0.5, or 0.5,0.75, or 0.5:0.95"),
         (["--exclude", "gone.csv"], "gone.csv: does not exist"),
-        (["--labels", "gone.txt"], "gone.txt: does not exist; give a label file"),
+        (["--labels", "gone.txt"], "gone.txt: does not exist; name a label file"),
         (["--plots", "truth.csv"], "--plots truth.csv: is a file, not a folder; name another"),
     ],
 )
@@ -376,7 +374,7 @@ def test_rows_of_csv_against_true_tubes(pickles: Path) -> None:
     Path("found.csv").write_text("".join(lines))
     assert told("found.csv", "GT.pkl")["frame_map"] == 1
     Path("found.csv").write_text("".join(line.replace("v,", "v.avi,") for line in lines))
-    assert "they are the same without file endings" in complaint("found.csv", "GT.pkl", code=5)
+    assert "they match without file extensions" in complaint("found.csv", "GT.pkl", code=5)
 
 
 def test_pyannot(pickles: Path) -> None:
@@ -429,7 +427,7 @@ def test_tubes_of_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = told("tubes.json", "tubes.json")
     assert facts["per_class"] == {"3": 1.0}
     assert facts["video_map"]["0.5:0.95"] == 1
-    assert "protocol act counts pixels" in complaint(
+    assert "protocol act works in pixels" in complaint(
         "tubes.json", "tubes.json", "--protocol", "act", code=2
     )
 

@@ -63,7 +63,7 @@ def test_rows_that_are_there_twice_are_told() -> None:
     result = evaluate("det", "gt.csv", "--json")
     assert json.loads(result.stdout)["faults"]["det"]["repeated"] == {"rows": 4, "lines": []}
     assert (
-        "det: 4 rows have the video, time, box and action of a row before, such as 'a' at 902 s, "
+        "det: 4 rows have the video, time, box and action of an earlier row, such as 'a' at 902 s, "
         "'stand': each counts, mostly as wrong"
     ) in result.stderr
     Path("one.csv").write_text(f"{text}a,902,{PERSON},1,0.2\na,902,{PERSON},7,0.2\n")
@@ -83,8 +83,8 @@ def test_actions_that_only_found_knows_are_told_and_count_as_people() -> None:
     facts = json.loads(result.stdout)
     assert facts["faults"]["det"]["unknown name"]["rows"] == 5
     assert (
-        "5 rows have an action that truth's list lacks, such as 'Stand' (is it 'stand'?), 'fly': "
-        "counted for people only"
+        "5 rows have an action missing from the truth's list, such as 'Stand' (is it 'stand'?), "
+        "'fly': counted for people only"
     ) in result.stderr
     assert facts["per_class"] == {"1": 0.0, "2": 1.0}
     assert facts["person_ap"] == 1

@@ -102,7 +102,7 @@ def test_the_csv_keeps_the_tracks_and_can_be_linked_and_scored_again(here: Path)
     told("linked.csv", "-o", "again.json")
     assert tubes_of(path="again.json") == tubes_of()
     result = CliRunner().invoke(app, ["eval", "linked.csv", "found.csv", "--labels", "labels.txt"])
-    assert "is not a person's id" in result.stderr  # found.csv is no truth; linked.csv was read
+    assert "is not a person id" in result.stderr  # found.csv is no truth; linked.csv was read
 
 
 def test_tracks_that_are_there_hold_unless_forgotten(here: Path) -> None:

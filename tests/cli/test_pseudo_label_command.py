@@ -326,7 +326,7 @@ def test_check_is_of_the_videos_that_are_here(here: Path) -> None:
             ("--detections", "found.csv", "-o", "d.csv", "--no-cross-cuts"),
             "--no-cross-cuts: is of --videos",
         ),
-        (("--detections", "found.csv", "-o", "d.csv", "--strategy", "x"), "no strategy called 'x'"),
+        (("--detections", "found.csv", "-o", "d.csv", "--strategy", "x"), "unknown strategy 'x'"),
         (("--detections", "found.csv", "-o", "d.csv", "--strategy", "all"), "with --check"),
         (
             ("--detections", "found.csv", "-o", "d.csv", "--threshold", ".3"),
@@ -355,14 +355,14 @@ def test_wrong_files(here: Path) -> None:
     assert "empty.csv: holds no rows" in complaint("empty.csv", *rest)
     nobody = ("--detections", "empty.csv", "-o", "d.csv")
     assert "empty.csv: holds no detections" in complaint("sparse.csv", *nobody, code=5)
-    assert "half.csv:9: has 5 columns where the first line has 8" in complaint("half.csv", *rest)
+    assert "half.csv:9: has 5 columns, but the first line has 8" in complaint("half.csv", *rest)
     assert "tubes.json: is no CSV" in complaint("tubes.json", *rest)
     assert "swapped.csv:1: x2 < x1" in complaint("swapped.csv", *rest)
-    assert "are these detections?" in complaint("found.csv", *rest)
+    assert "the file may hold detections" in complaint("found.csv", *rest)
     assert "the same without file endings" in complaint("named.csv", *rest, code=5)
     Path("wrong.txt").write_text("8: hop\n")
     why = complaint("sparse.csv", *rest, "--labels", "wrong.txt")
-    assert "none of its action ids (1, 5) is a label's (8)" in why
+    assert "its action ids (1, 5) are not in the label list (8)" in why
 
 
 def test_nothing_is_written_over_or_misread(here: Path) -> None:
@@ -379,4 +379,4 @@ def test_nothing_is_written_over_or_misread(here: Path) -> None:
 
 def test_rows_of_actions_that_the_labels_lack_are_told(here: Path) -> None:
     save("sparse.csv", [*truth_rows(), f"a,0002,{LEFT},77,7"])
-    assert "1 row has an action id that the labels lack, such as 77" in label(*usual()).stderr
+    assert "1 row has an action id missing from the labels, such as 77" in label(*usual()).stderr

@@ -47,7 +47,7 @@ def loop_ap(found: list[Row], truth: list[Row], label: int, rules: Protocol) -> 
     first = [row for row in truth if row[3] >= 0] if rules.frames == "truth" else rows
     frames = dict.fromkeys(row[:2] for row in [*first, *rows])
     kept = [row for frame in frames for row in _in_turn(rows, frame, rules)]
-    if rules.unseen == "dropped":
+    if rules.unlabelled == "dropped":
         kept = [row for row in kept if row[:2] in seen]
     if rules.no_area == "dropped":
         kept = [row for row in kept if row[2][2] > row[2][0] and row[2][3] > row[2][1]]

@@ -1,4 +1,4 @@
-"""Which gaps of tracks are misses, from how many there are of each length."""
+"""Estimating missed gaps from the histogram of gap lengths."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def found(*gaps: int, whole: int, interval: float = 0.04) -> int:
     return longest_missed_gap(*seen(*gaps, whole=whole), interval, 7)
 
 
-def test_before_anything_is_seen_some_are_missed() -> None:
+def test_the_prior_without_observations() -> None:
     # .3 x .7 x .3^(k-1) against .07 x interval x e^(-k interval): at 25 a second .0017 > .0023
     # fails at k = 5, .00567 and .0024 hold at k = 4; at 1 a second .0189 > .0035 at k = 3.
     assert found(whole=0) == 4
     assert found(whole=0, interval=1.0) >= 3
 
 
-def test_a_detector_that_misses_nobody_has_no_longest_miss() -> None:
+def test_a_perfect_detector_has_no_missed_gap() -> None:
     # 5.6 of 605.6 are missed, 30 % of these again: .0065 once, .0019 twice; away .0027, .0026.
     assert found(whole=600) == 1
     assert found(whole=2000) == 0
@@ -34,13 +34,13 @@ def test_a_detector_that_misses_nobody_has_no_longest_miss() -> None:
     assert found(*[*range(1, 6)] * 5, whole=2000) == 0
 
 
-def test_a_third_missed_now_and_then() -> None:
+def test_a_third_missed_at_random() -> None:
     gaps = [1] * 85 + [2] * 30 + [3] * 11 + [4] * 4 + [5] * 2
     told = found(*gaps, whole=253)
     assert told in (5, 6)
 
 
-def test_misses_in_bursts_are_longer_than_misses_by_themselves() -> None:
+def test_bursts_of_misses_give_longer_gaps() -> None:
     alone = found(*[1] * 30, whole=600)
     bursts = found(*[1] * 12, *[2] * 8, *[3] * 6, *[4] * 4, *[5] * 3, whole=600)
     assert alone < bursts

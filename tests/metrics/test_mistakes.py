@@ -59,7 +59,7 @@ def test_each_kind() -> None:
     )
     # Missed: the waving, whose person has boxes; the walk at 1 s, where there is no box.
     assert told.missed.tolist() == [0, 1, 1]
-    assert told.unseen.tolist() == [0, 1, 0]
+    assert told.missed_without_box.tolist() == [0, 1, 0]
     # Rows truth, columns said; who was said to walk stands and waves, half a time each.
     assert told.confusion.tolist() == [
         [1, 0.5, 0, 0],
@@ -89,7 +89,7 @@ def test_perfect_detections_make_no_mistake() -> None:
     assert told.worst_pairs == []
 
 
-def test_excluded_frames_are_no_mistake() -> None:
+def test_excluded_frames_are_not_mistakes() -> None:
     out = Keyframes(np.array(["a"]), np.array([1.0]))
     told = analyse(claims((0, 0.6, 1, 0.9), (1, 0.9, 1, 0.8)), TRUTH, out)
     assert told.truths.tolist() == [1, 1, 1]
@@ -103,7 +103,7 @@ def test_a_loose_box_is_a_box_at_every_threshold() -> None:
     for iou, missed in ((0.5, 1), (0.9, 2), (0.2, 1)):
         told = mistakes(found, TRUTH, frame_map(found, TRUTH, ious=(iou,)))
         assert told.missed[1] == missed
-        assert told.unseen[1] == 1
+        assert told.missed_without_box[1] == 1
     assert told.to_json()["box_iou"] == 0.5
 
 
@@ -116,7 +116,7 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_rows_are_looked_at_again_where_their_steps_are_not_known(seed: int) -> None:
+def test_rows_are_recounted_without_stored_steps(seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def table(count: int) -> Instances:
@@ -128,11 +128,11 @@ def test_rows_are_looked_at_again_where_their_steps_are_not_known(seed: int) -> 
     one = mistakes(found, truth, result, out)
     other = mistakes(found, truth, replace(result, steps=None), out)
     assert one.missed.sum() > 0
-    for name in ("kinds", "missed", "unseen", "truths", "confusion"):
+    for name in ("kinds", "missed", "missed_without_box", "truths", "confusion"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
 
 
 def test_nothing_found() -> None:
     told = analyse(claims(), TRUTH)
     assert told.shares["background"] == 0
-    assert told.unseen.tolist() == told.missed.tolist() == [1, 2, 1]
+    assert told.missed_without_box.tolist() == told.missed.tolist() == [1, 2, 1]

@@ -168,7 +168,7 @@ def test_all_results_are_written_or_none(here: Path, before: str | None) -> None
         Path("t.json").write_text(before)
     there = sorted(here.iterdir())
     said = complaint("odd.jsonl", "-o", "t.json", "--csv", "c.csv", "--overwrite", code=1)
-    assert said.startswith("c.csv: a video's name 'a\\nb' holds a control character")
+    assert said.startswith("c.csv: a video name 'a\\nb' contains a control character")
     assert sorted(here.iterdir()) == there
     assert before is None or Path("t.json").read_text() == before
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stadkit.files.ava_rows import read_claims
+from stadkit.files.ava_rows import read_instances
 from stadkit.instances import Instances
 from stadkit.labels import ava_scored
 from stadkit.synth.benchmark_sets import write_ava_like
@@ -17,7 +17,7 @@ KEYFRAMES = 1000  # one video and part of another
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Instances, Instances]:
     truth, found = write_ava_like(tmp_path_factory.mktemp("ava"), KEYFRAMES, 3)
-    claims = [read_claims(file, LABELS, truth=file == truth) for file in (truth, found)]
+    claims = [read_instances(file, LABELS, truth=file == truth) for file in (truth, found)]
     assert [faults.kinds for _, faults in claims] == [{}, {}]
     return claims[0][0], claims[1][0]
 

@@ -1,4 +1,4 @@
-"""Boxes between those of truth, and the pool that has everybody once."""
+"""Interpolated boxes, and the pool with each person once."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ FAR = (0.9, 0.0, 0.99, 0.1)
 INTERPOLATE = Options("interpolate")
 
 
-def test_boxes_go_straight_from_one_to_the_other() -> None:
+def test_boxes_are_interpolated_linearly() -> None:
     truth = table([(1, LEFT, STAND), (2, NEAR_LEFT, WAVE)])
     given = pseudo_label(NOBODY, truth, options=INTERPOLATE, frames=keyframes(1.25, 1.75))
     assert given.table.box[:, 0].tolist() == pytest.approx([0.125, 0.175])
@@ -23,7 +23,7 @@ def test_boxes_go_straight_from_one_to_the_other() -> None:
     assert given.table.person.tolist() == [1, 1]
 
 
-def test_halfway_only_what_both_ends_do() -> None:
+def test_halfway_only_common_labels() -> None:
     half = keyframes(1.5)
     truth = table([(1, LEFT, WAVE), (2, LEFT, STAND), (1, RIGHT, STAND), (2, RIGHT, SIT)])
     given = pseudo_label(NOBODY, truth, options=INTERPOLATE, frames=half)
@@ -33,7 +33,7 @@ def test_halfway_only_what_both_ends_do() -> None:
     assert deeds(pseudo_label(NOBODY, idle, options=INTERPOLATE, frames=half)) == [[0, 0, 0]]
 
 
-def test_ids_say_who_is_who() -> None:
+def test_ids_match_people() -> None:
     rows = [(1, LEFT, STAND), (1, RIGHT, SIT), (2, LEFT, SIT), (2, RIGHT, STAND)]
     swapped = pseudo_label(
         NOBODY, table(rows, [7, 8, 8, 7]), options=INTERPOLATE, frames=keyframes(1.2)
@@ -51,7 +51,7 @@ def test_only_between_two_neighbours() -> None:
     assert given.table.time.tolist() == [1.2]
 
 
-def test_a_second_copy_goes_to_nobody_else() -> None:
+def test_a_second_copy_is_not_assigned_to_another_person() -> None:
     truth = table([(1, LEFT, STAND), (2, LEFT, STAND)])
     found = table([(1.5, LEFT, (0.9, 0.1, 0.1)), (1.5, FAR, (0.3, 0.4, 0.1))])
     assert pseudo_label(found, truth).row.tolist() == [0, 1]
@@ -60,7 +60,7 @@ def test_a_second_copy_goes_to_nobody_else() -> None:
     assert plus.background.tolist() == [1]
 
 
-def test_either_side_may_give_the_labels() -> None:
+def test_labels_may_come_from_either_side() -> None:
     truth = table([(1, LEFT, STAND), (2, LEFT, SIT)])
     for score, does, source in (((0.9, 0.1, 0.1), STAND, 1), ((0.1, 0.9, 0.1), SIT, 2)):
         given = pseudo_label(table([(1.5, LEFT, score)]), truth, options=Options("tla+"))
@@ -68,7 +68,7 @@ def test_either_side_may_give_the_labels() -> None:
         assert given.source.tolist() == [source]
 
 
-def test_who_was_missed_is_added_between() -> None:
+def test_missed_people_are_interpolated() -> None:
     truth = table([(1, LEFT, STAND), (1, RIGHT, SIT), (2, LEFT, STAND), (2, RIGHT, SIT)])
     found = table([(1.4, LEFT, (0.9, 0.1, 0.1)), (1.6, RIGHT, (0.1, 0.9, 0.1))])
     given = pseudo_label(found, truth, options=Options("tla+"))

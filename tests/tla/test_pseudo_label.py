@@ -1,4 +1,4 @@
-"""Labels of whole tables: what each strategy gives, and what it gives where there is little."""
+"""Labels of whole tables by each strategy, including sparse inputs."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ TRUTH = table([(1, LEFT, STAND), (1, RIGHT, SIT), (2, LEFT, WAVE), (2, RIGHT, SI
 SURE_STAND, SURE_SIT, SURE_WAVE = (0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.9, 0.1, 0.9)
 
 
-def test_rows_keep_their_boxes_and_say_where_labels_are_from() -> None:
+def test_rows_keep_their_boxes_and_name_their_sources() -> None:
     found = table(
         [
             (1.4, RIGHT, SURE_SIT),
@@ -53,10 +53,10 @@ def test_the_order_of_rows_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["tla", "tla+", "hard", "nearest", "interpolate"])
-def test_many_blocks_are_as_one(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_blocks_equal_one_block(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = table([(t, box, SURE_SIT) for t in (1.1, 1.3, 1.5, 1.7) for box in (LEFT, RIGHT)])
     whole = pseudo_label(found, TRUTH, options=Options(strategy))
-    monkeypatch.setattr("stadkit.tla.block.PAIRS_A_BLOCK", 3)
+    monkeypatch.setattr("stadkit.tla.block.MAX_PAIRS", 3)
     parts = pseudo_label(found, TRUTH, options=Options(strategy))
     assert len(whole) > 0
     assert deeds(parts) == deeds(whole)
@@ -65,7 +65,7 @@ def test_many_blocks_are_as_one(strategy: str, monkeypatch: pytest.MonkeyPatch) 
     assert parts.table.time.tolist() == whole.table.time.tolist()
 
 
-def test_more_found_than_around_leaves_the_doubtful_as_background() -> None:
+def test_surplus_detections_become_background() -> None:
     found = table([(1.5, LEFT, (0.1, 0.1, 0.1)), (1.5, LEFT, SURE_STAND), (1.5, RIGHT, SURE_SIT)])
     truth = TRUTH.select(np.array([0, 1]))
     given = pseudo_label(found, truth)
@@ -73,7 +73,7 @@ def test_more_found_than_around_leaves_the_doubtful_as_background() -> None:
     assert given.background.tolist() == [0]
 
 
-def test_a_person_who_does_nothing_is_a_label_too() -> None:
+def test_a_person_without_actions_is_also_a_label() -> None:
     idle = table([(1, LEFT, (0, 0, 0))])
     for strategy in ("tla", "tla+", "nearest"):
         given = pseudo_label(table([(1.5, LEFT, SURE_SIT)]), idle, options=Options(strategy))
@@ -81,7 +81,7 @@ def test_a_person_who_does_nothing_is_a_label_too() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_nothing_breaks_where_there_is_little(strategy: str) -> None:
+def test_sparse_inputs(strategy: str) -> None:
     options, none = Options(strategy), table([])
     at_labelled = (1.0, LEFT, SURE_STAND)  # "per-class" wants one
     alone = table([at_labelled, (1.5, LEFT, SURE_SIT), (30, LEFT, SURE_SIT)])
@@ -103,7 +103,7 @@ def test_nothing_breaks_where_there_is_little(strategy: str) -> None:
             assert len(pseudo_label(found, truth, options=options)) == 0
 
 
-def test_where_no_label_comes_from_is_said() -> None:
+def test_unlabelled_frames_are_counted_by_reason() -> None:
     found = table([(1.5, LEFT, SURE_STAND), (2.5, LEFT, SURE_STAND), (30, LEFT, SURE_STAND)])
     stranger = table([(1.5, LEFT, SURE_STAND)], video="b")
     looked = keyframes(1.7, 2.0, 5.5)
@@ -129,7 +129,7 @@ def test_where_no_label_comes_from_is_said() -> None:
     assert given.background.tolist() == [2, 3]
 
 
-def test_cuts_take_neighbours_away() -> None:
+def test_cuts_remove_neighbours() -> None:
     found = table([(1.5, LEFT, SURE_STAND)])
     given = pseudo_label(found, TRUTH, cuts={"a": np.array([1.5])})
     assert given.source.tolist() == [2]
@@ -150,13 +150,13 @@ def test_hard_takes_all_over_the_threshold_or_the_best() -> None:
     assert deeds(strict) == [[1, 0, 0], [0, 0, 1]]
 
 
-def test_who_is_not_scored_does_not_do_everything() -> None:
+def test_unscored_detections_do_not_get_every_class() -> None:
     found = table([(1.5, LEFT, (0, 0, 0)), (1.5, RIGHT, (np.nan, np.nan, np.nan))])
     given = pseudo_label(found, TRUTH, options=Options("hard", restricted=False))
     assert given.background.tolist() == [0, 1]
 
 
-def test_restricted_gives_no_class_that_neither_neighbour_has() -> None:
+def test_restricted_drops_classes_of_neither_neighbour() -> None:
     found = table([(1.5, LEFT, (0.3, 0.25, 0.1)), (1.5, RIGHT, (0.05, 0.1, 0.15))])
     sitting = TRUTH.select(np.array([1]))
     given = pseudo_label(found, sitting, options=Options("hard"))
@@ -190,7 +190,7 @@ def test_equal_scores_pass_a_threshold_together() -> None:
     assert given.thresholds[0] == pytest.approx(0.4)
 
 
-def test_a_class_nobody_does_has_no_threshold() -> None:
+def test_a_class_without_positives_has_no_threshold() -> None:
     truth = TRUTH.select(np.array([0, 1]))
     found = table([(1, LEFT, (0.9, 0.9, 0.9)), (1.5, LEFT, (1, 1, 1))])
     given = pseudo_label(found, truth, options=Options("per-class"))
@@ -199,8 +199,8 @@ def test_a_class_nobody_does_has_no_threshold() -> None:
     assert deeds(given) == [[1, 0, 0]]
 
 
-def test_per_class_wants_detections_at_labelled_keyframes() -> None:
-    with pytest.raises(UsageError, match="detect there too"):
+def test_per_class_needs_detections_at_labelled_keyframes() -> None:
+    with pytest.raises(UsageError, match="run detection there too"):
         pseudo_label(table([(1.5, LEFT, SURE_SIT)]), TRUTH, options=Options("per-class"))
 
 
@@ -226,7 +226,7 @@ def test_two_boxes_may_copy_one_person() -> None:
     assert deeds(pseudo_label(found, TRUTH, options=Options("nearest"))) == [list(STAND)] * 2
 
 
-def test_tables_must_be_of_the_same_classes() -> None:
+def test_tables_must_have_the_same_classes() -> None:
     other = replace(TRUTH, classes=("x", "y", "z"))
     with pytest.raises(ValueError, match="classes of found"):
         pseudo_label(other, TRUTH)
@@ -237,17 +237,17 @@ def test_tables_must_be_of_the_same_classes() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"strategy": "best"}, "no strategy called 'best'; choose tla, "),
-        ({"bce": "max"}, "no bce called"),
-        ({"distance": "l2"}, "no distance called"),
-        ({"background": "none"}, "no background called"),
-        ({"weights": (1, -1, 1)}, "weights are"),
+        ({"strategy": "best"}, "unknown strategy 'best'; choose one of tla, "),
+        ({"bce": "max"}, "unknown bce"),
+        ({"distance": "l2"}, "unknown distance"),
+        ({"background": "none"}, "unknown background"),
+        ({"weights": (1, -1, 1)}, "weights is"),
         ({"weights": (1, 1)}, "wants three numbers"),
         ({"threshold": 1.5}, "threshold is 1.5; wants 0 to 1"),
         ({"max_gap": 0.0}, "max_gap is 0; wants seconds above 0"),
         ({"max_gap": float("nan")}, "max_gap is nan"),
     ],
 )
-def test_wrong_options_are_said(wrong: dict[str, object], told: str) -> None:
+def test_invalid_options_are_rejected(wrong: dict[str, object], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         Options(**wrong)  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ def test_boxes_must_overlap_by_half() -> None:
     assert (result.precision, result.recall, result.f1) == (0, 0, 0)
 
 
-def test_empty_keyframes_take_their_turn() -> None:
+def test_empty_keyframes_count_in_the_split() -> None:
     found = table([(1, LEFT, (0.9, 0.1, 0.1)), (2, LEFT, (0.9, 0.1, 0.1))])
     truth = table([(0, LEFT, STAND), (2, LEFT, STAND)])
     result = check(found, truth, keyframes(0, 1, 2, 3))
@@ -72,15 +72,15 @@ def test_thresholds_by_class() -> None:
     assert told["thresholds"] == {"stand": 1, "sit": 1}
 
 
-def test_nothing_to_hide() -> None:
+def test_no_keyframe_to_hide() -> None:
     with pytest.raises(UsageError, match="no video has two"):
         check(TRUTH, TRUTH.select(np.array([0, 1])))
     with pytest.raises(UsageError, match="no video has two"):
         check(TRUTH, Detections.empty(CLASSES))
 
 
-def test_nobody_found_at_hidden_keyframes() -> None:
+def test_no_detections_at_hidden_keyframes() -> None:
     found = table([(0.5, LEFT, (0.9, 0.1, 0.1))])
-    with pytest.raises(NothingMatchedError, match="any of the 2 labelled keyframes"):
+    with pytest.raises(NothingMatchedError, match="no detections at the 2 labelled keyframes"):
         check(found, TRUTH)
     assert check(found, TRUTH, options=Options("interpolate")).f1 == 1
