@@ -13,7 +13,7 @@ import stadkit
 from stadkit import zoo
 from stadkit.cli.app import app
 from stadkit.zoo import export as exporting
-from stadkit.zoo.weights import places, save_weights
+from stadkit.zoo.weights import candidate_paths, save_weights
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,9 @@ def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
 
 
 def test_a_backbone_goes_out(tmp_path: Path) -> None:
-    save_weights({"a": torch.zeros(1)}, places("videomae-base")[1], {"licence": "CC-BY-NC-4.0"})
+    save_weights(
+        {"a": torch.zeros(1)}, candidate_paths("videomae-base")[1], {"licence": "CC-BY-NC-4.0"}
+    )
     assert export("videomae-base", "-o", tmp_path / "b.safetensors").exit_code == 0
     assert zoo.read_sidecar(tmp_path / "b.safetensors")["licence"] == "CC-BY-NC-4.0"
 

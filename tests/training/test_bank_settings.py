@@ -19,7 +19,7 @@ from stadkit import zoo
 from stadkit.detect.bank import BankWriter, Header
 from stadkit.errors import StadkitError, UsageError
 from stadkit.models.classifiers import Bank
-from stadkit.training.bank_settings import Banks, Beside, told_by
+from stadkit.training.bank_settings import Banks, ClipBanks, bank_settings
 from stadkit.training.batches import Batch, Views, collate
 from stadkit.training.config import AugmentConfig, TrainConfig, read_config
 from stadkit.training.loop import train
@@ -153,30 +153,36 @@ def test_training_reads_them_and_the_card_says_whose_they_are(
 
 def test_a_bank_is_missing(config: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "bank" / "b.queries").rename(tmp_path / "bank" / "other.queries")
-    with pytest.raises(UsageError, match=r"has no bank of queries of 'b' \(1 of 2 videos of"):
+    with pytest.raises(
+        UsageError, match=r"has no query bank for 'b' \(missing for 1 of 2 videos of"
+    ):
         source(config)
 
 
 def told(config: TrainConfig, **card: Any) -> dict[str, str]:
     known = zoo.card("stmixer-k-tiny")
-    return told_by(config.data, replace(known, settings={**known.settings, **card}))
+    return bank_settings(config.data, replace(known, settings={**known.settings, **card}))
 
 
 def test_who_made_the_banks(config: TrainConfig, tmp_path: Path) -> None:
     assert told(config, classifier="long") == {"bank": "c" * 64}
-    with pytest.raises(UsageError, match=r"data\.train\.queries: only an STMixer with settings"):
+    with pytest.raises(UsageError, match=r"data\.train\.queries: only used by STMixer with"):
         told(config, classifier="short")
     write_bank(tmp_path / "bank", "b", 4, sha256="d" * 64)
-    with pytest.raises(UsageError, match="hold banks of several models; make all with one"):
+    with pytest.raises(UsageError, match="banks of different weights; make all with one"):
         told(config, classifier="long")
     for place in ("train", "val"):
         bare = getattr(config.data, place).model_copy(update={"queries": None})
         lacking = config.model_copy(update={"data": config.data.model_copy(update={place: bare})})
-        with pytest.raises(UsageError, match=rf"data\.{place}\.queries: a model with classifier"):
+        with pytest.raises(
+            UsageError, match=rf"data\.{place}\.queries: missing; a model with classifier"
+        ):
             told(lacking, classifier="long")
     none = config.data.train.model_copy(update={"queries": tmp_path / "videos"})
     data = config.data.model_copy(update={"train": none})
-    with pytest.raises(UsageError, match="videos: has no banks of queries; `stadkit detect"):
+    with pytest.raises(
+        UsageError, match="videos: has no query banks; make them with `stadkit detect"
+    ):
         told(config.model_copy(update={"data": data}), classifier="long")
     plain = config.data.model_copy(
         update={"train": none.model_copy(update={"queries": None}), "val": None}
@@ -189,7 +195,7 @@ def test_banks_that_a_setting_does_not_want(config: TrainConfig) -> None:
     train = config.data.train
     for changes, said in (({"bank": "e" * 64, "width": 16}, "has learned"), ({}, "reads 128")):
         wanting = replace(card, settings={**card.settings, **changes})
-        with pytest.raises(StadkitError, match=said):
+        with pytest.raises(StadkitError, match=message):
             Banks(train, ["a"], wanting)  # type: ignore[arg-type]
 
 
@@ -202,12 +208,12 @@ def test_resume_knows_whose_the_banks_were(config: TrainConfig, tmp_path: Path) 
     train(config, out, "cpu", False, ignore)
     for video in "ab":
         write_bank(tmp_path / "bank", video, 4, sha256="d" * 64)
-    said = (
-        r"checkpoint\.pt: has learned from banks of queries of weights c{16}\.\.\., and those of "
-        r"data\.train\.queries are now of d{16}\.\.\.; make them with the first again, or use a "
+    message = (
+        r"checkpoint\.pt: learned from query banks of weights c{16}\.\.\., but "
+        r"data\.train\.queries has banks of d{16}\.\.\.; make them with the former again, or use a "
         r"new output folder$"
     )
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         train(config, out, "cpu", True, ignore)
     state = torch.load(path, weights_only=True)
     assert state.pop("bank") == "c" * 64
@@ -236,13 +242,13 @@ def test_a_window_wants_seconds(tmp_path: Path, config: TrainConfig) -> None:
 
 
 def test_what_is_beside_clips_is_there_again_but_not_for_good() -> None:
-    beside = Beside()
+    banks = ClipBanks()
     for i in range(4):
-        beside.near[f"{i}"] = (np.full((1, 2), i, np.float32), np.zeros(1, np.float32))
+        banks.near[f"{i}"] = (np.full((1, 2), i, np.float32), np.zeros(1, np.float32))
     names = [clip(0.0, f"{i}") for i in range(4)]
     for group, wanted in ((names[:2], [0, 1]), (names[:1], [0]), (names[1:2], [1])):
-        assert beside.around(group).entry[:, 0, 0].tolist() == wanted
-    assert sorted(beside.near) == ["1", "2", "3"]
+        assert banks.around(group).entry[:, 0, 0].tolist() == wanted
+    assert sorted(banks.near) == ["1", "2", "3"]
 
 
 def test_validation_without_a_bank_is_as_before(tmp_path: Path, config: TrainConfig) -> None:

@@ -16,7 +16,7 @@ from stadkit.training.batches import (
     Views,
     collate,
     loader,
-    unfailing,
+    raise_errors,
 )
 from stadkit.training.config import AugmentConfig, PlaygroundSource
 from stadkit.training.sources import Example, Playground
@@ -61,7 +61,7 @@ def test_clips_of_several_sizes_are_padded() -> None:
 def test_batches_are_of_multiples(tmp_path: Path) -> None:
     source = Playground(PlaygroundSource(clips=2, seed=9, height=48, width=64), CARD, tmp_path)
     views = Views(source, AugmentConfig(short_side=(40, 40), crop=None), 5)
-    (batch,) = unfailing(loader(views, EpochSampler(2, 2, seed=0), 0, multiple=32))
+    (batch,) = raise_errors(loader(views, EpochSampler(2, 2, seed=0), 0, multiple=32))
     assert batch.pixels.shape == (2, 3, 8, 64, 64)
     assert batch.sizes.tolist() == [[40, 53], [40, 53]]
 
@@ -84,7 +84,7 @@ def test_processes_share_a_batch() -> None:
 
 
 def test_impossible_batches_are_said() -> None:
-    with pytest.raises(UsageError, match="does not divide among 2"):
+    with pytest.raises(UsageError, match="is not a multiple of 2"):
         EpochSampler(9, 3, seed=2, world=2)
     with pytest.raises(UsageError, match="only 3 examples"):
         EpochSampler(3, 4, seed=2)
@@ -122,7 +122,7 @@ def test_an_error_in_a_worker_is_the_users(workers: int) -> None:
     views = Views(Damaged(), AugmentConfig(short_side=(32, 32), crop=(32, 32)), 5)
     batches = loader(views, EpochSampler(2, 1, seed=0), workers)
     with pytest.raises(VideoError, match=r"^a\.mp4: cannot be read$"):
-        list(unfailing(batches))
+        list(raise_errors(batches))
 
 
 def test_workers_leave_torchs_dice_alone() -> None:

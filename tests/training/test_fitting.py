@@ -37,7 +37,7 @@ def test_one_of_three_is_told_from_the_others() -> None:
 def test_each_of_several_is_told_by_itself() -> None:
     torch.manual_seed(0)
     action = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]).repeat(20, 1)
-    description = torch.cat([3 * action, torch.full((80, 1), 7.0)], 1)  # the last says nothing
+    description = torch.cat([3 * action, torch.full((80, 1), 7.0)], 1)  # the last is constant
     head = FrameHead(3, 2)
     noisy = description + 0.1 * torch.randn(80, 3)
     assert fit(head, noisy, action, SURE, (2, 1)) < 0.1  # chance: 1.4
@@ -86,7 +86,7 @@ def test_tubelets_want_every_labelled_frame(tmp_path: Path) -> None:
     given = AnnotatedSource(
         truth=tmp_path / "truth.csv", labels=tmp_path / "labels.txt", videos=tmp_path, thin=2
     )
-    with pytest.raises(UsageError, match="thin: tubelets want every labelled frame"):
+    with pytest.raises(UsageError, match="thin: tubelet models need every labelled frame"):
         Annotated(given, card, tmp_path / "store")
 
 

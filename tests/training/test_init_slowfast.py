@@ -18,6 +18,7 @@ from stadkit.errors import WeightsError
 from stadkit.training.init_weights import Started, start_from
 from stadkit.zoo.backbones import FUSION_NORM, Backbone
 from stadkit.zoo.dialects import official
+from stadkit.zoo.dialects.slowfast import is_slowfast
 
 HEAD = ["head.bias", "head.weight"]
 
@@ -87,7 +88,7 @@ def test_mmaction2_has_no_norms_in_its_fusions(tmp_path: Path) -> None:
     assert started.unused == ["roi_head.bbox_head.fc_cls.weight"]
     (note,) = started.notes
     assert note.startswith("weights of mmaction2, trained with mean (123.675, ")
-    assert note.endswith("slow frames 0 4 .. 28; it has no norms in its fusions: they start anew")
+    assert note.endswith("slow frames 0 4 .. 28; without fusion norms, which are newly initialized")
     # A model without them lacks nothing.
     bare = Detector(fusion_norm=False)
     started = start_from(bare, path)
@@ -114,8 +115,8 @@ def test_by_a_name_it_is_still_known_whose_weights_they_are(tmp_path: Path) -> N
         (
             {"fusion_kernel": 5},
             {},
-            r"not the whole backbone of this model: backbone\.s1_fuse\.conv_f2s\.weight is "
-            r"\[4, 2, 7, 1, 1\] for \[4, 2, 5, 1, 1\] \(3 more are missing or of another shape\)",
+            r"not this model's complete backbone: backbone\.s1_fuse\.conv_f2s\.weight is "
+            r"\[4, 2, 7, 1, 1\] for \[4, 2, 5, 1, 1\] \(3 more missing or of another shape\)",
         ),
         (
             {"depths": (1, 2, 3, 1)},
@@ -194,4 +195,4 @@ def test_the_zoos_own_models(family: str) -> None:
         }
     assert len(models) >= 3
     for name, state in models.items():
-        assert zoo.slowfast_names.is_slowfast(state), name
+        assert is_slowfast(state), name

@@ -68,13 +68,13 @@ def test_a_pulled_backbone_by_its_name(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_here_is_told_how(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="`stadkit models pull videomae-large` gets them"):
+    with pytest.raises(WeightsError, match="`stadkit models pull videomae-large` downloads them"):
         start_from(evad(), "videomae-large")
 
 
 @pytest.mark.parametrize("init", ["no/such/mestad-nano", Path("mestad-nano"), "videomae-bass"])
 def test_a_path_that_is_not_there_is_no_name(init: str | Path) -> None:
-    with pytest.raises(WeightsError, match=f"^{init}: no such file to start from; .*`init: ") as e:
+    with pytest.raises(WeightsError, match=f"^{init}: no such file; .*`init: ") as e:
         start_from(evad(), init)
     assert "\n" not in str(e.value)
 
@@ -127,11 +127,19 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("people.box", lambda v: v * float("nan"), "NaN or infinity in 1 tensors .people.box"),
-        ("backbone.norm.bias", lambda v: v / 0, "NaN or infinity in 1 tensors .backbone"),
-        ("people.box", lambda v: v.to(torch.int8), "people.box and 0 more are int8, not floating"),
-        ("backbone.norm.bias", lambda v: None, "not the whole backbone .* backbone.norm.bias"),
-        ("backbone.norm.weight", lambda v: None, "not the whole backbone .* backbone.norm.weight"),
+        ("people.box", lambda v: v * float("nan"), "NaN or infinity in 1 tensor .people.box"),
+        ("backbone.norm.bias", lambda v: v / 0, "NaN or infinity in 1 tensor .backbone"),
+        ("people.box", lambda v: v.to(torch.int8), "people.box is int8, not floating point; use"),
+        (
+            "backbone.norm.bias",
+            lambda v: None,
+            "not this model's complete backbone .* backbone.norm.bias",
+        ),
+        (
+            "backbone.norm.weight",
+            lambda v: None,
+            "not this model's complete backbone .* backbone.norm.weight",
+        ),
     ],
 )
 def test_broken_numbers_and_half_a_norm_are_refused(
@@ -177,10 +185,10 @@ def test_half_a_norm_or_half_a_block_is_refused(tmp_path: Path) -> None:
 
 def test_another_width_is_refused(tmp_path: Path) -> None:
     save_file(made_videomae.huggingface(), tmp_path / "k.safetensors")
-    with pytest.raises(WeightsError, match="not the whole backbone"):
+    with pytest.raises(WeightsError, match="not this model's complete backbone"):
         start_from(evad(width=32), tmp_path / "k.safetensors")
     # A norm of another width is no norm that lacks.
     given = {**made_videomae.original(""), "norm.weight": torch.ones(8), "norm.bias": torch.ones(8)}
     save_file(given, tmp_path / "k.safetensors")
-    with pytest.raises(WeightsError, match=r"not the whole backbone .*backbone\.norm"):
+    with pytest.raises(WeightsError, match=r"not this model's complete backbone .*backbone\.norm"):
         start_from(evad(), tmp_path / "k.safetensors")

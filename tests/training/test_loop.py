@@ -155,7 +155,7 @@ def test_evad_learns(tmp_path: Path) -> None:
 
 
 def test_evad_goes_on_from_others_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With other frames, the tokens in order of place, and the licence of what it began with."""
+    """With other frames, position order of tokens, and the licence of the initial weights."""
     text = EVAD.replace("epochs: 6", "epochs: 1").replace(", shape: steps, steps: [5]", "")
     text = text.replace("clips: 4", "clips: 2").replace("{token_order: position, ", "{frames: 10, ")
     settings = config(tmp_path, text).settings
@@ -181,7 +181,7 @@ def test_evad_goes_on_from_others_weights(tmp_path: Path, monkeypatch: pytest.Mo
     assert order == (
         "trains with token_order: position; these weights were trained with importance"
     )
-    assert licence == "licence of what is trained: yours, from CC-BY-NC-4.0 weights"
+    assert licence == "licence of the trained weights: yours, from CC-BY-NC-4.0 weights"
     trained = zoo.read_sidecar(weights)["card"]
     assert trained["licence"] == "yours, from CC-BY-NC-4.0 weights"
     assert trained["settings"]["token_order"] == "position"
@@ -259,7 +259,7 @@ def test_labels_of_validation_are_compared(tmp_path: Path) -> None:
     ]
     kept = [line for line in CONFIG.splitlines() if not line.startswith(("  train:", "  val:"))]
     text = "\n".join(kept).replace("data:", "\n".join(["data:", *lines]))
-    with pytest.raises(UsageError, match=r"data\.val: has other labels than data\.train"):
+    with pytest.raises(UsageError, match=r"data\.val: its labels differ from data\.train"):
         train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, Watch())
 
 
@@ -272,7 +272,7 @@ def test_trains_on_a_gpu(tmp_path: Path) -> None:
 
 def test_unknown_loss_field_is_named(tmp_path: Path) -> None:
     text = CONFIG.replace("rois: jitter", "roys: jitter")
-    with pytest.raises(UsageError, match=r"loss\.roys: no such field"):
+    with pytest.raises(UsageError, match=r"loss\.roys: unknown field"):
         train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, Watch())
 
 

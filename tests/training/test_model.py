@@ -30,10 +30,10 @@ def test_the_size_that_it_will_look_at() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"widht": 16}, "settings.widht: no such field"),
+        ({"widht": 16}, "settings.widht: unknown field"),
         ({"width": "wide"}, "settings.width: Input should be a valid integer"),
-        ({"width": 0}, "settings.width: is 0, wants more than 0"),
-        ({"dropout": -0.1}, "settings.dropout: is -0.1, wants 0 or more"),
+        ({"width": 0}, "settings.width: is 0, must be more than 0"),
+        ({"dropout": -0.1}, "settings.dropout: is -0.1, must be 0 or more"),
         ({"dilation": [2]}, "settings.dilation.1: Field required"),
         ({"pyramid": "res9"}, "pyramid is 'res9'; choose one of"),
     ],
@@ -48,8 +48,8 @@ def test_wrong_settings(settings: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"keep_rat": 0.5}, "settings.keep_rat: no such field"),
-        ({"proposals": 0}, "settings.proposals: is 0, wants more than 0"),
+        ({"keep_rat": 0.5}, "settings.keep_rat: unknown field"),
+        ({"proposals": 0}, "settings.proposals: is 0, must be more than 0"),
         ({"token_order": "any"}, "token_order is 'any'; choose one of position, importance"),
     ],
 )
@@ -126,18 +126,20 @@ def test_what_reads_photographs_features_gets_their_pixels(
 
 def test_settings_that_do_not_go_together() -> None:
     card = chosen_card("mestad-tiny", {"width": 10, "groups": 4}, TWO)
-    with pytest.raises(UsageError, match=r"make no model: num_channels \(10\) must be"):
+    with pytest.raises(
+        UsageError, match=r"no model can be built from them: num_channels \(10\) must be"
+    ):
         build_chosen(card)
 
 
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ({"roys": "gt"}, "loss.roys: no such field; known are action_weight"),
+        ({"roys": "gt"}, "loss.roys: unknown field; known: action_weight"),
         ({"gamma": "much"}, "loss.gamma: Input should be a valid number"),
         ({"ranges": [64, "far"]}, "loss.ranges.1: Input should be a valid number"),
-        ({"max_rois": 0}, "loss.max_rois: is 0, wants more than 0"),
-        ({"jitter": float("nan")}, "loss.jitter: is nan, wants 0 or more"),
+        ({"max_rois": 0}, "loss.max_rois: is 0, must be more than 0"),
+        ({"jitter": float("nan")}, "loss.jitter: is nan, must be 0 or more"),
         ({"rois": "proposals"}, "choose dense, sparse, gt, jitter or found"),
     ],
 )
@@ -151,8 +153,8 @@ def test_wrong_losses(loss: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ({"rois": "gt"}, "loss.rois: no such field; known are action_weight, background"),
-        ({"background": -1}, "loss.background: is -1, wants 0 or more"),
+        ({"rois": "gt"}, "loss.rois: unknown field; known: action_weight, background"),
+        ({"background": -1}, "loss.background: is -1, must be 0 or more"),
     ],
 )
 def test_wrong_losses_of_evad(loss: dict[str, Any], words: str) -> None:
@@ -180,5 +182,5 @@ def test_right_losses() -> None:
 
 
 def test_a_wrong_setting_of_stmixer_is_named() -> None:
-    with pytest.raises(UsageError, match=r"settings\.point: no such field"):
+    with pytest.raises(UsageError, match=r"settings\.point: unknown field"):
         chosen_card("stmixer-t-tiny", {"point": 9}, TWO)

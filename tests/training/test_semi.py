@@ -216,7 +216,7 @@ def test_the_teacher_sees_what_the_student_sees() -> None:
     assert told.targets[0].box.tolist() == [[0, 5, 50, 45]]  # of the picture, not of its padding
     assert told.targets[0].action.tolist() == [[0, 1]]
     assert counts == {"pseudo_people": 1, "pseudo_labelled": 1}
-    with pytest.raises(StadkitError, match="teacher gave NaN"):
+    with pytest.raises(StadkitError, match="teacher's scores became NaN"):
         semi.pseudo(Seen(float("nan")), pixels, given)
 
 
@@ -251,7 +251,7 @@ def test_a_neighbour_too_far_away_has_no_candidates(tmp_path: Path) -> None:
 
 def test_dense_truth_leaves_no_time_between(tmp_path: Path) -> None:
     labelled, given = source(tmp_path)
-    with pytest.raises(UsageError, match=r"semi\.offset: 1 s .* one each 1 s"):
+    with pytest.raises(UsageError, match=r"semi\.offset: 1 s .* one every 1 s"):
         Unlabelled(labelled, given, SemiConfig(offset=(1, 2)))
 
 
@@ -292,29 +292,29 @@ def test_an_epoch_goes_over_few_examples_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        (MESTAD + "semi: {}\n", "wants a trained teacher"),
-        (MESTAD + "semi: {burn_in: 3}\n", "leaves none of schedule.epochs"),
-        (MESTAD + "init: mestad-tiny\nema: 0.9\nsemi: {}\n", "`ema` is of the burn-in"),
-        (MESTAD + "semi: {burn_in: 1, offset: [1, 0.5]}\n", "semi: offset wants"),
+        (MESTAD + "semi: {}\n", "needs a trained teacher"),
+        (MESTAD + "semi: {burn_in: 3}\n", "must be less than schedule.epochs"),
+        (MESTAD + "init: mestad-tiny\nema: 0.9\nsemi: {}\n", "`ema` is for the burn-in"),
+        (MESTAD + "semi: {burn_in: 1, offset: [1, 0.5]}\n", "semi: offset must be"),
         (MESTAD + "semi: {burn_in: 1, strategy: tlaa}\n", "semi.strategy"),
         (
             "model: mestad-tiny\ndata: {train: {clips: 2, seed: 0}}\nschedule: {epochs: 2}\n"
             "semi: {burn_in: 1}\n",
-            "rendered clips only the key frame is labelled",
+            "rendered clips are labelled only at the key frame",
         ),
     ],
 )
-def test_wrong_fields_are_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_wrong_fields_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         config(tmp_path, text)
     assert "\n" not in str(caught.value)
 
 
 def test_models_of_tubelets_are_refused(tmp_path: Path) -> None:
     text = STMIXER.replace("stmixer-k-tiny", "stmixer-t-tiny") + "semi: {burn_in: 1}\n"
-    with pytest.raises(UsageError, match="stmixer-t-tiny learns tubelets"):
+    with pytest.raises(UsageError, match="stmixer-t-tiny predicts tubelets"):
         run(data(tmp_path), text)
 
 

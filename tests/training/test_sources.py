@@ -81,7 +81,7 @@ def test_missing_video_and_short_video(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no 'b' \(1 of 1 videos"):
         Annotated(config, CARD, tmp_path / "store")
     truth.write_text("a,950,0.1,0.2,0.5,0.9,2,7\n")
-    with pytest.raises(VideoError, match=r"does not show 950 s"):
+    with pytest.raises(VideoError, match=r"has no frame at 950 s"):
         Annotated(config, CARD, tmp_path / "store")[0]
 
 
@@ -115,14 +115,14 @@ def test_a_label_outside_the_video_is_said(tmp_path: Path, make_video: MakeVideo
         videos=tmp_path / "videos",
         short_side=32,
     )
-    with pytest.raises(VideoError, match=r"a\.mp4: does not show 7 s"):
+    with pytest.raises(VideoError, match=r"a\.mp4: has no frame at 7 s"):
         Annotated(config, CARD, tmp_path / "store")[1]
 
 
 def test_a_wrong_offset_is_said(tmp_path: Path) -> None:
     config = frames_and_truth(tmp_path)
     late = config.model_copy(update={"offset": 901.5})
-    with pytest.raises(VideoError, match=r"does not show 901 s.*is `offset` \(now 901\.5\) right"):
+    with pytest.raises(VideoError, match=r"has no frame at 901 s.*check `offset` \(now 901\.5\)"):
         Annotated(late, CARD, tmp_path / "store")[0]
 
 

@@ -13,7 +13,7 @@ from stadkit.errors import AnnotationError
 from stadkit.training.clips import ClipStore
 from stadkit.training.config import AnnotatedSource, PlaygroundSource
 from stadkit.training.sources import Annotated, Playground, _generator
-from stadkit.training.tubelets import ExampleTubes, followed
+from stadkit.training.tubelets import ExampleTubes, to_tubes
 
 NAN = float("nan")
 # Four frames a tenth of a second apart, the third is the key frame.
@@ -59,13 +59,13 @@ def test_an_action_is_done_in_half_of_the_frames_or_more() -> None:
     action[1, 2:] = [[0, 1, 0], [0, 1, 1], [0, 0, 0]]  # 0, 2 and 1 of 3
     known = np.array([True, True, True, True, False])
     box[1, 4], action[1, 4] = NAN, NAN
-    got = followed(box, action, known)
+    got = to_tubes(box, action, known)
     assert same(got.there, [[1, 1, 1, 1, NAN], [0, 0, 1, 1, NAN]])
     assert same(got.action, [[1, 1, 0], [0, 1, 1]])
     assert same(got.box[0, :, 0], [0.5, 0.5, 0.5, 0.5, 0])
-    nobody = followed(box[:0], action[:0], known)
-    assert nobody.box.shape == (0, 5, 4)
-    assert nobody.action.shape == (0, 3)
+    empty = to_tubes(box[:0], action[:0], known)
+    assert empty.box.shape == (0, 5, 4)
+    assert empty.action.shape == (0, 3)
 
 
 ROWS = """a,900.8,.1,.1,.5,.5,2,7
@@ -130,11 +130,11 @@ def test_the_last_frame_repeats_with_its_truth(tmp_path: Path) -> None:
     [
         (
             "a,901,.1,.1,.5,.5,1\na,902,.1,.1,.5,.5,1\n",
-            r"truth\.csv: somebody in a at 901 s has no id.*give the persons' ids in the eighth",
+            r"truth\.csv: a person in a at 901 s has no id.*put person ids into the eighth",
         ),
         (
             "a,901,.1,.1,.5,.5,1,7\na,902,.1,.1,.5,.5,1,7\na,902,.2,.1,.5,.5,1,7\n",
-            r"truth\.csv: person 7 has two boxes in a at 902 s.*give one of them another id",
+            r"truth\.csv: person 7 has two boxes in one frame, a at 902 s; give one of them another id",
         ),
     ],
 )
@@ -171,7 +171,7 @@ def test_stores_of_keyframe_models_stay_valid(tmp_path: Path) -> None:
     assert usual.tubes is None
     known = {"playground": (4, 3.0, 2, 48, 64), "generator": _generator()}
     assert "000000005" in ClipStore(tmp_path, known)
-    followed = Playground(RENDERED, CARD, tmp_path)[0]
-    assert np.array_equal(usual.clip.pixels, followed.clip.pixels)
-    assert np.array_equal(usual.box, followed.box)
+    tubelets = Playground(RENDERED, CARD, tmp_path)[0]
+    assert np.array_equal(usual.clip.pixels, tubelets.clip.pixels)
+    assert np.array_equal(usual.box, tubelets.box)
     assert len(list(tmp_path.iterdir())) == 2

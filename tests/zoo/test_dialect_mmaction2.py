@@ -105,6 +105,6 @@ def last(given: Mapping[str, Tensor]) -> str:
 def test_models_of_one_layout_are_of_one_shape(layout: str) -> None:
     theirs = two_stage.read(tensors(layout))
     assert theirs is not None
-    assert theirs.whose == "mmaction2"
+    assert theirs.code_base == "mmaction2"
     for name in LAYOUTS[layout]:
         assert fitting.misfit_of(theirs.tensors, name) == ""
