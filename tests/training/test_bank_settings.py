@@ -83,7 +83,7 @@ def source(config: TrainConfig) -> Annotated:
     return Annotated(train, card, config.data.store or Path())
 
 
-def test_examples_know_who_is_around_them_in_their_video(config: TrainConfig) -> None:
+def test_examples_have_the_entries_around_them_in_their_video(config: TrainConfig) -> None:
     near = source(config)[1].near
     assert near is not None
     entry, seconds = near
@@ -109,7 +109,7 @@ def test_batches_have_banks(config: TrainConfig, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("model", "precision"), [("k", "fp32"), ("k", "bf16"), ("t", "fp32")])
-def test_training_reads_them_and_the_card_says_whose_they_are(
+def test_training_reads_banks_and_the_card_records_their_weights(
     config: TrainConfig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -151,7 +151,7 @@ def test_training_reads_them_and_the_card_says_whose_they_are(
     train(config, tmp_path / "out", "cpu", True, lambda *_: None)
 
 
-def test_a_bank_is_missing(config: TrainConfig, tmp_path: Path) -> None:
+def test_a_missing_bank_is_named(config: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "bank" / "b.queries").rename(tmp_path / "bank" / "other.queries")
     with pytest.raises(
         UsageError, match=r"has no query bank for 'b' \(missing for 1 of 2 videos of"
@@ -159,51 +159,51 @@ def test_a_bank_is_missing(config: TrainConfig, tmp_path: Path) -> None:
         source(config)
 
 
-def told(config: TrainConfig, **card: Any) -> dict[str, str]:
+def settings_of(config: TrainConfig, **card: Any) -> dict[str, str]:
     known = zoo.card("stmixer-k-tiny")
     return bank_settings(config.data, replace(known, settings={**known.settings, **card}))
 
 
-def test_who_made_the_banks(config: TrainConfig, tmp_path: Path) -> None:
-    assert told(config, classifier="long") == {"bank": "c" * 64}
+def test_the_weights_that_made_the_banks(config: TrainConfig, tmp_path: Path) -> None:
+    assert settings_of(config, classifier="long") == {"bank": "c" * 64}
     with pytest.raises(UsageError, match=r"data\.train\.queries: only used by STMixer with"):
-        told(config, classifier="short")
+        settings_of(config, classifier="short")
     write_bank(tmp_path / "bank", "b", 4, sha256="d" * 64)
     with pytest.raises(UsageError, match="banks of different weights; make all with one"):
-        told(config, classifier="long")
+        settings_of(config, classifier="long")
     for place in ("train", "val"):
         bare = getattr(config.data, place).model_copy(update={"queries": None})
         lacking = config.model_copy(update={"data": config.data.model_copy(update={place: bare})})
         with pytest.raises(
             UsageError, match=rf"data\.{place}\.queries: missing; a model with classifier"
         ):
-            told(lacking, classifier="long")
+            settings_of(lacking, classifier="long")
     none = config.data.train.model_copy(update={"queries": tmp_path / "videos"})
     data = config.data.model_copy(update={"train": none})
     with pytest.raises(
         UsageError, match="videos: has no query banks; make them with `stadkit detect"
     ):
-        told(config.model_copy(update={"data": data}), classifier="long")
+        settings_of(config.model_copy(update={"data": data}), classifier="long")
     plain = config.data.model_copy(
         update={"train": none.model_copy(update={"queries": None}), "val": None}
     )
-    assert told(config.model_copy(update={"data": plain})) == {}
+    assert settings_of(config.model_copy(update={"data": plain})) == {}
 
 
-def test_banks_that_a_setting_does_not_want(config: TrainConfig) -> None:
+def test_banks_that_do_not_fit_the_settings(config: TrainConfig) -> None:
     card = zoo.card("stmixer-k-tiny")
     train = config.data.train
-    for changes, said in (({"bank": "e" * 64, "width": 16}, "has learned"), ({}, "reads 128")):
+    for changes, message in (({"bank": "e" * 64, "width": 16}, "has learned"), ({}, "reads 128")):
         wanting = replace(card, settings={**card.settings, **changes})
         with pytest.raises(StadkitError, match=message):
             Banks(train, ["a"], wanting)  # type: ignore[arg-type]
 
 
 def ignore(*_: Any) -> None:
-    """A report that nobody reads."""
+    """A report callback that does nothing."""
 
 
-def test_resume_knows_whose_the_banks_were(config: TrainConfig, tmp_path: Path) -> None:
+def test_resume_needs_banks_of_the_same_weights(config: TrainConfig, tmp_path: Path) -> None:
     out, path = tmp_path / "out", tmp_path / "out" / "checkpoint.pt"
     train(config, out, "cpu", False, ignore)
     for video in "ab":
@@ -221,27 +221,27 @@ def test_resume_knows_whose_the_banks_were(config: TrainConfig, tmp_path: Path) 
     train(config, out, "cpu", True, ignore)
 
 
-def test_damage_is_told_before_training(config: TrainConfig, tmp_path: Path) -> None:
+def test_damage_is_reported_before_training(config: TrainConfig, tmp_path: Path) -> None:
     path = tmp_path / "bank" / "b.queries" / "entry.npy"
     path.write_bytes(path.read_bytes()[:-8] + bytes(8))
     with pytest.raises(StadkitError, match=r"b\.queries/entry\.npy: is not what was written"):
         source(config)
 
 
-def test_banks_hold_no_files(config: TrainConfig) -> None:
+def test_banks_keep_no_files_open(config: TrainConfig) -> None:
     before = len(os.listdir("/dev/fd"))
     examples = source(config)
     assert all(examples[i].near is not None for i in range(4))
     assert len(os.listdir("/dev/fd")) == before
 
 
-def test_a_window_wants_seconds(tmp_path: Path, config: TrainConfig) -> None:
+def test_a_window_must_be_positive(tmp_path: Path, config: TrainConfig) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG.replace("window: 3", "window: 0", 1))
     with pytest.raises(UsageError, match=r"data\.train.*window"):
         read_config(tmp_path / "tiny.yaml")
 
 
-def test_what_is_beside_clips_is_there_again_but_not_for_good() -> None:
+def test_entries_of_a_batch_stay_and_earlier_ones_are_forgotten() -> None:
     banks = ClipBanks()
     for i in range(4):
         banks.near[f"{i}"] = (np.full((1, 2), i, np.float32), np.zeros(1, np.float32))
@@ -251,7 +251,7 @@ def test_what_is_beside_clips_is_there_again_but_not_for_good() -> None:
     assert sorted(banks.near) == ["1", "2", "3"]
 
 
-def test_validation_without_a_bank_is_as_before(tmp_path: Path, config: TrainConfig) -> None:
+def test_validation_without_a_bank(tmp_path: Path, config: TrainConfig) -> None:
     class Seen(nn.Module):
         def __init__(self, model: nn.Module) -> None:
             super().__init__()

@@ -25,7 +25,7 @@ def test_videos_in_folders_of_actions(tmp_path: Path) -> None:
     assert video_paths(source(tmp_path), ["a", "b"]) == {"a": a, "b": b}
 
 
-def test_a_video_further_up_is_the_one(tmp_path: Path) -> None:
+def test_the_least_nested_video_wins(tmp_path: Path) -> None:
     a, b = touch(tmp_path / "a.avi"), touch(tmp_path / "run" / "b.avi")
     touch(tmp_path / "old" / "a.avi")
     touch(tmp_path / "run" / "old" / "b.avi")
@@ -34,5 +34,5 @@ def test_a_video_further_up_is_the_one(tmp_path: Path) -> None:
 
 def test_missing_videos_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "jump" / "a.avi")
-    with pytest.raises(UsageError, match=r"has no 'c' \(1 of 2 videos"):
+    with pytest.raises(UsageError, match=r"no video 'c' \(missing: 1 of 2 videos"):
         video_paths(source(tmp_path), ["a", "c"])

@@ -96,7 +96,7 @@ def test_mmaction2_has_no_norms_in_its_fusions(tmp_path: Path) -> None:
     assert started.notes[0].endswith("slow frames 0 4 .. 28")
 
 
-def test_by_a_name_it_is_still_known_whose_weights_they_are(tmp_path: Path) -> None:
+def test_an_imported_backbone_keeps_its_code_base(tmp_path: Path) -> None:
     wanted = made_slowfast.weights()
     for make, kinds in ((mmaction2, 1), (pytorchvideo, 0), (made_slowfast.caffe2, 0)):
         kept = zoo.import_file(make(tmp_path / "k.pth", wanted), "slowfast-r50-k400")
@@ -138,7 +138,7 @@ def test_by_a_name_it_is_still_known_whose_weights_they_are(tmp_path: Path) -> N
         ({"fusion_norm": False}, {}, r"which has no s1_fuse\.bn\.weight \(19 more"),
     ],
 )
-def test_another_architecture_is_refused_by_its_first_misfit(
+def test_another_architecture_is_refused_with_its_first_misfit(
     tmp_path: Path, model: dict[str, Any], given: dict[str, Any], words: str
 ) -> None:
     detector = Detector(**model)
@@ -146,18 +146,18 @@ def test_another_architecture_is_refused_by_its_first_misfit(
     with pytest.raises(WeightsError, match=words) as caught:
         start_from(detector, pyslowfast(tmp_path / "k.pth", made_slowfast.weights(**given)))
     assert "\n" not in str(caught.value)
-    assert "give weights of this architecture" in str(caught.value)
+    assert "use weights of this architecture" in str(caught.value)
     assert all(torch.equal(value, before[k]) for k, value in detector.state_dict().items())
 
 
-def test_some_norms_of_the_fusions_are_not_enough(tmp_path: Path) -> None:
+def test_some_missing_fusion_norms_are_refused(tmp_path: Path) -> None:
     given = made_slowfast.weights()
     del given["s3_fuse.bn.running_var"]
-    with pytest.raises(WeightsError, match=r"backbone\.s3_fuse\.bn\.running_var is missing; give"):
+    with pytest.raises(WeightsError, match=r"backbone\.s3_fuse\.bn\.running_var is missing; use"):
         start_from(Detector(), pyslowfast(tmp_path / "k.pth", given))
 
 
-def test_another_dialect_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_dialect_is_refused(tmp_path: Path) -> None:
     given = made_slowfast.weights()
     del given["s5.pathway1_res0.branch2.b.weight"]
     for make in (mmaction2, pytorchvideo, made_slowfast.caffe2):
@@ -167,7 +167,7 @@ def test_another_dialect_that_is_not_whole_is_refused(tmp_path: Path) -> None:
             start_from(Detector(), make(tmp_path / "k.pth", given))
 
 
-def test_a_video_transformer_is_not_for_a_slowfast(tmp_path: Path) -> None:
+def test_a_video_transformer_is_refused_for_a_slowfast(tmp_path: Path) -> None:
     save_file({"patch_embed.proj.weight": torch.ones(1)}, tmp_path / "k.safetensors")
     with pytest.raises(WeightsError, match=r"backbone\.s1\.pathway0_stem\.conv\.weight is missing"):
         start_from(Detector(), tmp_path / "k.safetensors")

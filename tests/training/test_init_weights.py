@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.training.init_weights import Started, start_from, told
+from stadkit.training.init_weights import Started, start_from, start_notes
 from stadkit.zoo.backbones import FINAL_NORM, Backbone
 from stadkit.zoo.dialects import official
 
@@ -67,13 +67,13 @@ def test_a_pulled_backbone_by_its_name(tmp_path: Path) -> None:
         start_from(evad(), "videomae-base")
 
 
-def test_a_name_that_is_not_here_is_told_how(tmp_path: Path) -> None:
+def test_a_missing_backbone_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="`stadkit models pull videomae-large` downloads them"):
         start_from(evad(), "videomae-large")
 
 
 @pytest.mark.parametrize("init", ["no/such/mestad-nano", Path("mestad-nano"), "videomae-bass"])
-def test_a_path_that_is_not_there_is_no_name(init: str | Path) -> None:
+def test_a_missing_path_is_not_taken_for_a_name(init: str | Path) -> None:
     with pytest.raises(WeightsError, match=f"^{init}: no such file; .*`init: ") as e:
         start_from(evad(), init)
     assert "\n" not in str(e.value)
@@ -86,7 +86,7 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path) -> None:
     assert same(model, made_videomae.backbone())
 
 
-def test_a_released_file_and_ones_own(tmp_path: Path) -> None:
+def test_a_released_file_and_a_file_with_canonical_names(tmp_path: Path) -> None:
     card = made_evad.small()
     wanted = made_evad.weights(card)
     theirs = made_evad.released(tmp_path / "a.pyth", card)
@@ -97,7 +97,7 @@ def test_a_released_file_and_ones_own(tmp_path: Path) -> None:
         assert same(model, wanted)
 
 
-def test_ones_own_without_the_last_norm_keep_their_heads(tmp_path: Path) -> None:
+def test_a_file_without_the_final_norm_keeps_its_heads(tmp_path: Path) -> None:
     card = made_evad.small()
     wanted = {k: v for k, v in made_evad.weights(card).items() if k not in FINAL_NORM}
     save_file(wanted, tmp_path / "a.safetensors")
@@ -107,7 +107,7 @@ def test_ones_own_without_the_last_norm_keep_their_heads(tmp_path: Path) -> None
     assert same(model, wanted)
 
 
-def test_what_is_not_used_is_named(tmp_path: Path) -> None:
+def test_unused_tensors_are_named(tmp_path: Path) -> None:
     card = made_evad.small()
     given = made_evad.weights(card)
     given["people.boxes"] = given.pop("people.box")
@@ -133,12 +133,12 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
         (
             "backbone.norm.bias",
             lambda v: None,
-            "not this model's complete backbone .* backbone.norm.bias",
+            "not this model's complete backbone: backbone.norm.bias",
         ),
         (
             "backbone.norm.weight",
             lambda v: None,
-            "not this model's complete backbone .* backbone.norm.weight",
+            "not this model's complete backbone: backbone.norm.weight",
         ),
     ],
 )
@@ -157,7 +157,7 @@ def test_broken_numbers_and_half_a_norm_are_refused(
     assert same(model, before)
 
 
-def test_what_is_told_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_about_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = made_evad.small()
     monkeypatch.setitem(zoo.CARDS, "evad-vit-b", card)
     zoo.import_file(made_evad.released(tmp_path / "a.pyth", card), "evad-vit-b")
@@ -165,7 +165,7 @@ def test_what_is_told_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (started.licence, started.order) == ("CC-BY-NC-4.0", "importance")
     for order in ("position", "importance"):
         own = replace(card, settings={**card.settings, "token_order": order}, licence="yours")
-        assert told(started, own) == [
+        assert start_notes(started, own) == [
             f"trains with token_order: {order}; these weights were trained with importance"
         ]
     (tmp_path / "a.json").write_text("[1]")  # nothing of ours
@@ -187,8 +187,8 @@ def test_another_width_is_refused(tmp_path: Path) -> None:
     save_file(made_videomae.huggingface(), tmp_path / "k.safetensors")
     with pytest.raises(WeightsError, match="not this model's complete backbone"):
         start_from(evad(width=32), tmp_path / "k.safetensors")
-    # A norm of another width is no norm that lacks.
+    # A norm of another width does not count as missing.
     given = {**made_videomae.original(""), "norm.weight": torch.ones(8), "norm.bias": torch.ones(8)}
     save_file(given, tmp_path / "k.safetensors")
-    with pytest.raises(WeightsError, match=r"not this model's complete backbone .*backbone\.norm"):
+    with pytest.raises(WeightsError, match=r"not this model's complete backbone: backbone\.norm"):
         start_from(evad(), tmp_path / "k.safetensors")

@@ -22,7 +22,7 @@ def test_the_card_of_trained_weights() -> None:
     assert "Trained with" in chosen_card("mestad-tiny", {}, TWO).note
 
 
-def test_the_size_that_it_will_look_at() -> None:
+def test_the_input_size_of_the_trained_model() -> None:
     assert chosen_card("evad-vit-b", {}, TWO).short_side == 288
     assert chosen_card("evad-vit-b", {}, TWO, short_side=256).short_side == 256
 
@@ -66,7 +66,7 @@ def test_the_first_block_may_be_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["evad-vit-b", "evad-vit-b-keep06", "evad-vit-l", "evad-tiny"])
-def test_what_is_trained_anew_puts_tokens_where_they_were(name: str) -> None:
+def test_a_new_training_keeps_tokens_in_position_order(name: str) -> None:
     assert chosen_card(name, {}, TWO).settings["token_order"] == "position"
     chosen = chosen_card(name, {"token_order": "importance"}, TWO)
     assert chosen.settings["token_order"] == "importance"
@@ -87,7 +87,7 @@ def test_what_is_trained_anew_puts_tokens_where_they_were(name: str) -> None:
         ("stmixer-t-tiny", {"frames": 6, "points": 9}, 6, 3, 32),
     ],
 )
-def test_clips_are_as_its_settings_want_them(
+def test_clips_follow_the_settings(
     name: str, settings: dict[str, Any], frames: int, key: int, multiple: int
 ) -> None:
     card = chosen_card(name, settings, TWO)
@@ -105,7 +105,7 @@ def test_clips_are_as_its_settings_want_them(
         ("yours, from CC-BY-NC-4.0 weights", "yours, from CC-BY-NC-4.0 weights"),
     ],
 )
-def test_a_licence_is_handed_on(given: str, licence: str) -> None:
+def test_a_licence_is_passed_on(given: str, licence: str) -> None:
     assert licence_from(given) == licence
 
 
@@ -116,15 +116,13 @@ def test_a_licence_is_handed_on(given: str, licence: str) -> None:
         ("stmixer-k-slowonly-r50", {"backbone": "lite"}),
     ],
 )
-def test_what_reads_photographs_features_gets_their_pixels(
-    name: str, settings: dict[str, Any]
-) -> None:
+def test_lite_backbones_get_their_normalisation(name: str, settings: dict[str, Any]) -> None:
     card = chosen_card(name, settings, TWO)
     assert (card.mean, card.std) == ((127.5,) * 3, (63.75,) * 3)
     assert chosen_card(name, {}, TWO).mean != card.mean
 
 
-def test_settings_that_do_not_go_together() -> None:
+def test_inconsistent_settings() -> None:
     card = chosen_card("mestad-tiny", {"width": 10, "groups": 4}, TWO)
     with pytest.raises(
         UsageError, match=r"no model can be built from them: num_channels \(10\) must be"
@@ -172,7 +170,7 @@ def test_terms_of_evad_are_summed_to_their_mean() -> None:
 
 
 def test_other_families_cannot_be_trained() -> None:
-    with pytest.raises(UsageError, match="family 'yolo' cannot be trained"):
+    with pytest.raises(UsageError, match="not supported for models of the family 'yolo'"):
         build_criterion("yolo", {})
 
 

@@ -99,7 +99,7 @@ def run(folder: Path, text: str = SEMI, name: str = "out") -> tuple[Path, Watch]
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_resumed_is_the_same_as_unbroken(tmp_path: Path, stop_after: int) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, stop_after: int) -> None:
     """Broken at the end of the burn-in, and within the stage after it."""
     weights, _ = run(data(tmp_path))
     broken = tmp_path / "broken"
@@ -175,7 +175,7 @@ def test_without_unlabelled_clips(tmp_path: Path, strategy: str) -> None:
     assert (held["average"] is None) == (strategy == "none")
 
 
-def test_nobody_found_teaches_no_action(tmp_path: Path) -> None:
+def test_clips_without_detections_have_no_action_loss(tmp_path: Path) -> None:
     for localization in ("true", "false"):
         folder = data(tmp_path / localization)
         part = f"burn_in: 1, localization: {localization}"
@@ -210,11 +210,12 @@ def test_the_teacher_sees_what_the_student_sees() -> None:
     given = Batch(
         torch.zeros(1, 3, 1, 64, 128, dtype=torch.uint8), torch.tensor([[50, 100]]), [walks]
     )
-    told, counts = semi.pseudo(teacher, pixels, given)
+    labelled, counts = semi.pseudo(teacher, pixels, given)
     assert teacher.shown[0] is pixels
-    assert isinstance(told.targets[0], Targets)
-    assert told.targets[0].box.tolist() == [[0, 5, 50, 45]]  # of the picture, not of its padding
-    assert told.targets[0].action.tolist() == [[0, 1]]
+    assert isinstance(labelled.targets[0], Targets)
+    # In pixels of the picture without its padding.
+    assert labelled.targets[0].box.tolist() == [[0, 5, 50, 45]]
+    assert labelled.targets[0].action.tolist() == [[0, 1]]
     assert counts == {"pseudo_people": 1, "pseudo_labelled": 1}
     with pytest.raises(StadkitError, match="teacher's scores became NaN"):
         semi.pseudo(Seen(float("nan")), pixels, given)
@@ -249,7 +250,7 @@ def test_a_neighbour_too_far_away_has_no_candidates(tmp_path: Path) -> None:
     assert [len(clips[i].box) for i in range(len(clips))] == [0] * len(clips)
 
 
-def test_dense_truth_leaves_no_time_between(tmp_path: Path) -> None:
+def test_dense_truth_has_no_unlabelled_times(tmp_path: Path) -> None:
     labelled, given = source(tmp_path)
     with pytest.raises(UsageError, match=r"semi\.offset: 1 s .* one every 1 s"):
         Unlabelled(labelled, given, SemiConfig(offset=(1, 2)))
@@ -284,7 +285,7 @@ def test_buffers_of_the_teacher(buffers: str, mean: float) -> None:
     assert weight == pytest.approx(1 + 2 * 101 / 102)  # weights are always averaged
 
 
-def test_an_epoch_goes_over_few_examples_again() -> None:
+def test_an_epoch_repeats_few_examples() -> None:
     sampler = EpochSampler(3, 2, seed=0, steps=4)
     seen = [index for batch in sampler for _, index in batch]
     assert len(seen) == 8

@@ -23,7 +23,7 @@ CARD = replace(zoo.card("mestad-tiny"), tubelet=True)
 class Crossing:
     """One clip of 40 x 80 pixels, three frames: a person goes right, one stands, one is far left.
 
-    Each covers 20 x 20 pixels; where the standing one is in the last frame nobody knows.
+    Each covers 20 x 20 pixels; the standing one is unknown in the last frame.
     """
 
     labels = CARD.classes
@@ -48,7 +48,7 @@ def seen(left: int, width: int, min_visible: float) -> TubeTargets:
     return targets
 
 
-def test_who_is_cut_off_is_not_there_and_who_is_never_there_is_dropped() -> None:
+def test_cropped_people_are_absent_and_always_absent_ones_dropped() -> None:
     """Columns 20 to 60 are seen: of the first person one half, all and one half."""
     targets = seen(20, 40, 0.6)
     wanted = np.array([[0, 1, 0], [1, 1, NAN]])
@@ -89,7 +89,7 @@ def test_all_frames_are_mirrored_and_scaled_together() -> None:
         assert targets.box[person, : len(left), 2].tolist() == [x + 40 for x in left]
 
 
-def test_batches_of_tubes_come_and_go_whole(tmp_path: Path) -> None:
+def test_batches_of_tubes_keep_all_fields(tmp_path: Path) -> None:
     source = Playground(PlaygroundSource(clips=2, seed=9, height=48, width=64), CARD, tmp_path)
     views = Views(source, AugmentConfig(short_side=(30, 40), crop=(24, 32)), 5)
     (batch,) = raise_errors(loader(views, Sampler(2, 2, seed=0), workers=0))

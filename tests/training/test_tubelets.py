@@ -1,4 +1,4 @@
-"""People are followed through the frames of clips, rendered and annotated."""
+"""People are tracked through the frames of rendered and annotated clips."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -76,16 +76,16 @@ a,901.1,.4,.5,.8,.9,3,9
 """
 
 
-def test_annotated_people_are_followed_by_their_ids(tmp_path: Path) -> None:
+def test_annotated_people_are_tracked_by_their_ids(tmp_path: Path) -> None:
     tubes = tubes_at(annotated(tmp_path, ROWS), 901)
-    # Nothing is labelled at 900.9: nobody knows.
+    # Nothing is labelled at 900.9: unknown.
     assert same(tubes.there, [[1, NAN, 1, 0], [0, NAN, 1, 1]])
     assert same(tubes.box[0], [[0.1, 0.1, 0.5, 0.5], [0] * 4, [0.2, 0.1, 0.6, 0.5], [0] * 4])
     assert same(tubes.box[1], [[0] * 4, [0] * 4, [0.5, 0.5, 0.9, 0.9], [0.4, 0.5, 0.8, 0.9]])
     assert same(tubes.action, [[1, 1, 0], [1, 0, 1]])
 
 
-def test_where_truth_was_looked_for_no_row_says_nobody(tmp_path: Path) -> None:
+def test_an_annotated_time_without_rows_is_empty(tmp_path: Path) -> None:
     there = tubes_at(annotated(tmp_path, ROWS, every=0.1), 901).there
     assert same(there, [[1, 0, 1, 0], [0, 0, 1, 1]])
     there = tubes_at(annotated(tmp_path, ROWS, every=0.2), 901).there
@@ -104,13 +104,13 @@ def test_the_key_frame_stays_as_it_is(tmp_path: Path) -> None:
     assert len(list((tmp_path / "store").iterdir())) == 1  # the pictures are the same
 
 
-def test_labels_are_of_the_frames_they_are_near(tmp_path: Path) -> None:
+def test_labels_belong_to_the_nearest_frames(tmp_path: Path) -> None:
     row = "a,{},.1,.1,.5,.5,1,7\n"
     rows = "".join(row.format(time) for time in ("900.815", "900.935", "901", "901.1"))
     assert same(tubes_at(annotated(tmp_path, rows), 901).there, [[1, NAN, 1, 1]])
 
 
-def test_the_key_frame_has_its_label_however_far(tmp_path: Path) -> None:
+def test_the_key_frame_has_its_label_at_any_distance(tmp_path: Path) -> None:
     """Four frames a second: 901.1 is shown by the frame of 901, and 901.15 is not by 901.25."""
     rows = "a,901.1,.1,.1,.5,.5,1,7\na,901.35,.1,.1,.5,.5,1,7\n"
     slow = replace(CARD, stride=7.5)  # a quarter of a second
@@ -134,11 +134,11 @@ def test_the_last_frame_repeats_with_its_truth(tmp_path: Path) -> None:
         ),
         (
             "a,901,.1,.1,.5,.5,1,7\na,902,.1,.1,.5,.5,1,7\na,902,.2,.1,.5,.5,1,7\n",
-            r"truth\.csv: person 7 has two boxes in one frame, a at 902 s; give one of them another id",
+            r"truth\.csv: person 7 has two boxes in one frame, a at 902 s; give one",
         ),
     ],
 )
-def test_ids_are_wanted_for_tubelets_alone(tmp_path: Path, rows: str, words: str) -> None:
+def test_ids_are_required_only_for_tubelets(tmp_path: Path, rows: str, words: str) -> None:
     with pytest.raises(AnnotationError, match=words) as caught:
         annotated(tmp_path, rows)
     assert "\n" not in str(caught.value)
@@ -148,7 +148,7 @@ def test_ids_are_wanted_for_tubelets_alone(tmp_path: Path, rows: str, words: str
 RENDERED = PlaygroundSource(clips=2, seed=5, height=48, width=64)
 
 
-def test_rendered_people_are_followed(tmp_path: Path) -> None:
+def test_rendered_people_are_tracked(tmp_path: Path) -> None:
     for index, example in enumerate([Playground(RENDERED, CARD, tmp_path)[i] for i in range(2)]):
         made = synth.render_clip(
             5 + index, frames=4, stride=0.1, key=2, height=48, width=64, tubes=True

@@ -23,7 +23,7 @@ class Counted(Playground):
         return super().__getitem__(index)
 
 
-def test_clips_are_shown_at_the_size_of_a_cut(tmp_path: Path) -> None:
+def test_clips_have_the_size_of_a_cut(tmp_path: Path) -> None:
     config = PlaygroundSource(clips=1, seed=9, height=48, width=160)
     example = Playground(config, zoo.card("mestad-tiny"), tmp_path)[0]
     shown = _validation_clip(example, 0, Cut(8, 0.16, 4, 32, "linear", 80))
