@@ -1,4 +1,4 @@
-"""Boxes go where the pixels go."""
+"""Boxes and pixels are augmented alike."""
 
 import numpy as np
 import pytest

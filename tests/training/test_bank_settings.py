@@ -1,4 +1,4 @@
-"""Long-term classifiers learn from banks of queries: the right rows beside the right clips."""
+"""Long-term classifiers learn from query banks: each clip gets its own entries."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def clip(time: float, video: str = "v") -> Clip:
 
 
 def write_bank(folder: Path, video: str, seconds: int, sha256: str = "c" * 64) -> None:
-    """A person a second, whose entries tell the second."""
+    """One person per second, whose entries hold the second's number."""
     with BankWriter(folder / f"{video}.queries", Header("k", sha256, 32, 1.0, 0.5)) as writer:
         for second in range(seconds):
             entry = np.full((1, 32), float(second), np.float32)
@@ -147,7 +147,7 @@ def test_training_reads_banks_and_the_card_records_their_weights(
     made = load_file(weights)
     outs = [name for name in made if ".long.0.out.weight" in name]
     assert len(outs) == 1
-    assert made[outs[0]].abs().max() > 0  # it began as 0
+    assert made[outs[0]].abs().max() > 0  # initialized with 0
     train(config, tmp_path / "out", "cpu", True, lambda *_: None)
 
 
@@ -217,7 +217,7 @@ def test_resume_needs_banks_of_the_same_weights(config: TrainConfig, tmp_path: P
         train(config, out, "cpu", True, ignore)
     state = torch.load(path, weights_only=True)
     assert state.pop("bank") == "c" * 64
-    torch.save(state, path)  # as it was before banks were kept
+    torch.save(state, path)  # as written before this field existed
     train(config, out, "cpu", True, ignore)
 
 

@@ -1,4 +1,4 @@
-"""Batches depend on (seed, epoch, index) alone."""
+"""Batches depend only on (seed, epoch, index)."""
 
 from pathlib import Path
 

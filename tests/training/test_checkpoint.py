@@ -1,4 +1,4 @@
-"""Which weights may start a training, and what a resumed one may change."""
+"""Initial weights, and what may change on resume."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def model(classes: int = 3) -> nn.Module:
 
 
 def canonical(part: nn.Module) -> dict[str, Tensor]:
-    """A backbone's weights as others publish them: no prefix, no counters, a head beside."""
+    """A backbone's weights as published elsewhere: no prefix, no counters, with a head."""
     given = {name: value + 1 for name, value in part.state_dict().items()}
     return {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
 
@@ -118,7 +118,7 @@ def test_other_files_are_refused(tmp_path: Path, held: Any) -> None:
 
 
 def older() -> dict[str, Any]:
-    """CONFIG as it was stored before some of its fields came."""
+    """CONFIG as stored before some of its fields existed."""
     held = {**CONFIG, "optimizer": {**CONFIG["optimizer"]}, "data": {**CONFIG["data"]}}
     del held["optimizer"]["head_scale"]
     held["data"]["train"] = {k: v for k, v in CONFIG["data"]["train"].items() if k != "variety"}

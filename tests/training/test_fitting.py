@@ -1,4 +1,4 @@
-"""A head that is fitted: small tables by hand, thinned truth, and a whole training."""
+"""Fitted heads: small tables by hand, thinned truth, and a whole training."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def test_unknown_labels_are_ignored() -> None:
 
 
 def truth(times: dict[str, list[float]]) -> Detections:
-    """A person at each of these times of each video."""
+    """One person at each of these times of each video."""
     rows = [(video, time) for video, own in times.items() for time in own]
     n = len(rows)
     return Detections(
@@ -103,7 +103,7 @@ batch: 3
 
 
 class Watch:
-    """Keeps the figures of epochs; interrupts after so many."""
+    """Records the figures of epochs; interrupts after `stop`."""
 
     def __init__(self, stop_after: int = 0) -> None:
         self.epochs: list[dict[str, Any]] = []
@@ -136,12 +136,12 @@ def test_a_training_is_stopped_resumed_and_loaded(tmp_path: Path) -> None:
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert whole["head.projection.weight"].abs().max() > 0
     held = load_file(zoo.find_weights("mestad-nano"))
-    # What never learns is the built-in model's, without `init` too.
+    # Frozen parts are the built-in model's, even without `init`.
     for name in ("reader.photo.wide.weight", "backbone.picture.stem.weight", "fcos.convs.0.bias"):
         assert torch.equal(whole[name], held[name].float())
     detector = stadkit.load(str(path), device="cpu", precision="fp32")
     assert len(detector.card.classes) == 14  # the Playground's
-    run(tmp_path, "broken", stop=0)  # anew: what an earlier training looked at goes
+    run(tmp_path, "broken", stop=0)  # deletes an earlier training's views
     assert view.stat().st_mtime_ns != before
 
 

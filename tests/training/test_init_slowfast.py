@@ -1,4 +1,4 @@
-"""A training starts from a SlowFast of whoever's, by file or by name, or is refused in one line."""
+"""A training starts from a SlowFast of any code base, by file or name, or is refused."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_mmaction2_has_no_norms_in_its_fusions(tmp_path: Path) -> None:
     (note,) = started.notes
     assert note.startswith("weights of mmaction2, trained with mean (123.675, ")
     assert note.endswith("slow frames 0 4 .. 28; without fusion norms, which are newly initialized")
-    # A model without them lacks nothing.
+    # A model without them is complete.
     bare = Detector(fusion_norm=False)
     started = start_from(bare, path)
     assert started.initial == HEAD
@@ -186,7 +186,7 @@ def test_the_backbone_of_an_stmixer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["mestad", "stmixer-k"])
 def test_the_zoos_own_models(family: str) -> None:
-    """All backbones here that are a SlowFast are named as one."""
+    """All our SlowFast backbones are recognised as such."""
     with torch.device("meta"):
         models = {
             name: zoo.build(name).state_dict()

@@ -59,7 +59,7 @@ def test_a_pulled_backbone_by_its_name(tmp_path: Path) -> None:
     started = start_from(model, "videomae-base")
     assert set(FINAL_NORM) <= set(started.initial)
     assert (started.licence, started.order) == ("CC-BY-NC-4.0", "")
-    assert start_from(evad(), kept) == started  # as a file it is the same one
+    assert start_from(evad(), kept) == started  # the same when given as a file
     given = {k: v for k, v in made_videomae.backbone().items() if k not in FINAL_NORM}
     assert same(model, given)
     kept.write_bytes(kept.read_bytes()[:-1] + b"x")
@@ -117,7 +117,7 @@ def test_unused_tensors_are_named(tmp_path: Path) -> None:
     save_file(made_videomae.mmaction2(), tmp_path / "k.safetensors")
     unused = start_from(evad(), tmp_path / "k.safetensors").unused
     assert unused == ["backbone.pos_embed", "roi_head.fc_cls.weight"]
-    # A smaller model takes the first blocks of a larger one, and says what it leaves.
+    # A smaller model takes a larger one's first blocks, and reports the unused rest.
     deeper = made_evad.weights(made_evad.small(depth=5))
     save_file({k: v for k, v in deeper.items() if "backbone" in k}, tmp_path / "k.safetensors")
     unused = start_from(evad(), tmp_path / "k.safetensors").unused
@@ -168,7 +168,7 @@ def test_notes_about_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert start_notes(started, own) == [
             f"trains with token_order: {order}; these weights were trained with importance"
         ]
-    (tmp_path / "a.json").write_text("[1]")  # nothing of ours
+    (tmp_path / "a.json").write_text("[1]")  # not a sidecar of ours
     assert start_from(zoo.build_card(card), tmp_path / "a.pyth").licence == ""
 
 

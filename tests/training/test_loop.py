@@ -51,7 +51,7 @@ def config(folder: Path, text: str = CONFIG) -> TrainConfig:
 
 
 class Watch:
-    """Keeps the figures; interrupts after an epoch if asked to."""
+    """Records the figures; interrupts after an epoch if set."""
 
     def __init__(self, stop_after: int = 0) -> None:
         self.epochs: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Wrong settings and losses are one line that names the field; trained weights are yours."""
+"""Wrong settings and losses give one line that names the field; trained weights are the user's."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The learning rate by hand, what is decayed, and what learns faster."""
+"""Learning rates by hand, weight decay, and the head's scale."""
 
 import copy
 
@@ -116,7 +116,7 @@ class Detector(nn.Module):
 
 
 def first_steps(name: str, scale: float, decay: float = 0.0) -> dict[str, float]:
-    """How far a first step of rate .001 goes, in that rate, by parameter."""
+    """The length of the first step at rate .001, in units of that rate, by parameter."""
     model = Detector()
     settings = {"name": name, "lr": 1.0, "head_scale": scale, "weight_decay": decay}
     optimizer = build_optimizer(OptimizerConfig.model_validate(settings), model)

@@ -1,4 +1,4 @@
-"""Each process of torchrun has a device of its own, whatever the device was called."""
+"""Each process of torchrun has its own device."""
 
 import pytest
 import torch

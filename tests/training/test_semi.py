@@ -1,4 +1,4 @@
-"""A teacher's people get labels from the keyframes around, and teach."""
+"""The semi-supervised stage: the teacher's people get labels from the keyframes around."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -56,11 +56,11 @@ STMIXER = MESTAD.replace("loss: {rois: jitter, ranges: [32, 64]}\n", "").replace
 
 
 def data(folder: Path) -> Path:
-    """Frames of noise, and two people a second, one of whom walks."""
+    """Noise frames with two people per second, one of whom walks."""
     place = folder / "frames" / "a"
     place.mkdir(parents=True)
     random = np.random.default_rng(0)
-    for number in range((SECONDS - 1) * RATE + 3):  # the last half second is not there
+    for number in range((SECONDS - 1) * RATE + 3):  # the last half second is missing
         frame = random.integers(0, 256, (64, 80, 3), np.uint8)
         cv2.imwrite(str(place / f"{number:04d}.png"), frame)
     (folder / "l.txt").write_text("1: stand\n2: walk\n")
@@ -79,7 +79,7 @@ def config(folder: Path, text: str = SEMI) -> TrainConfig:
 
 
 class Watch:
-    """Keeps the figures; interrupts after an epoch if asked to."""
+    """Records the figures; interrupts after an epoch if set."""
 
     def __init__(self, stop_after: int = 0) -> None:
         self.epochs: list[dict[str, Any]] = []
@@ -100,7 +100,7 @@ def run(folder: Path, text: str = SEMI, name: str = "out") -> tuple[Path, Watch]
 
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, stop_after: int) -> None:
-    """Broken at the end of the burn-in, and within the stage after it."""
+    """Interrupted at the end of the burn-in, and inside the stage."""
     weights, _ = run(data(tmp_path))
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -113,7 +113,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, stop_after: i
     for part in ("model", "average"):  # student and teacher
         assert all(torch.equal(held[0][part][k], v) for k, v in held[1][part].items())
     assert held[0]["average_steps"] == held[1]["average_steps"] == 4  # steps of two epochs
-    assert all(torch.equal(whole[k], v) for k, v in held[0]["average"].items())  # what is shipped
+    assert all(torch.equal(whole[k], v) for k, v in held[0]["average"].items())
 
 
 def test_results_have_the_same_columns_in_all_epochs(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_other_strategies_of_the_loss(tmp_path: Path, strategy: str) -> None:
 def test_thresholds_are_fitted_in_each_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On labelled clips alone; and the labels they give teach."""
+    """On labelled clips only, and the resulting labels are trained on."""
     labelled: list[int] = []
 
     def fitted(found: list[Detections], known: list[Batch]) -> Floats:
@@ -187,7 +187,7 @@ def test_clips_without_detections_have_no_action_loss(tmp_path: Path) -> None:
 
 
 class Seen(nn.Module):
-    """A teacher that keeps what it is shown and finds one person in the left half."""
+    """A teacher that records its inputs and finds one person in the left half."""
 
     def __init__(self, score: float = 2.0) -> None:
         super().__init__()
@@ -320,7 +320,7 @@ def test_models_of_tubelets_are_refused(tmp_path: Path) -> None:
 
 
 def test_unlabelled_terms_are_weighted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By lambda; and the student has their gradients."""
+    """Weighted by lambda, with gradients for the student."""
     grew: list[float] = []
     weighted = stage.Semi.weighted
 

@@ -40,7 +40,7 @@ STAND, WALK = (1.0, 0.0), (0.0, 1.0)
 
 
 def test_labels_by_hand() -> None:
-    """Two take a candidate, the third box is background; boxes are the teacher's."""
+    """Two boxes get a candidate, the third is background; boxes are the teacher's."""
     people = found((0.0, (0.9, 0.1)), (0.52, (0.1, 0.9)), (0.3, (0.4, 0.4)))
     given = batch([(0.02, STAND), (0.5, WALK)])
     (target,) = pseudo_targets([people], given, SemiConfig())
@@ -83,7 +83,7 @@ def test_hard_and_nearest_by_hand() -> None:
 
 
 def test_class_thresholds_by_hand() -> None:
-    """Two who stand score .6 and .3, one who walks .2: the highest that keeps them all is best."""
+    """Standing people score .6 and .3, a walking one .2: the best threshold just keeps both."""
     people = [
         found((0.0, (0.6, 0.1)), (0.5, (0.1, 0.2))),
         found((0.5, (0.3, 0.1))),

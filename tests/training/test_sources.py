@@ -20,7 +20,7 @@ MakeVideo = Callable[..., Path]
 
 
 def frames_and_truth(folder: Path, seconds: int = 3) -> AnnotatedSource:
-    """Ten frames a second whose grey level is their number; a person in seconds 1 and 2."""
+    """Ten frames a second whose grey level is their index; one person in seconds 1 and 2."""
     place = folder / "frames" / "a"
     place.mkdir(parents=True)
     for number in range(seconds * 10):

@@ -1,4 +1,4 @@
-"""Normalised pixels are those that `detect` makes."""
+"""Pixels are normalised as in `detect`."""
 
 from dataclasses import replace
 

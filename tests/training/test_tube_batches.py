@@ -1,4 +1,4 @@
-"""Tubes of a batch go where its pixels go."""
+"""Tubes and pixels are augmented alike."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ CARD = replace(zoo.card("mestad-tiny"), tubelet=True)
 
 
 class Crossing:
-    """One clip of 40 x 80 pixels, three frames: a person goes right, one stands, one is far left.
+    """One clip of 40 x 80 pixels, three frames: one moves right, one stands, one is far left.
 
     Each covers 20 x 20 pixels; the standing one is unknown in the last frame.
     """
@@ -49,7 +49,7 @@ def seen(left: int, width: int, min_visible: float) -> TubeTargets:
 
 
 def test_cropped_people_are_absent_and_always_absent_ones_dropped() -> None:
-    """Columns 20 to 60 are seen: of the first person one half, all and one half."""
+    """Columns 20 to 60 are visible: half, all and half of the first person."""
     targets = seen(20, 40, 0.6)
     wanted = np.array([[0, 1, 0], [1, 1, NAN]])
     assert np.array_equal(targets.there, wanted, equal_nan=True)

@@ -21,7 +21,7 @@ CARD = replace(zoo.card("mestad-tiny"), frames=4, stride=3.0, key=2, tubelet=Tru
 
 
 def annotated(folder: Path, rows: str, card: zoo.Card = CARD, **settings: Any) -> Annotated:
-    """Three seconds of ten frames each; the first is second 900 of truth."""
+    """Three seconds at ten frames a second; the first frame is second 900 in the truth."""
     place = folder / "frames" / "a"
     place.mkdir(parents=True, exist_ok=True)
     for number in range(30):
@@ -40,7 +40,7 @@ def annotated(folder: Path, rows: str, card: zoo.Card = CARD, **settings: Any) -
 
 
 def tubes_at(source: Annotated, time: float) -> ExampleTubes:
-    """The tubes of the clip at a time of truth."""
+    """The tubes of the clip at a time in the truth."""
     clips = [source[index] for index in range(len(source))]
     (found,) = [clip.tubes for clip in clips if abs(clip.clip.time - time) < 1e-6]
     assert found is not None
@@ -101,7 +101,7 @@ def test_the_key_frame_stays_as_it_is(tmp_path: Path) -> None:
         assert np.array_equal(example.box, usual.box)
         assert np.array_equal(example.action, usual.action)
         assert np.array_equal(example.clip.pixels, usual.clip.pixels)
-    assert len(list((tmp_path / "store").iterdir())) == 1  # the pictures are the same
+    assert len(list((tmp_path / "store").iterdir())) == 1  # the pixels are the same
 
 
 def test_labels_belong_to_the_nearest_frames(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_labels_belong_to_the_nearest_frames(tmp_path: Path) -> None:
 
 
 def test_the_key_frame_has_its_label_at_any_distance(tmp_path: Path) -> None:
-    """Four frames a second: 901.1 is shown by the frame of 901, and 901.15 is not by 901.25."""
+    """At four frames a second, 901.1 maps to the frame at 901, but 901.15 not to 901.25."""
     rows = "a,901.1,.1,.1,.5,.5,1,7\na,901.35,.1,.1,.5,.5,1,7\n"
     slow = replace(CARD, stride=7.5)  # a quarter of a second
     source = annotated(tmp_path, rows, slow, rate=4)

@@ -14,7 +14,7 @@ from stadkit.video.clips import Cut
 
 
 class Counted(Playground):
-    """Counts what is read."""
+    """Counts reads."""
 
     reads = 0
 

@@ -1,4 +1,4 @@
-"""Which of the Playground's varieties a source renders, and where it keeps it."""
+"""The Playground variety that a source renders, and its store."""
 
 from pathlib import Path
 

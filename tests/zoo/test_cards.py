@@ -1,4 +1,4 @@
-"""Cards: names, clips, and a way to JSON and back."""
+"""Cards: names, clips and the JSON round trip."""
 
 import json
 from dataclasses import replace

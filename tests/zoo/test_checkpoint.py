@@ -113,7 +113,7 @@ def test_a_plain_evil_pickle_does_not_run(tmp_path: Path) -> None:
 
 
 class Config(dict[str, int]):
-    """As yacs' CfgNode: a class of its own beside the weights."""
+    """Like yacs' CfgNode: a custom class beside the weights."""
 
 
 def test_a_class_beside_the_weights_is_refused_by_name(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_command_line_options_beside_the_weights_are_ignored(tmp_path: Path, new
 
 @pytest.fixture
 def alphaction(monkeypatch: pytest.MonkeyPatch) -> Callable[..., type[Any]]:
-    """alphaction(name, module): a class as AlphAction has it, which is gone before it is read."""
+    """alphaction(name, module): a class like AlphAction's, removed before the file is read."""
 
     def make(
         name: str = "MemoryPool", module: str = "alphaction.structures.memory_pool"
@@ -157,7 +157,7 @@ def set_cache(self: Any, held: Any = None) -> None:
 
 
 def periodic(path: Path, pool: Any, new: bool = True) -> Path:
-    """A file as STMixer's trainer leaves one while it goes on."""
+    """A file as STMixer's trainer saves it during training."""
     held: dict[str, Any] = {
         "model": {f"module.{name}": value for name, value in TENSORS.items()},
         "optimizer": {"state": {0: {"step": 3}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
@@ -231,7 +231,7 @@ def test_allowed_globals_are_reset_afterwards(
 
 
 class Taken:
-    """Unpickling this looks `name` up on a thing, and where that is called calls what it finds."""
+    """Unpickling this gets the attribute `name` of an object, and calls it if `called` is given."""
 
     def __init__(self, thing: Any, name: str, *called: Any) -> None:
         self.thing, self.name, self.called = thing, name, called
@@ -245,7 +245,7 @@ class Taken:
 
 
 def test_an_attribute_beside_the_weights_is_not_looked_up(tmp_path: Path) -> None:
-    """mmengine's HistoryBuffer has one of its own class in its state."""
+    """mmengine's HistoryBuffer refers to its own class in its state."""
     beside = Taken(torch.ones(3), "shape")
     torch.save({"model": TENSORS, "beside": beside}, tmp_path / "x.pth")
     with torch.serialization.safe_globals(checkpoint.SAFE_GLOBALS):
@@ -256,7 +256,7 @@ def test_an_attribute_beside_the_weights_is_not_looked_up(tmp_path: Path) -> Non
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_what_getattr_finds_does_not_run(tmp_path: Path, new: bool) -> None:
     path, canary = tmp_path / "x.pth", tmp_path / "canary"
-    # A method of an allowed class, and a function of the system behind a name that is refused.
+    # Methods of allowed classes, and a system function behind a refused name.
     for evil in (
         Taken(torch.ones(300), "tofile", str(canary)),
         Taken(dict, "fromkeys", [str(canary)]),
@@ -314,7 +314,7 @@ def test_a_checkpoint_without_weights_is_refused(tmp_path: Path) -> None:
 
 
 def packed(path: Path, method: int) -> bytes:
-    """TENSORS as torch saves them, the zip archive's parts packed in this way."""
+    """TENSORS as torch saves them, with the zip members compressed by this method."""
     torch.save(TENSORS, path)
     parts = zipfile.ZipFile(path)
     with parts, zipfile.ZipFile(path.with_suffix(".zip"), "w", method) as archive:
@@ -335,7 +335,7 @@ def test_no_flipped_bit_of_an_archive_gives_other_numbers_or_a_traceback(tmp_pat
         else:
             assert read.keys() == TENSORS.keys()
             assert all(torch.equal(read[name], value) for name, value in TENSORS.items())
-    assert refused > len(whole) / 3  # the others are dates and the like
+    assert refused > len(whole) / 3  # the other bits are dates etc.
 
 
 def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
 def test_a_torchscript_program_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some versions of torch have it deprecated
+        warnings.simplefilter("ignore")  # deprecated in some versions of torch
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
     with pytest.raises(WeightsError, match="a TorchScript program, not a dict of tensors; ask"):
         read_checkpoint(path)

@@ -1,4 +1,4 @@
-"""Caffe2's pickles: read without running them, every blob by PySlowFast's name."""
+"""Caffe2's pickles are read without running them, and blobs get PySlowFast's names."""
 
 from __future__ import annotations
 

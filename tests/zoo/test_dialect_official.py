@@ -1,4 +1,4 @@
-"""Released names of EVAD and STMixer, each to one of ours and back; EVAD's configs are compared."""
+"""Released names of EVAD and STMixer map to ours and back; EVAD's configs are compared."""
 
 import json
 from functools import cache
@@ -145,7 +145,7 @@ def test_settings_in_a_config(text: str, stated: tuple[float | None, float | Non
         ),
         ("KEEP_RATE: 0.7\nENHANCED_WEIGHT: 1", "evad-vit-b", []),
         ("KEEP_RATE: 0.7\n", "evad-vit-b-full", ["keep rate 0.7, not 1"]),
-        ("KEEP_RATE: 1.0\nENHANCED_WEIGHT: 4", "evad-vit-b-full", []),  # weighs nothing
+        ("KEEP_RATE: 1.0\nENHANCED_WEIGHT: 4", "evad-vit-b-full", []),  # the weight is not used
         ("nothing: here", "evad-vit-l", []),
     ],
 )

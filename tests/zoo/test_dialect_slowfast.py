@@ -1,4 +1,4 @@
-"""SlowFast's weights in every dialect become the same backbone, by whole tables of names."""
+"""SlowFast weights of every dialect become the same backbone, for full tables of names."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_slow_pathway_alone_and_non_local_blocks_of_mmaction2() -> None:
             "s3.pathway0_nonlocal0.conv_out.weight"
         ),
         "backbone.layer2.0.non_local_block.conv_out.bn.weight": "s3.pathway0_nonlocal0.bn.weight",
-        # The number of a file with a head, and what no rule is for.
+        # A file's tensors with a head, and names that match no rule.
         "roi_head.bbox_head.fc_cls.weight": "",
         "roi_head.shared_head.conv1.conv.weight": "",
         "backbone.layer5.0.conv1.conv.weight": "",

@@ -1,4 +1,4 @@
-"""VideoMAE's weights in every dialect become the same backbone, or are refused by name."""
+"""VideoMAE weights of every dialect become the same backbone, or are refused."""
 
 from collections.abc import Callable
 

@@ -125,7 +125,7 @@ def test_free_space_is_checked_first(
 
 
 class FileURLRetrievalError(Exception):
-    """As gdown's."""
+    """Stands in for gdown's."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Models as files for other programs: the same weights, and the same numbers in onnxruntime."""
+"""Exported models: the same weights, and the same outputs in onnxruntime."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def nano(**settings: Any) -> zoo.Card:
 
 
 class Brightness(nn.Module):
-    """Finds one person, who does the more the brighter the clip is; boxes given are passed on."""
+    """Finds one person whose action score is the clip's brightness; returns any given boxes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ def test_sizes_are_multiples() -> None:
 
 
 def test_pooling_in_a_graph_is_the_same() -> None:
-    """Boxes of a few and of many cells, sampled adaptively: as many samples as the map allows."""
+    """Small and large boxes, sampled adaptively up to the map's limit."""
 
     class Pool(nn.Module):
         def forward(self, maps: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def test_a_whole_frame_box_larger_than_the_feature_map(tmp_path: Path) -> None:
     assert given["boxes"][0].tolist() == [0, 0, 1, 1]
     whole = export.FixedInputs(model)
     with export.quiet(), torch.no_grad():
-        wanted = whole(*given.values())[2]  # first: it keeps tables for its second call
+        wanted = whole(*given.values())[2]  # run first: it caches tables
         found = torch.export.export(whole, tuple(given.values())).module()(*given.values())[2]
     assert (found.sigmoid() - wanted.sigmoid()).abs().max() < 1e-6
 

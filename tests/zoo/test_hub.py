@@ -26,9 +26,9 @@ class Hub(BaseHTTPRequestHandler):
 
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     size = len(CONTENT)
-    breaks = 0  # bytes after which an answer breaks off; 0: never
-    fails = False  # to give any byte
-    ranges = True  # whether it can start in the middle
+    breaks = 0  # bytes after which a response breaks off; 0: never
+    fails = False  # answer 503
+    ranges = True  # whether it supports ranges
     asked: list[str]  # the Range of each GET
 
     def do_HEAD(self) -> None:
@@ -95,7 +95,7 @@ def test_a_download_is_complete_and_checked(server: type[Hub], tmp_path: Path) -
     assert (came.path.suffix, came.revision, came.checked) == (".safetensors", COMMIT, True)
     assert list((tmp_path / "d").iterdir()) == [came.path]
     assert fetch(tmp_path / "d").path == came.path
-    assert server.asked == [""]  # the second time it was here
+    assert server.asked == [""]  # the second time, it was cached
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -199,4 +199,4 @@ def test_the_hubs_own_cache_comes_first(server: type[Hub], tmp_path: Path) -> No
     with pytest.raises(WeightsError, match="damaged in the Hub's cache; pull it with --again"):
         fetch(tmp_path / "d")
     assert fetch(tmp_path / "d", again=True).path.read_bytes() == CONTENT
-    assert blob.read_bytes() == CONTENT[:-1]  # it is not ours
+    assert blob.read_bytes() == CONTENT[:-1]  # the Hub's cache is left alone

@@ -1,4 +1,4 @@
-"""Files of EVAD's authors and of VideoMAE become weights here, or are refused in one line."""
+"""Files of EVAD's authors and of VideoMAE are imported, or refused in one line."""
 
 from __future__ import annotations
 

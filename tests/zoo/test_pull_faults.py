@@ -59,12 +59,12 @@ def test_17_a_download_is_complete_and_checked(server: type[Served], tmp_path: P
     assert came.read_bytes() == Served.content
     assert names(tmp_path) == [".pth"]
     assert fetch(server, tmp_path) == came
-    assert server.asked == [""]  # the second time it was here
+    assert server.asked == [""]  # the second time, it was cached
 
 
 @pytest.mark.parametrize("at", TENTHS)
 def test_17_interrupted_at_every_10_percent(server: type[Served], tmp_path: Path, at: int) -> None:
-    """The server goes down in the middle; the next pull goes on from there."""
+    """The server goes down in the middle; the next pull resumes from there."""
     server.breaks = at
     real = http._read_chunk
 
@@ -97,20 +97,20 @@ def test_17_a_broken_connection_is_retried(
 
 
 def test_17_a_server_that_always_breaks_is_given_up(server: type[Served], tmp_path: Path) -> None:
-    server.breaks, server.ranges = 4096, False  # from the start each time: no byte more
+    server.breaks, server.ranges = 4096, False  # starts over each time: no progress
     with pytest.raises(WeightsError, match=r"broke off at 4096 of 10240 bytes; 0\.0 MB are kept"):
         fetch(server, tmp_path)
     assert len(server.asked) == 1 + http.MAX_TRIES
 
 
 def test_17_only_new_bytes_count_as_progress(server: type[Served], tmp_path: Path) -> None:
-    """A server without ranges that breaks off at 10, 20, 10, 20... bytes is given up, too."""
+    """A server without ranges that breaks off at 10, 20, 10, 20... bytes is also given up."""
     server.ranges = False
     real = server.give
 
     def give(self: Served, rest: bytes) -> None:
         server.breaks = 10 if len(server.asked) % 2 else 20
-        assert len(server.asked) < 50  # the server answers no more, and the test ends
+        assert len(server.asked) < 50  # otherwise the test ends
         real(self, rest)
 
     server.give = give  # type: ignore[method-assign]
@@ -161,7 +161,7 @@ def test_17_a_web_page_and_an_empty_file_are_refused(server: type[Served], tmp_p
 def test_17_a_server_that_sends_no_size(server: type[Served], tmp_path: Path) -> None:
     server.told = False
     assert fetch(server, tmp_path, prefix=SHA256[:8]).read_bytes() == Served.content
-    server.breaks = 4096  # which nothing but the hash shows
+    server.breaks = 4096  # only the hash reveals it
     with pytest.raises(WeightsError, match="its sha256 is"):
         fetch(server, tmp_path, prefix=SHA256[:8], again=True)
     assert names(tmp_path) == []
@@ -263,7 +263,7 @@ def test_17_pull_of_a_card_with_a_url(own_home: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def evad(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Served]]:
-    """A server of a small evad-vit-b, which its card names; its config says keep rate .6."""
+    """Serves a small evad-vit-b at its card's URL; its config says keep rate .6."""
     name = "evad-vit-b"
     config = "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4"
     file = made_evad.released(own_home.parent / "x.pyth", made_evad.small(name), config)
@@ -284,7 +284,7 @@ def test_17_a_disk_that_fills_up_at_the_end_keeps_the_download(
         with pytest.raises(WeightsError, match=r"No space left on device.*free some space"):
             pull("evad-vit-b", anyway=True)
     pull("evad-vit-b", anyway=True)
-    assert evad.asked == [""]  # it came once
+    assert evad.asked == [""]  # downloaded once
     assert zoo.state("evad-vit-b") == "here"
 
 

@@ -32,8 +32,8 @@ from stadkit.zoo.fitting import misfit_of
 from stadkit.zoo.two_stage_catalogue import TWO_STAGE
 
 BOXES = torch.tensor([[0.1, 0.15, 0.55, 0.95], [0.4, 0.0, 1.0, 0.8]])  # of 1 clip, fractions
-SIZE = (72, 88)  # height and width; no whole cells, and no whole patches
-# Cells a side of a box, and whether they are aligned.
+SIZE = (72, 88)  # height and width; not multiples of a cell or a patch
+# RoIAlign: cells per side, aligned.
 REGIONS = {"PySlowFast": (7, False), "PyTorchVideo": (7, True), "mmaction2": (8, True)}
 
 
@@ -82,7 +82,7 @@ def vector(
     size: int,
     aligned: bool,
 ) -> Tensor:
-    """What the last layers read of one box."""
+    """The last layers' input for one box."""
     region = by_hand.roi_align(maps, box, size, aligned)
     if settings.get("head") == "acrn":
         actor = region.amax((1, 2))[:, None, None].expand_as(maps)
@@ -153,7 +153,7 @@ def _last_block(blob: str) -> str:
 
 
 class HistoryBuffer:
-    """Stands for mmengine's, under its full name."""
+    """Stands in for mmengine's class of this name."""
 
     def __init__(self) -> None:
         self._log_history, self._max_length = np.ones(3), 100
@@ -209,7 +209,7 @@ def test_every_name_of_a_reference_fits_at_full_size(
 
 
 def test_same_shapes_of_another_code_base_are_refused(tmp_path: Path) -> None:
-    """PySlowFast's SlowFast under PyTorchVideo's name, and mmaction2's max as its mean."""
+    """PySlowFast's SlowFast imported as PyTorchVideo's."""
     torch.save({"model_state": of_fair(drawn(PTV))}, tmp_path / "x.pyth")
     with pytest.raises(
         WeightsError, match="its tensor names are PySlowFast's, which computes differently"
@@ -248,7 +248,7 @@ def test_an_unreleased_file_is_noted_as_uncertain(tmp_path: Path) -> None:
 
 @pytest.fixture
 def long_clips(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The model of PSF's tensors whose clips are longer."""
+    """A model with PSF's tensors and longer clips."""
     name = "roi-slowfast-r101-nl-64-psf"
     known = Card(**TWO_STAGE[name])
     small = replace(known, settings={**known.settings, "backbone": SMALL[PSF]})
@@ -295,7 +295,7 @@ def test_missing_and_unexpected_tensors_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "roi-slowfast-8x8-ava22"
-    for other in SMALL.keys() - {name}:  # each would be built, to see if the file fits it
+    for other in SMALL.keys() - {name}:  # saves building each to see whether the file fits
         monkeypatch.delitem(zoo.CARDS, other)
     tensors = of_mmaction2(name, drawn(name))
     for change, words in (
