@@ -159,7 +159,7 @@ def pull(
     """
     from stadkit import zoo
     from stadkit.errors import WeightsError
-    from stadkit.zoo.pulling import anew, licence, source
+    from stadkit.zoo.pulling import licence, restore_command, source
     from stadkit.zoo.storage import go_offline
     from stadkit.zoo.weights import verify as check
 
@@ -170,7 +170,7 @@ def pull(
         try:
             check(here)
         except WeightsError as error:
-            raise WeightsError(f"{error}: {anew(name)}") from None
+            raise WeightsError(f"{error}: {restore_command(name)}") from None
         console.print(f"{name} is here; --again downloads it anew")
     else:
         whence = source(name)

@@ -52,14 +52,14 @@ def test_list_is_a_table_of_80_columns() -> None:
 
 def test_list_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     from stadkit.zoo.listing import obtainable
-    from stadkit.zoo.weights import places, save_weights
+    from stadkit.zoo.weights import candidate_paths, save_weights
 
     card = replace(zoo.card("evad-vit-b"), url="https://example.org/x.pth")
     monkeypatch.setitem(zoo.CARDS, "evad-vit-b", card)
     assert obtainable("evad-vit-b") == "downloadable"
-    save_weights({"a": torch.zeros(1)}, places("evad-vit-b")[1])
+    save_weights({"a": torch.zeros(1)}, candidate_paths("evad-vit-b")[1])
     assert obtainable("evad-vit-b") == "here"
-    save_weights({"a": torch.zeros(1)}, places("mestad-nano")[0])
+    save_weights({"a": torch.zeros(1)}, candidate_paths("mestad-nano")[0])
     assert obtainable("mestad-nano") == "built in"
 
 

@@ -13,7 +13,7 @@ import stadkit
 from stadkit import zoo
 from stadkit.cli.app import app
 from stadkit.zoo import export as exporting
-from stadkit.zoo.weights import places, save_weights
+from stadkit.zoo.weights import candidate_paths, save_weights
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,9 @@ def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
 
 
 def test_a_backbone_goes_out(tmp_path: Path) -> None:
-    save_weights({"a": torch.zeros(1)}, places("videomae-base")[1], {"licence": "CC-BY-NC-4.0"})
+    save_weights(
+        {"a": torch.zeros(1)}, candidate_paths("videomae-base")[1], {"licence": "CC-BY-NC-4.0"}
+    )
     assert export("videomae-base", "-o", tmp_path / "b.safetensors").exit_code == 0
     assert zoo.read_sidecar(tmp_path / "b.safetensors")["licence"] == "CC-BY-NC-4.0"
 
@@ -75,7 +77,7 @@ def test_onnx_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["gone.safetensors"], 2, "no such weights"),
         (["mestad-nano", "--size", "192"], 2, "--size is for --format onnx"),
         (["mestad-nano", "--format", "onnx", "--size", "big"], 2, "'big' is not pixels"),
-        (["mestad-nano", "--format", "onnx", "--size", "100"], 2, "no multiple of 32 pixels"),
+        (["mestad-nano", "--format", "onnx", "--size", "100"], 2, "not a multiple of 32 pixels"),
         (["videomae-base", "--format", "onnx"], 2, "is a backbone, not a model"),
         (["mestad-nano", "-o", "x.onnx"], 2, "does not end in .safetensors"),
         (["mestad-nano", "-o", "gone/x.safetensors"], 2, "no such folder"),

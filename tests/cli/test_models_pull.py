@@ -128,7 +128,7 @@ def test_a_file_that_was_compared_with_nothing_is_said(
     monkeypatch.setattr(hub, "fetch", lambda *_: cached)
     result = models("pull", "videomae-base")
     assert result.exit_code == 0
-    assert "note: no sha256 of the Hub is known for this file" in result.stderr
+    assert "note: not verified: the Hub gives no sha256 for this file" in result.stderr
 
 
 def test_the_licence_comes_before_the_download(
@@ -180,7 +180,7 @@ def test_a_file_of_another_keep_rate_stays(own_home: Path, monkeypatch: pytest.M
     assert models("import", came, "--as", "evad-vit-b-keep06").exit_code == 0
     result = models("pull", "evad-vit-b", "--anyway")
     assert result.exit_code == 0
-    assert "note: kept as evad-vit-b, though the config inside says" in result.stderr
+    assert "note: imported as evad-vit-b, although its config says" in result.stderr
     assert len(asked) == 1
 
 
@@ -200,9 +200,9 @@ def test_again_does_not_take_what_was_refused(
 @pytest.mark.parametrize(
     ("name", "code", "told"),
     [
-        ("mestad-nano", 2, "mestad-nano has its weights built in; there is nothing to pull"),
+        ("mestad-nano", 2, "mestad-nano has built-in weights; there is nothing to pull"),
         ("mestad-slowfast-r50", 3, "cannot be pulled: none were released"),
-        ("videomae-bass", 2, "no model is called"),
+        ("videomae-bass", 2, "unknown model"),
     ],
 )
 def test_what_cannot_be_pulled(name: str, code: int, told: str) -> None:
@@ -225,4 +225,4 @@ def test_a_backbone_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     result = CliRunner().invoke(app, ["detect", str(tmp_path / "a.mp4"), "-m", "videomae-base"])
     assert result.exit_code == 2
-    assert "start a training from it with `init: videomae-base`" in result.stderr
+    assert "to train from it, set `init: videomae-base`" in result.stderr

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from stadkit import zoo
 from stadkit.cli.app import app
 from stadkit.zoo import storage
-from stadkit.zoo.weights import places, save_weights
+from stadkit.zoo.weights import candidate_paths, save_weights
 
 SOURCES = {  # a name for each way that weights come
     "evad-vit-b": "Google Drive",
@@ -75,9 +75,12 @@ def test_the_variable_alone_is_enough(
 
 
 def test_what_is_here_needs_no_network(no_network: list[str]) -> None:
-    save_weights({"a": torch.zeros(1)}, places("videomae-base")[1])
+    save_weights({"a": torch.zeros(1)}, candidate_paths("videomae-base")[1])
     result = stadkit("models", "pull", "videomae-base", "--offline")
-    assert (result.exit_code, result.stdout.strip()) == (0, str(places("videomae-base")[1]))
+    assert (result.exit_code, result.stdout.strip()) == (
+        0,
+        str(candidate_paths("videomae-base")[1]),
+    )
     assert no_network == []
 
 

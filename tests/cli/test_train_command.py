@@ -105,4 +105,4 @@ def test_wrong_config(config: Path, tmp_path: Path) -> None:
 def test_nothing_to_resume(config: Path, tmp_path: Path) -> None:
     code, _, stderr = run(str(config), "-o", str(tmp_path / "out"), "--resume")
     assert code == 2
-    assert "nothing to resume" in stderr
+    assert "no checkpoint to resume" in stderr
