@@ -1,4 +1,4 @@
-"""`stadkit bench`: the figures are there; how fast this machine is, no test says."""
+"""`stadkit bench`: figures are reported; their values are not tested."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_detect_of_a_two_stage_model(
     monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
     result = CliRunner().invoke(app, ["bench", "detect", "--runs", "1"])
     assert result.exit_code == 2
-    assert "classifies others' people; take an end-to-end model" in result.stderr
+    assert "is a two-stage model; use an end-to-end model" in result.stderr
 
 
 def test_model() -> None:
@@ -91,7 +91,7 @@ def test_model_on_clips_at_once() -> None:
 
 def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("stadkit.cli.bench.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("stadkit.bench.model.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     class Part(nn.Module):
         def forward(self) -> None:

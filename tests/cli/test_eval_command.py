@@ -1,4 +1,4 @@
-"""`stadkit eval`: numbers, words and errors, on small files written here."""
+"""`stadkit eval`: scores, messages and errors on small files written here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stadkit.cli.eval import parse_ious
 from stadkit.errors import UsageError
 
 LABELS = "1: stand\n2: walk\n5: wave\n"
-# In each of 12 seconds one stands, and one beside walks; in every second one the first waves too.
+# In each of 12 seconds one person stands and another walks; the first also waves in even ones.
 PERSON, OTHER = "0.1,0.2,0.4,0.8", "0.6,0.2,0.9,0.8"
 
 
@@ -31,7 +31,7 @@ def truth_lines() -> list[str]:
 
 
 def found_lines() -> list[str]:
-    """All that stand; half of those who walk; who waves is said to walk, less surely."""
+    """All standing people, half of the walking ones; waving is reported as a weaker walk."""
     lines = []
     for second in range(902, 914):
         lines.append(f"a,{second:04d},{PERSON},1,0.9")
@@ -69,7 +69,7 @@ def test_json(files: Path) -> None:
     facts = told("found.csv", "truth.csv")
     assert facts["protocol"] == "ava"
     assert facts["iou"] == [0.5]
-    # Standing 12 of 12; walking the first 6 of 12 right; waving never said.
+    # Standing: 12 of 12 right; walking: the first 6 of 12; waving: never reported.
     assert facts["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
     assert facts["frame_map"] == pytest.approx(0.5)
     assert facts["classes"]["2"] == {
@@ -81,14 +81,14 @@ def test_json(files: Path) -> None:
         "truth": 12,
         "found": 12,
     }
-    # 24 people, 18 of them found, each by one box.
+    # 24 people, 18 of them detected, one box each.
     assert facts["person_ap"] == facts["person_recall"] == pytest.approx(0.75)
     assert facts["video_map"] is None
     assert facts["groups"] == {}
     assert facts["coverage"]["shared_keyframes"] == 12
     assert facts["coverage"]["never_detected"] == ["wave"]
     assert facts["faults"] == {}
-    # 18 of 24 right, the six others on somebody who stands, or stands and waves.
+    # 18 of 24 right; the other six are on a person who stands, or stands and waves.
     assert facts["mistakes"]["right"] == pytest.approx(0.75)
     assert facts["mistakes"]["classification"] == pytest.approx(0.25)
     assert facts["mistakes"]["missed"] == 12
@@ -283,20 +283,20 @@ def test_a_zero_is_never_silent(files: Path) -> None:
     [
         (["--protocol", "avva"], "no protocol called 'avva'; did you mean 'ava'?"),
         (["--protocol", "act"], "protocol act is for true tubes; for keyframes there are ava,"),
-        (["--sort", "worst"], "--sort 'worst': wants one of id, ap, name, count"),
-        (["--rate", "0"], "--rate 0: wants frames a second, 1 to 1000"),
-        (["--iou", "50"], "--iou '50': thresholds are above 0 and at most 1, low to high"),
-        (["--iou", "half"], "--iou 'half': wants 0.5, or 0.5,0.75, or 0.5:0.95"),
+        (["--sort", "worst"], "--sort 'worst': use one of id, ap, name, count"),
+        (["--rate", "0"], "--rate 0: use frames per second, 1 to 1000"),
+        (["--iou", "50"], "--iou '50': thresholds must be above 0, at most 1 and ascending"),
+        (["--iou", "half"], "--iou 'half': use a threshold 0.5, a list 0.5,0.75, or a range 0.5:"),
         (["--exclude", "gone.csv"], "gone.csv: does not exist"),
         (["--labels", "gone.txt"], "gone.txt: does not exist; give a label file"),
-        (["--plots", "truth.csv"], "--plots truth.csv: is a file, not a folder; name another"),
+        (["--plots", "truth.csv"], "--plots truth.csv: is a file; choose a folder"),
     ],
 )
-def test_wrong_use_is_2(files: Path, arguments: list[str], reason: str) -> None:
+def test_wrong_usage_exits_2(files: Path, arguments: list[str], reason: str) -> None:
     assert reason in complaint("found.csv", "truth.csv", *arguments, code=2)
 
 
-def test_files_that_do_not_go_together_are_2(files: Path) -> None:
+def test_incompatible_files_exit_2(files: Path) -> None:
     Path("rows.pkl").write_bytes(pickle.dumps(np.zeros((1, 8))))
     Path("a.jsonl").write_text("{}\n")
     assert complaint("rows.pkl", "truth.csv", code=2) == (
@@ -309,14 +309,14 @@ def test_files_that_do_not_go_together_are_2(files: Path) -> None:
     assert complaint("gone.csv", "truth.csv", code=2).startswith("gone.csv: does not exist")
 
 
-def test_plots_and_what_is_there_already(files: Path) -> None:
+def test_plots_are_written_and_not_overwritten(files: Path) -> None:
     result = evaluate("found.csv", "truth.csv", "--plots", "pictures")
     assert result.exit_code == 0, result.stderr
     written = sorted(path.name for path in Path("pictures").iterdir())
     assert written == ["ap.png", "calibration.png", "confusion.png", "precision_recall.png"]
     assert f"wrote {Path('pictures/ap.png')}" in result.stderr
     again = complaint("found.csv", "truth.csv", "--plots", "pictures", code=2)
-    assert again == f"{Path('pictures/ap.png')}: is there already; --overwrite writes over it"
+    assert again == f"{Path('pictures/ap.png')}: already exists; use --overwrite to replace it"
     more = ["--plots", "pictures", "--overwrite"]
     assert evaluate("found.csv", "truth.csv", *more).exit_code == 0
 

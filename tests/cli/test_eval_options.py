@@ -62,19 +62,22 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["tubes.pkl", "GT.pkl", "--labels", "labels.txt"], "GT.pkl names its own actions"),
-        (["found.csv", "truth.csv", "--rate", "25"], "truth.csv has times, not frames"),
+        (["tubes.pkl", "GT.pkl", "--labels", "labels.txt"], "GT.pkl contains its own labels"),
+        (["found.csv", "truth.csv", "--rate", "25"], "truth.csv has times, not frame"),
         (["found.csv", "truth.csv", "--split", "0"], "truth.csv has no splits"),
-        (["found.csv", "truth.csv", "--protocol", ""], "--protocol '': wants a name"),
-        (["found.csv", "truth.csv", "--overwrite"], "--overwrite is for --plots"),
-        (["found.csv", "truth.csv", "--rate", "inf"], "--rate inf: wants frames a second, 1 to"),
-        (["tubes.pkl", "GT.pkl", "--rate", "1e9"], "--rate 1e+09: wants frames a second, 1 to"),
-        (["tubes.pkl", "GT.pkl", "--rate", "nan"], "--rate nan: wants frames a second, 1 to 1000"),
-        (["found.csv", "truth.csv", "--iou", "0.0000001"], "thresholds are above 0 and at most 1"),
-        (["found.csv", "truth.csv", "--iou", "0.5:0.95:0.0000001"], "thresholds, not 4,500,001"),
+        (["found.csv", "truth.csv", "--protocol", ""], "--protocol '': use a name"),
+        (["found.csv", "truth.csv", "--overwrite"], "--overwrite needs --plots"),
+        (["found.csv", "truth.csv", "--rate", "inf"], "--rate inf: use frames per second, 1 to"),
+        (["tubes.pkl", "GT.pkl", "--rate", "1e9"], "--rate 1e+09: use frames per second, 1 to"),
+        (["tubes.pkl", "GT.pkl", "--rate", "nan"], "--rate nan: use frames per second, 1 to 1000"),
+        (["found.csv", "truth.csv", "--iou", "0.0000001"], "thresholds must be above 0"),
+        (
+            ["found.csv", "truth.csv", "--iou", "0.5:0.95:0.0000001"],
+            "4,500,001 thresholds; at most 100",
+        ),
     ],
 )
-def test_what_has_no_effect_is_refused(files: Path, arguments: list[str], reason: str) -> None:
+def test_options_without_effect_are_refused(files: Path, arguments: list[str], reason: str) -> None:
     assert reason in complaint(*arguments)
 
 
@@ -87,7 +90,7 @@ def test_a_json_of_tubes_has_a_rate_and_no_splits(files: Path) -> None:
     assert "tubes.json has no splits" in complaint("tubes.json", "tubes.json", "--split", "0")
 
 
-def test_a_hundred_thresholds_and_no_more() -> None:
+def test_at_most_100_thresholds() -> None:
     assert len(parse_ious("0.01:1:0.01")) == 100
     assert parse_ious("0.000001") == (1e-6,)
     for text in ("0.001:1:0.001", ",".join(f"0.{n}" for n in range(100, 201)), "0.0000004:0.5"):
@@ -95,7 +98,7 @@ def test_a_hundred_thresholds_and_no_more() -> None:
             parse_ious(text)
 
 
-def test_the_json_says_what_was_asked(files: Path) -> None:
+def test_json_records_the_arguments(files: Path) -> None:
     assert told("found.csv", "truth.csv")["asked"] == {
         "found": "found.csv",
         "truth": "truth.csv",

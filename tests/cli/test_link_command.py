@@ -82,7 +82,7 @@ def test_two_people_give_three_tubes_on_two_tracks(here: Path) -> None:
     assert wave["boxes"][0][0] == pytest.approx(0.58, abs=0.01)
 
 
-def test_what_is_said(here: Path) -> None:
+def test_summary_line(here: Path) -> None:
     result = link("found.csv", "-o", "out/t.json")
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -102,11 +102,11 @@ def test_the_csv_keeps_the_tracks_and_can_be_linked_and_scored_again(here: Path)
     told("linked.csv", "-o", "again.json")
     assert tubes_of(path="again.json") == tubes_of()
     result = CliRunner().invoke(app, ["eval", "linked.csv", "found.csv", "--labels", "labels.txt"])
-    assert "is not a person's id" in result.stderr  # found.csv is no truth; linked.csv was read
+    assert "is not a person's id" in result.stderr  # found.csv is not truth; linked.csv was read
 
 
-def test_tracks_that_are_there_hold_unless_forgotten(here: Path) -> None:
-    # The two people of a second bear one another's track at every other second.
+def test_existing_tracks_are_kept_unless_anew(here: Path) -> None:
+    # The two people swap track ids every second.
     lines = [
         f"a,{s:04d},{box},1,0.9,{(s + i) % 2}"
         for s in range(6)
@@ -121,14 +121,14 @@ def test_tracks_that_are_there_hold_unless_forgotten(here: Path) -> None:
     assert len(set(zip(before.tolist(), after.tolist(), strict=True))) == 2
 
 
-def test_a_folder_of_detect_says_which_keyframes_were_empty(here: Path) -> None:
+def test_a_detect_folder_lists_empty_keyframes(here: Path) -> None:
     Path("found").mkdir()
     Path("found/labels.txt").write_text("1: stand\n5: wave\n")
     person = {"box": [0.1, 0.2, 0.3, 0.8], "score": 0.9, "track": -1}
     stands = {**person, "actions": [{"id": 1, "name": "stand", "score": 0.8}]}
     lines = [{"video": "a", "time": t, "people": [] if t in (2, 3) else [stands]} for t in range(7)]
     Path("found/a.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    Path("found/a.csv").write_text("a,0000,0,0,1,1,5,1\n")  # not read: the lines say more
+    Path("found/a.csv").write_text("a,0000,0,0,1,1,5,1\n")  # not read: the JSON lines have more
     Path("found/empty.csv").write_text("")
     Path("found/empty.jsonl").write_text('{"video": "empty", "time": 0, "people": []}\n')
     Path("found/a.tubes.json").write_text("{}")
@@ -142,7 +142,7 @@ def test_a_folder_of_detect_says_which_keyframes_were_empty(here: Path) -> None:
     assert facts["interpolated"] == pytest.approx(2 / 7, abs=1e-4)
 
 
-def test_the_lines_beside_a_csv_say_what_was_looked_at(here: Path) -> None:
+def test_jsonl_beside_a_csv_lists_the_processed_keyframes(here: Path) -> None:
     Path("gap.csv").write_text("\n".join(rows(missed=(4, 5))) + "\n")
     told("gap.csv", "-o", "t.json")
     assert len(tubes_of()[0]["times"]) == 8
@@ -172,7 +172,7 @@ def test_options_reach_the_linking(here: Path) -> None:
     ("method", "more"), [("mmaction2", []), ("viterbi", []), ("act", ["--size", "320x240"])]
 )
 def test_other_methods(here: Path, method: str, more: list[str]) -> None:
-    # The ten keyframes forth and back, 20 in all at 25 a second.
+    # The ten keyframes forwards and backwards: 20 at 25 per second.
     there = [line.split(",") for line in rows()]
     dense = [
         ",".join(["a", f"{frame / 25:.2f}", *line[2:]])
@@ -220,7 +220,7 @@ def test_a_pickle_of_truth(here: Path) -> None:
     assert len(gt.tubes) == 3
 
 
-def test_the_manifest_says_sizes_and_rates(here: Path) -> None:
+def test_sizes_and_rates_come_from_the_manifest(here: Path) -> None:
     video = {"size": [100, 200], "rate": 10.0, "frames": 95}
     Path("manifest.json").write_text(json.dumps({"videos": {"a": video}}))
     told("found.csv", "-o", "t.json", "--pickle", "t.pkl")
@@ -230,7 +230,7 @@ def test_the_manifest_says_sizes_and_rates(here: Path) -> None:
 
 
 def tubelets() -> Tubelets:
-    """Seven frames from each of the frames 1 to 24: one stands, and less surely waves."""
+    """Tubelets of 7 frames, starting at frames 1 to 24: stand, and wave with a lower score."""
     frame = np.repeat(np.arange(1, 25), 2)
     box = np.array([32.0, 48.0, 96.0, 192.0]) + np.zeros((48, 7, 1))
     return Tubelets(
@@ -292,14 +292,14 @@ def test_frame_detections_of_multisports(here: Path, method: str, people: int) -
         assert [len(tube["times"]) for tube in tubes_of()] == [30, 30]
         assert [sum(tube["interpolated"]) for tube in tubes_of()] == [1, 1]
     else:
-        # What is missed ends a tube: 14 frames are too few, 15 are not.
+        # A missed frame ends a tube: 14 frames are too short, 15 are not.
         assert [(tube["start"], len(tube["times"])) for tube in tubes_of()] == [(0.6, 15)] * 2
     assert "--method mmaction2 or track is" in complaint(
         "found.pkl", "-o", "u.json", "--truth", "GT.pkl", "--method", "act"
     )
 
 
-def test_nothing_is_written_over(here: Path) -> None:
+def test_no_file_is_overwritten(here: Path) -> None:
     Path("t.json").write_text("mine")
     assert complaint("found.csv", "-o", "t.json") == (
         "t.json: is there already; --overwrite writes over it"
@@ -342,13 +342,13 @@ def test_nothing_is_written_over(here: Path) -> None:
         (["found.csv", "-o", "."], ".: is a folder"),
     ],
 )
-def test_wrong_use_is_one_line(here: Path, arguments: list[str], message: str) -> None:
+def test_wrong_usage_is_one_line(here: Path, arguments: list[str], message: str) -> None:
     assert complaint(*arguments).startswith(message)
     assert not Path("t.json").exists()
     assert not Path("t.pkl").exists()
 
 
-def test_two_keyframes_are_not_one_frame_of_a_pickle(here: Path) -> None:
+def test_two_keyframes_in_one_pickle_frame_are_refused(here: Path) -> None:
     box = "0.1,0.2,0.3,0.8,1,0.9"
     Path("close.csv").write_text("".join(f"a,{t},{box}\n" for t in (0, 0.9, 1.1, 2)))
     said = complaint(
@@ -369,5 +369,5 @@ def test_no_detections_give_no_tubes(here: Path) -> None:
     Path("found.csv").write_text("")
     result = link("found.csv", "-o", "t.json")
     assert result.exit_code == 0, result.stderr
-    assert "warning: there are no detections to link" in result.stderr
+    assert "warning: no detections to link" in result.stderr
     assert json.loads(Path("t.json").read_text()) == {"videos": {}}

@@ -85,7 +85,7 @@ def test_the_same_command_goes_on_in_the_merged_folder(
 def test_a_shard_has_a_folder_of_its_own(stadkit: Stadkit) -> None:
     result = stadkit("detect", "videos", "--shard", "1/2")
     assert result.exit_code == 2
-    assert "--shard: name the folder of all shards with --output" in result.stderr
+    assert "--shard: set --output to the folder of all shards" in result.stderr
     shards(stadkit, 2)
     again = stadkit("detect", "videos", "-o", "parts", "--shard", "2/2")
     assert "shard-2-of-2: 2 of 5 inputs" in again.stderr

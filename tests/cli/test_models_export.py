@@ -46,7 +46,7 @@ def test_a_backbone_goes_out(tmp_path: Path) -> None:
     assert zoo.read_sidecar(tmp_path / "b.safetensors")["licence"] == "CC-BY-NC-4.0"
 
 
-def test_onnx_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_reports_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
 
     def to_onnx(model: object, card: object, size: tuple[int, int], out: Path, notes: object):  # type: ignore[no-untyped-def]
@@ -58,7 +58,7 @@ def test_onnx_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     out = tmp_path / "x.onnx"
     result = export("mestad-nano", "--format", "onnx", "--size", "192x320", "-o", out)
     assert result.exit_code == 0, result.stderr
-    assert "difference: 3.4e-06 at most from torch" in result.stderr
+    assert "difference: at most 3.4e-06 from torch" in result.stderr
     assert "inputs: pixels [1, 3, 8, 192, 320]" in result.stderr
     told = json.loads(
         export("mestad-nano", "--format", "onnx", "-o", out, "--overwrite", "--json").stdout
@@ -72,16 +72,16 @@ def test_onnx_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         (["mestad-nan"], 2, "did you mean mestad-nano"),
         (["evad-vit-b"], 3, "no weights for evad-vit-b"),
-        (["gone.safetensors"], 2, "no such weights"),
-        (["mestad-nano", "--size", "192"], 2, "--size is for --format onnx"),
-        (["mestad-nano", "--format", "onnx", "--size", "big"], 2, "'big' is not pixels"),
+        (["gone.safetensors"], 2, "no such file"),
+        (["mestad-nano", "--size", "192"], 2, "--size needs --format onnx"),
+        (["mestad-nano", "--format", "onnx", "--size", "big"], 2, "--size 'big': use pixels"),
         (["mestad-nano", "--format", "onnx", "--size", "100"], 2, "no multiple of 32 pixels"),
         (["videomae-base", "--format", "onnx"], 2, "is a backbone, not a model"),
         (["mestad-nano", "-o", "x.onnx"], 2, "does not end in .safetensors"),
         (["mestad-nano", "-o", "gone/x.safetensors"], 2, "no such folder"),
     ],
 )
-def test_wrong_use_is_one_line(
+def test_wrong_usage_is_one_line(
     arguments: list[str], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -92,15 +92,15 @@ def test_wrong_use_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_no_file_is_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "x.safetensors"
     out.with_suffix(".json").write_text("mine")
     result = export("mestad-nano", "-o", out)
     assert result.exit_code == 2
-    assert "is there already; --overwrite writes over it" in result.stderr
+    assert "already exists; use --overwrite to replace it" in result.stderr
     assert (out.exists(), out.with_suffix(".json").read_text()) == (False, "mine")
     assert export("mestad-nano", "-o", out, "--overwrite").exit_code == 0
-    assert "these are the weights themselves" in export(out, "-o", out, "--overwrite").stderr
+    assert "is the file being exported" in export(out, "-o", out, "--overwrite").stderr
 
 
 @pytest.mark.slow

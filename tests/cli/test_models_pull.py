@@ -1,4 +1,4 @@
-"""`stadkit models pull`, with what brings files replaced."""
+"""`stadkit models pull`, with the downloaders replaced."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def models(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def from_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What the Hub is asked for; it has a small backbone."""
+    """Requests to a fake Hub that serves a small backbone."""
     asked: list[tuple[str, str]] = []
 
     def fetch(repo: str, file: str, name: str, folder: Path, again: bool) -> hub.Fetched:
@@ -64,7 +64,7 @@ def from_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
 
 
 def from_drive(monkeypatch: pytest.MonkeyPatch, config: str) -> list[str]:
-    """What Drive is asked for; it has a small EVAD with this config inside."""
+    """Requests to a fake Drive that serves a small EVAD with this config."""
     asked: list[str] = []
 
     def download(id: str, output: str, quiet: bool, resume: bool) -> str:
@@ -87,7 +87,7 @@ def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, s
     assert first == (
         "videomae-base: https://huggingface.co/some/repo, model.safetensors, about 2 MB"
     )
-    assert "CC-BY-NC-4.0: name the authors, and no commercial use" in second
+    assert "CC-BY-NC-4.0: credit the authors; no commercial use" in second
     assert f"sha256 {zoo.sha256(kept)}" in "".join(rest)
     notes = zoo.read_sidecar(kept)
     assert (notes["revision"], notes["sha256_checked"]) == ("c" * 40, True)
@@ -95,13 +95,13 @@ def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, s
     assert not (own_home / "downloads" / "x.safetensors").exists()
     again = models("pull", "videomae-base")
     assert again.stdout.strip() == str(kept)
-    assert "is here; --again" in again.stderr
+    assert "is already installed; use --again" in again.stderr
     assert from_hub == [("some/repo", "model.safetensors")]
     assert models("pull", "videomae-base", "--again").exit_code == 0
     assert len(from_hub) == 2
 
 
-def test_damaged_weights_are_no_dead_end(from_hub: list[tuple[str, str]]) -> None:
+def test_damaged_weights_can_be_pulled_again(from_hub: list[tuple[str, str]]) -> None:
     kept = Path(models("pull", "videomae-base").stdout.strip())
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
     result = models("pull", "videomae-base")
@@ -112,7 +112,7 @@ def test_damaged_weights_are_no_dead_end(from_hub: list[tuple[str, str]]) -> Non
     assert models("verify").exit_code == 0
 
 
-def test_damaged_weights_that_nobody_released(own_home: Path) -> None:
+def test_damaged_unreleased_weights_can_be_imported_again(own_home: Path) -> None:
     kept = own_home / "weights" / "evad-tiny.safetensors"
     save_weights({"a": torch.zeros(1)}, kept)
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
@@ -120,7 +120,7 @@ def test_damaged_weights_that_nobody_released(own_home: Path) -> None:
     assert told.endswith("again: `stadkit models import FILE --as evad-tiny`\n")
 
 
-def test_a_file_that_was_compared_with_nothing_is_said(
+def test_a_file_without_known_sha256_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_file(Vit(VitConfig(**SHAPE)).state_dict(), tmp_path / "x.safetensors")
@@ -145,7 +145,7 @@ def test_the_licence_comes_before_the_download(
     assert lines[2:] == ["stadkit: error: no route to host"]
 
 
-def test_backbones_are_listed_told_and_verified(from_hub: list[tuple[str, str]]) -> None:
+def test_backbones_are_listed_described_and_verified(from_hub: list[tuple[str, str]]) -> None:
     models("pull", "videomae-base")
     rows = {row["name"]: row for row in json.loads(models("list", "--json").stdout)}
     assert rows["videomae-base"]["weights"] == "here"
@@ -184,13 +184,11 @@ def test_a_file_of_another_keep_rate_stays(own_home: Path, monkeypatch: pytest.M
     assert len(asked) == 1
 
 
-def test_again_does_not_take_what_was_refused(
-    own_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_again_replaces_a_refused_file(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
     assert models("pull", "evad-vit-b").exit_code == 3
     asked = from_drive(monkeypatch, "KEEP_RATE: 0.7")
-    assert models("pull", "evad-vit-b").exit_code == 3  # what came still lies here
+    assert models("pull", "evad-vit-b").exit_code == 3  # the refused file is still there
     assert asked == []
     result = models("pull", "evad-vit-b", "--again")
     assert result.exit_code == 0, result.stderr
@@ -205,7 +203,7 @@ def test_again_does_not_take_what_was_refused(
         ("videomae-bass", 2, "no model is called"),
     ],
 )
-def test_what_cannot_be_pulled(name: str, code: int, told: str) -> None:
+def test_models_that_cannot_be_pulled(name: str, code: int, told: str) -> None:
     result = models("pull", name)
     assert result.exit_code == code
     assert told in result.stderr
@@ -221,7 +219,7 @@ def test_two_at_once_are_refused(own_home: Path, from_hub: list[tuple[str, str]]
     assert from_hub == []
 
 
-def test_a_backbone_is_no_model(tmp_path: Path) -> None:
+def test_a_backbone_is_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     result = CliRunner().invoke(app, ["detect", str(tmp_path / "a.mp4"), "-m", "videomae-base"])
     assert result.exit_code == 2
