@@ -1,4 +1,4 @@
-"""The command as a whole: help, version, errors in one line."""
+"""The `stadkit` command: help, version, one-line errors."""
 
 from __future__ import annotations
 

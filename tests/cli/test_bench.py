@@ -60,7 +60,7 @@ def test_model() -> None:
     assert 0 < sum(told["parts_ms"].values()) < 10 * told["ms"]
 
 
-def test_model_of_other_settings_and_size() -> None:
+def test_model_with_other_settings_and_size() -> None:
     arguments = ["bench", "model", "mestad-tiny", "--runs", "1", "--size", "64", "--json"]
     plain = json.loads(CliRunner().invoke(app, arguments).stdout)
     changed = json.loads(CliRunner().invoke(app, [*arguments, "--set", "width=32"]).stdout)
@@ -71,7 +71,7 @@ def test_model_of_other_settings_and_size() -> None:
 TINY = ["bench", "model", "evad-tiny", "--size", "64", "--runs", "1", "--precision", "fp32"]
 
 
-def test_model_that_drops_tokens() -> None:
+def test_model_that_prunes_tokens() -> None:
     told = {}
     for rate in ("0.7", "1"):
         done = CliRunner().invoke(app, [*TINY, "--set", f"keep_rate={rate}", "--json"])
@@ -79,17 +79,17 @@ def test_model_that_drops_tokens() -> None:
     assert told["0.7"]["gmacs"] < told["1"]["gmacs"]
     parts = told["0.7"]["parts_ms"]
     assert set(parts) == {"backbone", "pyramid", "people", "encoder_to_decoder", "decoder", "rest"}
-    assert parts["rest"] > 0  # RoIAlign is in no child
+    assert parts["rest"] > 0  # RoIAlign is not in a child module
 
 
-def test_model_on_clips_at_once() -> None:
+def test_model_with_a_batch() -> None:
     done = CliRunner().invoke(app, [*TINY, "--batch", "2", "--json"])
     told = json.loads(done.stdout)
     assert told["batch"] == 2
     assert told["clips_per_second"] == pytest.approx(2000 / told["ms"], rel=0.01)
 
 
-def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rest_is_the_time_outside_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("stadkit.bench.model.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
@@ -112,10 +112,10 @@ def test_the_rest_is_what_no_part_takes(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not COMPILERS, reason="torch.compile wants a C++ compiler")
-@pytest.mark.filterwarnings("ignore")  # torch's own, of what it compiles
+@pytest.mark.skipif(not COMPILERS, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # warnings of torch's compiler
 def test_model_compiled() -> None:
-    # Fewer layers are quicker to compile, and there is no Lite.
+    # Fewer layers compile faster, and Lite is left out.
     small = [
         "stem=pixels",
         "depth=4",
@@ -129,17 +129,17 @@ def test_model_compiled() -> None:
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["clips_per_second"] > 0
-    assert told["parts_ms"] == {}  # compiled as one
+    assert told["parts_ms"] == {}  # compiled as a whole
 
 
 @pytest.mark.parametrize(
-    ("model", "given"),
+    ("model", "setting"),
     [
-        *(("mestad-tiny", given) for given in ("width", "widht=3", "width=[", "keep_rate=2")),
+        *(("mestad-tiny", setting) for setting in ("width", "widht=3", "width=[", "keep_rate=2")),
         ("evad-tiny", "keep_rate=2"),
     ],
 )
-def test_wrong_settings_are_named(model: str, given: str) -> None:
-    done = CliRunner().invoke(app, ["bench", "model", model, "--set", given])
+def test_invalid_settings_are_named(model: str, setting: str) -> None:
+    done = CliRunner().invoke(app, ["bench", "model", model, "--set", setting])
     assert done.exit_code == 2
-    assert given.split("=")[0] in done.stderr
+    assert setting.split("=")[0] in done.stderr

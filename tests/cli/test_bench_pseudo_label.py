@@ -38,7 +38,7 @@ def test_an_unknown_strategy_is_refused() -> None:
     assert "no strategy called 'best'" in done.stderr
 
 
-def test_labelled_once_a_second() -> None:
+def test_truth_has_one_keyframe_per_second() -> None:
     found, truth = generated_people(50, people=2, seed=0)
     assert sorted(set(truth.time.tolist())) == list(range(10))
     assert len(truth) == 20

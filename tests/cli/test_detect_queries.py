@@ -1,4 +1,4 @@
-"""`stadkit detect --save-queries`, and `--queries` which reads what that wrote."""
+"""`stadkit detect --save-queries`, and `--queries`, which reads its results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def detectors(fake_card: Any) -> dict[str, Detector]:
-    """A detector for each --model: of SMALL, of it with a long-term classifier, and others."""
+    """A detector for each --model: SMALL, SMALL with a long-term classifier, and others."""
     card = replace(fake_card, min_person=0.3, multiple=32)
     settings: dict[str, dict[str, Any]] = {
         "plain": {},
@@ -63,7 +63,7 @@ def detectors(fake_card: Any) -> dict[str, Detector]:
 def stadkit(
     detectors: dict[str, Detector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Stadkit:
-    """Run `stadkit detect --model MODEL` with these arguments, in a folder of its own."""
+    """Run `stadkit detect --model MODEL` with these arguments, in a temporary folder."""
     monkeypatch.setattr("stadkit.detect.load", lambda name, *args: detectors[name])
     monkeypatch.chdir(tmp_path)
 
@@ -83,7 +83,7 @@ def save(stadkit: Stadkit, *paths: Path, folder: str = "bank") -> None:
     assert result.exit_code == 0, result.stderr
 
 
-def test_a_bank_a_video(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_each_video_has_a_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     save(stadkit, make_video("a.mp4"), make_video("b.mp4", seconds=1))
     for name in ("a", "b"):
         assert sorted(os.listdir(f"bank/{name}.queries")) == FILES
@@ -94,7 +94,7 @@ def test_a_bank_a_video(stadkit: Stadkit, make_video: MakeVideo) -> None:
     header = bank.header
     assert (header.model, header.sha256, header.width) == ("plain", "p" * 64, 32)
     assert (header.every, header.min_person) == (1.0, 0.3)
-    # As many as were reported: whose score is at least the threshold.
+    # One for each reported person, whose score reaches the threshold.
     lines = [json.loads(line) for line in Path("bank/a.jsonl").read_text().splitlines()]
     assert header.entries == sum(len(line["people"]) for line in lines) > 0
     person = np.load("bank/a.queries/person.npy")
@@ -104,7 +104,7 @@ def test_a_bank_a_video(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert [f"a.queries/{file}" in held["videos"]["a"]["outputs"] for file in FILES] == [True] * 4
 
 
-def test_the_threshold_is_the_user_s(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_the_bank_uses_the_users_threshold(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4")
     stadkit("plain", path, "-o", "none", "--save-queries", "--min-person", "1")
     assert QueryBank("none/a.queries").header.entries == 0
@@ -113,7 +113,7 @@ def test_the_threshold_is_the_user_s(stadkit: Stadkit, make_video: MakeVideo) ->
     assert (header.entries, header.min_person, header.every) == (36, 0.0, 0.5)
 
 
-def test_without_it_there_is_none(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_without_the_option_there_is_no_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert stadkit("plain", make_video("a.mp4", seconds=1), "-o", "out").exit_code == 0
     assert not Path("out/a.queries").exists()
 
@@ -134,12 +134,12 @@ def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo
     none = stadkit("long", path, *asked, "--window", "0", "--overwrite")
     assert ", queries of 0 s around" in none.stderr
     texts = {name: Path(name, "a.csv").read_text() for name in ("out", "alone")}
-    assert texts["out"] == texts["alone"]  # a window of nothing adds nothing
+    assert texts["out"] == texts["alone"]  # an empty window adds nothing
     stadkit("long", path, *asked, "--overwrite")
     assert Path("out/a.csv").read_text() != texts["alone"]
 
 
-def test_resume_knows_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_resume_compares_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4")
     save(stadkit, path)
     asked = ["-o", "out", "--queries", "bank"]
@@ -167,7 +167,7 @@ def test_resume_of_a_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert "save_queries was True, is False" in result.stderr
 
 
-def test_a_run_that_was_cut_off_goes_on(
+def test_an_interrupted_run_is_resumed(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from stadkit.detect.bank import BankWriter
@@ -185,7 +185,7 @@ def test_a_run_that_was_cut_off_goes_on(
     assert not Path("bank/a.queries").exists()
     monkeypatch.setattr(BankWriter, "add", whole)
     Path("bank/a.queries").mkdir()
-    for half in (".npy", ""):  # as kill -9 leaves them
+    for half in (".npy", ""):  # as left by kill -9
         Path(f"bank/a.queries/.{'0' * 32}{half}").write_text("half a bank")
     assert stadkit(*asked).exit_code == 0
     assert sorted(os.listdir("bank/a.queries")) == FILES
@@ -220,7 +220,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
         ("long", "--queries=bank", 5, "bank: has a bank of queries of none of the inputs, looked"),
     ],
 )
-def test_wrong_use_is_told_before_anything_is_read(
+def test_wrong_usage_is_reported_before_anything_is_read(
     stadkit: Stadkit,
     make_video: MakeVideo,
     detectors: dict[str, Detector],
@@ -272,9 +272,7 @@ def test_a_damaged_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert not Path("out/a.csv").exists()
 
 
-def test_a_bank_is_not_written_over_the_one_that_is_read(
-    stadkit: Stadkit, make_video: MakeVideo
-) -> None:
+def test_a_bank_does_not_overwrite_its_input(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
     save(stadkit, path)
     before = Path("bank/a.queries/header.json").read_bytes()
@@ -285,7 +283,7 @@ def test_a_bank_is_not_written_over_the_one_that_is_read(
     assert Path("bank/a.queries/header.json").read_bytes() == before
 
 
-def test_remove_takes_only_what_is_ours(tmp_path: Path) -> None:
+def test_remove_keeps_foreign_files(tmp_path: Path) -> None:
     folder = tmp_path / "a.queries"
     folder.mkdir()
     for name in (*FILES, f".{'0' * 32}", f".{'0' * 32}.npy", "1.000.png", "mine.npy"):

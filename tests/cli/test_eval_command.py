@@ -94,7 +94,7 @@ def test_json(files: Path) -> None:
     assert facts["mistakes"]["missed"] == 12
 
 
-def test_table_and_words(files: Path) -> None:
+def test_table_and_notes(files: Path) -> None:
     result = evaluate("found.csv", "truth.csv", "--sort", "ap")
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -123,7 +123,7 @@ def test_order_of_the_table(files: Path, sort: str, order: str) -> None:
     assert [line.split()[1] for line in lines[1:4]] == order.split()
 
 
-def test_options_change_the_count(files: Path) -> None:
+def test_options_change_the_score(files: Path) -> None:
     Path("out.csv").write_text("".join(f"a,{second}\n" for second in range(908, 914)))
     facts = told("found.csv", "truth.csv", "--exclude", "out.csv")
     assert facts["per_class"] == {"1": 1.0, "2": 1.0, "5": 0.0}
@@ -135,7 +135,7 @@ def test_options_change_the_count(files: Path) -> None:
     assert facts["frame_map_at"] == {"0.5": 0.5, "0.75": 0.5}
 
 
-def test_only_a_part(files: Path) -> None:
+def test_partial_and_only_found(files: Path) -> None:
     more = [line.replace("a,", "b,", 1) for line in truth_lines()]
     Path("truth.csv").write_text("\n".join(truth_lines() + more) + "\n")
     assert told("found.csv", "truth.csv")["per_class"]["1"] == 0.5
@@ -153,9 +153,9 @@ def test_only_a_part(files: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_keyframes_that_detect_found_empty_were_looked_at(files: Path, folder: bool) -> None:
+def test_empty_keyframes_of_detect_count_as_processed(files: Path, folder: bool) -> None:
     Path("out").mkdir()
-    # Of the 12 keyframes detections in the first 5; the first 10 were looked at.
+    # Detections in the first 5 of 12 keyframes; the first 10 were processed.
     found = [line for line in found_lines() if int(line.split(",")[1]) < 907]
     Path("out/few.csv").write_text("\n".join(found) + "\n")
     looked = [json.dumps({"video": "a", "time": t, "people": []}) for t in range(902, 912)]
@@ -174,7 +174,7 @@ def test_keyframes_that_detect_found_empty_were_looked_at(files: Path, folder: b
     assert told(place, "truth.csv")["coverage"]["found_keyframes"] == 5
 
 
-def test_excluded_keyframes_are_not_among_those_looked_at(files: Path) -> None:
+def test_excluded_keyframes_do_not_count_as_processed(files: Path) -> None:
     looked = [json.dumps({"video": "a", "time": t, "people": []}) for t in range(902, 914)]
     Path("found.jsonl").write_text("\n".join(looked) + "\n")
     Path("out.csv").write_text("a,0902\na,0903\n")
@@ -182,14 +182,14 @@ def test_excluded_keyframes_are_not_among_those_looked_at(files: Path) -> None:
     assert (coverage["found_keyframes"], coverage["truth_keyframes"]) == (10, 10)
 
 
-def test_rows_with_a_track_are_scored_as_without(files: Path) -> None:
+def test_tracks_do_not_affect_the_score(files: Path) -> None:
     Path("linked.csv").write_text("".join(f"{line},3\n" for line in found_lines()))
     plain, linked = told("found.csv", "truth.csv"), told("linked.csv", "truth.csv")
     assert linked["per_class"] == plain["per_class"]
     assert linked["person_ap"] == plain["person_ap"]
 
 
-def test_a_folder_of_detections_meets_truth_by_the_names_of_actions(files: Path) -> None:
+def test_a_folder_of_detections_matches_truth_by_action_names(files: Path) -> None:
     folder = Path("det")
     folder.mkdir()
     Path("det/labels.txt").write_text("1: walk\n2: fly\n3: stand\n")
@@ -208,11 +208,11 @@ def test_a_folder_of_detections_meets_truth_by_the_names_of_actions(files: Path)
 
 
 @pytest.mark.parametrize(("list_", "count"), [("60", 60), ("80", 80)])
-def test_avas_lists_by_their_number(files: Path, list_: str, count: int) -> None:
+def test_ava_label_lists_by_size(files: Path, list_: str, count: int) -> None:
     Path("labels.txt").unlink()
     facts = told("found.csv", "truth.csv", "--labels", list_)
     assert len(facts["per_class"]) == count
-    # Class 2, crawl, is not among the 60; 1, bend, is in both.
+    # Class 2, crawl, is not in the list of 60; class 1, bend, is in both.
     assert facts["per_class"]["1"] == 1
     assert ("2" in facts["per_class"]) == (count == 80)
 
@@ -270,7 +270,7 @@ def test_faults_are_counted(files: Path) -> None:
     assert "dirty.csv: 1 row has an action id that the labels lack, such as 9" in result.stderr
 
 
-def test_a_zero_is_never_silent(files: Path) -> None:
+def test_a_score_of_zero_is_explained(files: Path) -> None:
     name = change(lambda row: [*row[:2], *OTHER.split(","), "5", row[7]])
     result = evaluate(name, "truth.csv")
     assert result.exit_code == 0
@@ -337,7 +337,7 @@ def gt() -> dict[str, Any]:
 
 @pytest.fixture
 def pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """GT.pkl, and tubes of class 0 that have the first 12 of 20 frames."""
+    """GT.pkl, and tubes of class 0 with the first 12 of 20 frames."""
     monkeypatch.chdir(tmp_path)
     Path("GT.pkl").write_bytes(pickle.dumps(gt()))
     tube = gt()["gttubes"]["v"][0][0][:12]
@@ -349,7 +349,7 @@ def pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_tubes_of_pickles(pickles: Path) -> None:
+def test_pickled_tubes(pickles: Path) -> None:
     facts = told("tubes.pkl", "GT.pkl")
     assert facts["protocol"] == "multisports"
     assert facts["frame_map"] == pytest.approx(12 / 20)
@@ -364,14 +364,14 @@ def test_tubes_of_pickles(pickles: Path) -> None:
     assert "video mAP   0.2 100.00, 0.5 100.00, 0.75 0.00" in result.stdout
 
 
-def test_frames_of_pickles(pickles: Path) -> None:
+def test_pickled_frames(pickles: Path) -> None:
     facts = told("frames.pkl", "GT.pkl")
     assert facts["video_map"] is None
     assert facts["frame_map"] == pytest.approx(0.6)
     assert told("frames.pkl", "GT.pkl", "--protocol", "act")["frame_map"] == pytest.approx(0.6)
 
 
-def test_rows_of_csv_against_true_tubes(pickles: Path) -> None:
+def test_csv_rows_against_true_tubes(pickles: Path) -> None:
     lines = [f"v,{n / 25:.2f},0.1,0.2,0.4,0.8,1,0.9\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
     assert told("found.csv", "GT.pkl")["frame_map"] == 1
@@ -392,7 +392,7 @@ def test_pyannot(pickles: Path) -> None:
     assert facts["classes"]["2"]["truth"] == 20
 
 
-def test_tubelets_are_linked_as_moc_links(pickles: Path) -> None:
+def test_tubelets_are_linked_as_in_moc(pickles: Path) -> None:
     folder = Path("tubelets/v")
     folder.mkdir(parents=True)
     for frame in range(1, 20):
@@ -416,7 +416,7 @@ def test_a_malicious_pickle_is_refused(pickles: Path) -> None:
     assert not Path("canary").exists()
 
 
-def test_tubes_of_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_tubes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tube = {
         "class_id": 3,
@@ -449,7 +449,7 @@ def test_bench(files: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     facts = json.loads(result.stdout)
     assert facts["found_rows"] > 4 * facts["truth_rows"] > 0
-    # A new process: the start of Python and all imports count too.
+    # A new process, so that Python's start and all imports count.
     assert facts["whole_s"] > facts["read_s"] + facts["score_s"]
     assert facts["goals"] == {"whole_s": 3.0, "peak_gb": 1.5}
     assert 0 < facts["frame_map"] < 1

@@ -1,4 +1,4 @@
-"""Options of `stadkit eval`: none without effect, all in the JSON; published numbers from files."""
+"""Options of `stadkit eval`: effects, JSON output, and published numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def complaint(*arguments: str) -> str:
 
 
 def gt(videos: tuple[str, ...] = ("v",), splits: int = 1) -> dict[str, Any]:
-    """Videos of 20 frames, 100 x 200 pixels; in each one tube of class 0 in frames 1 to 20."""
+    """Videos of 20 frames, 100 x 200 pixels, each with one tube of class 0 in frames 1 to 20."""
     tube = np.concatenate(
         [np.arange(1, 21)[:, None], np.tile([20, 20, 80, 80], (20, 1))], 1
     ).astype(np.float32)
@@ -47,7 +47,7 @@ def tubes(video: str, frames: int) -> dict[int, list[Any]]:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three seconds; in the first one is found well, in the second by a box of IoU 0.75."""
+    """Three seconds: an exact box in the first, a box of IoU 0.75 in the second."""
     monkeypatch.chdir(tmp_path)
     Path("labels.txt").write_text("1: jump\n2: run\n")
     Path("truth.csv").write_text("".join(f"v,{t},0.1,0.2,0.4,0.8,1,0\n" for t in range(3)))
@@ -81,7 +81,7 @@ def test_options_without_effect_are_refused(files: Path, arguments: list[str], r
     assert reason in complaint(*arguments)
 
 
-def test_a_json_of_tubes_has_a_rate_and_no_splits(files: Path) -> None:
+def test_json_tubes_have_a_rate_and_no_splits(files: Path) -> None:
     tube = {"class_id": 1, "class": "jump", "times": [0.0, 0.5, 1.0], "boxes": [[0, 0, 1, 1]] * 3}
     Path("tubes.json").write_text(json.dumps({"videos": {"v": [tube]}}))
     facts = told("tubes.json", "tubes.json", "--rate", "2")
@@ -134,9 +134,9 @@ def test_json_records_the_arguments(files: Path) -> None:
     assert facts["video_protocol"] is None
 
 
-def test_the_json_has_each_threshold_of_each_class(files: Path) -> None:
+def test_json_has_each_threshold_of_each_class(files: Path) -> None:
     facts = told("found.csv", "truth.csv", "--iou", "0.5,0.75,0.9")
-    # 1 and 2 of 3 right; the class without truth has no AP.
+    # 1 and 2 of 3 correct; the class without truth has no AP.
     assert facts["classes"]["1"]["ap_at"] == {
         "0.5": pytest.approx(2 / 3),
         "0.75": pytest.approx(2 / 3),
@@ -147,10 +147,10 @@ def test_the_json_has_each_threshold_of_each_class(files: Path) -> None:
     assert facts["classes"]["1"]["video_ap"] is None
 
 
-def test_the_json_has_each_class_of_tubes(files: Path) -> None:
+def test_json_has_each_class_of_tubes(files: Path) -> None:
     facts = told("tubes.pkl", "GT.pkl", "--protocol", "ava")
     assert (facts["protocol"], facts["video_protocol"]) == ("ava", "multisports")
-    # 11 of 19 frames: right up to 0.55.
+    # 11 of 19 frames: correct up to IoU 0.55.
     assert facts["classes"]["1"]["video_ap"] == {
         "0.2": 1,
         "0.5": 1,
@@ -164,7 +164,7 @@ def test_the_json_has_each_class_of_tubes(files: Path) -> None:
     assert told("tubes.pkl", "GT.pkl", "--protocol", "act")["video_protocol"] == "act"
 
 
-def test_pictures_that_fail_leave_the_score(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_plots_keep_the_score(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -176,7 +176,7 @@ def test_pictures_that_fail_leave_the_score(files: Path, monkeypatch: pytest.Mon
     assert "frame mAP   66.67" in evaluate("found.csv", "truth.csv", "--plots", "new").stdout
 
 
-def test_pictures_of_tubes_by_act(files: Path) -> None:
+def test_plots_of_tubes_by_act(files: Path) -> None:
     result = evaluate("tubes.pkl", "GT.pkl", "--protocol", "act", "--plots", "pictures")
     assert result.exit_code == 0, result.output
     assert len(list(Path("pictures").glob("*.png"))) > 0
@@ -194,7 +194,7 @@ def test_splits_and_rates(files: Path) -> None:
     assert facts["frame_map"] == 1
 
 
-def test_a_part_of_the_tubes(files: Path) -> None:
+def test_partial_with_tubes(files: Path) -> None:
     Path("GT.pkl").write_bytes(pickle.dumps(gt(("u", "v"))))
     whole, part = told("tubes.pkl", "GT.pkl"), told("tubes.pkl", "GT.pkl", "--partial")
     assert (whole["video_map"]["0.5"], part["video_map"]["0.5"]) == (0.5, 1)
@@ -207,7 +207,7 @@ CASES = ("class_without_det", "dup_asc", "excluded", "gtless_frame", "no_score_c
 
 @pytest.mark.parametrize("case", [*CASES, "capacity60", "argmax_taken", "ts_unpadded"])
 def test_published_numbers_from_files(case: str, files: Path) -> None:
-    """What evaluators print of these files, to the digit, through the command."""
+    """The command reproduces the evaluators' numbers on these files, digit by digit."""
     Path("labels.txt").unlink()
     folder, out = PARITY / case, []
     said = json.loads((folder / "expected.json").read_text())["evaluators"]

@@ -1,4 +1,4 @@
-"""`stadkit link`: files in, tubes out, what is said and what is refused."""
+"""`stadkit link`: inputs, outputs, messages and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = Labels((1, 5), ("stand", "wave"))
 
 
 def rows(video: str = "a", missed: tuple[int, ...] = ()) -> list[str]:
-    """At ten keyframes one stands on the left, and one on the right stands and waves from 4 on."""
+    """Ten keyframes: one person stands on the left; one on the right stands, and waves from 4."""
     lines = []
     for second in range(10):
         if second in missed:
@@ -93,7 +93,7 @@ def test_summary_line(here: Path) -> None:
     ]
 
 
-def test_the_csv_keeps_the_tracks_and_can_be_linked_and_scored_again(here: Path) -> None:
+def test_the_csv_keeps_tracks_for_link_and_eval(here: Path) -> None:
     told("found.csv", "-o", "t.json", "--csv", "linked.csv")
     table = read_found("linked.csv", read_labels("labels.txt"))
     assert np.unique(table.track).tolist() == [0, 1]
@@ -159,7 +159,7 @@ def test_several_files_are_linked_together(here: Path) -> None:
     assert (facts["videos"], facts["people"], facts["tubes"]) == (2, 4, 6)
 
 
-def test_options_reach_the_linking(here: Path) -> None:
+def test_options_are_passed_to_the_linker(here: Path) -> None:
     assert told("found.csv", "-o", "t.json", "--min-score", "0.75")["tubes"] == 2
     apart = ["a,0000,0.1,0.2,0.3,0.8,1,0.9", "a,0001,0.1,0.2,0.3,0.8,1,0.9"]
     apart += ["a,0006,0.1,0.2,0.3,0.8,1,0.9", "a,0007,0.1,0.2,0.3,0.8,1,0.9"]
@@ -193,7 +193,7 @@ def truth(labels: Labels = LABELS) -> TubeTruth:
 
 
 @pytest.mark.parametrize("kind", ["act", "multisports"])
-def test_pickles_are_in_pixels_and_frames(here: Path, kind: str) -> None:
+def test_pickles_use_pixels_and_frames(here: Path, kind: str) -> None:
     told("found.csv", "-o", "t.json", "--pickle", "t.pkl", "--format", kind, "--size", "320x240",
          "--rate", "25")  # fmt: skip
     tubes = read_tubes("t.pkl", truth())
@@ -358,7 +358,7 @@ def test_two_keyframes_in_one_pickle_frame_are_refused(here: Path) -> None:
     assert not Path("t.json").exists()
 
 
-def test_a_broken_file_is_named_by_line(here: Path) -> None:
+def test_a_broken_file_is_reported_with_the_line(here: Path) -> None:
     Path("found.csv").write_text("a,0000,0.1,0.2,0.3,0.8,1,0.9\na,0001,0.1\n")
     assert complaint("found.csv", "-o", "t.json").startswith("found.csv:2: ")
     Path("a.jsonl").write_text("{\n")

@@ -25,7 +25,7 @@ def export(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["models", "export", *map(str, arguments)])
 
 
-def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
+def test_weights_are_exported_and_loaded(tmp_path: Path) -> None:
     out = tmp_path / "copy.safetensors"
     result = export("mestad-nano", "-o", out)
     assert result.exit_code == 0, result.stderr
@@ -40,7 +40,7 @@ def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
     assert zoo.read_sidecar(again)["card"] == zoo.read_sidecar(out)["card"]
 
 
-def test_a_backbone_goes_out(tmp_path: Path) -> None:
+def test_a_backbone_is_exported(tmp_path: Path) -> None:
     save_weights({"a": torch.zeros(1)}, places("videomae-base")[1], {"licence": "CC-BY-NC-4.0"})
     assert export("videomae-base", "-o", tmp_path / "b.safetensors").exit_code == 0
     assert zoo.read_sidecar(tmp_path / "b.safetensors")["licence"] == "CC-BY-NC-4.0"
@@ -104,8 +104,8 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_built_in_model_as_a_graph(tmp_path: Path) -> None:
-    """All of it, at a small size: noise has no people, but every number is compared."""
+def test_the_built_in_model_as_onnx(tmp_path: Path) -> None:
+    """The whole model at a small size: noise has no people, but every number is compared."""
     pytest.importorskip("onnxruntime", reason="ONNX is an extra: stadkit[onnx]")
     out = tmp_path / "nano.onnx"
     result = export("mestad-nano", "--format", "onnx", "--size", "64", "-o", out, "--json")

@@ -51,31 +51,31 @@ def models(*arguments: str | Path) -> Result:
 @pytest.fixture
 def from_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Requests to a fake Hub that serves a small backbone."""
-    asked: list[tuple[str, str]] = []
+    requests: list[tuple[str, str]] = []
 
     def fetch(repo: str, file: str, name: str, folder: Path, again: bool) -> hub.Fetched:
-        asked.append((repo, file))
+        requests.append((repo, file))
         folder.mkdir(parents=True, exist_ok=True)
         save_file(Vit(VitConfig(**SHAPE)).state_dict(), folder / "x.safetensors")
         return hub.Fetched(folder / "x.safetensors", "c" * 40, True)
 
     monkeypatch.setattr(hub, "fetch", fetch)
-    return asked
+    return requests
 
 
 def from_drive(monkeypatch: pytest.MonkeyPatch, config: str) -> list[str]:
     """Requests to a fake Drive that serves a small EVAD with this config."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     def download(id: str, output: str, quiet: bool, resume: bool) -> str:
         if not Path(output).exists():
-            asked.append(id)
+            requests.append(id)
             held = official.to_official(zoo.build("evad-vit-b").state_dict())
             torch.save({"model_state": held, "cfg": config}, output)
         return output
 
     monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=download))
-    return asked
+    return requests
 
 
 def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
@@ -131,7 +131,7 @@ def test_a_file_without_known_sha256_is_reported(
     assert "note: no sha256 of the Hub is known for this file" in result.stderr
 
 
-def test_the_licence_comes_before_the_download(
+def test_the_licence_is_printed_before_the_download(
     from_hub: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> hub.Fetched:
@@ -157,42 +157,44 @@ def test_backbones_are_listed_described_and_verified(from_hub: list[tuple[str, s
 
 
 def test_an_evad_through_gdown(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = from_drive(monkeypatch, "KEEP_RATE: 0.7")
+    requests = from_drive(monkeypatch, "KEEP_RATE: 0.7")
     result = models("pull", "evad-vit-b")
     assert result.exit_code == 0, result.stderr
-    assert asked == [zoo.card("evad-vit-b").drive_id]
-    assert f"https://drive.google.com/file/d/{asked[0]}" in result.stderr
+    assert requests == [zoo.card("evad-vit-b").drive_id]
+    assert f"https://drive.google.com/file/d/{requests[0]}" in result.stderr
     assert "no commercial use" in result.stderr
     kept = Path(result.stdout.strip())
     assert zoo.read_sidecar(kept)["licence"] == "CC-BY-NC-4.0"
-    assert not (own_home / "downloads" / asked[0]).exists()
+    assert not (own_home / "downloads" / requests[0]).exists()
     assert models("verify").exit_code == 0
 
 
-def test_a_file_of_another_keep_rate_stays(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
+def test_a_file_with_another_keep_rate_is_kept(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
     result = models("pull", "evad-vit-b")
     assert result.exit_code == 3
     (error,) = (line for line in result.stderr.splitlines() if "error" in line)
     assert "keep rate 0.6, not 0.7" in error
-    came = own_home / "downloads" / asked[0]
+    came = own_home / "downloads" / requests[0]
     assert came.exists()
     assert models("import", came, "--as", "evad-vit-b-keep06").exit_code == 0
     result = models("pull", "evad-vit-b", "--anyway")
     assert result.exit_code == 0
     assert "note: kept as evad-vit-b, though the config inside says" in result.stderr
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_again_replaces_a_refused_file(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
     assert models("pull", "evad-vit-b").exit_code == 3
-    asked = from_drive(monkeypatch, "KEEP_RATE: 0.7")
+    requests = from_drive(monkeypatch, "KEEP_RATE: 0.7")
     assert models("pull", "evad-vit-b").exit_code == 3  # the refused file is still there
-    assert asked == []
+    assert requests == []
     result = models("pull", "evad-vit-b", "--again")
     assert result.exit_code == 0, result.stderr
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_models_that_cannot_be_pulled(name: str, code: int, told: str) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_two_at_once_are_refused(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
+def test_concurrent_pulls_are_refused(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
     (own_home / "downloads").mkdir(parents=True)
     with FileLock(own_home / "downloads" / "videomae-base.lock"):
         result = models("pull", "videomae-base")

@@ -1,4 +1,4 @@
-"""`stadkit pseudo-label --detections`: files in, dense truth out, what is said and refused."""
+"""`stadkit pseudo-label --detections`: inputs, outputs, messages and errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def truth_rows(video: str = "a", start: int = 0) -> list[str]:
 
 
 def found_rows(video: str = "a", step: float = 0.25) -> list[str]:
-    """From 0 to 2 s both are found, and are said to stand with .6 and, right, to wave with .5."""
+    """From 0 to 2 s both are detected, standing with .6 and, on the right, waving with .5."""
     return [
         f"{video},{step * i:g},{rest}"
         for i in range(round(2 / step) + 1)
@@ -82,7 +82,7 @@ def usual(*more: str) -> tuple[str, ...]:
     return ("sparse.csv", "--detections", "found.csv", "-o", "dense.csv", *more)
 
 
-def test_people_between_get_labels_and_ids(here: Path) -> None:
+def test_people_between_keyframes_get_labels_and_ids(here: Path) -> None:
     facts = told(*usual())
     assert (facts["videos"], facts["labelled_keyframes"], facts["true_people"]) == (1, 3, 6)
     assert (facts["pseudo_frames"], facts["pseudo_people"], facts["pseudo_labels"]) == (6, 12, 18)
@@ -94,7 +94,7 @@ def test_people_between_get_labels_and_ids(here: Path) -> None:
     assert table.action.tolist() == [[1, 0], [1, 1]] * 9
 
 
-def test_the_true_rows_are_as_they_were(here: Path) -> None:
+def test_true_rows_are_unchanged(here: Path) -> None:
     told(*usual())
     lines = Path("dense.csv").read_text().splitlines()
     assert [line for line in lines if line.split(",")[1] in ("0000", "0001", "0002")] == (
@@ -102,7 +102,7 @@ def test_the_true_rows_are_as_they_were(here: Path) -> None:
     )
 
 
-def test_the_other_file_marks_the_same_rows(here: Path) -> None:
+def test_the_sources_file_has_the_same_rows(here: Path) -> None:
     told(*usual())
     rows = sources()
     assert [",".join(row[:8]) for row in rows] == Path("dense.csv").read_text().splitlines()
@@ -111,11 +111,11 @@ def test_the_other_file_marks_the_same_rows(here: Path) -> None:
     assert {tuple(row[9:]) for row in rows if row[8] == "true"} == {("", "")}
     (first,) = (row for row in rows if row[1] == "0000.25" and row[7] == "7")
     assert first[9] in ("0000", "0001")
-    # Same box: -ln(.6) for stand, and wave, which has no row, is 0 of 0.
+    # Same box: -ln(.6) for stand; wave has no row and costs nothing.
     assert float(first[10]) == pytest.approx(-np.log(0.6), abs=1e-3)
 
 
-def test_what_is_said(here: Path) -> None:
+def test_summary_lines(here: Path) -> None:
     result = label(*usual())
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -128,7 +128,7 @@ def test_what_is_said(here: Path) -> None:
     ]
 
 
-def test_the_same_twice_and_gzipped(here: Path) -> None:
+def test_output_is_reproducible_and_can_be_gzipped(here: Path) -> None:
     told(*usual())
     first = Path("dense.csv").read_bytes(), Path("dense.sources.csv").read_bytes()
     told(*usual("--overwrite"))
@@ -148,7 +148,7 @@ def test_eval_and_pseudo_label_read_it_as_truth(here: Path) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["tla", "tla+", "hard", "per-class", "nearest", "interpolate"])
-def test_each_strategy_labels_these_people_right(here: Path, strategy: str) -> None:
+def test_each_strategy_labels_these_people_correctly(here: Path, strategy: str) -> None:
     facts = told(*usual("--strategy", strategy))
     assert (facts["strategy"], facts["pseudo_people"]) == (strategy, 12)
     assert facts["pseudo_people_not_found"] == (12 if strategy == "interpolate" else 0)
@@ -156,14 +156,14 @@ def test_each_strategy_labels_these_people_right(here: Path, strategy: str) -> N
     right = table.box[:, 0] > 0.5
     assert table.action[right].tolist() == [[1, 1]] * 9
     assert table.action[~right].tolist() == [[1, 0]] * 9
-    if strategy in ("hard", "per-class"):  # from scores alone: whose they are is not known
+    if strategy in ("hard", "per-class"):  # from scores alone, without identities
         assert set(table.track[~np.isin(table.time, (0, 1, 2))].tolist()) == {-1}
     if strategy == "per-class":
         assert facts["thresholds"] == pytest.approx({"stand": 0.6, "wave": 0.5}, abs=0.3)
 
 
-def test_a_person_is_at_one_place_of_a_frame(here: Path) -> None:
-    # Three boxes and one person in the keyframes around, so that the person has two candidates.
+def test_a_person_appears_once_per_frame(here: Path) -> None:
+    # Three boxes, and one person in the neighbouring keyframes with two candidates.
     save("sparse.csv", [row for row in truth_rows() if row.endswith(",7")])
     extra = "0.15,0.2,0.35,0.8,1,0.6"
     save("found.csv", [f"a,0.5,{LEFT},1,0.6", f"a,0.5,{extra}"])
@@ -189,7 +189,7 @@ def test_ids_are_kept_byte_for_byte(here: Path, video: str) -> None:
     assert Path("dense.csv").read_text().startswith(f"{quoted},0000,")
 
 
-def test_the_offset_is_that_of_the_truth(here: Path) -> None:
+def test_the_offset_applies_to_the_truth(here: Path) -> None:
     save("sparse.csv", truth_rows(start=902))
     why = complaint(*usual(), code=5)
     assert "truth has 902 to 904 s, they are at 0 to 2 s; is --offset (now 0) right?" in why
@@ -201,7 +201,7 @@ def test_the_offset_is_that_of_the_truth(here: Path) -> None:
     assert Path("dense.csv").read_text().splitlines()[3].startswith("a,0902.25,")
 
 
-def test_truth_of_ten_a_second(here: Path) -> None:
+def test_truth_at_ten_per_second(here: Path) -> None:
     boxes = [f"a,{i / 10:g},{LEFT},1,7" for i in range(5)]
     save("sparse.csv", boxes)
     save("found.csv", [f"a,{i / 20:g},{LEFT},1,0.6" for i in range(9)])
@@ -209,11 +209,11 @@ def test_truth_of_ten_a_second(here: Path) -> None:
     assert (facts["pseudo_frames"], facts["frames"]["labelled_frames"]) == (4, 5)
 
 
-def test_a_keyframe_where_nobody_is(here: Path) -> None:
-    # Person 7 is away at 1 s, and somebody is found around then.
+def test_an_empty_keyframe(here: Path) -> None:
+    # Person 7 is absent at 1 s, but detected around that time.
     save("sparse.csv", [f"a,{s:04d},{LEFT},1,7" for s in (0, 2, 3)])
     save("found.csv", [f"a,{s:g},{LEFT},1,0.6" for s in (0.75, 1.25)])
-    # Not said to be labelled, it is a keyframe that is missing; both frames have 0 or 2 s near.
+    # Not listed as labelled, the keyframe is missing; both frames have 0 or 2 s nearby.
     assert told(*usual())["pseudo_people"] == 2
     save("looked.csv", [f"a,{s:04d}" for s in range(4)])
     facts = told(*usual("--overwrite", "--keyframes", "looked.csv", "--max-gap", "0.9"))
@@ -224,13 +224,13 @@ def test_a_keyframe_where_nobody_is(here: Path) -> None:
     told(*usual("--overwrite"))
 
 
-def test_a_person_who_does_nothing_stays(here: Path) -> None:
+def test_a_person_without_actions_is_kept(here: Path) -> None:
     save("sparse.csv", [*truth_rows(), "a,0001,0.4,0.4,0.5,0.5,,11"])
     told(*usual())
     assert "a,0001,0.4,0.4,0.5,0.5,,11" in Path("dense.csv").read_text().splitlines()
 
 
-def test_videos_that_lack_something_are_told(here: Path) -> None:
+def test_incomplete_videos_are_reported(here: Path) -> None:
     save("sparse.csv", [*truth_rows("a"), *truth_rows("lost")])
     save("found.csv", [*found_rows("a"), *found_rows("extra")])
     facts = told(*usual())
@@ -242,7 +242,7 @@ def test_videos_that_lack_something_are_told(here: Path) -> None:
     assert "note: 1 video without labelled keyframes, passed over: 'extra'" in said
 
 
-def test_frames_that_lack_something_are_told(here: Path) -> None:
+def test_incomplete_frames_are_reported(here: Path) -> None:
     save("found.csv", [*found_rows(), f"a,2.5,{LEFT},1,0.6", f"a,20,{LEFT},1,0.6"])
     facts = told(*usual())["frames"]
     assert (facts["without_neighbour"], facts["one_neighbour"], facts["frames"]) == (1, 1, 8)
@@ -250,20 +250,20 @@ def test_frames_that_lack_something_are_told(here: Path) -> None:
     assert "note: 1 of 8 frames: no labelled keyframe within reach (--max-gap)" in said
 
 
-def test_labels_meet_by_name(here: Path) -> None:
+def test_labels_are_matched_by_name(here: Path) -> None:
     save("other/found.csv", [row.replace(".8,1,0.6", ".8,3,0.6") for row in found_rows()])
     Path("other/labels.txt").write_text("3: stand\n4: sit\n")
     result = label("sparse.csv", "--detections", "other", "-o", "dense.csv")
     assert result.exit_code == 0
     assert "note: 1 of truth's 2 actions have no scores: 'wave'" in result.stderr
-    # Not known to be low, either: it is the boxes that tell who is who.
+    # Unknown scores are not low scores: the boxes decide identities.
     assert dense().action.tolist() == [[1, 0], [1, 1]] * 9
     Path("other/labels.txt").write_text("3: hop\n4: sit\n")
     why = complaint(*usual("--overwrite")[:2], "other", *usual("--overwrite")[3:], code=5)
     assert "have no action in common: found are 'hop', 'sit'; truth has 'stand', 'wave'" in why
 
 
-def test_low_people_are_left_out_where_scores_are_known(here: Path) -> None:
+def test_people_with_known_low_scores_are_left_out(here: Path) -> None:
     assert "have no person scores, which CSV cannot hold" in complaint(*usual("--min-person", ".5"))
     people = [
         {"box": [0.1, 0.2, 0.3, 0.8], "score": score, "track": -1, "actions": []}
@@ -275,14 +275,14 @@ def test_low_people_are_left_out_where_scores_are_known(here: Path) -> None:
     assert told(*arguments, "--min-person", "0.5")["pseudo_people"] == 1
 
 
-def test_boxes_that_are_none_are_left_out(here: Path) -> None:
+def test_invalid_boxes_are_left_out(here: Path) -> None:
     save("found.csv", [*found_rows(), "a,0.25,0.5,0.5,0.4,0.6,1,0.6"])
     result = label(*usual())
     assert "note: 1 found box is empty or inverted: left out" in result.stderr
     assert len(dense()) == 18
 
 
-def test_check_says_how_good_and_writes_nothing(here: Path) -> None:
+def test_check_reports_quality_and_writes_nothing(here: Path) -> None:
     before = sorted(here.rglob("*"))
     result = label("sparse.csv", "--detections", "found.csv", "--check")
     assert result.exit_code == 0, result.stderr
@@ -304,7 +304,7 @@ def test_check_compares_all_strategies(here: Path) -> None:
     assert [line.split()[0] for line in table.splitlines()] == ["strategy", *facts["strategies"]]
 
 
-def test_check_is_of_the_videos_that_are_here(here: Path) -> None:
+def test_check_uses_the_available_videos(here: Path) -> None:
     save("sparse.csv", [*truth_rows("a"), *truth_rows("lost")])
     facts = told("sparse.csv", "--detections", "found.csv", "--check")
     assert (facts["strategies"]["tla"]["recall"], facts["videos_missing"]) == (1.0, ["lost"])
@@ -340,7 +340,7 @@ def test_check_is_of_the_videos_that_are_here(here: Path) -> None:
         (("--detections", "found.csv", "-o", "d.csv", "--labels", "no"), "no: does not exist"),
     ],
 )
-def test_wrong_use(here: Path, arguments: tuple[str, ...], why: str) -> None:
+def test_wrong_usage(here: Path, arguments: tuple[str, ...], why: str) -> None:
     assert why in complaint("sparse.csv", *arguments)
     assert not Path("d.csv").exists()
 
@@ -365,8 +365,8 @@ def test_wrong_files(here: Path) -> None:
     assert "none of its action ids (1, 5) is a label's (8)" in why
 
 
-def test_nothing_is_written_over_or_misread(here: Path) -> None:
-    Path("labels.txt").write_text("1: stand\n\n5:  wave\n")  # not as we write it
+def test_no_file_is_overwritten_or_misread(here: Path) -> None:
+    Path("labels.txt").write_text("1: stand\n\n5:  wave\n")  # not in our own format
     told(*usual())
     assert Path("labels.txt").read_text() == "1: stand\n\n5:  wave\n"
     assert "dense.csv: is there already; --overwrite" in complaint(*usual())
@@ -377,6 +377,6 @@ def test_nothing_is_written_over_or_misread(here: Path) -> None:
     assert "other/labels.txt: lists other actions than the truth's" in why
 
 
-def test_rows_of_actions_that_the_labels_lack_are_told(here: Path) -> None:
+def test_rows_of_unknown_actions_are_reported(here: Path) -> None:
     save("sparse.csv", [*truth_rows(), f"a,0002,{LEFT},77,7"])
     assert "1 row has an action id that the labels lack, such as 77" in label(*usual()).stderr

@@ -1,4 +1,4 @@
-"""`stadkit eval` as the tests call it."""
+"""Helpers that run `stadkit eval`."""
 
 from __future__ import annotations
 
