@@ -21,7 +21,7 @@ check: .venv/ready  ## the one check, the same for everybody
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy stadkit
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile  # one thread each
 
 wheel: .venv/ready  ## build the wheel into dist/
 	rm -rf build dist

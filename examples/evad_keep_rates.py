@@ -19,7 +19,7 @@ from typing import Any, cast
 import torch
 
 from stadkit import zoo
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 from stadkit.models.evad import Evad
 from stadkit.models.lite import LitePatches
 from stadkit.training.config import PlaygroundSource, TrainConfig, read_config

@@ -23,9 +23,9 @@ from stadkit.detections import Detections, Keyframes, milliseconds, number_frame
 from stadkit.files.ava_csv import read_truth
 from stadkit.instances import Instances
 from stadkit.labels import read_labels
-from stadkit.link.greedy import ACT, MMACTION2, link_act, link_mmaction2
-from stadkit.link.methods import one_frame_tubelets
-from stadkit.link.viterbi import link_viterbi
+from stadkit.linking.greedy import ACT, MMACTION2, link_act, link_mmaction2
+from stadkit.linking.methods import one_frame_tubelets
+from stadkit.linking.viterbi import link_viterbi
 from stadkit.metrics.switches import best_idf1, switches_of_tubes
 from stadkit.metrics.video_map import RANGES, video_map
 from stadkit.synth.degraded import degrade
@@ -43,7 +43,7 @@ Row = tuple[int, float, str, dict[str, float]]
 
 
 def by_track(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
-    from stadkit.link import link
+    from stadkit.linking import link
 
     return link(found, keyframes).tubes
 

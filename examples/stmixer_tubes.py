@@ -18,12 +18,12 @@ from link_quality import THRESHOLDS, cut, tubes_of
 from numpy.typing import NDArray
 
 import stadkit
-from stadkit.detect import Detector, Options, detect_video
+from stadkit.detection import Detector, Options, detect_video
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import read_truth
 from stadkit.instances import Instances
 from stadkit.labels import read_labels
-from stadkit.link import link
+from stadkit.linking import link
 from stadkit.metrics.frame_map import frame_map
 from stadkit.metrics.tube_overlap import Tracks, tube_overlap
 from stadkit.metrics.video_map import video_map

@@ -29,7 +29,7 @@ from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.files.ava_csv import read_truth
 from stadkit.instances import Instances
 from stadkit.labels import read_labels
-from stadkit.link import link
+from stadkit.linking import link
 from stadkit.metrics.frame_map import frame_map
 from stadkit.metrics.video_map import video_map
 from stadkit.training.config import TrainConfig

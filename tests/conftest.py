@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch starts: a core each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
@@ -114,7 +117,7 @@ def fake_card() -> Any:
 @pytest.fixture
 def fake_detector(fake_model: Any, fake_card: Any) -> Any:
     """A Detector of the two above, on the CPU in fp32."""
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
 
     return Detector(fake_model, fake_card, "cpu", "fp32", "fake", "0" * 64)
 
@@ -125,7 +128,7 @@ def pruning_detector(fake_model: Any, fake_card: Any) -> Any:
     to multiples of 32."""
     from torch import Tensor, nn
 
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
     from stadkit.models.vit import Vit, VitConfig
 
     class Pruning(nn.Module):

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import stadkit
 from stadkit import boxes, zoo
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 from stadkit.training.clips import shrink
 from stadkit.training.config import PlaygroundSource
 from stadkit.training.sources import Playground

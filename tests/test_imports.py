@@ -1,7 +1,8 @@
 """A room imports only rooms above it; nothing before `layers` imports torch."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ ORDER = [
     *("errors", "arrays", "pairwise", "atomic", "console", "memory"),
     *("labels", "boxes", "detections", "instances", "tubes", "files", "video"),
     *(
-        "link",
+        "linking",
         "tla",
         "metrics",
         "readers",
@@ -20,10 +21,10 @@ ORDER = [
         "layers",
         "models",
         "zoo",
-        "detect",
+        "detection",
         "training",
     ),
-    *("engine", "runs", "pseudo_labelling", "doctor", "bench", "cli"),
+    *("engine", "runs", "pseudo_labelling", "doctor", "bench", "api", "cli"),
 ]
 PACKAGE = Path(stadkit.__file__).parent
 
@@ -41,6 +42,32 @@ def imports() -> Iterator[tuple[Path, str]]:
                     yield from ((path, f"stadkit.{alias.name}") for alias in node.names)
             elif isinstance(node, ast.Import):
                 yield from ((path, alias.name) for alias in node.names)
+
+
+def graph() -> dict[str, set[str]]:
+    """Module -> the modules that it imports, also inside functions, but not for types alone."""
+    modules = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        modules[name.removesuffix(".__init__")] = path
+    return {name: imported(name, path, modules.keys()) for name, path in modules.items()}
+
+
+def imported(name: str, path: Path, modules: KeysView[str]) -> set[str]:
+    tree = ast.parse(path.read_text())
+    tests = (node for node in ast.walk(tree) if isinstance(node, ast.If))
+    types = [node for node in tests if "TYPE_CHECKING" in ast.unparse(node.test)]
+    skipped = {id(node) for block in types for node in ast.walk(block)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in skipped:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {each if each in modules else node.module for each in whole}
+    return (found & modules) - {name}
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    TopologicalSorter(graph()).prepare()  # raises CycleError, which names the circle
 
 
 def test_imports_point_one_way() -> None:

@@ -25,8 +25,8 @@ from people import is_held_out
 
 import stadkit
 from stadkit import boxes
-from stadkit.detect import Detector
-from stadkit.detect.detector import Times
+from stadkit.detection import Detector
+from stadkit.detection.detector import Times
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import read_truth
 from stadkit.instances import Instances
@@ -158,7 +158,7 @@ def on_films(detector: Detector, films: Path, truth: Path) -> dict[str, Any]:
 
 def detect_all(detector: Detector, path: Path) -> Iterator[tuple[Times, Detections]]:
     """Times and detections of each keyframe, one per second, down to MIN_PERSON."""
-    from stadkit.detect.detector import Options
+    from stadkit.detection.detector import Options
     from stadkit.video.decode import open_video
 
     with open_video(path) as video:

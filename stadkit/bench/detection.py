@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stadkit.runs.threads import cores
 
 if TYPE_CHECKING:
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
 
 MAX_CLIPS = 64  # decoded clips kept in memory to time the model alone
 
@@ -24,7 +24,7 @@ def measure_detect(detector: Detector, path: Path, options: Any, runs: int) -> d
     """
     import torch
 
-    from stadkit.detect import detect_video
+    from stadkit.detection import detect_video
     from stadkit.video.clips import clips
     from stadkit.video.decode import open_video
 

@@ -16,7 +16,7 @@ JITTER, MISS, FALSE = 0.03, 0.05, 0.05  # as many false boxes as missed people
 
 def measure_linking(method: str, videos: int, seed: int, runs: int) -> dict[str, Any]:
     """Best of `runs`: {"boxes", "s", "cpu_s", "tubes", "peak_gb"}; memory includes the input."""
-    from stadkit.link import link_by
+    from stadkit.linking import link_by
     from stadkit.synth.benchmark_sets import RATE, SIZE, crowd
     from stadkit.synth.degraded import degrade
 

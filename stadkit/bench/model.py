@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
 
 MATRIX_SIZE = 2048
 
@@ -29,7 +29,7 @@ def measure_model(
     """Figures of `bench model`; with random weights, since speed does not depend on them."""
     import torch
 
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
     from stadkit.models.cost import cost
     from stadkit.zoo import build_card, card
 

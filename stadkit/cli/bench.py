@@ -50,7 +50,7 @@ def bench_detect(
     as_json: AsJson = False,
 ) -> None:
     """Measure decoding alone, the model alone, and both together as in `detect`."""
-    from stadkit.detect import Options, load
+    from stadkit.detection import Options, load
 
     detector = load(model, device, precision)
     if detector.card.family == "slowfast-roi":
@@ -167,7 +167,7 @@ def bench_link(
 
 
 def _methods(names: list[str] | None) -> list[str]:
-    from stadkit.link import METHODS, check_method
+    from stadkit.linking import METHODS, check_method
 
     for name in names or ():
         check_method(name)

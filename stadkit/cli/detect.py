@@ -210,9 +210,9 @@ def detect(
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong usage, or the only
     input is not a video; 3 missing weights; 5 the proposals or queries belong to other videos.
     """
-    from stadkit.detect import Options, load
-    from stadkit.detect.hooks import pruning_backbone, require_bank_reader, require_query_model
-    from stadkit.detect.two_stage import with_boxes
+    from stadkit.detection import Options, load
+    from stadkit.detection.hooks import pruning_backbone, require_bank_reader, require_query_model
+    from stadkit.detection.two_stage import with_boxes
     from stadkit.files.ava_csv import read_proposals
     from stadkit.runs.batch import detect_many
     from stadkit.runs.engines import check_engine, pick_engine, refuse_with_ray

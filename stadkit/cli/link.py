@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from stadkit.files.tube_truth import TubeTruth
-    from stadkit.link import Linked
+    from stadkit.linking import Linked
     from stadkit.readers.detections import DetectionSet
 
 OutputPaths = tuple[Path, Path | None, Path | None]  # tubes JSON, CSV, pickle

@@ -299,7 +299,7 @@ def _safetensors(name: str, out: Path) -> dict[str, Any]:
 
 
 def _onnx(name: str, size: str, out: Path) -> dict[str, Any]:
-    from stadkit.detect import load
+    from stadkit.detection import load
     from stadkit.zoo import BACKBONES
     from stadkit.zoo.export import check_size, to_onnx
 

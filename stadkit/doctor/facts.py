@@ -61,8 +61,8 @@ def versions() -> dict[str, str | None]:
 def _machine() -> dict[str, Any]:
     import torch
 
-    from stadkit.detect import pick_device, pick_precision
-    from stadkit.detect.device import cuda_complaint
+    from stadkit.detection import pick_device, pick_precision
+    from stadkit.detection.device import cuda_complaint
 
     device = pick_device("auto")
     cuda = device.type == "cuda"
@@ -87,7 +87,7 @@ def _precisions() -> dict[str, str]:
     """How well each device supports each number format, in words."""
     import torch
 
-    from stadkit.detect import pick_device
+    from stadkit.detection import pick_device
     from stadkit.zoo import bf16_is_faster
 
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()

@@ -107,7 +107,7 @@ def _read_video(path: Path) -> tuple[str, int]:
 
 
 def _load() -> tuple[str, Any]:
-    from stadkit.detect import load
+    from stadkit.detection import load
 
     detector = load(MODEL)
     kind = str(detector.precision).removeprefix("torch.")
@@ -115,7 +115,7 @@ def _load() -> tuple[str, Any]:
 
 
 def _find(detector: Any, path: Path) -> tuple[str, Detections]:
-    from stadkit.detect import Options, detect_video
+    from stadkit.detection import Options, detect_video
 
     found = detect_video(detector, path, Options(times=TIMES, top_k=1)).table
     return f"{len(found)} people in {len(TIMES)} keyframes", found
@@ -162,7 +162,7 @@ def result_rows(found: Detections) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 def main() -> None:
     """Print WEIGHTS and EXPECTED for the current built-in weights."""
-    from stadkit.detect import load
+    from stadkit.detection import load
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.mp4"

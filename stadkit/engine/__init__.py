@@ -5,7 +5,7 @@ An engine takes tasks one by one as it has room for them, and gives each back wi
 
 from stadkit.engine.executor import RayExecutor
 from stadkit.engine.ray_pool import check_ray
-from stadkit.engine.worker import TaskResult, VideoTask, WorkerConfig, look, look_here
+from stadkit.engine.worker import TaskResult, VideoTask, WorkerConfig, look
 
 __all__ = [
     "RayExecutor",
@@ -14,5 +14,4 @@ __all__ = [
     "WorkerConfig",
     "check_ray",
     "look",
-    "look_here",
 ]

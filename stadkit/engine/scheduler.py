@@ -19,9 +19,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from stadkit.detect import VideoDetections
-from stadkit.detect.detector import asked_times
-from stadkit.detect.video import check_whole
+from stadkit.detection import VideoDetections
+from stadkit.detection.detector import asked_times
+from stadkit.detection.video import check_whole
 from stadkit.detections import Detections, Keyframes
 from stadkit.engine.worker import TaskResult, VideoTask
 from stadkit.errors import StadkitError, VideoError

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from stadkit.detect import Detector, Options, VideoDetections, detect_video, load
-from stadkit.detect.two_stage import TwoStageDetector, with_boxes
+from stadkit.detection import Detector, Options, VideoDetections, detect_video, load
+from stadkit.detection.two_stage import with_boxes
 from stadkit.errors import StadkitError, WeightsError
 
 T = TypeVar("T")
@@ -57,14 +57,6 @@ def look(find: Callable[[], VideoDetections]) -> TaskResult:
     except (StadkitError, OSError) as failure:
         found, error = None, failure
     return TaskResult(found, error, time.perf_counter() - started)
-
-
-def look_here(
-    tasks: Iterable[T], find: Callable[[T], VideoDetections]
-) -> Iterator[tuple[T, TaskResult]]:
-    """Each task in turn in this process; the next one is taken when it is wanted."""
-    for task in tasks:
-        yield task, look(partial(find, task))
 
 
 @dataclass(frozen=True)
@@ -122,8 +114,8 @@ class Worker:
         # That there are boxes was checked before any worker was asked for.
         given = not setup.people
         detector = with_boxes(detector, setup.people, given, setup.device, setup.precision)
-        if isinstance(detector, TwoStageDetector):
-            _check(setup.people, detector.people, setup.people_sha256)
+        if detector.person_detector is not None:
+            _check(setup.people, detector.person_detector, setup.people_sha256)
         self._detector = detector
 
     def look(self, work: VideoTask) -> TaskResult:

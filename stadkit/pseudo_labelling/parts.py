@@ -7,29 +7,29 @@ A part of it is what was found "between" labelled keyframes, another what was fo
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stadkit.console import one_line
-from stadkit.detect import detect_video
-from stadkit.errors import StadkitError, UsageError, VideoError
+from stadkit.detection import detect_video
+from stadkit.errors import VideoError
 from stadkit.files.found_npz import write_found_npz
 from stadkit.files.rows import write_text
 from stadkit.pseudo_labelling.plan import Plan
-from stadkit.runs.folder import Entry, RunFolder, fingerprint
+from stadkit.runs.folder import RunFolder, fingerprint
 from stadkit.runs.job import Job, facts
-from stadkit.runs.outputs import reading_entry
+from stadkit.runs.outputs import with_reading
 from stadkit.runs.progress import Bar
+from stadkit.runs.record import VideoRecord
 from stadkit.video.cuts import shot_changes
 from stadkit.video.decode import open_video
 from stadkit.zoo import sha256
 
 AFTER = 0.5  # seconds past the last labelled keyframe, so that a cut there has both its sides
-Make = Callable[[Plan, Path], Entry]  # writes a file; what the manifest says of the video
+Make = Callable[[Plan, Path], VideoRecord]  # writes a file; what the manifest says of the video
 
 
 class Part(RunFolder):
@@ -47,10 +47,10 @@ class Part(RunFolder):
         Raises UsageError as `Run`."""
         super().__init__(folder, facts, overwrite)
         self.kind, self._make, self.job = folder.name, make, job
-        self.made: dict[str, Entry] = {}  # by workers, in this run
+        self.made: dict[str, VideoRecord] = {}  # by workers, in this run
 
-    def finished(self, name: str, mark: str) -> Entry | None:
-        """The entry of a video done before; whatever is to be written over, this is the same."""
+    def finished(self, name: str, mark: str) -> VideoRecord | None:
+        """The record of a video done before; whatever is to be written over, this is the same."""
         asked, self.overwrite = self.overwrite, False
         try:
             return super().finished(name, mark)
@@ -67,60 +67,47 @@ class Part(RunFolder):
         times = plan.labelled[-1:] if self.kind == "cuts" else getattr(plan, self.kind)
         return fingerprint({**self.facts, "input": plan.sha256, "times": times})
 
-    def claim(self, plan: Plan) -> None:
+    def check_plan(self, plan: Plan) -> None:
         """Raise UsageError where keeping would write over what is not ours or made otherwise."""
         with suppress(VideoError, OSError):  # an unusable video is told of at its turn
             self.check(plan.item.name, [self.file(plan)], lambda: self.mark(plan))
 
-    def keep(self, plan: Plan) -> Entry:
-        """Make the video's file, unless it is there; a failure is an entry."""
+    def keep(self, plan: Plan) -> VideoRecord:
+        """Make the video's file, unless it is there; the record says how that went."""
         early = self.made.get(plan.item.name) or self.start(plan)
         return early or self.finish(plan, lambda: self._make(plan, self.file(plan)))
 
-    def start(self, plan: Plan) -> Entry | None:
-        """Claim the video's file; its entry where it is there, or cannot be made."""
-        name = plan.item.name
-        try:
-            mark = self.mark(plan)
-            done = self.finished(name, mark)
-            if done is not None:
-                return {**done, "kept": True}
-            self.begin(name, mark, [self.file(plan)])
-        except (BrokenPipeError, UsageError):
-            raise
-        except (StadkitError, OSError) as error:
-            return self._fail(plan, error, 0.0)
-        return None
+    def start(self, plan: Plan) -> VideoRecord | None:
+        """Claim the video's file; the record where it is there, or cannot be made."""
+        mark = partial(self.mark, plan)
+        return self.claim(plan.item.name, mark, [self.file(plan)], _record(plan))
 
-    def finish(self, plan: Plan, make: Callable[[], Entry], seconds: float = 0.0) -> Entry:
-        """Make the file that was claimed; its entry, also where that fails. `seconds`: what it
-        took so far."""
-        started, file = time.perf_counter() - seconds, self.file(plan)
-        try:
-            entry = {"input": str(plan.item.path), **make(), "outputs": {file.name: sha256(file)}}
-        except BrokenPipeError:
-            raise
-        except (StadkitError, OSError) as error:
-            return self._fail(plan, error, time.perf_counter() - started)
-        entry["seconds"] = round(time.perf_counter() - started, 2)
-        return self.end(plan.item.name, entry)
+    def finish(
+        self, plan: Plan, make: Callable[[], VideoRecord], seconds: float = 0.0
+    ) -> VideoRecord:
+        """Make the file that was claimed; its record. `seconds`: what it took so far."""
+        file = self.file(plan)
 
-    def _fail(self, plan: Plan, error: Exception, seconds: float) -> Entry:
-        self.drop(plan.item.name, [self.file(plan)])
-        why = {"status": "failed", "reason": one_line(error), "seconds": round(seconds, 2)}
-        return self.end(plan.item.name, {"input": str(plan.item.path), "outputs": {}, **why})
+        def work() -> VideoRecord:
+            return replace(make(), outputs={file.name: sha256(file)})
+
+        return self.complete(plan.item.name, [file], _record(plan), work, seconds)
+
+
+def _record(plan: Plan) -> VideoRecord:
+    return VideoRecord("begun", input=str(plan.item.path), outputs={})
 
 
 def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> Part:
     """What is found at the times of a kind: "between" or "labelled"."""
 
-    def make(plan: Plan, file: Path) -> Entry:
+    def make(plan: Plan, file: Path) -> VideoRecord:
         times = getattr(plan, kind)
         options = replace(job.options, times=times)
         with Bar(plan.item, options) as bar:
             found = detect_video(job.detector, plan.item.path, options, bar.advance)
         write_found_npz(found.table, found.keyframes, file)
-        return reading_entry(found)
+        return with_reading(_record(plan), found)
 
     return Part(folder / kind, _facts(job, kind), make, overwrite, job)
 
@@ -141,11 +128,11 @@ def _facts(job: Job, kind: str) -> dict[str, Any]:
 def cuts_part(folder: Path, overwrite: bool) -> Part:
     """The changes of shot, up to the last labelled keyframe."""
 
-    def make(plan: Plan, file: Path) -> Entry:
+    def make(plan: Plan, file: Path) -> VideoRecord:
         with open_video(plan.item.path) as video:
             cuts = shot_changes(video, plan.labelled[-1] + AFTER).tolist()
         write_text(file, [json.dumps(cuts) + "\n"])
-        return {"status": "ok", "reason": "", "cuts": len(cuts)}
+        return replace(_record(plan), status="ok", reason="", cuts=len(cuts))
 
     held = {"command": "pseudo-label", "part": "cuts"}
     return Part(folder / "cuts", held, make, overwrite)

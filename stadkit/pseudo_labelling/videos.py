@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from stadkit.console import console
-from stadkit.detect import Options, load
+from stadkit.detection import Options, load
 from stadkit.detections import Detections, Keyframes
 from stadkit.engine import RayExecutor, TaskResult, VideoTask
 from stadkit.errors import StadkitError, UsageError
@@ -25,13 +25,14 @@ from stadkit.pseudo_labelling.job import PseudoLabelJob
 from stadkit.pseudo_labelling.parts import Part, cuts_part, people_part
 from stadkit.pseudo_labelling.plan import EVERY, Plan, Plans, make_plans
 from stadkit.runs.engines import pick_engine
-from stadkit.runs.folder import Entry
 from stadkit.runs.job import Job
-from stadkit.runs.outputs import reading_entry
+from stadkit.runs.outputs import with_reading
+from stadkit.runs.record import VideoRecord
 from stadkit.video.check import shown
 
 MODEL = "mestad-nano"
 WHERE = {"between": "every {:g} s between labelled keyframes", "labelled": "at labelled keyframes"}
+COUNTS = ("people", "keyframes")
 
 
 def find_in_videos(asked: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
@@ -104,15 +105,15 @@ def _look(
     """Have each part look at each video; what was found, in truth's time."""
     for part in parts:
         for plan in plans.plans:
-            part.claim(plan)
+            part.check_plan(plan)
     reasons, done = {}, []
     try:
         fill(parts, plans.plans)
         for number, plan in enumerate(plans.plans, 1):
-            entries = {part.kind: part.keep(plan) for part in parts}
+            records = {part.kind: part.keep(plan) for part in parts}
             if parts:
-                console.print(f"[{number}/{len(plans.plans)}] {line(plan, entries)}")
-            status = {entry["status"]: entry["reason"] for entry in entries.values()}
+                console.print(f"[{number}/{len(plans.plans)}] {line(plan, records)}")
+            status = {record.status: record.reason or "" for record in records.values()}
             if set(status) - {"ok"}:
                 reasons[plan.video] = status.get("failed", status.get("partial", ""))
             if "failed" not in status:
@@ -130,24 +131,24 @@ def _look(
     return replace(found, videos=here, failed=tuple(reasons))
 
 
-def line(plan: Plan, entries: Mapping[str, Entry]) -> str:
+def line(plan: Plan, records: Mapping[str, VideoRecord]) -> str:
     """How a video went, in one line."""
     where = shown(plan.item.path)
-    status = {entry["status"]: entry["reason"] for entry in entries.values()}
+    status = {record.status: record.reason or "" for record in records.values()}
     if "failed" in status:
         reason = status["failed"]
         return f"stadkit: error: {reason if where in reason else f'{where}: {reason}'}"
-    looked = [entry for entry in entries.values() if "people" in entry]
-    people, frames = (sum(entry[key] for entry in looked) for key in ("people", "keyframes"))
-    told = [f"{people} people in {frames} frames"] * bool(looked)
-    if "cuts" in entries:
-        count = entries["cuts"]["cuts"]
-        told.append(f"{count} cut" + "s" * (count != 1))
-    new = [entry for entry in entries.values() if not entry.get("kept")]
+    found = [record for record in records.values() if record.people is not None]
+    people, frames = (sum(getattr(record, key) for record in found) for key in COUNTS)
+    counts = [f"{people} people in {frames} frames"] * bool(found)
+    if "cuts" in records:
+        count = records["cuts"].cuts
+        counts.append(f"{count} cut" + "s" * (count != 1))
+    new = [record for record in records.values() if not record.kept]
     kept = "" if new else "kept from before, "
-    seconds = sum(entry["seconds"] for entry in new or entries.values())
+    seconds = sum(record.seconds or 0.0 for record in new or records.values())
     ending = f"; PARTIAL: {status['partial']}" if "partial" in status else ""
-    return f"{where}: {kept}{', '.join(told)}, {seconds:.2f} s{ending}"
+    return f"{where}: {kept}{', '.join(counts)}, {seconds:.2f} s{ending}"
 
 
 def _gather(
@@ -195,22 +196,22 @@ def fill(parts: Sequence[Part], plans: Sequence[Plan]) -> None:
 def _fill(part: Part, job: Job, plans: Sequence[Plan], spread: RayExecutor) -> None:
     def tasks() -> Iterator[tuple[Plan, VideoTask]]:
         for plan in plans:
-            entry = part.start(plan)
-            if entry is not None:
-                part.made[plan.item.name] = entry
+            record = part.start(plan)
+            if record is not None:
+                part.made[plan.item.name] = record
                 continue
             options = replace(job.options, times=getattr(plan, part.kind))
             yield plan, VideoTask(plan.item.path, options)
 
-    for plan, looked in spread.look(tasks()):
-        part.made[plan.item.name] = _keep(part, plan, looked)
+    for plan, result in spread.look(tasks()):
+        part.made[plan.item.name] = _keep(part, plan, result)
         console.print(f"{len(part.made)} of {len(plans)} {part.kind}: {shown(plan.item.path)}")
 
 
-def _keep(part: Part, plan: Plan, looked: TaskResult) -> Entry:
-    def write() -> Entry:
-        found = looked.result()
+def _keep(part: Part, plan: Plan, result: TaskResult) -> VideoRecord:
+    def write() -> VideoRecord:
+        found = result.result()
         write_found_npz(found.table, found.keyframes, part.file(plan))
-        return reading_entry(found)
+        return with_reading(VideoRecord("begun", input=str(plan.item.path)), found)
 
-    return part.finish(plan, write, looked.seconds)
+    return part.finish(plan, write, result.seconds)

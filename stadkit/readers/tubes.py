@@ -106,7 +106,7 @@ def _side_of_tubelets(
 ) -> EvaluationSide:
     from stadkit.files.tube_faults import faults_of_tubelets
     from stadkit.files.tubelets import read_tubelets
-    from stadkit.link.greedy import link_act
+    from stadkit.linking.greedy import link_act
 
     tubelets = read_tubelets(source, truth, tubelet_length(source), str(path))
     side = side_of_tubes(path, link_act(tubelets, truth.sizes, truth.rate), truth=False)

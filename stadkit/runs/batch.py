@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.job import (LABELS, Job, Task, facts)
-from stadkit.runs.pictures import (keep_tokens, remove)
-from stadkit.runs.progress import (Bar, Count)
-from stadkit.runs.outputs import (given_queries, kept_queries, match_banks)
-from stadkit.runs.outputs import (digests, reading_entry, threads, write_results)
-from stadkit.runs.folder import (Entry, RunFolder, new_folder)
-from stadkit.runs.shards import (Shard)
-from stadkit.runs.messages import (make_summary, remove_summary, summary_row, tell_summary, write_summary)
-from stadkit.runs.messages import (run_heading, video_line)
-from stadkit.console import console, one_line, write_json
-from stadkit.detect import VideoDetections, detect_video
-from stadkit.engine import TaskResult, VideoTask, look_here
-from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
 
-Note = Callable[[Task, Entry], None]  # told how an input went
+from stadkit.console import console, write_json
+from stadkit.detection import Options, detect_video
+from stadkit.detection.hooks import OnQueries, OnTokens
+from stadkit.detection.video import OnKeyframe
+from stadkit.engine import TaskResult, VideoTask
+from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
+from stadkit.runs.folder import RunFolder, new_folder
+from stadkit.runs.inputs import Input
+from stadkit.runs.job import LABELS, Job, Task, facts
+from stadkit.runs.messages import (
+    make_summary,
+    remove_summary,
+    run_heading,
+    summary_row,
+    tell_summary,
+    video_line,
+    write_summary,
+)
+from stadkit.runs.outputs import (
+    given_queries,
+    kept_queries,
+    match_banks,
+    threads,
+    with_reading,
+    write_results,
+)
+from stadkit.runs.pictures import keep_tokens, remove
+from stadkit.runs.progress import Bar, Count
+from stadkit.runs.record import VideoRecord
+from stadkit.runs.shards import Shard
 
 
 def detect_many(
@@ -47,59 +62,84 @@ def detect_many(
         mine = shard.share(inputs)
     tasks = [Task(item, job, run.folder) for item in mine]
     with run.held():
-        _claim(tasks, run)
+        _check_all(tasks, run)
         remove_summary(run.folder)
         console.print(run_heading(job, run.folder))
         if shard is not None:
             console.print(f"{shard.name}: {len(mine)} of {len(inputs)} inputs")
             run.folder.mkdir(parents=True, exist_ok=True)  # `merge` wants it, whatever comes
-        entries = _look_at_all(tasks, job, run, folder)
-    ended = [entries[item.name] for item in mine]
+        records = _detect_all(tasks, job, run, folder)
+    ended = [records[item.name] for item in mine]
     code = exit_code(ended, only=len(inputs) == 1)
     _tell(mine, ended, code, run.folder, as_json)
     return code
 
 
-def _look_at_all(tasks: Sequence[Task], job: Job, run: RunFolder, output: Path) -> dict[str, Entry]:
-    """Name -> how each input went, told as they end; the manifest is whole afterwards. `output` is
-    the folder that the user knows: a shard's is in it."""
-    entries: dict[str, Entry] = {}
-    # This process alone has a bar for each video instead.
+def _detect_all(
+    tasks: Sequence[Task], job: Job, run: RunFolder, output: Path
+) -> dict[str, VideoRecord]:
+    """Name -> record of each input, reported as they end; the manifest is complete afterwards.
+
+    `output` is the folder that the user named: a shard's own folder is in it.
+    """
+    records: dict[str, VideoRecord] = {}
+    # In this process each video has a bar of its own instead.
     count = Count(len(tasks), shown=job.spread is not None)
 
-    def note(task: Task, entry: Entry) -> None:
-        entries[task.item.name] = entry
-        console.print(video_line(task.item, entry, run.folder))
+    def report(task: Task, record: VideoRecord) -> None:
+        records[task.item.name] = record
+        console.print(video_line(task.item, record, run.folder))
         count.advance()
 
     try:
         with count:
-            for task, looked in _results(_to_look_at(tasks, run, note), job):
-                note(task, _finish(task, run, looked))
+            waiting = _unfinished(tasks, run, report)
+            if job.spread is not None:
+                with job.spread as executor:
+                    work = ((task, VideoTask(task.item.path, job.options)) for task in waiting)
+                    for task, result in executor.look(work):
+                        report(task, _finish(task, run, result))
+                return records
+            for task in waiting:
+                started = time.perf_counter()
+                try:
+                    with _hooks(task) as (options, hooks):
+                        found = detect_video(job.detector, task.item.path, options, *hooks)
+                except BrokenPipeError:
+                    raise
+                except (StadkitError, OSError) as error:
+                    result = TaskResult(None, error, time.perf_counter() - started)
+                else:
+                    result = TaskResult(found, None, time.perf_counter() - started)
+                report(task, _finish(task, run, result))
     except KeyboardInterrupt:
         console.print(f"interrupted; the same command with -o {output} goes on from here")
         raise
     finally:
         run.close()
-    return entries
+    return records
 
 
 def _tell(
-    inputs: Sequence[Input], entries: Sequence[Entry], code: int, folder: Path, as_json: bool
+    inputs: Sequence[Input],
+    records: Sequence[VideoRecord],
+    code: int,
+    folder: Path,
+    as_json: bool,
 ) -> None:
-    """Once more at the end of a long run: how all went, and what is not whole."""
-    pairs = list(zip(inputs, entries, strict=True))
-    summary = make_summary([summary_row(item.name, entry) for item, entry in pairs], code)
+    """Once more at the end of a long run: how all inputs went, and which are not complete."""
+    pairs = list(zip(inputs, records, strict=True))
+    summary = make_summary([summary_row(item.name, record) for item, record in pairs], code)
     if folder.is_dir():
         write_summary(summary, folder)
     tell_summary(summary)
-    bad = [(item, entry) for item, entry in pairs if entry["status"] != "ok"]
+    bad = [(item, record) for item, record in pairs if record.status != "ok"]
     if bad and len(inputs) > 1:
         console.print("not in full:")
-        for item, entry in bad:
-            console.print(video_line(item, entry, folder))
+        for item, record in bad:
+            console.print(video_line(item, record, folder))
     if as_json:
-        rows = [{"name": item.name, **entry} for item, entry in pairs]
+        rows = [{"name": item.name, **record.to_json()} for item, record in pairs]
         write_json({"output": str(folder), "exit_code": code, "videos": rows})
 
 
@@ -120,14 +160,14 @@ def _few(names: Iterable[str]) -> str:
     return (", ".join(map(repr, first)) or "no video") + ", ..." * (count > 3)
 
 
-def exit_code(entries: Sequence[Entry], only: bool) -> int:
-    """0 when all is well, 2 when the `only` input is no video, else 1."""
-    if only and entries and entries[0]["status"] == "failed" and entries[0]["unusable"]:
+def exit_code(records: Sequence[VideoRecord], only: bool) -> int:
+    """0 when every input is complete, 2 when the `only` input is no video, else 1."""
+    if only and records and records[0].status == "failed" and records[0].unusable:
         return 2
-    return int(any(entry["status"] != "ok" for entry in entries))
+    return int(any(record.status != "ok" for record in records))
 
 
-def _claim(tasks: Sequence[Task], run: RunFolder) -> None:
+def _check_all(tasks: Sequence[Task], run: RunFolder) -> None:
     """Raise UsageError, before anything is written, where a result would destroy something."""
     sources = {path.resolve() for task in tasks for path in (task.item.path, task.bank) if path}
     for task in tasks:
@@ -140,78 +180,43 @@ def _claim(tasks: Sequence[Task], run: RunFolder) -> None:
         run.check("", [run.folder / LABELS], str)
 
 
-def _to_look_at(tasks: Sequence[Task], run: RunFolder, note: Note) -> Iterator[Task]:
-    """The inputs whose results are not there yet, claimed; of the others `note` is told."""
+def _unfinished(
+    tasks: Sequence[Task], run: RunFolder, report: Callable[[Task, VideoRecord], None]
+) -> Iterator[Task]:
+    """The inputs without results, claimed; the others are reported."""
     for task in tasks:
-        entry = _begin(task, run)
-        if entry is None:
+        mark = partial(task.mark, run.facts)
+        files, resume = task.files.values(), task.job.resume
+        record = run.claim(task.item.name, mark, files, task.record, resume)
+        if record is None:
             yield task
         else:
-            note(task, entry)
+            report(task, record)
 
 
-def _begin(task: Task, run: RunFolder) -> Entry | None:
-    """Claim an input's results; its entry where they are there, or where it is no file."""
-    name, files = task.item.name, task.files.values()
-    try:
-        mark = task.mark(run.facts)
-        done = run.finished(name, mark) if task.job.resume else None
-        if done is not None:
-            return {**done, "kept": True}
-        run.begin(name, mark, files)
-    except (BrokenPipeError, UsageError):
-        raise
-    except (StadkitError, OSError) as error:
-        return _fail(task, run, _head(task), error)
-    return None
+def _finish(task: Task, run: RunFolder, result: TaskResult) -> VideoRecord:
+    """Write an input's results; its record, also where detection or writing failed."""
+    name, files, record = task.item.name, task.files.values(), task.identity
+    if result.found is None:
+        error = result.error or StadkitError("the worker returned nothing")
+        return run.fail(name, files, record, error, result.seconds)
+    record = with_reading(record, result.found)
+    record = replace(record, batch=result.batch or task.job.batch, threads=threads(task.job))
+    write = partial(write_results, result.found, task, record)
+    return run.complete(name, files, record, write, result.seconds)
 
 
-def _finish(task: Task, run: RunFolder, looked: TaskResult) -> Entry:
-    """Write an input's results; its entry. A failure is one, too."""
-    started, files = time.perf_counter(), task.files.values()
-    entry = _head(task) | task.identity
-    try:
-        found = looked.result()
-        entry |= {**reading_entry(found), "batch": looked.batch or task.job.batch}
-        entry["threads"] = threads(task.job)
-        entry |= write_results(found, task)
-        entry["outputs"] = digests(files, run.folder)
-    except BrokenPipeError:
-        raise
-    except (StadkitError, OSError) as error:
-        return _fail(task, run, entry, error, looked.seconds)
-    entry["seconds"] = round(looked.seconds + time.perf_counter() - started, 2)
-    return run.end(task.item.name, entry)
+Hooks = tuple[OnKeyframe, OnTokens | None, OnQueries | None]
 
 
-def _head(task: Task) -> Entry:
-    return {"input": str(task.item.path), "outputs": {}}
-
-
-def _fail(task: Task, run: RunFolder, entry: Entry, error: Exception, seconds: float = 0.0) -> Entry:
-    """The entry of an input that failed; nothing that it claimed stays."""
-    unusable = isinstance(error, VideoError) and "reader" not in entry
-    why = {"status": "failed", "reason": one_line(error), "unusable": unusable}
-    run.drop(task.item.name, task.files.values())
-    return run.end(task.item.name, {**entry, **why, "seconds": round(seconds, 2)})
-
-
-def _results(tasks: Iterable[Task], job: Job) -> Iterator[tuple[Task, TaskResult]]:
-    """What is in each input, as they are done: in this process, or by the workers of the job."""
-    if job.spread is None:
-        yield from look_here(tasks, _look)
-        return
-    with job.spread as spread:
-        yield from spread.look((task, VideoTask(task.item.path, job.options)) for task in tasks)
-
-
-def _look(task: Task) -> VideoDetections:
-    """What is in an input; its tokens and queries are kept on the way, where wanted."""
-    job, path, tokens = task.job, task.item.path, task.files.get("tokens")
-    options = replace(job.options, queries=given_queries(task))
+@contextmanager
+def _hooks(task: Task) -> Iterator[tuple[Options, Hooks]]:
+    """Options for an input, and what is called while it is read: bar, tokens, queries."""
+    tokens = task.files.get("tokens")
+    options = replace(task.job.options, queries=given_queries(task))
     for kind in ("tokens", "queries"):
         if kind in task.files:
-            remove(task.files[kind])  # of other key times, or of a run that was cut off
+            remove(task.files[kind])  # of other key times, or of an interrupted run
     on_tokens = None if tokens is None else keep_tokens(tokens)
     with Bar(task.item, options) as bar, kept_queries(task) as on_queries:
-        return detect_video(job.detector, path, options, bar.advance, on_tokens, on_queries)
+        yield options, (bar.advance, on_tokens, on_queries)

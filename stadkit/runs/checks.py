@@ -1,19 +1,18 @@
-"""What is refused before anything is read or written: useless options, results that would be lost."""
+"""What is refused before anything is read: useless options, outputs that would overwrite."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from stadkit.readers.detections import (RATES)
+
 from stadkit.errors import UsageError
-
-
+from stadkit.readers.detections import RATES
 
 
 def check_options(method: str, kind: str, rate: float | None, options: dict[str, float]) -> None:
     """Raise UsageError for a name that there is not, a rate of no video, a useless option."""
-    from stadkit.runs.linking import (FORMATS)
-    from stadkit.link import check_method
+    from stadkit.linking import check_method
+    from stadkit.runs.linking import FORMATS
 
     check_method(method)
     if kind not in FORMATS:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
 from stadkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
     from stadkit.engine import RayExecutor
 
 WORKERS = 2
@@ -23,7 +24,7 @@ def check_engine(engine: str, workers: int | None, address: str | None) -> None:
                 raise UsageError(f"{name}: the local engine is one process; say --engine ray, too")
         return
     from stadkit.engine import check_ray
-    from stadkit.zoo.storage import (is_offline)
+    from stadkit.zoo.storage import is_offline
 
     if address is not None and is_offline():
         raise UsageError(
@@ -49,10 +50,9 @@ def pick_engine(
     import os
 
     from stadkit.console import console
-    from stadkit.detect.two_stage import (TwoStageDetector)
-    from stadkit.engine import WorkerConfig, RayExecutor
+    from stadkit.engine import RayExecutor, WorkerConfig
 
-    finder = detector.people if isinstance(detector, TwoStageDetector) else detector
+    finder = detector.person_detector or detector
 
     setup = WorkerConfig(
         model=model,

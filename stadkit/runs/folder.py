@@ -8,20 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
-from stadkit.runs.pictures import (remove)
-from stadkit.errors import StadkitError, UsageError
-from stadkit.zoo import sha256
-import re
-from contextlib import suppress
-from stadkit.console import console
 
-Entry = dict[str, Any]
-DONE = ("ok", "partial")  # statuses of inputs with results
+from stadkit.console import console, one_line
+from stadkit.errors import StadkitError, UsageError
+from stadkit.runs.pictures import remove
+from stadkit.runs.record import VideoRecord
+from stadkit.zoo import sha256
+
 PAUSE = 10.0  # seconds at least from one writing of the manifest to the next
 LOCK = ".stadkit.lock"  # in the folder, while somebody holds it
 # The names that files have until they are whole, as a killed process leaves them.
@@ -98,18 +98,77 @@ class RunFolder:
         for name, entry in noted.items():  # of inputs that failed before there was a folder
             self.entries.setdefault(name, entry)
 
-    def finished(self, name: str, mark: str) -> Entry | None:
-        """The entry of an input done before with this fingerprint, if its outputs are whole."""
-        entry = self.entries.get(name)
-        if entry is None or self.overwrite or entry.get("fingerprint") != mark:
-            return None
-        if entry.get("status") not in DONE:
+    def claim(
+        self,
+        name: str,
+        mark: Callable[[], str],
+        files: Iterable[Path],
+        record: VideoRecord,
+        resume: bool = True,
+    ) -> VideoRecord | None:
+        """Claim an input's results, for `complete` to make; None: they are to be made.
+
+        Else the record of an input that needs no work: its results are there, or it cannot be
+        read. `mark` makes the fingerprint; `record` is what is known of the input. Raises
+        UsageError as `check`.
+        """
+        files = list(files)
+        try:
+            fingerprint = mark()
+            done = self.finished(name, fingerprint) if resume else None
+            if done is not None:
+                return replace(done, kept=True)
+            self.begin(name, fingerprint, files)
+        except (BrokenPipeError, UsageError):
+            raise
+        except (StadkitError, OSError) as error:
+            return self.fail(name, files, record, error)
+        return None
+
+    def complete(
+        self,
+        name: str,
+        files: Iterable[Path],
+        record: VideoRecord,
+        work: Callable[[], VideoRecord],
+        seconds: float = 0.0,
+    ) -> VideoRecord:
+        """Make the results that were claimed by `work`; their record, also of a failure.
+
+        `seconds`: what finding took before.
+        """
+        started = time.perf_counter() - seconds
+        try:
+            made = work()
+        except BrokenPipeError:
+            raise
+        except (StadkitError, OSError) as error:
+            return self.fail(name, files, record, error, time.perf_counter() - started)
+        return self.end(name, replace(made, seconds=round(time.perf_counter() - started, 2)))
+
+    def fail(
+        self,
+        name: str,
+        files: Iterable[Path],
+        record: VideoRecord,
+        error: Exception,
+        seconds: float = 0.0,
+    ) -> VideoRecord:
+        """Note that an input failed; none of the files that it claimed stay."""
+        self.drop(name, files)
+        failed = replace(record, status="failed", reason=one_line(error), seconds=round(seconds, 2))
+        return self.end(name, failed)
+
+    def finished(self, name: str, mark: str) -> VideoRecord | None:
+        """The record of an input done before with this fingerprint, if its outputs are whole."""
+        record = self.entries.get(name)
+        if record is None or self.overwrite or record.fingerprint != mark or not record.done:
             return None
         whole = all(
             (self.folder / file).is_file() and sha256(self.folder / file) == digest
-            for file, digest in entry.get("outputs", {}).items()
+            for file, digest in (record.outputs or {}).items()
         )
-        return entry if whole else None
+        return record if whole else None
 
     def check(self, name: str, files: Iterable[Path], mark: Callable[[], str]) -> None:
         """Raise UsageError where writing these files would destroy what is not ours.
@@ -117,7 +176,8 @@ class RunFolder:
         `mark` makes the input's fingerprint and is only asked where a file is there.
         """
         there = [] if self.overwrite else [path for path in files if path.exists()]
-        if there and self.entries.get(name, {}).get("fingerprint") != mark():
+        known = self.entries.get(name)
+        if there and (known is None or known.fingerprint != mark()):
             raise UsageError(
                 f"{there[0]}: is there already; say --overwrite, or another folder with --output"
             )
@@ -129,30 +189,31 @@ class RunFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take()
         self.check(name, files, lambda: mark)
-        self._note(name, {"fingerprint": mark, "status": "begun"})
+        self._note(name, VideoRecord("begun", fingerprint=mark))
 
     def drop(self, name: str, files: Iterable[Path]) -> None:
         """Take away what an input that failed has claimed, new or old."""
-        if self.entries.get(name, {}).get("status") == "begun":
+        known = self.entries.get(name)
+        if known is not None and known.status == "begun":
             for path in files:
                 remove(path)
 
-    def end(self, name: str, entry: Entry) -> Entry:
-        """Note how an input ended; what it ended as.
+    def end(self, name: str, record: VideoRecord) -> VideoRecord:
+        """Note how an input ended; returns the record with its fingerprint.
 
-        One that failed before it was begun, such as a file on a disk that is away, leaves what an
-        earlier run made of it, and what was noted of that.
+        An input that failed before it was begun, such as a file on an unmounted disk, keeps the
+        results and the record of an earlier run.
         """
-        earlier = self.entries.get(name, {})
-        ended = {**entry, "fingerprint": earlier.get("fingerprint")}
-        if ended["status"] == "failed" and earlier.get("status") in DONE:
+        earlier = self.entries.get(name)
+        ended = replace(record, fingerprint=None if earlier is None else earlier.fingerprint)
+        if ended.status == "failed" and earlier is not None and earlier.done:
             return ended
         self.entries[name] = ended
         if self.folder.is_dir():
-            # A disk that is full now need not be at the next input; `close` tells if it is.
+            # A disk that is full now may have room at the next input; `close` raises if not.
             with suppress(OSError, StadkitError):
-                self._note(name, self.entries[name])
-        return self.entries[name]
+                self._note(name, ended)
+        return ended
 
     def close(self) -> None:
         """Write manifest.json for good, where there is anything to say."""
@@ -167,7 +228,7 @@ class RunFolder:
 
         Raises StadkitError where the place cannot be written to.
         """
-        videos = {name: self.entries[name] for name in sorted(self.entries)}
+        videos = {name: self.entries[name].to_json() for name in sorted(self.entries)}
         unfinished = self._manifest.with_name(".manifest.json")  # the next one writes over it
         try:
             with unfinished.open("w", encoding="utf-8") as file:
@@ -181,22 +242,23 @@ class RunFolder:
         self._journal.unlink(missing_ok=True)
         self._written = time.monotonic()
 
-    def _note(self, name: str, entry: Entry) -> None:
-        self.entries[name] = entry
+    def _note(self, name: str, record: VideoRecord) -> None:
+        self.entries[name] = record
         if time.monotonic() - self._written >= PAUSE:
             self.write()
             return
         with self._journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({name: entry}) + "\n")
+            file.write(json.dumps({name: record.to_json()}) + "\n")
             _to_disk(file)
 
-    def _earlier(self) -> dict[str, Entry]:
+    def _earlier(self) -> dict[str, VideoRecord]:
         """The entries of a manifest that is there; none when they are to be written over."""
         if not self._manifest.exists():
             return {}
         try:
             held = json.loads(self._manifest.read_text("utf-8"))
-            entries = {str(name): dict(entry) for name, entry in held.pop("videos").items()}
+            videos = held.pop("videos").items()
+            entries = {str(name): VideoRecord.from_json(entry) for name, entry in videos}
         except (ValueError, KeyError, TypeError, AttributeError):
             held, entries = {}, {}
         if held == self._head:
@@ -208,13 +270,14 @@ class RunFolder:
             "say --overwrite, or another folder with --output"
         )
 
-    def _since(self) -> dict[str, Entry]:
-        """The entries of the journal that a run left which was killed."""
-        entries: dict[str, Entry] = {}
+    def _since(self) -> dict[str, VideoRecord]:
+        """The records in the journal of a run that was killed."""
+        entries: dict[str, VideoRecord] = {}
         if self._journal.is_file():
             for line in self._journal.read_text("utf-8", errors="replace").splitlines():
-                with suppress(ValueError):  # the last line may be cut
-                    entries |= json.loads(line)
+                with suppress(ValueError, TypeError, AttributeError):  # a line may be cut
+                    for name, held in json.loads(line).items():
+                        entries[name] = VideoRecord.from_json(held)
         return entries
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
 from stadkit.errors import UsageError
 from stadkit.video.check import EXTENSIONS
 

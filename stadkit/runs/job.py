@@ -5,27 +5,27 @@ What is said in words: some of a model's classes, by name or id; how often to lo
 
 from __future__ import annotations
 
+import difflib
 import platform
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.folder import (Entry, fingerprint)
-from stadkit.detect import Detector, Options
-from stadkit.detect.bank import HEADER, bank_folder
-from stadkit.detect.two_stage import (TwoStageDetector)
-from stadkit.engine import RayExecutor
-from stadkit.labels import Labels
-from stadkit.video.check import check_file
-from stadkit.video.keys import Every
-from stadkit.zoo import sha256
-import difflib
-from dataclasses import replace
+
+from stadkit.detection import Detector, Options
+from stadkit.detection.bank import HEADER, bank_folder
 from stadkit.detections import Detections
+from stadkit.engine import RayExecutor
 from stadkit.errors import UsageError
+from stadkit.labels import Labels
+from stadkit.runs.folder import fingerprint
+from stadkit.runs.inputs import Input
+from stadkit.runs.record import VideoRecord
+from stadkit.video.check import check_file
 from stadkit.video.keys import FRAME, Every
+from stadkit.zoo import sha256
 
 LABELS = "labels.txt"
 
@@ -108,9 +108,9 @@ def facts(job: Job) -> dict[str, Any]:
 
 def _people(detector: Detector) -> dict[str, Any]:
     """Who finds the people, where that is another model."""
-    if not isinstance(detector, TwoStageDetector):
+    finder = detector.person_detector
+    if finder is None:
         return {}
-    finder = detector.people
     about = {"name": finder.name, "sha256": finder.sha256, "licence": finder.card.licence}
     return {"person_model": about}
 
@@ -130,16 +130,25 @@ class Task:
         self.item, self.job = item, job
         self.files = {kind: folder / f"{item.name}.{kind}" for kind in kinds}
 
+    @property
+    def record(self) -> VideoRecord:
+        """What is known before the input is read: its path."""
+        return VideoRecord("begun", input=str(self.item.path), outputs={})
+
     @cached_property
-    def identity(self) -> Entry:
-        """sha256 and size of the input, read once, and sha256 of the header of the bank that it
-        reads; raises VideoError where it is no file."""
+    def identity(self) -> VideoRecord:
+        """`record` with sha256 and size of the input, and sha256 of the header of its query bank.
+
+        Each file is read once. Raises VideoError where the input is no file.
+        """
         check_file(self.item.path)
-        own = {"sha256": sha256(self.item.path), "bytes": self.item.path.stat().st_size}
+        own = replace(
+            self.record, sha256=sha256(self.item.path), bytes=self.item.path.stat().st_size
+        )
         if self.bank is None:
             return own
         header = self.bank / HEADER  # which has the sha256 of all the rest
-        return own | {"queries": sha256(header) if header.is_file() else ""}
+        return replace(own, queries=sha256(header) if header.is_file() else "")
 
     @property
     def bank(self) -> Path | None:
@@ -147,11 +156,11 @@ class Task:
         queries = self.job.queries
         return None if queries is None else bank_folder(queries, self.item.name)
 
-    def mark(self, facts: Entry) -> str:
+    def mark(self, facts: Mapping[str, Any]) -> str:
         """The fingerprint of its results under these facts."""
         identity = self.identity
-        made_from = {**facts, "name": self.item.name, "input": identity["sha256"]}
-        bank = {} if self.bank is None else {"queries": identity["queries"]}
+        made_from = {**facts, "name": self.item.name, "input": identity.sha256}
+        bank = {} if self.bank is None else {"queries": identity.queries}
         return fingerprint(made_from | bank)
 
 

@@ -6,28 +6,27 @@ seconds again. Several results are all written, or none.
 
 from __future__ import annotations
 
-import numpy as np
-from stadkit.instances import (Instances)
-from stadkit.readers.detections import (DetectionSet)
-from stadkit.errors import UsageError
-from stadkit.link import Linked, Options, link_by
-from stadkit.link.greedy import link_act, link_mmaction2
-from stadkit.tubes import Tubelets
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
-from stadkit.labels import Labels
-from stadkit.tubes import Tubes
 import os
 from collections.abc import Callable, Mapping
-from uuid import uuid4
-from stadkit.errors import StadkitError
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import numpy as np
 from numpy.typing import NDArray
+
 from stadkit.detections import Detections, Keyframes, milliseconds
+from stadkit.errors import StadkitError, UsageError
+from stadkit.instances import Instances
+from stadkit.labels import Labels
+from stadkit.linking import Linked, Options, link_by
+from stadkit.linking.greedy import link_act, link_mmaction2
+from stadkit.readers.detections import DetectionSet
+from stadkit.tubes import Tubelets, Tubes
 
 if TYPE_CHECKING:
-    from stadkit.files.tube_truth import (TubeTruth)
+    from stadkit.files.tube_truth import TubeTruth
 
 FRAMED = ("act", "mmaction2")  # methods that count frames
 FORMATS = ("act", "multisports", "gt")
@@ -83,12 +82,14 @@ def write_pickle(tubes: Tubes, truth: TubeTruth, path: Path, kind: str) -> None:
         {"act": act, "multisports": multisports}[kind].write_tubes(tubes, truth, path)
 
 
-def pickle_facts(given: DetectionSet, rate: float | None, size: tuple[int, int] | None) -> TubeTruth:
+def pickle_facts(
+    given: DetectionSet, rate: float | None, size: tuple[int, int] | None
+) -> TubeTruth:
     """What a pickle needs to be told of the videos: sizes, frames a second, how many frames.
 
     size: height, width of every video. Raises UsageError that says what is missing.
     """
-    from stadkit.files.tube_truth import (TubeTruth)
+    from stadkit.files.tube_truth import TubeTruth
 
     videos = given.videos
     sizes = {v: s for v in videos if (s := size or given.facts.sizes.get(v))}

@@ -12,21 +12,22 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+
 import numpy as np
-from stadkit.runs.job import (with_classes)
-from stadkit.runs.job import (LABELS, Job, facts)
-from stadkit.runs.outputs import (digests)
-from stadkit.runs.folder import (Entry, RunFolder, fingerprint, new_folder)
-from stadkit.runs.messages import (make_summary, summary_row, write_summary)
-from stadkit.runs.messages import (run_heading)
+
 from stadkit.console import console, one_line, write_json
-from stadkit.detect.live import LiveWatch, check_live, over_at
+from stadkit.detection.live import LiveWatch, check_live, over_at
 from stadkit.detections import Detections
 from stadkit.errors import StadkitError, UsageError
-from stadkit.files.ava_csv import (found_text)
+from stadkit.files.ava_csv import found_text
 from stadkit.files.jsonl import keyframe_line
 from stadkit.labels import Labels, write_labels
-from stadkit.video.live import (LiveVideo)
+from stadkit.runs.folder import RunFolder, fingerprint, new_folder
+from stadkit.runs.job import LABELS, Job, facts, with_classes
+from stadkit.runs.messages import make_summary, run_heading, summary_row, write_summary
+from stadkit.runs.outputs import digests
+from stadkit.runs.record import VideoRecord
+from stadkit.video.live import LiveVideo
 from stadkit.video.live_source import Source, live_source
 
 GROWING = ".live"  # after the names of results that are not complete yet
@@ -52,7 +53,7 @@ def pick_live(inputs: Sequence[str], refused: Mapping[str, Any]) -> Source | Non
 
 def refuse_url(source: Source | None) -> None:
     """Raise UsageError for a URL where the network is not to be used."""
-    from stadkit.zoo.storage import (is_offline)
+    from stadkit.zoo.storage import is_offline
 
     if source is not None and source.camera is None and is_offline():
         raise UsageError(f"{source}: offline mode is on (--offline or HF_HUB_OFFLINE)")
@@ -148,98 +149,119 @@ def detect_live(
     run.begin(name, fingerprint({"source": str(source), "time": time.time_ns()}), files)
     console.print(run_heading(job))
     console.print(f"{source}: looking; Ctrl-C ends it and keeps what was found")
-    failed = {"status": "failed", "reason": "stopped by a fault of ours", "outputs": {}}
-    entry: Entry = {"input": str(source), **failed}
-    results = Growing(files, job.labels, job.min_action)
+    session = _Session(source, job, Growing(files, job.labels, job.min_action))
     started, code = time.perf_counter(), 1
     try:
-        entry |= _look(source, job, results)
-        code = int(entry["status"] != "ok")
+        session.run()
+        code = int(session.record.status != "ok")
     except (KeyboardInterrupt, SystemExit) as stop:
-        entry |= getattr(stop, "entry", {"reason": "interrupted"})
         code = 130 if isinstance(stop, KeyboardInterrupt) else int(stop.code or 0)
         raise
-    except (StadkitError, OSError) as error:
-        entry |= getattr(error, "entry", {"reason": one_line(error)})
-        if not results.keyframes:
+    except (StadkitError, OSError):
+        if not session.results.keyframes:
             run.drop(name, files)
-    except Exception as error:  # a fault of ours, told with its traceback
-        entry |= getattr(error, "entry", {})
-        raise
     finally:
-        entry["seconds"] = round(time.perf_counter() - started, 2)
-        console.print(_line(source, entry, files[0]))  # first: the disk may be full
+        record = replace(session.record, seconds=round(time.perf_counter() - started, 2))
+        console.print(_line(source, record, files[0]))  # first: the disk may be full
         try:
-            if entry["status"] != "failed":
-                entry["outputs"] = digests([path for path in files if path.exists()], run.folder)
+            if record.status != "failed":
+                written = digests([path for path in files if path.exists()], run.folder)
+                record = replace(record, outputs=written)
                 write_labels(job.labels, run.folder / LABELS)
         finally:
-            run.end(name, entry)
+            record = run.end(name, record)
             run.close()
-            write_summary(make_summary([summary_row(name, entry)], code), run.folder)
+            write_summary(make_summary([summary_row(name, record)], code), run.folder)
     if as_json:
-        told = {"output": str(run.folder), "exit_code": code, "videos": [{"name": name, **entry}]}
-        write_json(told)
+        videos = [{"name": name, **record.to_json()}]
+        write_json({"output": str(run.folder), "exit_code": code, "videos": videos})
     return code
 
 
-def _look(source: Source, job: Job, results: Growing) -> Entry:
-    """Look until it ends; the entry. What breaks it off carries it as `entry`."""
-    until = over_at(job.detector, job.options)
-    with LiveVideo(str(source), source.connect, console.print, until=until) as video, results:
-        watch = LiveWatch(job.detector, video, job.options)
+class _Session:
+    """One look at a live source; `record` says how it ended, whatever broke it off."""
 
-        def entry(reason: str, fault: str = "") -> Entry:
-            lost = fault or video.lost
-            return {
-                "status": "partial" if lost else "ok",
-                "reason": lost or reason,
-                "reader": video.info.reader,
-                "size": [video.info.height, video.info.width],
-                "rate": video.info.rate,
-                "frames": video.report.frames,
-                "expected": None,
-                "keyframes": results.keyframes,
-                "people": results.people,
-                "batch": job.batch,
-                "live": {
-                    "seconds": round(video.seconds, 3),
-                    "dropped frames": video.dropped,
-                    "skipped keyframes": watch.skipped,
-                    "keyframes in pauses": watch.paused,
-                    "time jumps": video.jumps,
-                    "reconnects": video.reconnects,
-                },
-            }
+    def __init__(self, source: Source, job: Job, results: Growing) -> None:
+        self.source, self.job, self.results = source, job, results
+        self.record = VideoRecord(
+            "failed", input=str(source), outputs={}, reason="stopped by an internal error"
+        )
 
+    def run(self) -> None:
+        """Look until the source or the duration ends; raises what breaks it off."""
+        job, results = self.job, self.results
+        until = over_at(job.detector, job.options)
+        try:
+            with (
+                LiveVideo(
+                    str(self.source), self.source.connect, console.print, until=until
+                ) as video,
+                results,
+            ):
+                watch = LiveWatch(job.detector, video, job.options)
+                self._watch(video, watch)
+        except (KeyboardInterrupt, SystemExit):
+            if self.record.status == "failed":  # before there was a picture
+                self.record = replace(self.record, reason="interrupted")
+            raise
+        except (StadkitError, OSError) as error:
+            if self.record.status == "failed":
+                self.record = replace(self.record, reason=one_line(error))
+            raise
+
+    def _watch(self, video: LiveVideo, watch: LiveWatch) -> None:
         try:
             for moment, table in watch:
-                results.add(source.name, moment, table)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            stop.entry = entry("interrupted")  # type: ignore[union-attr]
+                self.results.add(self.source.name, moment, table)
+        except (KeyboardInterrupt, SystemExit):
+            self.record = self._ended(video, watch, "interrupted")
             raise
         except Exception as error:
-            if results.keyframes:  # they are worth keeping
-                why = one_line(error) or type(error).__name__
-                error.entry = entry("", why)  # type: ignore[attr-defined]
+            if self.results.keyframes:  # they are worth keeping
+                fault = one_line(error) or type(error).__name__
+                self.record = self._ended(video, watch, "", fault)
             raise
-        return entry("")
+        self.record = self._ended(video, watch, "")
+
+    def _ended(
+        self, video: LiveVideo, watch: LiveWatch, reason: str, fault: str = ""
+    ) -> VideoRecord:
+        lost = fault or video.lost
+        return replace(
+            self.record,
+            status="partial" if lost else "ok",
+            reason=lost or reason,
+            reader=video.info.reader,
+            size=(video.info.height, video.info.width),
+            rate=video.info.rate,
+            frames=video.report.frames,
+            keyframes=self.results.keyframes,
+            people=self.results.people,
+            batch=self.job.batch,
+            live={
+                "seconds": round(video.seconds, 3),
+                "dropped frames": video.dropped,
+                "skipped keyframes": watch.skipped,
+                "keyframes in pauses": watch.paused,
+                "time jumps": video.jumps,
+                "reconnects": video.reconnects,
+            },
+        )
 
 
-def _line(source: Source, entry: Entry, path: Path) -> str:
+def _line(source: Source, record: VideoRecord, path: Path) -> str:
     """How it went, in one line."""
-    if entry["status"] == "failed":
-        why = entry["reason"]
-        return f"stadkit: error: {why if str(source) in why else f'{source}: {why}'}"
-    live = entry["live"]
-    told = f"{entry['people']} people in {entry['keyframes']} keyframes"
+    reason, live = record.reason or "", record.live
+    if record.status == "failed" or live is None:
+        return f"stadkit: error: {reason if str(source) in reason else f'{source}: {reason}'}"
+    counts = f"{record.people} people in {record.keyframes} keyframes"
     if live["skipped keyframes"]:
-        told += f" ({live['skipped keyframes']} skipped to keep up)"
+        counts += f" ({live['skipped keyframes']} skipped to keep up)"
     if live["keyframes in pauses"]:
-        told += f", {live['keyframes in pauses']} keyframes in pauses"
+        counts += f", {live['keyframes in pauses']} keyframes in pauses"
     if live["dropped frames"]:
-        told += f", {live['dropped frames']} frames dropped"
+        counts += f", {live['dropped frames']} frames dropped"
     if live["reconnects"]:
-        told += f", {live['reconnects']} reconnections"
-    end = f"; PARTIAL: {entry['reason']}" if entry["status"] == "partial" else ""
-    return f"{source}: {told}, {live['seconds']:.1f} s of it -> {path}{end}"
+        counts += f", {live['reconnects']} reconnections"
+    end = f"; PARTIAL: {reason}" if record.status == "partial" else ""
+    return f"{source}: {counts}, {live['seconds']:.1f} s of it -> {path}{end}"

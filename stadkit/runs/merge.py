@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-from stadkit.runs.job import (LABELS)
-from stadkit.runs.folder import (Entry, RunFolder, difference)
-from stadkit.runs.messages import (make_summary, summary_row, tell_summary, write_summary)
+
 from stadkit.console import console
 from stadkit.errors import StadkitError, UsageError
+from stadkit.runs.folder import RunFolder, difference
+from stadkit.runs.job import LABELS
+from stadkit.runs.messages import make_summary, summary_row, tell_summary, write_summary
+from stadkit.runs.record import VideoRecord
 from stadkit.zoo import sha256
-
-
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class MergedRun:
     folder: Path
     facts: dict[str, Any]  # the head, without the shard
     shard: dict[str, Any] | None
-    videos: dict[str, Entry]
+    videos: dict[str, VideoRecord]
 
 
 def merge_runs(runs: Sequence[Path], output: Path) -> int:
@@ -66,7 +66,9 @@ def _read(folder: Path) -> MergedRun:
     path = folder / "manifest.json"
     try:
         held = json.loads(path.read_text("utf-8"))
-        videos, shard = dict(held.pop("videos")), held.pop("shard", None)
+        shard = held.pop("shard", None)
+        entries = dict(held.pop("videos")).items()
+        videos = {name: VideoRecord.from_json(entry) for name, entry in entries}
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}); give folders that `stadkit detect` wrote"
@@ -76,7 +78,7 @@ def _read(folder: Path) -> MergedRun:
     if held.get("command") != "detect":
         raise UsageError(f"{path}: is not of `stadkit detect`; only its results are merged")
     wanted = len(videos) if shard is None else len(_places(shard))
-    begun = [name for name, entry in videos.items() if entry["status"] == "begun"]
+    begun = [name for name, entry in videos.items() if entry.status == "begun"]
     if begun or len(videos) < wanted or path.with_suffix(".journal").exists():
         raise UsageError(
             f"{folder}: is not finished ({len(videos) - len(begun)} of {wanted} videos); the same "
@@ -164,7 +166,7 @@ def _put_together(made: Sequence[MergedRun], folder: Path) -> int:
         run.entries |= each.videos
     run.close()
     entries = {name: run.entries[name] for name in sorted(run.entries)}
-    code = int(any(entry["status"] != "ok" for entry in entries.values()))
+    code = int(any(entry.status != "ok" for entry in entries.values()))
     summary = make_summary([summary_row(name, entry) for name, entry in entries.items()], code)
     write_summary(summary, folder)
     tell_summary(summary)
@@ -178,7 +180,7 @@ def _files(made: MergedRun) -> Iterator[tuple[Path, str]]:
     if labels.exists():
         yield labels, ""
     for entry in made.videos.values():
-        for name, digest in entry["outputs"].items():
+        for name, digest in (entry.outputs or {}).items():
             path = made.folder / name
             if not path.resolve().is_relative_to(made.folder.resolve()):
                 raise UsageError(f"{made.folder}: its manifest names {name}, which is outside it")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.job import (Job)
-from stadkit.runs.outputs import (said)
-from stadkit.runs.folder import (Entry)
-from stadkit.detect.two_stage import (TwoStageDetector)
-from stadkit.video.check import shown
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
 from stadkit.console import console
 from stadkit.files.rows import write_text
+from stadkit.runs.inputs import Input
+from stadkit.runs.job import Job
+from stadkit.runs.outputs import said
+from stadkit.runs.record import STATUSES, VideoRecord
+from stadkit.video.check import shown
 
 SUMMARY = "summary.json"
-STATUSES = ("ok", "partial", "failed")
 MOST_ROWS = 40  # of the table: what is more is told of in all only
 Row = dict[str, Any]
 
@@ -26,7 +25,8 @@ def run_heading(job: Job, folder: Path | None = None) -> str:
     """The model, the thresholds in force and where the results go, in one line."""
     detector = job.detector
     kind = str(detector.precision).removeprefix("torch.")
-    finder = f"; people by {detector.people.name}" if isinstance(detector, TwoStageDetector) else ""
+    people = detector.person_detector
+    finder = "" if people is None else f"; people by {people.name}"
     where = "" if folder is None else f" -> {folder}"
     pace = "every frame" if isinstance(job.every, str) else f"every {job.every:g} s"
     return (
@@ -36,26 +36,26 @@ def run_heading(job: Job, folder: Path | None = None) -> str:
     )
 
 
-def video_line(item: Input, entry: Entry, folder: Path) -> str:
+def video_line(item: Input, record: VideoRecord, folder: Path) -> str:
     """How an input went, in one line."""
-    where, reason = shown(item.path), entry["reason"]
-    if entry["status"] == "failed":
+    where, reason = shown(item.path), record.reason or ""
+    if record.status == "failed":
         return f"stadkit: error: {reason if where in reason else f'{where}: {reason}'}"
-    kept = "kept from before, " if entry.get("kept") else ""
-    partial = f"; PARTIAL: {reason}" if entry["status"] == "partial" else ""
-    partial += f"; {entry['note']}" if entry.get("note") else ""
-    counts = f"{entry['people']} people in {entry['keyframes']} keyframes"
-    if "tubes" in entry:
-        counts += f", {entry['tracks']} tracks, {entry['tubes']} tubes"
-    outside = f" ({entry['outside']} proposal times outside)" if entry.get("outside") else ""
-    seconds = f"{entry['seconds']} s"
+    kept = "kept from before, " if record.kept else ""
+    partial = f"; PARTIAL: {reason}" if record.status == "partial" else ""
+    partial += f"; {record.note}" if record.note else ""
+    counts = f"{record.people} people in {record.keyframes} keyframes"
+    if record.tubes is not None:
+        counts += f", {record.tracks} tracks, {record.tubes} tubes"
+    outside = f" ({record.outside} proposal times outside)" if record.outside else ""
+    seconds = f"{record.seconds} s"
     return f"{where}: {kept}{counts}{outside}, {seconds} -> {folder / item.name}.csv{partial}"
 
 
-def summary_row(name: str, entry: Entry) -> Row:
-    """What the summary says of an input; no people or keyframes of one that failed."""
-    names = ("input", "status", "reason", "people", "keyframes", "seconds")
-    return {"name": name, **{key: entry.get(key) for key in names}}
+def summary_row(name: str, record: VideoRecord) -> Row:
+    """The summary's row of an input; people and keyframes are null where it failed."""
+    keys = ("input", "status", "reason", "people", "keyframes", "seconds")
+    return {"name": name, **{key: getattr(record, key) for key in keys}}
 
 
 def make_summary(rows: Sequence[Row], exit_code: int) -> dict[str, Any]:

@@ -5,48 +5,47 @@ Banks of queries of `detect`: NAME.queries written with --save-queries, read wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
 import numpy as np
-from stadkit.runs.job import (with_classes)
-from stadkit.runs.job import (LABELS, Job, Task)
-from stadkit.runs.pictures import (own_files)
-from stadkit.runs.folder import (Entry)
-from stadkit.detect import VideoDetections
+
+from stadkit.detection import VideoDetections
+from stadkit.detection.bank import HEADER, BankWriter, Header, QueryBank, Window, bank_folder
+from stadkit.detection.hooks import OnQueries, entry_width, require_bank_reader, require_query_model
 from stadkit.detections import Detections, Keyframes
-from stadkit.files.ava_csv import (write_found)
+from stadkit.errors import NothingMatchedError, UsageError
+from stadkit.files.ava_csv import write_found
 from stadkit.files.jsonl import write_jsonl
 from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
+from stadkit.models.stmixer import Stmixer
+from stadkit.runs.inputs import Input
+from stadkit.runs.job import LABELS, Job, Task, with_classes
+from stadkit.runs.pictures import own_files
+from stadkit.runs.record import VideoRecord
 from stadkit.tubes import Tubes
 from stadkit.zoo import sha256
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from stadkit.runs.inputs import (Input)
-from stadkit.runs.job import (Job, Task)
-from stadkit.detect.bank import HEADER, BankWriter, Header, QueryBank, Window, bank_folder
-from stadkit.detect.hooks import (OnQueries, entry_width, require_bank_reader, require_query_model)
-from stadkit.errors import NothingMatchedError, UsageError
-from stadkit.models.stmixer import Stmixer
 
 
-
-
-def reading_entry(found: VideoDetections) -> Entry:
-    """What the manifest says of an input that was looked at."""
-    return {
-        "status": "partial" if found.report.partial else "ok",
-        "reason": found.report.reason,
-        "reader": found.info.reader,
-        "size": [found.info.height, found.info.width],
-        "rate": found.info.rate,
-        "frames": found.report.frames,
-        "expected": found.report.expected,
-        "keyframes": len(found.keyframes),
-        "people": len(found.table),
-        "outside": found.outside,
-    } | ({"note": found.report.note} if found.report.note else {})
+def with_reading(record: VideoRecord, found: VideoDetections) -> VideoRecord:
+    """The record of an input with how its video was read and how much was found."""
+    return replace(
+        record,
+        status="partial" if found.report.partial else "ok",
+        reason=found.report.reason,
+        reader=found.info.reader,
+        size=(found.info.height, found.info.width),
+        rate=found.info.rate,
+        frames=found.report.frames,
+        expected=found.report.expected,
+        keyframes=len(found.keyframes),
+        people=len(found.table),
+        outside=found.outside,
+        note=found.report.note or None,
+    )
 
 
 def threads(job: Job) -> int | None:
@@ -59,8 +58,8 @@ def threads(job: Job) -> int | None:
     return torch.get_num_threads()
 
 
-def write_results(found: VideoDetections, task: Task) -> Entry:
-    """Write the results of an input; what the manifest says of them."""
+def write_results(found: VideoDetections, task: Task, record: VideoRecord) -> VideoRecord:
+    """Write the results of an input; its record with their checksums and counts."""
     name, job, files = task.item.name, task.job, task.files
     table = with_classes(found.table, job.labels)
     table = replace(table, video=np.full(len(table), name))
@@ -73,7 +72,7 @@ def write_results(found: VideoDetections, task: Task) -> Entry:
     if tubes is not None:
         write_tubes_json(tubes, job.labels, files["tubes.json"], [name])
     if "mp4" in files:
-        from stadkit.video.write import (save_video)
+        from stadkit.video.write import save_video
 
         save_video(
             task.item.path,
@@ -86,9 +85,12 @@ def write_results(found: VideoDetections, task: Task) -> Entry:
             min_action=job.min_drawn,
             reader=job.options.reader,
         )
+    folder = files["csv"].parent
+    record = replace(record, outputs=digests(files.values(), folder))
     if tubes is None:
-        return {}
-    return {"tracks": len(set(table.track.tolist()) - {-1}), "tubes": len(tubes)}
+        return record
+    tracks = len(set(table.track.tolist()) - {-1})
+    return replace(record, tracks=tracks, tubes=len(tubes))
 
 
 def digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
@@ -104,7 +106,7 @@ def _written(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _link(table: Detections, keyframes: Keyframes, job: Job) -> tuple[Detections, Tubes]:
     """Tracks and tubes of what is reported, so that `link` makes the same of the files."""
-    from stadkit.link import link
+    from stadkit.linking import link
 
     told = np.where(table.action >= job.min_action, table.action, np.float32(np.nan))
     linked = link(replace(table, action=told), keyframes)

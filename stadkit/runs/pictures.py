@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stadkit.detect.hooks import (OnTokens)
-    from stadkit.video.clips import (Clip)
+    from stadkit.detection.hooks import OnTokens
+    from stadkit.video.clips import Clip
     from stadkit.video.draw_tokens import Kept
 
 # By the folder's end: the names that we may have written there, and those that files have until

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import Self
+
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from stadkit.runs.inputs import (Input)
+
 from stadkit.console import console
-from stadkit.detect import Options
+from stadkit.detection import Options
 from stadkit.detections import Detections
-
-
+from stadkit.runs.inputs import Input
 
 
 class Shown:
@@ -55,7 +55,7 @@ class Bar(Shown):
         if options.duration is not None or self._progress.disable:
             return options.duration
         from stadkit.errors import VideoError
-        from stadkit.video.decode import (probe)
+        from stadkit.video.decode import probe
 
         try:
             whole = probe(item.path).duration

@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from stadkit.runs.inputs import (Input)
+
 from stadkit.errors import UsageError
+from stadkit.runs.inputs import Input
 
 WANTED = "wants a part such as 2/8, or auto in a Slurm array or with RANK and WORLD_SIZE"
 

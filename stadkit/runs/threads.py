@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
     from stadkit.video.keys import Every
 
 LIGHT = 10_000_000  # parameters; on a core such a model needs about as long as decoding

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.detect.bank import QueryBank, bank_folder, batch, read_header
+from stadkit.detection.bank import QueryBank, bank_folder, batch, read_header
 from stadkit.errors import UsageError
 from stadkit.models.classifiers import Bank
 from stadkit.models.stmixer import StmixerConfig

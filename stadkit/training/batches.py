@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stadkit import boxes
-from stadkit.detect.bank import batch as as_bank
+from stadkit.detection.bank import batch as as_bank
 from stadkit.errors import StadkitError, UsageError
 from stadkit.models.classifiers import Bank
 from stadkit.models.targets import AnyTargets, Targets, TubeTargets

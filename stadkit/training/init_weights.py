@@ -45,7 +45,7 @@ def start_from(model: nn.Module, init: str | Path) -> Started:
 
     Names in a file are the model's own, a backbone's canonical ones (`s1...` for
     `backbone.s1...`), a model's authors' (`zoo.official`), or a backbone's in the dialects of
-    `zoo.videomae_names` and `zoo.slowfast_names`. The backbone has to be whole but for the norms
+    `zoo.dialects`. The backbone has to be whole but for the norms
     of `zoo.backbones.may_lack`; heads may lack, or be of another number of classes.
 
     Raises WeightsError otherwise, for numbers that are not finite or not floating, and where

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from stadkit import zoo
-from stadkit.detect import pick_precision
+from stadkit.detection import pick_precision
 from stadkit.errors import UsageError
 from stadkit.files.rows import write_text
 from stadkit.layers.memory_format import channels_last

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import torch
 
-from stadkit.detect import pick_device
+from stadkit.detection import pick_device
 
 # The others wait in a barrier while the first one validates; torch gives up after 10 minutes.
 PATIENCE = timedelta(hours=4)

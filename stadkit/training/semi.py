@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stadkit.detect import to_table
+from stadkit.detection import to_table
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
 from stadkit.errors import UsageError
 from stadkit.layers.matching import Diverged

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stadkit.detect import Detector, Options
+from stadkit.detection import Detector, Options
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.rows import write_text
 from stadkit.instances import Instances

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from stadkit.bench.model import _parts
 from stadkit.cli.app import app
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 
 COMPILERS = [name for name in ("c++", "g++", "clang++") if shutil.which(name)]
 
@@ -23,7 +23,7 @@ COMPILERS = [name for name in ("c++", "g++", "clang++") if shutil.which(name)]
 def test_detect(
     fake_detector: Detector, make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     path = make_video("a.mp4", seconds=2)
     arguments = ["bench", "detect", "--video", str(path), "--runs", "1", "--every", "0.5"]
     told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
@@ -38,7 +38,7 @@ def test_detect_of_a_two_stage_model(
     fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_detector.card = replace(fake_detector.card, family="slowfast-roi")
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     result = CliRunner().invoke(app, ["bench", "detect", "--runs", "1"])
     assert result.exit_code == 2
     assert "is a two-stage model; use an end-to-end model" in result.stderr

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from stadkit.bench.linking import measure_linking
 from stadkit.cli.app import app
-from stadkit.link import METHODS
+from stadkit.linking import METHODS
 from stadkit.synth.benchmark_sets import crowd
 
 

@@ -17,7 +17,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 from stadkit.files.ava_csv import read_found
 from stadkit.labels import read_labels
 
@@ -28,7 +28,7 @@ Stadkit = Callable[..., Result]
 @pytest.fixture
 def stadkit(fake_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
     """Run `stadkit detect` with these arguments, in a temporary folder."""
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> Result:

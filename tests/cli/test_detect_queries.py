@@ -15,8 +15,8 @@ import torch
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.detect import Detector
-from stadkit.detect.bank import QueryBank
+from stadkit.detection import Detector
+from stadkit.detection.bank import QueryBank
 from stadkit.models.stmixer import StmixerConfig, build
 from stadkit.runs.pictures import own_files, remove
 
@@ -64,7 +64,7 @@ def stadkit(
     detectors: dict[str, Detector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Stadkit:
     """Run `stadkit detect --model MODEL` with these arguments, in a temporary folder."""
-    monkeypatch.setattr("stadkit.detect.load", lambda name, *args: detectors[name])
+    monkeypatch.setattr("stadkit.detection.load", lambda name, *args: detectors[name])
     monkeypatch.chdir(tmp_path)
 
     def run(model: str, *arguments: str | Path) -> Result:
@@ -170,7 +170,7 @@ def test_resume_of_a_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
 def test_an_interrupted_run_is_resumed(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stadkit.detect.bank import BankWriter
+    from stadkit.detection.bank import BankWriter
 
     path, whole = make_video("a.mp4"), BankWriter.add
 
@@ -206,7 +206,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: Any) -> None:
         raise AssertionError("a video was opened")
 
-    monkeypatch.setattr("stadkit.detect.video.open_video", opened)
+    monkeypatch.setattr("stadkit.detection.video.open_video", opened)
     monkeypatch.setattr("stadkit.runs.job.check_file", opened)
 
 

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 from stadkit.runs.pictures import remove
 
 MakeVideo = Callable[..., Path]
@@ -26,7 +26,7 @@ FOLDER = Path("out/a.tokens")
 @pytest.fixture
 def stadkit(pruning_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
     """Run `stadkit detect --save-tokens -o out` with these arguments, in a temporary folder."""
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: pruning_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: pruning_detector)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path, option: str = "--save-tokens") -> Result:
@@ -140,7 +140,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: Any) -> None:
         raise AssertionError("a video was opened")
 
-    monkeypatch.setattr("stadkit.detect.video.open_video", opened)
+    monkeypatch.setattr("stadkit.detection.video.open_video", opened)
     monkeypatch.setattr("stadkit.runs.job.check_file", opened)
 
 
@@ -150,7 +150,7 @@ def test_a_model_without_tokens_exits_2(
     fake_detector: Detector,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     refuse_to_open(monkeypatch)
     result = stadkit(make_video("a.mp4"))
     assert result.exit_code == 2

@@ -17,7 +17,7 @@ from helpers.broadcasting import Answer, broadcast, stream
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app, main
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 from stadkit.files.ava_csv import read_found
 from stadkit.labels import read_labels
 from stadkit.runs import live as module
@@ -31,7 +31,7 @@ QUICK = Patience(tries=3, first=0.05)
 @pytest.fixture
 def stadkit(fake_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
     """Run `stadkit detect` on a live source, with short timeouts."""
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.setattr(module, "LiveVideo", partial(LiveVideo, patience=QUICK))
     monkeypatch.chdir(tmp_path)
 
@@ -371,7 +371,7 @@ def test_the_duration_ends_by_the_clock_without_frames(
 ) -> None:
     patient = partial(LiveVideo, patience=Patience(tries=2, first=60.0, longest=60.0))
     monkeypatch.setattr(module, "LiveVideo", patient)
-    monkeypatch.setattr("stadkit.detect.live.LATE", -0.5)
+    monkeypatch.setattr("stadkit.detection.live.LATE", -0.5)
     with broadcast([Answer(stream(tmp_path, 1.0))]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--duration", "2")
     assert result.exit_code == 1, result.stderr

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 from stadkit.runs.folder import LOCK
 
 MakeVideo = Callable[..., Path]
@@ -24,7 +24,7 @@ def stadkit(
     fake_detector: Detector, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Stadkit:
     """Run `stadkit` in a folder with five videos, two of them called x."""
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b", "x", "more/x"):
         make_video(f"videos/{name}.mp4", seconds=1)

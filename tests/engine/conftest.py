@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stadkit.detect import Detector, detect_video
+from stadkit.detection import Detector, detect_video
 from stadkit.engine import TaskResult, VideoTask, look
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
-from stadkit.detect import Detector, Options
+from stadkit.detection import Detector, Options
 from stadkit.engine import RayExecutor, WorkerConfig
 from stadkit.runs.batch import detect_many
 from stadkit.runs.inputs import gather

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from stadkit import zoo
-from stadkit.detect import Options, detect_video, load
-from stadkit.detect.two_stage import TwoStageDetector, with_boxes
+from stadkit.detection import Options, detect_video, load
+from stadkit.detection.two_stage import with_boxes
 from stadkit.engine import RayExecutor, VideoTask, WorkerConfig
 from stadkit.engine.ray_pool import RayPool, check_ray
 from stadkit.engine.scheduler import join, split
@@ -68,12 +68,12 @@ def test_a_worker_with_a_person_model(tmp_path: Path, monkeypatch: pytest.Monkey
     zoo.save_weights(zoo.build_card(card).state_dict(), weights, {"card": to_json(card)})
     monkeypatch.chdir(tmp_path)
     here = with_boxes(load(str(weights), "cpu", "fp32"), "mestad-nano", False, "cpu", "fp32")
-    assert isinstance(here, TwoStageDetector)
+    assert here.person_detector is not None
     both = setup(
         model=str(weights),
         sha256=here.sha256,
         people="mestad-nano",
-        people_sha256=here.people.sha256,
+        people_sha256=here.person_detector.sha256,
     )
     _, error = Worker(replace(both, people_sha256="0" * 64)).ready(1)
     assert "mestad-nano: has other weights on" in str(error)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stadkit.detect import Options
+from stadkit.detection import Options
 from stadkit.engine import VideoTask
 from stadkit.engine.scheduler import TRIES, hand_out
 from stadkit.errors import VideoError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stadkit.detect import Detector, Options, VideoDetections, detect_video
+from stadkit.detection import Detector, Options, VideoDetections, detect_video
 from stadkit.detections import Detections
 from stadkit.engine import VideoTask, look
 from stadkit.engine.scheduler import join, split

@@ -32,7 +32,7 @@ def no_hang() -> Iterator[None]:
 def stadkit(fake_detector: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
     """Run `stadkit detect` with these arguments, in a folder of its own; no fault may show a
     traceback."""
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     return _run
 
@@ -42,11 +42,11 @@ def finder(fake_card: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     """The same with a model that finds the bright rectangle of `made_faults.film`."""
     from helpers.made_faults import Finder
 
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
 
     card = replace(fake_card, short_side=48, long_side=1000)
     detector = Detector(Finder(), card, "cpu", "fp32", "finder", "0" * 64)
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: detector)
     monkeypatch.chdir(tmp_path)
     return _run
 

@@ -30,7 +30,7 @@ import faulthandler, json, sys
 from pathlib import Path
 from helpers.made_faults import Finder
 from stadkit import zoo
-from stadkit.detect import Detector, Options, detect_video
+from stadkit.detection import Detector, Options, detect_video
 from stadkit.errors import StadkitError
 
 card = zoo.card("mestad-tiny")

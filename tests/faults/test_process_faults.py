@@ -22,7 +22,7 @@ import torch
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 
 MakeVideo = Callable[..., Path]
 Stadkit = Callable[..., Any]
@@ -94,10 +94,10 @@ def test_fault_26_a_signal_ends_the_process_with_its_code(
 
 PROGRAM = """
 import os, sys
-import stadkit.detect
+import stadkit.detection
 from stadkit.cli.app import main
 
-load, stop = stadkit.detect.load, int(sys.argv.pop(1))
+load, stop = stadkit.detection.load, int(sys.argv.pop(1))
 
 def stopping(*args):
     detector = load(*args)
@@ -109,7 +109,7 @@ def stopping(*args):
     return detector
 
 if stop:
-    stadkit.detect.load = stopping
+    stadkit.detection.load = stopping
 main()
 """
 

@@ -272,7 +272,7 @@ import sys
 from helpers.made_faults import Finder
 from stadkit import zoo
 from stadkit.memory import peak
-from stadkit.detect import Detector, Options, detect_video
+from stadkit.detection import Detector, Options, detect_video
 
 card = zoo.card("mestad-tiny")
 detector = Detector(Finder(len(card.classes)), card, "cpu", "fp32")

@@ -84,7 +84,7 @@ def _cut_off(detector: Any, wanted: dict[str, Any]) -> bool:
 def _detect(detector: Any, wanted: dict[str, Any]) -> int:
     """One run; its exit code."""
     from stadkit.console import console
-    from stadkit.detect import Options
+    from stadkit.detection import Options
     from stadkit.runs.batch import detect_many
     from stadkit.runs.inputs import gather
     from stadkit.runs.job import Job
@@ -102,7 +102,7 @@ def _detector() -> Any:
     from torch import Tensor, nn
 
     from stadkit import zoo
-    from stadkit.detect import Detector
+    from stadkit.detection import Detector
     from stadkit.labels import Labels
     from stadkit.models import Outputs
 

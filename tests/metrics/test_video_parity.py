@@ -23,8 +23,8 @@ from stadkit.files.tube_truth import TubeTruth, frame_claims
 from stadkit.files.tubelets import write_tubelets
 from stadkit.instances import Instances
 from stadkit.labels import Labels
-from stadkit.link import link
-from stadkit.link.greedy import link_act, link_mmaction2
+from stadkit.linking import link
+from stadkit.linking.greedy import link_act, link_mmaction2
 from stadkit.metrics.frame_map import frame_map
 from stadkit.metrics.frame_map_act import act_count, boxes_ap, by_frame, frame_map_act, suppressed
 from stadkit.metrics.protocols import MULTISPORTS

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stadkit.detect import to_table
+from stadkit.detection import to_table
 from stadkit.errors import StadkitError, UsageError
 from stadkit.layers.matching import Diverged
 from stadkit.models.feature_space import Unfold

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stadkit.cli.app import app
-from stadkit.detect import detect_video
+from stadkit.detection import detect_video
 from stadkit.detections import Detections
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels

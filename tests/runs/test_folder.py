@@ -14,6 +14,7 @@ from rich.console import Console
 from stadkit.errors import UsageError
 from stadkit.runs import folder as holding
 from stadkit.runs.folder import LOCK, RunFolder
+from stadkit.runs.record import VideoRecord
 
 FACTS = {"command": "detect"}
 
@@ -23,7 +24,7 @@ def done(run: RunFolder, name: str) -> None:
     path = run.folder / f"{name}.csv"
     run.begin(name, "mark", [path])
     path.write_text("x")
-    run.end(name, {"status": "ok", "outputs": {}})
+    run.end(name, VideoRecord("ok", outputs={}))
 
 
 def test_many_inputs_are_few_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +110,7 @@ def test_a_manifest_is_by_name_whatever_the_order(tmp_path: Path) -> None:
 def test_a_run_that_began_at_the_same_time_keeps_its_entries(tmp_path: Path) -> None:
     folder = tmp_path / "out"  # not there yet, so that nobody can hold it
     one, other = RunFolder(folder, FACTS, False), RunFolder(folder, FACTS, False)
-    other.end("bad", {"status": "failed", "outputs": {}})
+    other.end("bad", VideoRecord("failed", outputs={}))
     done(one, "a")
     one.close()
     done(other, "b")
@@ -124,13 +125,13 @@ def test_a_failure_before_the_claim_leaves_what_was_done(tmp_path: Path) -> None
     run = RunFolder(tmp_path, FACTS, False)
     done(run, "a")
     run.drop("a", [tmp_path / "a.csv"])
-    assert run.end("a", {"status": "failed", "outputs": {}})["status"] == "failed"
+    assert run.end("a", VideoRecord("failed", outputs={})).status == "failed"
     assert run.finished("a", "mark")
     run.begin("a", "mark", [tmp_path / "a.csv"])
     run.drop("a", [tmp_path / "a.csv"])
-    run.end("a", {"status": "failed", "outputs": {}})
+    run.end("a", VideoRecord("failed", outputs={}))
     assert run.finished("a", "mark") is None
-    assert run.entries["a"]["status"] == "failed"
+    assert run.entries["a"].status == "failed"
     assert not (tmp_path / "a.csv").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from typer.testing import CliRunner
 from stadkit.cli.app import app
 from stadkit.runs import messages
 from stadkit.runs.messages import MOST_ROWS, make_summary, remove_summary, summary_row, tell_summary
+from stadkit.runs.record import VideoRecord
 
 
-def entry(status: str, people: int = 3) -> dict[str, Any]:
-    held = {"input": "videos/x.mp4", "status": status, "reason": "", "seconds": 1.5}
+def entry(status: str, people: int = 3) -> VideoRecord:
+    record = VideoRecord(status, input="videos/x.mp4", reason="", seconds=1.5)
     if status == "failed":
-        return held | {"reason": "is empty", "unusable": True}
-    return held | {"people": people, "keyframes": 4, "fingerprint": "0", "outputs": {}}
+        return replace(record, reason="is empty", unusable=True)
+    return replace(record, people=people, keyframes=4, fingerprint="0", outputs={})
 
 
 def test_totals() -> None:
@@ -83,7 +85,7 @@ def test_97_of_100(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     content = make_video("videos/000.mp4", seconds=0.3).read_bytes()
     for i in range(100):
@@ -112,7 +114,7 @@ def test_by_name_and_never_of_an_earlier_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stadkit.detect.load", lambda *args: fake_detector)
+    monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     for name in "ab":
         make_video(f"{name}.mp4", seconds=0.3)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from helpers.killing import Killer, killer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from stadkit.detect import Detector
+from stadkit.detection import Detector
 from stadkit.runs.threads import threads_beside_decoding
 from stadkit.video.keys import Every
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from stadkit import zoo
-from stadkit.detect.bank import BankWriter, Header
+from stadkit.detection.bank import BankWriter, Header
 from stadkit.errors import StadkitError, UsageError
 from stadkit.models.classifiers import Bank
 from stadkit.training.bank_settings import Banks, Beside, told_by

@@ -17,7 +17,7 @@ from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.training.init_weights import Started, start_from
 from stadkit.zoo.backbones import FUSION_NORM, Backbone
-from stadkit.zoo.dialects import official
+from stadkit.zoo.dialects import official, slowfast
 
 HEAD = ["head.bias", "head.weight"]
 
@@ -194,4 +194,4 @@ def test_the_zoos_own_models(family: str) -> None:
         }
     assert len(models) >= 3
     for name, state in models.items():
-        assert zoo.slowfast_names.is_slowfast(state), name
+        assert slowfast.is_slowfast(state), name

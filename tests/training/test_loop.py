@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from stadkit import zoo
-from stadkit.detect import load
+from stadkit.detection import load
 from stadkit.errors import StadkitError, UsageError, VideoError, WeightsError
 from stadkit.layers.matching import Diverged
 from stadkit.models import set_losses

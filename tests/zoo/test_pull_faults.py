@@ -214,9 +214,9 @@ def test_17_a_disk_that_refuses_is_not_full(
 CHILD = """
 import sys
 from pathlib import Path
-from stadkit.zoo import addresses, pulling
+from stadkit.zoo import http, pulling
 with pulling._alone("its-name", Path(sys.argv[2])):
-    addresses.fetch(sys.argv[1], "its-name", Path(sys.argv[2]))
+    http.fetch(sys.argv[1], "its-name", Path(sys.argv[2]))
 """
 
 

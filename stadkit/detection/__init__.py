@@ -1,0 +1,20 @@
+"""Clips -> model -> table."""
+
+from stadkit.detection.detector import Detector, Options
+from stadkit.detection.device import pick_device, pick_precision
+from stadkit.detection.load import load
+from stadkit.detection.table import to_batch, to_table, to_tubelets
+from stadkit.detection.video import VideoDetections, detect_video
+
+__all__ = [
+    "Detector",
+    "Options",
+    "VideoDetections",
+    "detect_video",
+    "load",
+    "pick_device",
+    "pick_precision",
+    "to_batch",
+    "to_table",
+    "to_tubelets",
+]

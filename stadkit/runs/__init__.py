@@ -1,0 +1,1 @@
+"""Folders of results, and the resumable work that fills them."""
