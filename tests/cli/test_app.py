@@ -29,10 +29,10 @@ def test_public_names() -> None:
 
 def test_version_and_help() -> None:
     assert run("--version").stdout == f"stadkit {stadkit.__version__}\n"
-    told = run("--help")
-    assert told.returncode == 0
+    done = run("--help")
+    assert done.returncode == 0
     for verb in ("detect", "train", "models", "synth", "bench", "doctor"):
-        assert verb in told.stdout
+        assert verb in done.stdout
 
 
 def test_bare_command_shows_help() -> None:

@@ -26,12 +26,14 @@ def test_detect(
     monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     path = make_video("a.mp4", seconds=2)
     arguments = ["bench", "detect", "--video", str(path), "--runs", "1", "--every", "0.5"]
-    told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
-    assert told["clips"] == 4
-    slower = max(told["decode_s"], told["model_s"])
-    assert told["ratio"] == pytest.approx(told["whole_s"] / slower, rel=0.02)
-    assert told["floor_s"] >= slower
-    assert told["ratio_to_floor"] == pytest.approx(told["whole_s"] / told["floor_s"], rel=0.02)
+    report = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert report["clips"] == 4
+    slower = max(report["decode_s"], report["model_s"])
+    assert report["ratio"] == pytest.approx(report["whole_s"] / slower, rel=0.02)
+    assert report["floor_s"] >= slower
+    assert report["ratio_to_floor"] == pytest.approx(
+        report["whole_s"] / report["floor_s"], rel=0.02
+    )
 
 
 def test_detect_of_a_two_stage_model(
@@ -46,10 +48,10 @@ def test_detect_of_a_two_stage_model(
 
 def test_model() -> None:
     arguments = ["bench", "model", "mestad-tiny", "--runs", "1", "--precision", "fp32", "--json"]
-    told = json.loads(CliRunner().invoke(app, arguments).stdout)
-    assert told["clips_per_second"] == pytest.approx(1000 / told["ms"], rel=0.01)
-    assert told["share_of_matmul"] > 0
-    assert set(told["parts_ms"]) == {
+    report = json.loads(CliRunner().invoke(app, arguments).stdout)
+    assert report["clips_per_second"] == pytest.approx(1000 / report["ms"], rel=0.01)
+    assert report["share_of_matmul"] > 0
+    assert set(report["parts_ms"]) == {
         "backbone",
         "pyramid",
         "fcos",
@@ -57,7 +59,7 @@ def test_model() -> None:
         "head",
         "rest",
     }
-    assert 0 < sum(told["parts_ms"].values()) < 10 * told["ms"]
+    assert 0 < sum(report["parts_ms"].values()) < 10 * report["ms"]
 
 
 def test_model_with_other_settings_and_size() -> None:
@@ -72,21 +74,21 @@ TINY = ["bench", "model", "evad-tiny", "--size", "64", "--runs", "1", "--precisi
 
 
 def test_model_that_prunes_tokens() -> None:
-    told = {}
+    report = {}
     for rate in ("0.7", "1"):
         done = CliRunner().invoke(app, [*TINY, "--set", f"keep_rate={rate}", "--json"])
-        told[rate] = json.loads(done.stdout)
-    assert told["0.7"]["gmacs"] < told["1"]["gmacs"]
-    parts = told["0.7"]["parts_ms"]
+        report[rate] = json.loads(done.stdout)
+    assert report["0.7"]["gmacs"] < report["1"]["gmacs"]
+    parts = report["0.7"]["parts_ms"]
     assert set(parts) == {"backbone", "pyramid", "people", "encoder_to_decoder", "decoder", "rest"}
     assert parts["rest"] > 0  # RoIAlign is not in a child module
 
 
 def test_model_with_a_batch() -> None:
     done = CliRunner().invoke(app, [*TINY, "--batch", "2", "--json"])
-    told = json.loads(done.stdout)
-    assert told["batch"] == 2
-    assert told["clips_per_second"] == pytest.approx(2000 / told["ms"], rel=0.01)
+    report = json.loads(done.stdout)
+    assert report["batch"] == 2
+    assert report["clips_per_second"] == pytest.approx(2000 / report["ms"], rel=0.01)
 
 
 def test_rest_is_the_time_outside_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,9 +129,9 @@ def test_model_compiled() -> None:
     changes = [word for one in small for word in ("--set", one)]
     done = CliRunner().invoke(app, [*TINY, *changes, "--compile", "--json"])
     assert done.exit_code == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["clips_per_second"] > 0
-    assert told["parts_ms"] == {}  # compiled as a whole
+    report = json.loads(done.stdout)
+    assert report["clips_per_second"] > 0
+    assert report["parts_ms"] == {}  # compiled as a whole
 
 
 @pytest.mark.parametrize(

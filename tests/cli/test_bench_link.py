@@ -16,14 +16,14 @@ def test_figures_of_one_method() -> None:
     arguments = ["bench", "link", "--videos", "1", "--runs", "1", "--method", "mmaction2"]
     done = CliRunner().invoke(app, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["videos"] == 1
-    assert 1400 < told["boxes"] < 1600
-    assert told["mmaction2_s"] > 0
-    assert told["mmaction2_tubes"] > 0
-    assert told["mmaction2_peak_gb"] > 0
-    assert told["goals"] == {}
-    assert told["references_s"] == [6.8, 87.0]
+    report = json.loads(done.stdout)
+    assert report["videos"] == 1
+    assert 1400 < report["boxes"] < 1600
+    assert report["mmaction2_s"] > 0
+    assert report["mmaction2_tubes"] > 0
+    assert report["mmaction2_peak_gb"] > 0
+    assert report["goals"] == {}
+    assert report["references_s"] == [6.8, 87.0]
 
 
 def test_the_goal_scales_with_the_videos() -> None:
@@ -59,9 +59,9 @@ def test_an_unknown_method_is_refused() -> None:
 
 
 def test_track_is_measured() -> None:
-    told = measure_linking("track", 1, 0, 1)
-    assert told["tubes"] > 0
-    assert told["s"] > 0
+    report = measure_linking("track", 1, 0, 1)
+    assert report["tubes"] > 0
+    assert report["s"] > 0
 
 
 def test_the_crowd_is_seeded_and_moves() -> None:

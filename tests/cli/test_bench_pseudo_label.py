@@ -17,17 +17,17 @@ SMALL = ["bench", "pseudo-label", "--frames", "60", "--runs", "1"]
 def test_figures_of_each_strategy() -> None:
     done = CliRunner().invoke(app, [*SMALL, "--json"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert list(told["keyframes_per_s"]) == list(STRATEGIES)
-    assert min(told["keyframes_per_s"].values()) > 0
-    assert told["goals"] == {"tla": 20_000}
+    done = json.loads(done.stdout)
+    assert list(done["keyframes_per_s"]) == list(STRATEGIES)
+    assert min(done["keyframes_per_s"].values()) > 0
+    assert done["goals"] == {"tla": 20_000}
 
 
 def test_missed_goals_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "measure_labelling", lambda *_: 19_999)
-    told = CliRunner().invoke(app, [*SMALL, "--strategy", "tla"])
-    assert told.stdout == "tla             19,999 keyframes/s  (goal: at least 20,000)\n"
-    assert "goals missed: tla" in told.stderr
+    done = CliRunner().invoke(app, [*SMALL, "--strategy", "tla"])
+    assert done.stdout == "tla             19,999 keyframes/s  (goal: at least 20,000)\n"
+    assert "goals missed: tla" in done.stderr
     monkeypatch.setattr(bench, "measure_labelling", lambda *_: 20_000)
     assert "missed" not in CliRunner().invoke(app, SMALL).stderr
 

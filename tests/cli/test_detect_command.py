@@ -436,13 +436,13 @@ def test_proposal_times_outside_the_video_are_counted(
     assert manifest(Path("out"))["videos"]["a"]["outside"] == 2
 
 
-@pytest.mark.parametrize("said", [[], ["--offline"]])
+@pytest.mark.parametrize("offline", [[], ["--offline"]])
 def test_no_socket_is_opened(
     fake_card: Any,
     make_video: MakeVideo,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    said: list[str],
+    offline: list[str],
 ) -> None:
     from stadkit import zoo
     from stadkit.zoo.cards import to_json
@@ -456,7 +456,7 @@ def test_no_socket_is_opened(
     monkeypatch.setattr(socket, "socket", refused)
     monkeypatch.setattr(socket, "create_connection", refused)
     command = ["detect", make_video("a.mp4", seconds=0.5), "-o", tmp_path / "out", "-m", weights]
-    result = CliRunner().invoke(app, [*map(str, command), "--device", "cpu", *said])
+    result = CliRunner().invoke(app, [*map(str, command), "--device", "cpu", *offline])
     assert result.exit_code == 0, result.output
 
 
@@ -465,8 +465,8 @@ def test_scores_survive_a_round_trip(stadkit: Stadkit, make_video: MakeVideo) ->
     table = read_found(Path("out/a.csv"), read_labels(Path("out/labels.txt")))
     lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
     for row, line in zip(table.action, lines, strict=True):
-        told = {action["id"]: action["score"] for action in line["people"][0]["actions"]}
-        np.testing.assert_allclose(row, [told[3], told[7]], atol=1e-5)
+        scores = {action["id"]: action["score"] for action in line["people"][0]["actions"]}
+        np.testing.assert_allclose(row, [scores[3], scores[7]], atol=1e-5)
 
 
 def test_an_output_path_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) -> None:
@@ -481,7 +481,7 @@ def test_an_output_path_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--min-person", "2"], "less than or equal to 1"),
         (["--every", "0"], "cannot cut clips"),
@@ -492,12 +492,12 @@ def test_an_output_path_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) 
     ],
 )
 def test_wrong_usage_exits_2(
-    stadkit: Stadkit, make_video: MakeVideo, arguments: list[str], told: str
+    stadkit: Stadkit, make_video: MakeVideo, arguments: list[str], message: str
 ) -> None:
     inputs = [make_video("a.mp4", seconds=1)] if arguments else []
     result = stadkit(*inputs, *arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 

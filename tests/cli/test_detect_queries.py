@@ -121,8 +121,8 @@ def test_without_the_option_there_is_no_bank(stadkit: Stadkit, make_video: MakeV
 def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4")
     save(stadkit, path)
-    asked = ["-o", "out", "--queries", "bank", "--min-action", "0"]
-    result = stadkit("long", path, *asked)
+    arguments = ["-o", "out", "--queries", "bank", "--min-action", "0"]
+    result = stadkit("long", path, *arguments)
     assert result.exit_code == 0, result.stderr
     assert ", queries of 60 s around" in result.stderr
     held = manifest("out")
@@ -130,23 +130,23 @@ def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo
     assert len(held["videos"]["a"]["queries"]) == 64
     alone = stadkit("long", path, "-o", "alone", "--min-action", "0")
     assert "knows nothing of the rest of a video, which --queries tells it" in alone.stderr
-    assert stadkit("long", path, *asked, "--window", "0").exit_code == 2
-    none = stadkit("long", path, *asked, "--window", "0", "--overwrite")
+    assert stadkit("long", path, *arguments, "--window", "0").exit_code == 2
+    none = stadkit("long", path, *arguments, "--window", "0", "--overwrite")
     assert ", queries of 0 s around" in none.stderr
     texts = {name: Path(name, "a.csv").read_text() for name in ("out", "alone")}
     assert texts["out"] == texts["alone"]  # an empty window adds nothing
-    stadkit("long", path, *asked, "--overwrite")
+    stadkit("long", path, *arguments, "--overwrite")
     assert Path("out/a.csv").read_text() != texts["alone"]
 
 
 def test_resume_compares_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4")
     save(stadkit, path)
-    asked = ["-o", "out", "--queries", "bank"]
-    assert stadkit("long", path, *asked).exit_code == 0
-    assert "kept from before" in stadkit("long", path, *asked).stderr
+    arguments = ["-o", "out", "--queries", "bank"]
+    assert stadkit("long", path, *arguments).exit_code == 0
+    assert "kept from before" in stadkit("long", path, *arguments).stderr
     stadkit("plain", path, "-o", "bank", "--save-queries", "--overwrite", "--every", "0.5")
-    result = stadkit("long", path, *asked)
+    result = stadkit("long", path, *arguments)
     assert result.exit_code == 2
     assert "is there already; say --overwrite" in result.stderr
     result = stadkit("long", path, "-o", "out")
@@ -180,14 +180,14 @@ def test_an_interrupted_run_is_resumed(
         whole(self, clip, *rest)
 
     monkeypatch.setattr(BankWriter, "add", killed)
-    asked = ["plain", path, "-o", "bank", "--save-queries", "--batch", "1"]
-    assert stadkit(*asked).exit_code == 130
+    arguments = ["plain", path, "-o", "bank", "--save-queries", "--batch", "1"]
+    assert stadkit(*arguments).exit_code == 130
     assert not Path("bank/a.queries").exists()
     monkeypatch.setattr(BankWriter, "add", whole)
     Path("bank/a.queries").mkdir()
     for half in (".npy", ""):  # as left by kill -9
         Path(f"bank/a.queries/.{'0' * 32}{half}").write_text("half a bank")
-    assert stadkit(*asked).exit_code == 0
+    assert stadkit(*arguments).exit_code == 0
     assert sorted(os.listdir("bank/a.queries")) == FILES
 
 
@@ -211,7 +211,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "option", "code", "said"),
+    ("model", "option", "code", "message"),
     [
         ("fake", "--save-queries", 2, "fake: has no queries to save; take an STMixer, such as"),
         ("fake", "--queries=bank", 2, "fake: reads no bank of queries; train an STMixer with"),
@@ -229,33 +229,33 @@ def test_wrong_usage_is_reported_before_anything_is_read(
     model: str,
     option: str,
     code: int,
-    said: str,
+    message: str,
 ) -> None:
     detectors["fake"] = fake_detector
     refuse_to_open(monkeypatch)
     Path("bank").mkdir()
     result = stadkit(model, make_video("a.mp4", seconds=1), "-o", "out", option)
     assert result.exit_code == code
-    assert result.stderr.startswith(f"stadkit: error: {said}")
+    assert result.stderr.startswith(f"stadkit: error: {message}")
     assert result.stderr.count("\n") == 1
     assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         ("wide", "bank/a.queries: its entries have 32 channels and this model reads 48"),
         ("learned", "bank/a.queries: is of plain, weights pppppppppppppppp..., and this model"),
     ],
 )
 def test_a_bank_of_another_model(
-    stadkit: Stadkit, make_video: MakeVideo, model: str, said: str
+    stadkit: Stadkit, make_video: MakeVideo, model: str, message: str
 ) -> None:
     path = make_video("a.mp4", seconds=1)
     save(stadkit, path)
     result = stadkit(model, path, "-o", "out", "--queries", "bank")
     assert result.exit_code == 1
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not Path("out/a.csv").exists()
 
@@ -276,8 +276,8 @@ def test_a_bank_does_not_overwrite_its_input(stadkit: Stadkit, make_video: MakeV
     path = make_video("a.mp4", seconds=1)
     save(stadkit, path)
     before = Path("bank/a.queries/header.json").read_bytes()
-    asked = ["-o", "bank", "--queries", "bank", "--save-queries", "--overwrite"]
-    result = stadkit("long", path, *asked)
+    arguments = ["-o", "bank", "--queries", "bank", "--save-queries", "--overwrite"]
+    result = stadkit("long", path, *arguments)
     assert result.exit_code == 2
     assert "bank/a.queries: is an input too" in result.stderr
     assert Path("bank/a.queries/header.json").read_bytes() == before

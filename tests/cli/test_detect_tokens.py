@@ -30,8 +30,8 @@ def stadkit(pruning_detector: Detector, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path, option: str = "--save-tokens") -> Result:
-        said = [*map(str, arguments), "-o", "out", option]
-        return CliRunner().invoke(app, ["detect", *(x for x in said if x)])
+        command = [*map(str, arguments), "-o", "out", option]
+        return CliRunner().invoke(app, ["detect", *(x for x in command if x)])
 
     return run
 

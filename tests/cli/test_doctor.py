@@ -47,9 +47,9 @@ def test_facts_as_text_and_json() -> None:
     assert facts["weights"].keys() == zoo.CARDS.keys()
     assert facts["precisions"]["cpu"].startswith("fp32; bf16")
     assert facts["self_test"] == []
-    told = run("--no-self-test").stdout
+    text = run("--no-self-test").stdout
     for words in ("auto precision", "mestad-nano      built in", "GB free", "checks"):
-        assert words in told
+        assert words in text
 
 
 def test_a_working_machine_exits_0_with_the_known_result() -> None:
@@ -84,9 +84,9 @@ def test_an_incomplete_video_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> N
     whole = doctor_self_test._write_video
 
     def short(path: Path) -> tuple[str, Path]:
-        told = whole(path)
+        text = whole(path)
         monkeypatch.setattr(doctor_self_test, "FRAMES", 16)
-        return told
+        return text
 
     monkeypatch.setattr(doctor_self_test, "_write_video", short)
     steps = self_test()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.evaluating import evaluate, told
+from helpers.evaluating import eval_json, evaluate
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
@@ -51,7 +51,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def complaint(*arguments: str, code: int) -> str:
+def error_line(*arguments: str, code: int) -> str:
     result = evaluate(*arguments)
     assert result.exit_code == code, result.output
     assert result.stdout == ""
@@ -66,7 +66,7 @@ def change(edit: Callable[[list[str]], list[str]], name: str = "changed.csv") ->
 
 
 def test_json(files: Path) -> None:
-    facts = told("found.csv", "truth.csv")
+    facts = eval_json("found.csv", "truth.csv")
     assert facts["protocol"] == "ava"
     assert facts["iou"] == [0.5]
     # Standing: 12 of 12 right; walking: the first 6 of 12; waving: never reported.
@@ -125,27 +125,27 @@ def test_order_of_the_table(files: Path, sort: str, order: str) -> None:
 
 def test_options_change_the_score(files: Path) -> None:
     Path("out.csv").write_text("".join(f"a,{second}\n" for second in range(908, 914)))
-    facts = told("found.csv", "truth.csv", "--exclude", "out.csv")
+    facts = eval_json("found.csv", "truth.csv", "--exclude", "out.csv")
     assert facts["per_class"] == {"1": 1.0, "2": 1.0, "5": 0.0}
     assert facts["coverage"]["truth_keyframes"] == 6
-    assert told("found.csv", "truth.csv", "--protocol", "mmaction2")["frame_map"] == 0.75
-    capped = told("found.csv", "truth.csv", "--cap", "1")
+    assert eval_json("found.csv", "truth.csv", "--protocol", "mmaction2")["frame_map"] == 0.75
+    capped = eval_json("found.csv", "truth.csv", "--cap", "1")
     assert capped["per_class"] == {"1": 1.0, "2": 0.0, "5": 0.0}
-    facts = told("found.csv", "truth.csv", "--iou", "0.5,0.75")
+    facts = eval_json("found.csv", "truth.csv", "--iou", "0.5,0.75")
     assert facts["frame_map_at"] == {"0.5": 0.5, "0.75": 0.5}
 
 
 def test_partial_and_only_found(files: Path) -> None:
     more = [line.replace("a,", "b,", 1) for line in truth_lines()]
     Path("truth.csv").write_text("\n".join(truth_lines() + more) + "\n")
-    assert told("found.csv", "truth.csv")["per_class"]["1"] == 0.5
-    facts = told("found.csv", "truth.csv", "--partial")
+    assert eval_json("found.csv", "truth.csv")["per_class"]["1"] == 0.5
+    facts = eval_json("found.csv", "truth.csv", "--partial")
     assert facts["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
     assert facts["coverage"]["truth_videos"] == 1
     Path("few.csv").write_text("\n".join(found_lines()[:8]) + "\n")
     result = evaluate("few.csv", "truth.csv")
     assert "warning: most keyframes of truth have no detection" in result.stderr
-    assert told("few.csv", "truth.csv", "--only-found")["per_class"] == {
+    assert eval_json("few.csv", "truth.csv", "--only-found")["per_class"] == {
         "1": 1.0,
         "2": 1.0,
         "5": 0.0,
@@ -161,30 +161,30 @@ def test_empty_keyframes_of_detect_count_as_processed(files: Path, folder: bool)
     looked = [json.dumps({"video": "a", "time": t, "people": []}) for t in range(902, 912)]
     Path("out/few.jsonl").write_text("\n".join(looked) + "\n")
     place = "out" if folder else "out/few.csv"
-    facts = told(place, "truth.csv", "--only-found")
+    facts = eval_json(place, "truth.csv", "--only-found")
     assert facts["per_class"] == {"1": 0.5, "2": 0.5, "5": 0.0}
     assert facts["coverage"]["truth_keyframes"] == 10
-    coverage = told(place, "truth.csv")["coverage"]
+    coverage = eval_json(place, "truth.csv")["coverage"]
     assert coverage["looked"] is True
     assert (coverage["found_keyframes"], coverage["shared_keyframes"]) == (10, 10)
     words = evaluate(place, "truth.csv").stderr
     assert "10 of 12 keyframes of truth were looked at" in words
     Path("out/few.jsonl").unlink()
-    assert told(place, "truth.csv", "--only-found")["per_class"]["1"] == 1.0
-    assert told(place, "truth.csv")["coverage"]["found_keyframes"] == 5
+    assert eval_json(place, "truth.csv", "--only-found")["per_class"]["1"] == 1.0
+    assert eval_json(place, "truth.csv")["coverage"]["found_keyframes"] == 5
 
 
 def test_excluded_keyframes_do_not_count_as_processed(files: Path) -> None:
     looked = [json.dumps({"video": "a", "time": t, "people": []}) for t in range(902, 914)]
     Path("found.jsonl").write_text("\n".join(looked) + "\n")
     Path("out.csv").write_text("a,0902\na,0903\n")
-    coverage = told("found.csv", "truth.csv", "--exclude", "out.csv")["coverage"]
+    coverage = eval_json("found.csv", "truth.csv", "--exclude", "out.csv")["coverage"]
     assert (coverage["found_keyframes"], coverage["truth_keyframes"]) == (10, 10)
 
 
 def test_tracks_do_not_affect_the_score(files: Path) -> None:
     Path("linked.csv").write_text("".join(f"{line},3\n" for line in found_lines()))
-    plain, linked = told("found.csv", "truth.csv"), told("linked.csv", "truth.csv")
+    plain, linked = eval_json("found.csv", "truth.csv"), eval_json("linked.csv", "truth.csv")
     assert linked["per_class"] == plain["per_class"]
     assert linked["person_ap"] == plain["person_ap"]
 
@@ -199,9 +199,9 @@ def test_a_folder_of_detections_matches_truth_by_action_names(files: Path) -> No
         row[6] = number[row[6]]
     Path("det/one.csv").write_text("\n".join(",".join(row) for row in lines[:10]))
     Path("det/two.csv").write_text("\n".join(",".join(row) for row in lines[10:]))
-    assert told("det", "truth.csv")["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
+    assert eval_json("det", "truth.csv")["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
     Path("det/labels.txt").write_text("1: swim\n3: fly\n")
-    assert complaint("det", "truth.csv", code=5) == (
+    assert error_line("det", "truth.csv", code=5) == (
         "found and truth have no action in common: found has 'swim', 'fly' by its labels.txt; "
         "truth has 'stand', 'walk', 'wave'; name one list by --labels for both"
     )
@@ -210,7 +210,7 @@ def test_a_folder_of_detections_matches_truth_by_action_names(files: Path) -> No
 @pytest.mark.parametrize(("list_", "count"), [("60", 60), ("80", 80)])
 def test_ava_label_lists_by_size(files: Path, list_: str, count: int) -> None:
     Path("labels.txt").unlink()
-    facts = told("found.csv", "truth.csv", "--labels", list_)
+    facts = eval_json("found.csv", "truth.csv", "--labels", list_)
     assert len(facts["per_class"]) == count
     # Class 2, crawl, is not in the list of 60; class 1, bend, is in both.
     assert facts["per_class"]["1"] == 1
@@ -228,28 +228,28 @@ def test_avas_labels_and_groups_without_a_list(files: Path) -> None:
 
 def test_nothing_in_common_is_an_error(files: Path) -> None:
     name = change(lambda row: [f"{row[0]}.mp4", *row[1:]])
-    assert complaint(name, "truth.csv", code=5) == (
+    assert error_line(name, "truth.csv", code=5) == (
         "changed.csv and truth.csv have no video in common: found has 'a.mp4'; truth has 'a'; "
         "they are the same without file endings; rename them in one of the two"
     )
     name = change(lambda row: [row[0], str((int(row[1]) - 900) * 25), *row[2:]])
-    assert "look like frame numbers from second 900; make them 900 + n / 25" in complaint(
+    assert "look like frame numbers from second 900; make them 900 + n / 25" in error_line(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
-    assert "the boxes of found reach 576, as pixels do; divide x by the width" in complaint(
+    assert "the boxes of found reach 576, as pixels do; divide x by the width" in error_line(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
-    assert complaint(name, "truth.csv", code=5) == (
+    assert error_line(name, "truth.csv", code=5) == (
         "changed.csv: none of its action ids (101, 102) is a label's (1, 2, 5); name the list it "
         "was made with by --labels"
     )
     Path("empty.csv").write_text("")
-    assert complaint("empty.csv", "truth.csv", code=5) == (
+    assert error_line("empty.csv", "truth.csv", code=5) == (
         "empty.csv: holds no detection that counts; it is empty"
     )
-    assert complaint("found.csv", "empty.csv", code=5) == (
+    assert error_line("found.csv", "empty.csv", code=5) == (
         "empty.csv: holds no truth that counts; it is empty"
     )
 
@@ -293,20 +293,20 @@ def test_a_score_of_zero_is_explained(files: Path) -> None:
     ],
 )
 def test_wrong_usage_exits_2(files: Path, arguments: list[str], reason: str) -> None:
-    assert reason in complaint("found.csv", "truth.csv", *arguments, code=2)
+    assert reason in error_line("found.csv", "truth.csv", *arguments, code=2)
 
 
 def test_incompatible_files_exit_2(files: Path) -> None:
     Path("rows.pkl").write_bytes(pickle.dumps(np.zeros((1, 8))))
     Path("a.jsonl").write_text("{}\n")
-    assert complaint("rows.pkl", "truth.csv", code=2) == (
+    assert error_line("rows.pkl", "truth.csv", code=2) == (
         "rows.pkl: is of pixels and numbered videos, which only a GT.pkl explains; give one as "
         "TRUTH"
     )
-    assert complaint("a.jsonl", "truth.csv", code=2) == (
+    assert error_line("a.jsonl", "truth.csv", code=2) == (
         "a.jsonl: holds keyframes as JSON lines; give the CSV beside it"
     )
-    assert complaint("gone.csv", "truth.csv", code=2).startswith("gone.csv: does not exist")
+    assert error_line("gone.csv", "truth.csv", code=2).startswith("gone.csv: does not exist")
 
 
 def test_plots_are_written_and_not_overwritten(files: Path) -> None:
@@ -315,7 +315,7 @@ def test_plots_are_written_and_not_overwritten(files: Path) -> None:
     written = sorted(path.name for path in Path("pictures").iterdir())
     assert written == ["ap.png", "calibration.png", "confusion.png", "precision_recall.png"]
     assert f"wrote {Path('pictures/ap.png')}" in result.stderr
-    again = complaint("found.csv", "truth.csv", "--plots", "pictures", code=2)
+    again = error_line("found.csv", "truth.csv", "--plots", "pictures", code=2)
     assert again == f"{Path('pictures/ap.png')}: already exists; use --overwrite to replace it"
     more = ["--plots", "pictures", "--overwrite"]
     assert evaluate("found.csv", "truth.csv", *more).exit_code == 0
@@ -350,14 +350,14 @@ def pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_pickled_tubes(pickles: Path) -> None:
-    facts = told("tubes.pkl", "GT.pkl")
+    facts = eval_json("tubes.pkl", "GT.pkl")
     assert facts["protocol"] == "multisports"
     assert facts["frame_map"] == pytest.approx(12 / 20)
     # MultiSports' lengths: 11 of 19.
     assert facts["video_map"]["0.5"] == 1
     assert facts["video_map"]["0.75"] == 0
     assert facts["per_class"] == {"1": pytest.approx(0.6), "2": None}
-    facts = told("tubes.pkl", "GT.pkl", "--protocol", "act")
+    facts = eval_json("tubes.pkl", "GT.pkl", "--protocol", "act")
     assert facts["video_map"]["0.5:0.95"] == pytest.approx(0.3)  # 12 of 20: up to 0.6
     assert facts["frame_map"] == pytest.approx(0.6, abs=1e-6)
     result = evaluate("tubes.pkl", "GT.pkl")
@@ -365,18 +365,18 @@ def test_pickled_tubes(pickles: Path) -> None:
 
 
 def test_pickled_frames(pickles: Path) -> None:
-    facts = told("frames.pkl", "GT.pkl")
+    facts = eval_json("frames.pkl", "GT.pkl")
     assert facts["video_map"] is None
     assert facts["frame_map"] == pytest.approx(0.6)
-    assert told("frames.pkl", "GT.pkl", "--protocol", "act")["frame_map"] == pytest.approx(0.6)
+    assert eval_json("frames.pkl", "GT.pkl", "--protocol", "act")["frame_map"] == pytest.approx(0.6)
 
 
 def test_csv_rows_against_true_tubes(pickles: Path) -> None:
     lines = [f"v,{n / 25:.2f},0.1,0.2,0.4,0.8,1,0.9\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
-    assert told("found.csv", "GT.pkl")["frame_map"] == 1
+    assert eval_json("found.csv", "GT.pkl")["frame_map"] == 1
     Path("found.csv").write_text("".join(line.replace("v,", "v.avi,") for line in lines))
-    assert "they are the same without file endings" in complaint("found.csv", "GT.pkl", code=5)
+    assert "they are the same without file endings" in error_line("found.csv", "GT.pkl", code=5)
 
 
 def test_pyannot(pickles: Path) -> None:
@@ -387,7 +387,7 @@ def test_pyannot(pickles: Path) -> None:
     sides = ",".join(str(n) for n in (200 / 320, 60 / 240, 300 / 320, 180 / 240))
     lines = [f"v,{n / 25:.2f},{sides},2,0.{n + 10}\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
-    facts = told("found.csv", "pyannot.pkl")
+    facts = eval_json("found.csv", "pyannot.pkl")
     assert facts["frame_map"] == 1
     assert facts["classes"]["2"]["truth"] == 20
 
@@ -399,10 +399,10 @@ def test_tubelets_are_linked_as_in_moc(pickles: Path) -> None:
         rows = np.array([[20, 20, 80, 80, 20, 20, 80, 80, 0.9]], np.float32)
         tubelets = {1: rows, 2: np.zeros((0, 9), np.float32)}
         (folder / f"{frame:05d}.pkl").write_bytes(pickle.dumps(tubelets))
-    facts = told("tubelets", "GT.pkl", "--protocol", "act")
+    facts = eval_json("tubelets", "GT.pkl", "--protocol", "act")
     assert facts["video_map"]["0.5:0.95"] == 1
     assert facts["frame_map"] == pytest.approx(1)
-    assert "holds pickles, no truth" in complaint("tubes.pkl", "tubelets", code=2)
+    assert "holds pickles, no truth" in error_line("tubes.pkl", "tubelets", code=2)
 
 
 def test_a_malicious_pickle_is_refused(pickles: Path) -> None:
@@ -411,8 +411,8 @@ def test_a_malicious_pickle_is_refused(pickles: Path) -> None:
             return Path.touch, (Path("canary"),)
 
     Path("evil.pkl").write_bytes(pickle.dumps(Evil()))
-    complaint("evil.pkl", "GT.pkl", code=2)
-    complaint("frames.pkl", "evil.pkl", code=2)
+    error_line("evil.pkl", "GT.pkl", code=2)
+    error_line("frames.pkl", "evil.pkl", code=2)
     assert not Path("canary").exists()
 
 
@@ -426,10 +426,10 @@ def test_json_tubes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "boxes": [[0.1, 0.1, 0.5, 0.5]] * 3,
     }
     Path("tubes.json").write_text(json.dumps({"videos": {"v": [tube]}}))
-    facts = told("tubes.json", "tubes.json")
+    facts = eval_json("tubes.json", "tubes.json")
     assert facts["per_class"] == {"3": 1.0}
     assert facts["video_map"]["0.5:0.95"] == 1
-    assert "protocol act counts pixels" in complaint(
+    assert "protocol act counts pixels" in error_line(
         "tubes.json", "tubes.json", "--protocol", "act", code=2
     )
 

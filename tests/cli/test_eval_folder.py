@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.evaluating import evaluate, told
+from helpers.evaluating import eval_json, evaluate
 
 PERSON, OTHER = "0.1,0.2,0.4,0.8", "0.6,0.2,0.9,0.8"
 
@@ -67,7 +67,7 @@ def test_duplicate_rows_are_reported() -> None:
         "'stand': each counts, mostly as wrong"
     ) in result.stderr
     Path("one.csv").write_text(f"{text}a,902,{PERSON},1,0.2\na,902,{PERSON},7,0.2\n")
-    faults = told("one.csv", "gt.csv")["faults"]["one.csv"]
+    faults = eval_json("one.csv", "gt.csv")["faults"]["one.csv"]
     assert {kind: fault["rows"] for kind, fault in faults.items()} == {
         "unknown label": 1,
         "repeated": 1,
@@ -93,6 +93,6 @@ def test_actions_only_in_found_are_reported_and_count_as_people() -> None:
 def test_found_boxes_of_unknown_actions_count_as_people() -> None:
     rows = [f"a,{s},{PERSON},9,0.9\na,{s},{OTHER},2,0.8\n" for s in range(902, 906)]
     Path("one.csv").write_text("".join(rows))
-    facts = told("one.csv", "gt.csv")
+    facts = eval_json("one.csv", "gt.csv")
     assert facts["per_class"] == {"1": 0.0, "2": 1.0}
     assert facts["person_ap"] == facts["person_recall"] == 1

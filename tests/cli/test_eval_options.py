@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.evaluating import evaluate, told
+from helpers.evaluating import eval_json, evaluate
 
 from stadkit.cli.eval import parse_ious
 from stadkit.errors import UsageError
@@ -17,7 +17,7 @@ from stadkit.errors import UsageError
 PARITY = Path(__file__).parents[1] / "data" / "ava_parity"
 
 
-def complaint(*arguments: str) -> str:
+def error_line(*arguments: str) -> str:
     result = evaluate(*arguments)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
@@ -78,16 +78,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_options_without_effect_are_refused(files: Path, arguments: list[str], reason: str) -> None:
-    assert reason in complaint(*arguments)
+    assert reason in error_line(*arguments)
 
 
 def test_json_tubes_have_a_rate_and_no_splits(files: Path) -> None:
     tube = {"class_id": 1, "class": "jump", "times": [0.0, 0.5, 1.0], "boxes": [[0, 0, 1, 1]] * 3}
     Path("tubes.json").write_text(json.dumps({"videos": {"v": [tube]}}))
-    facts = told("tubes.json", "tubes.json", "--rate", "2")
+    facts = eval_json("tubes.json", "tubes.json", "--rate", "2")
     assert facts["video_map"]["0.75"] == 1
     assert facts["asked"]["rate"] == 2
-    assert "tubes.json has no splits" in complaint("tubes.json", "tubes.json", "--split", "0")
+    assert "tubes.json has no splits" in error_line("tubes.json", "tubes.json", "--split", "0")
 
 
 def test_at_most_100_thresholds() -> None:
@@ -99,7 +99,7 @@ def test_at_most_100_thresholds() -> None:
 
 
 def test_json_records_the_arguments(files: Path) -> None:
-    assert told("found.csv", "truth.csv")["asked"] == {
+    assert eval_json("found.csv", "truth.csv")["asked"] == {
         "found": "found.csv",
         "truth": "truth.csv",
         "protocol": None,
@@ -113,7 +113,7 @@ def test_json_records_the_arguments(files: Path) -> None:
         "split": None,
     }
     Path("out.csv").write_text("v,2\n")
-    facts = told(
+    facts = eval_json(
         *("found.csv", "truth.csv", "--exclude", "out.csv", "--cap", "1", "--iou", ".5,.9"),
         *("--labels", "labels.txt", "--partial", "--only-found", "--protocol", "slowfast"),
     )
@@ -135,7 +135,7 @@ def test_json_records_the_arguments(files: Path) -> None:
 
 
 def test_json_has_each_threshold_of_each_class(files: Path) -> None:
-    facts = told("found.csv", "truth.csv", "--iou", "0.5,0.75,0.9")
+    facts = eval_json("found.csv", "truth.csv", "--iou", "0.5,0.75,0.9")
     # 1 and 2 of 3 correct; the class without truth has no AP.
     assert facts["classes"]["1"]["ap_at"] == {
         "0.5": pytest.approx(2 / 3),
@@ -148,7 +148,7 @@ def test_json_has_each_threshold_of_each_class(files: Path) -> None:
 
 
 def test_json_has_each_class_of_tubes(files: Path) -> None:
-    facts = told("tubes.pkl", "GT.pkl", "--protocol", "ava")
+    facts = eval_json("tubes.pkl", "GT.pkl", "--protocol", "ava")
     assert (facts["protocol"], facts["video_protocol"]) == ("ava", "multisports")
     # 11 of 19 frames: correct up to IoU 0.55.
     assert facts["classes"]["1"]["video_ap"] == {
@@ -161,7 +161,7 @@ def test_json_has_each_class_of_tubes(files: Path) -> None:
     }
     assert facts["classes"]["1"]["video_ap"] == pytest.approx(facts["video_map"])
     assert set(facts["classes"]["2"]["video_ap"].values()) == {None}
-    assert told("tubes.pkl", "GT.pkl", "--protocol", "act")["video_protocol"] == "act"
+    assert eval_json("tubes.pkl", "GT.pkl", "--protocol", "act")["video_protocol"] == "act"
 
 
 def test_failed_plots_keep_the_score(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,18 +185,18 @@ def test_plots_of_tubes_by_act(files: Path) -> None:
 def test_splits_and_rates(files: Path) -> None:
     Path("GT.pkl").write_bytes(pickle.dumps(gt(("u", "v"), splits=2)))
     Path("tubes.pkl").write_bytes(pickle.dumps(tubes("v", 20)))
-    facts = told("tubes.pkl", "GT.pkl", "--split", "1")
+    facts = eval_json("tubes.pkl", "GT.pkl", "--split", "1")
     assert (facts["frame_map"], facts["asked"]["split"]) == (1, 1)
     assert evaluate("tubes.pkl", "GT.pkl", "--split", "0").exit_code != 0
     Path("rows.csv").write_text("".join(f"v,{n / 30:.3f},.1,.2,.4,.8,1,0.9\n" for n in range(20)))
-    facts = told("rows.csv", "GT.pkl", "--split", "1", "--rate", "30")
+    facts = eval_json("rows.csv", "GT.pkl", "--split", "1", "--rate", "30")
     assert facts["coverage"]["shared_keyframes"] == 20
     assert facts["frame_map"] == 1
 
 
 def test_partial_with_tubes(files: Path) -> None:
     Path("GT.pkl").write_bytes(pickle.dumps(gt(("u", "v"))))
-    whole, part = told("tubes.pkl", "GT.pkl"), told("tubes.pkl", "GT.pkl", "--partial")
+    whole, part = eval_json("tubes.pkl", "GT.pkl"), eval_json("tubes.pkl", "GT.pkl", "--partial")
     assert (whole["video_map"]["0.5"], part["video_map"]["0.5"]) == (0.5, 1)
     assert (whole["frame_map"], part["frame_map"]) == pytest.approx((12 / 40, 12 / 20))
     assert part["coverage"]["truth_videos"] == 1
@@ -210,13 +210,13 @@ def test_published_numbers_from_files(case: str, files: Path) -> None:
     """The command reproduces the evaluators' numbers on these files, digit by digit."""
     Path("labels.txt").unlink()
     folder, out = PARITY / case, []
-    said = json.loads((folder / "expected.json").read_text())["evaluators"]
-    for one in said:
+    published = json.loads((folder / "expected.json").read_text())["evaluators"]
+    for one in published:
         options = ["--protocol", one["protocol"]]
         options += [] if one["cap"] is None else ["--cap", str(one["cap"])]
         if one["protocol"] != "activitynet" and (folder / "excl.csv").stat().st_size:
             options += ["--exclude", str(folder / "excl.csv")]
-        facts = told(str(folder / "pred.csv"), str(folder / "gt.csv"), *options)
+        facts = eval_json(str(folder / "pred.csv"), str(folder / "gt.csv"), *options)
         out.append(facts["frame_map"])
         got = {n: ap for n, ap in facts["per_class"].items() if ap is not None}
         want = {n: ap for n, ap in one["per_class"].items() if isinstance(ap, float | int)}

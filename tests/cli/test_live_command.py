@@ -68,16 +68,16 @@ def test_an_interrupted_stream_is_resumed(stadkit: Stadkit, tmp_path: Path) -> N
     # All unskipped keyframes of both parts, and none of the pause between them.
     live = held["live"]
     assert held["keyframes"] + live["skipped keyframes"] + live["keyframes in pauses"] >= 10
-    told = lines("out")
-    assert len(told) == held["keyframes"]
-    assert [line["time"] for line in told] == sorted({line["time"] for line in told})
-    assert told[-1]["people"][0]["actions"][0]["name"] == "wave"
+    records = lines("out")
+    assert len(records) == held["keyframes"]
+    assert [line["time"] for line in records] == sorted({line["time"] for line in records})
+    assert records[-1]["people"][0]["actions"][0]["name"] == "wave"
     name = "127.0.0.1-live"
     assert sorted(os.listdir("out")) == [
         *(f"{name}.csv", f"{name}.jsonl", "labels.txt", "manifest.json", "summary.json"),
     ]
     table = read_found(Path("out") / f"{name}.csv", read_labels("out/labels.txt"))
-    assert table.time.tolist() == [line["time"] for line in told]
+    assert table.time.tolist() == [line["time"] for line in records]
     assert json.loads(result.stdout)["exit_code"] == 1
 
 
@@ -202,7 +202,7 @@ def test_a_slow_model_skips_keyframes(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--save-video"], "--save-video: not of a live source"),
         (["--link"], "--link: not of a live source"),
@@ -212,13 +212,13 @@ def test_a_slow_model_skips_keyframes(
     ],
 )
 def test_options_not_supported_live(
-    stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+    stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     result = stadkit("http://127.0.0.1:9/a", "-o", "out", *arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert not Path("out").exists()
 
 

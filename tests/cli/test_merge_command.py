@@ -107,16 +107,16 @@ def test_a_missing_shard(stadkit: Stadkit) -> None:
     shards(stadkit, 4)
     for index in (2, 3):
         shutil.rmtree(f"parts/shard-{index}-of-4")
-    told = refused(stadkit, "parts")
-    assert "shard 2, 3 of 4 is missing; run `stadkit detect --shard 2/4`" in told
+    error = refused(stadkit, "parts")
+    assert "shard 2, 3 of 4 is missing; run `stadkit detect --shard 2/4`" in error
 
 
 def test_other_arguments_and_other_weights(stadkit: Stadkit, fake_detector: Detector) -> None:
     one, other = (["detect", "videos", "-o", "parts", "--shard", f"{i}/2"] for i in (1, 2))
     stadkit(*one)
     stadkit(*other, "--every", "0.5")
-    told = refused(stadkit, "parts")
-    assert "parts/shard-2-of-2: was made otherwise than parts/shard-1-of-2 (every was 1.0" in told
+    error = refused(stadkit, "parts")
+    assert "parts/shard-2-of-2: was made otherwise than parts/shard-1-of-2 (every was 1.0" in error
     fake_detector.sha256 = "1" * 64
     stadkit(*other, "--overwrite")
     assert "(sha256 was 000" in refused(stadkit, "parts")
@@ -132,8 +132,8 @@ def test_shards_of_other_inputs(stadkit: Stadkit) -> None:
 def test_shards_of_different_counts(stadkit: Stadkit) -> None:
     stadkit("detect", "videos", "-o", "parts", "--shard", "1/1")
     stadkit("detect", "videos", "-o", "parts", "--shard", "2/2")
-    told = refused(stadkit, "parts")
-    assert "parts/shard-2-of-2 and parts/shard-1-of-1: are shards of 2 and of 1" in told
+    error = refused(stadkit, "parts")
+    assert "parts/shard-2-of-2 and parts/shard-1-of-1: are shards of 2 and of 1" in error
 
 
 def test_the_lock_of_a_killed_shard_is_not_merged(stadkit: Stadkit) -> None:

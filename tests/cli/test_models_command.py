@@ -64,13 +64,13 @@ def test_list_shows_installed_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_info_counts_parameters_and_gmacs() -> None:
-    told = json.loads(models("info", "mestad-nano", "--size", "128", "--json").stdout)
-    assert told["name"] == "mestad-nano"
-    assert told["parameters"] == sum(p.numel() for p in zoo.build("mestad-nano").parameters())
+    facts = json.loads(models("info", "mestad-nano", "--size", "128", "--json").stdout)
+    assert facts["name"] == "mestad-nano"
+    assert facts["parameters"] == sum(p.numel() for p in zoo.build("mestad-nano").parameters())
     larger = json.loads(models("info", "mestad-nano", "--size", "256", "--json").stdout)
     # Four times the pixels cost four times the convolutions, and slightly more for the windows of
     # optical flow, which are products of whole rows; the head on people costs the same.
-    assert 3 < larger["gmacs"] / told["gmacs"] <= 4.1
+    assert 3 < larger["gmacs"] / facts["gmacs"] <= 4.1
     assert "parameters" in models("info", "mestad-nano").stdout
 
 

@@ -35,8 +35,8 @@ def test_weights_are_exported_and_loaded(tmp_path: Path) -> None:
     detector = stadkit.load(str(out), device="cpu")
     assert (detector.name, detector.card.family) == ("copy", "mestad")
     again = tmp_path / "again.safetensors"
-    told = json.loads(export(out, "-o", again, "--json").stdout)
-    assert told == {"file": str(again), "format": "safetensors", "sha256": zoo.sha256(out)}
+    report = json.loads(export(out, "-o", again, "--json").stdout)
+    assert report == {"file": str(again), "format": "safetensors", "sha256": zoo.sha256(out)}
     assert zoo.read_sidecar(again)["card"] == zoo.read_sidecar(out)["card"]
 
 
@@ -47,10 +47,10 @@ def test_a_backbone_is_exported(tmp_path: Path) -> None:
 
 
 def test_onnx_reports_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
 
     def to_onnx(model: object, card: object, size: tuple[int, int], out: Path, notes: object):  # type: ignore[no-untyped-def]
-        asked.append(size)
+        sizes.append(size)
         out.write_bytes(b"graph")
         return exporting.Exported({"pixels": [1, 3, 8, *size]}, {"person": [1, 20]}, 3.4e-6)
 
@@ -60,15 +60,15 @@ def test_onnx_reports_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 0, result.stderr
     assert "difference: at most 3.4e-06 from torch" in result.stderr
     assert "inputs: pixels [1, 3, 8, 192, 320]" in result.stderr
-    told = json.loads(
+    report = json.loads(
         export("mestad-nano", "--format", "onnx", "-o", out, "--overwrite", "--json").stdout
     )
-    assert (told["difference"], told["outputs"]) == (3.4e-6, {"person": [1, 20]})
-    assert asked == [(192, 320), (288, 288)]
+    assert (report["difference"], report["outputs"]) == (3.4e-6, {"person": [1, 20]})
+    assert sizes == [(192, 320), (288, 288)]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["mestad-nan"], 2, "did you mean mestad-nano"),
         (["evad-vit-b"], 3, "no weights for evad-vit-b"),
@@ -82,12 +82,12 @@ def test_onnx_reports_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_wrong_usage_is_one_line(
-    arguments: list[str], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = export(*arguments)
     assert result.exit_code == code
-    assert told in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -110,8 +110,8 @@ def test_the_built_in_model_as_onnx(tmp_path: Path) -> None:
     out = tmp_path / "nano.onnx"
     result = export("mestad-nano", "--format", "onnx", "--size", "64", "-o", out, "--json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert told["inputs"] == {"pixels": [1, 3, 8, 64, 64]}
-    assert told["outputs"]["action"] == [1, 40, len(zoo.card("mestad-nano").classes)]
-    assert told["difference"] < 1e-4
+    report = json.loads(result.stdout)
+    assert report["inputs"] == {"pixels": [1, 3, 8, 64, 64]}
+    assert report["outputs"]["action"] == [1, 40, len(zoo.card("mestad-nano").classes)]
+    assert report["difference"] < 1e-4
     assert list(tmp_path.glob(".*")) == []

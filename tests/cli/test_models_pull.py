@@ -116,8 +116,8 @@ def test_damaged_unreleased_weights_can_be_imported_again(own_home: Path) -> Non
     kept = own_home / "weights" / "evad-tiny.safetensors"
     save_weights({"a": torch.zeros(1)}, kept)
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
-    told = models("pull", "evad-tiny").stderr
-    assert told.endswith("again: `stadkit models import FILE --as evad-tiny`\n")
+    text = models("pull", "evad-tiny").stderr
+    assert text.endswith("again: `stadkit models import FILE --as evad-tiny`\n")
 
 
 def test_a_file_without_known_sha256_is_reported(
@@ -151,8 +151,8 @@ def test_backbones_are_listed_described_and_verified(from_hub: list[tuple[str, s
     assert rows["videomae-base"]["weights"] == "here"
     assert rows["videomae-large"]["weights"] == "absent"
     assert rows["videomae-large"]["licence"] == "CC-BY-NC-4.0"
-    told = models("info", "videomae-base").stdout
-    assert "init: videomae-base" in told
+    text = models("info", "videomae-base").stdout
+    assert "init: videomae-base" in text
     assert json.loads(models("verify", "--json").stdout)["videomae-base"] == "ok"
 
 
@@ -198,17 +198,17 @@ def test_again_replaces_a_refused_file(own_home: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "told"),
+    ("name", "code", "message"),
     [
         ("mestad-nano", 2, "mestad-nano has its weights built in; there is nothing to pull"),
         ("mestad-slowfast-r50", 3, "cannot be pulled: none were released"),
         ("videomae-bass", 2, "no model is called"),
     ],
 )
-def test_models_that_cannot_be_pulled(name: str, code: int, told: str) -> None:
+def test_models_that_cannot_be_pulled(name: str, code: int, message: str) -> None:
     result = models("pull", name)
     assert result.exit_code == code
-    assert told in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
