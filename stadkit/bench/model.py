@@ -33,18 +33,18 @@ def measure_model(
     from stadkit.models.cost import cost
     from stadkit.zoo import build_card, card
 
-    known = card(name)
-    known = replace(known, settings={**known.settings, **settings})
-    pixels = _round_up(size or known.short_side, known.multiple)
-    model = build_card(known)
-    counted = cost(model, pixels, known.frames)
-    detector = Detector(model, known, device, precision, name)
+    model_card = card(name)
+    model_card = replace(model_card, settings={**model_card.settings, **settings})
+    pixels = _round_up(size or model_card.short_side, model_card.multiple)
+    model = build_card(model_card)
+    model_cost = cost(model, pixels, model_card.frames)
+    detector = Detector(model, model_card, device, precision, name)
     detector.lower()
     if compiled:
         detector.model.compile()
-    once = _pass(detector, batch, pixels)
-    best = min(seconds(once) for _ in range(runs + 2))  # the first ones choose kernels
-    parts = {} if compiled else _parts(detector.model, once, runs)
+    run_once = _pass(detector, batch, pixels)
+    best = min(seconds(run_once) for _ in range(runs + 2))  # the first ones choose kernels
+    parts = {} if compiled else _parts(detector.model, run_once, runs)
     peak = matmul_peak(detector)
     figures = {
         "model": name,
@@ -53,11 +53,11 @@ def measure_model(
         "threads": torch.get_num_threads(),
         "batch": batch,
         "pixels": pixels,
-        "gmacs": round(counted["gmacs"], 3),
+        "gmacs": round(model_cost["gmacs"], 3),
         "ms": float(f"{1000 * best:.4g}"),
         "clips_per_second": float(f"{batch / best:.4g}"),
         "matmul_gflops": round(peak / 1e9, 1),
-        "share_of_matmul": round(2e9 * counted["gmacs"] * batch / best / peak, 3),
+        "share_of_matmul": round(2e9 * model_cost["gmacs"] * batch / best / peak, 3),
     }
     return {**figures, "parts_ms": {part: round(1000 * t, 2) for part, t in parts.items()}}
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stadkit.cli.options import OUTPUT, SELECTION
+from stadkit.cli.options import OUTPUT
 
 if TYPE_CHECKING:
     from stadkit.metrics.evaluate import Scores
 
 IOU_STEP = 0.05  # of a range without a step
 MAX_IOU_THRESHOLDS = 100
-FORMATS = "File formats"  # help panel
+SELECTION, FORMATS = "What to score", "File formats"  # help panels
 _NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)"
 
 
@@ -71,7 +71,7 @@ def evaluate(
         typer.Option(
             "--only-found",
             help="Score only the keyframes in FOUND: those of the .jsonl that `detect` writes "
-            "beside its CSV, else those with detections. For truth denser than --every.",
+            "beside its CSV, else those with detections. For truth denser than `detect` --every.",
             rich_help_panel=SELECTION,
         ),
     ] = False,

@@ -89,22 +89,22 @@ def _facts(name: str, size: int | None) -> dict[str, Any]:
     from stadkit.zoo import build, card
     from stadkit.zoo.listing import row
 
-    known = card(name)
-    pixels = size or known.short_side
+    model_card = card(name)
+    pixels = size or model_card.short_side
     with torch.device("meta"):  # only shapes are needed: large models take no memory
         model = build(name)
-    counted = cost(model, pixels, known.frames)
+    counted = cost(model, pixels, model_card.frames)
     return row(name) | {
         "parameters": int(counted["parameters"]),
         "gmacs": round(counted["gmacs"], 3),
         "pixels": pixels,
-        "min_person": known.min_person,
-        "min_action": known.min_action,
-        "min_drawn": known.min_drawn,
-        "labels": dict(zip(known.classes.ids, known.classes.names, strict=True)),
-        "note": known.note,
-        "taught": dict(known.taught),
-        "class_ap": dict(known.class_ap),
+        "min_person": model_card.min_person,
+        "min_action": model_card.min_action,
+        "min_drawn": model_card.min_drawn,
+        "labels": dict(zip(model_card.classes.ids, model_card.classes.names, strict=True)),
+        "note": model_card.note,
+        "taught": dict(model_card.taught),
+        "class_ap": dict(model_card.class_ap),
     }
 
 
@@ -112,10 +112,10 @@ def _backbone_facts(name: str) -> dict[str, Any]:
     from stadkit.zoo import BACKBONES
     from stadkit.zoo.listing import backbone_row
 
-    known = BACKBONES[name]
+    backbone = BACKBONES[name]
     return backbone_row(name) | {
-        **known.settings,
-        "trained": known.trained,
+        **backbone.settings,
+        "trained": backbone.trained,
         "note": f"For fine-tuning: set `init: {name}` in the training YAML.",
     }
 
@@ -140,7 +140,7 @@ def import_weights(
 def pull(
     name: Annotated[str, typer.Argument(help="A name from `stadkit models list`.")],
     again: Annotated[
-        bool, typer.Option("--again", help="Discard earlier downloads and installed weights.")
+        bool, typer.Option("--again", help="Download from the start, even if installed.")
     ] = False,
     anyway: Anyway = False,
     offline: Annotated[
@@ -286,16 +286,16 @@ def _safetensors(name: str, out: Path) -> dict[str, Any]:
     from stadkit.zoo.export import to_safetensors
     from stadkit.zoo.weights import expected_sha256
 
-    path, known, wanted = Path(name), None, ""
+    path, model_card, expected = Path(name), None, ""
     if not name.endswith(".safetensors"):
-        known = None if name in BACKBONES else card(name)
+        model_card = None if name in BACKBONES else card(name)
         path = find_weights(name)
-        wanted = "" if known is None else expected_sha256(name, path)
+        expected = "" if model_card is None else expected_sha256(name, path)
     elif not path.is_file():
         raise UsageError(f"{path}: no such file; see `stadkit models list` for installed weights")
     if path.resolve() == out.resolve():
         raise UsageError(f"{out}: is the file being exported; choose another --output")
-    return {"sha256": to_safetensors(path, known, out, wanted)}
+    return {"sha256": to_safetensors(path, model_card, out, expected)}
 
 
 def _onnx(name: str, size: str, out: Path) -> dict[str, Any]:
