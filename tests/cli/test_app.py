@@ -21,7 +21,6 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_public_names() -> None:
-    assert stadkit.__all__ == ["__version__", "load"]
     assert stadkit.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         stadkit.lode  # noqa: B018
