@@ -17,10 +17,10 @@ SMALL = ["bench", "pseudo-label", "--frames", "60", "--runs", "1"]
 def test_figures_of_each_strategy() -> None:
     done = CliRunner().invoke(app, [*SMALL, "--json"])
     assert done.exit_code == 0, done.output
-    done = json.loads(done.stdout)
-    assert list(done["keyframes_per_s"]) == list(STRATEGIES)
-    assert min(done["keyframes_per_s"].values()) > 0
-    assert done["goals"] == {"tla": 20_000}
+    report = json.loads(done.stdout)
+    assert list(report["keyframes_per_s"]) == list(STRATEGIES)
+    assert min(report["keyframes_per_s"].values()) > 0
+    assert report["goals"] == {"tla": 20_000}
 
 
 def test_missed_goals_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:

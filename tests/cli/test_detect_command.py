@@ -484,10 +484,10 @@ def test_an_output_path_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) 
     ("arguments", "message"),
     [
         (["--min-person", "2"], "less than or equal to 1"),
-        (["--every", "0"], "cannot cut clips"),
+        (["--every", "0"], "every is 0; give a number of seconds above 0"),
         (["--every", "frames"], "--every 'frames': wants seconds, such as 0.5, or frame"),
         (["--classes", "wav"], "did you mean 'wave'"),
-        (["--reader", "vlc"], "no video reader called 'vlc'"),
+        (["--reader", "vlc"], "unknown video reader 'vlc'"),
         ([], "Missing argument"),
     ],
 )

@@ -21,18 +21,18 @@ from stadkit.detection import Detector
 from stadkit.files.ava_csv import read_found
 from stadkit.labels import read_labels
 from stadkit.runs import live as module
-from stadkit.video.live import LiveVideo, Patience
+from stadkit.video.live import LiveVideo, RetryPolicy
 
 Stadkit = Callable[..., Result]
 Adding = Callable[[int, Callable[[], None]], None]
-QUICK = Patience(tries=3, first=0.05)
+QUICK = RetryPolicy(tries=3, first=0.05)
 
 
 @pytest.fixture
 def stadkit(fake_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
     """Run `stadkit detect` on a live source, with short timeouts."""
     monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
-    monkeypatch.setattr(module, "LiveVideo", partial(LiveVideo, patience=QUICK))
+    monkeypatch.setattr(module, "LiveVideo", partial(LiveVideo, policy=QUICK))
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> Result:
@@ -255,7 +255,7 @@ def test_a_missing_camera(stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("cv2.VideoCapture", Nothing)
     result = stadkit("7", "-o", "out")
     assert result.exit_code == 1
-    assert "camera 7: is not there, or another program has it" in result.stderr
+    assert "camera 7: is not connected, or in use by another program" in result.stderr
 
 
 def test_a_file_called_0_comes_first(stadkit: Stadkit, make_video: Callable[..., Path]) -> None:
@@ -352,7 +352,7 @@ def test_files_of_a_killed_run_are_kept(stadkit: Stadkit, tmp_path: Path) -> Non
 def test_keyframes_in_a_pause_are_counted_and_left_out(
     stadkit: Stadkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = partial(LiveVideo, patience=Patience(tries=2, first=1.5))
+    patient = partial(LiveVideo, policy=RetryPolicy(tries=2, first=1.5))
     monkeypatch.setattr(module, "LiveVideo", patient)
     body = stream(tmp_path, 1.0)
     with broadcast([Answer(body), Answer(body, length=True)]) as server:
@@ -369,13 +369,13 @@ def test_keyframes_in_a_pause_are_counted_and_left_out(
 def test_the_duration_ends_by_the_clock_without_frames(
     stadkit: Stadkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = partial(LiveVideo, patience=Patience(tries=2, first=60.0, longest=60.0))
+    patient = partial(LiveVideo, policy=RetryPolicy(tries=2, first=60.0, max_wait=60.0))
     monkeypatch.setattr(module, "LiveVideo", patient)
     monkeypatch.setattr("stadkit.detection.live.LATE", -0.5)
     with broadcast([Answer(stream(tmp_path, 1.0))]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--duration", "2")
     assert result.exit_code == 1, result.stderr
-    assert "ended by the clock" in entry("out")["reason"]
+    assert "stopped at the time limit" in entry("out")["reason"]
     assert len(lines("out")) >= 1
 
 
