@@ -151,7 +151,7 @@ def test_copies_under_other_endings_are_not_read(here: Path) -> None:
 
 
 def test_tracks_that_are_kept_are_told_of(here: Path) -> None:
-    told = "tracks of FOUND are kept; --anew forgets them\n"
+    told = "tracks in FOUND are kept; use --anew to ignore them\n"
     assert told not in link("run", "-o", "a.json").stderr
     Path("run/clip.jsonl").write_text(lines(track=3))
     assert told in link("run", "-o", "b.json").stderr

@@ -110,11 +110,11 @@ def test_no_tubes_are_explained(here: Path, method: str) -> None:
     stands(14, 1)
     said = link("--method", method, "--size", "320x240")
     assert (
-        f"warning: {method} ends a tube at a missed frame and drops tubes under 15 frames, "
-        "counted here one a keyframe; --rate sets another\n"
+        f"warning: no tubes: {method} ends a tube at a missed frame and drops tubes under 15 "
+        "frames (here one per keyframe; set --rate)\n"
     ) in said
     stands(20, 1)
     assert "warning" not in link("--method", method, "--size", "320x240")
     said = link("--method", method, "--size", "320x240", "--rate", "25")
-    assert "drops tubes under 15 frames, counted here 25 a second\n" in said
+    assert "drops tubes under 15 frames (here 25 per second)\n" in said
     assert "warning" not in link()
