@@ -26,8 +26,8 @@ def measure_evaluation(found: Path, truth: Path) -> dict[str, Any]:
     report = scores.to_json()
     done = time.perf_counter()
     return {
-        "found_rows": len(sides.found.claims),
-        "truth_rows": len(sides.truth.claims),
+        "found_rows": len(sides.found.instances),
+        "truth_rows": len(sides.truth.instances),
         "frame_map": round(report["frame_map"], 6),
         "read_s": round(read - started, 3),
         "score_s": round(done - read, 3),

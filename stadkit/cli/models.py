@@ -165,7 +165,7 @@ def pull(
         try:
             check(here)
         except WeightsError as error:
-            raise WeightsError(f"{error}: {anew(name)}") from None
+            raise WeightsError(f"{error}: {restore_command(name)}") from None
         console.print(f"{name} is already installed; use --again to download it again")
     else:
         console.print(f"{name}: {source(name)}")

@@ -14,7 +14,7 @@ from stadkit.detection.detector import Detector, Options, Times, asked_times
 from stadkit.detection.hooks import OnQueries, OnTokens, QueryWatch, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
-from stadkit.link.tubelets import join_tubelets
+from stadkit.linking.tubelets import join_tubelets
 from stadkit.video.check import shown
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from stadkit import boxes
 from stadkit.arrays import Rows, rows_by_frame
 from stadkit.detections import Detections, Keyframes, milliseconds
-from stadkit.link.association import Floats, track_people
-from stadkit.link.options import Options
-from stadkit.link.segments import MAX_BRIDGED, TrackedPeople, extract_tubes, grids, longest_gap
-from stadkit.link.tubelets import Observations, chain_tubelets
+from stadkit.linking.association import Floats, track_people
+from stadkit.linking.options import Options
+from stadkit.linking.segments import MAX_BRIDGED, TrackedPeople, extract_tubes, grids, longest_gap
+from stadkit.linking.tubelets import Observations, chain_tubelets
 from stadkit.tubes import Tubes
 
 # A track survives at least this many keyframe intervals, unless they exceed this many seconds.

@@ -41,7 +41,9 @@ def test_weights_are_exported_and_loaded(tmp_path: Path) -> None:
 
 
 def test_a_backbone_is_exported(tmp_path: Path) -> None:
-    save_weights({"a": torch.zeros(1)}, places("videomae-base")[1], {"licence": "CC-BY-NC-4.0"})
+    save_weights(
+        {"a": torch.zeros(1)}, candidate_paths("videomae-base")[1], {"licence": "CC-BY-NC-4.0"}
+    )
     assert export("videomae-base", "-o", tmp_path / "b.safetensors").exit_code == 0
     assert zoo.read_sidecar(tmp_path / "b.safetensors")["licence"] == "CC-BY-NC-4.0"
 

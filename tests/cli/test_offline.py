@@ -75,7 +75,7 @@ def test_the_variable_alone_suffices(
 
 
 def test_installed_weights_need_no_network(no_network: list[str]) -> None:
-    save_weights({"a": torch.zeros(1)}, places("videomae-base")[1])
+    save_weights({"a": torch.zeros(1)}, candidate_paths("videomae-base")[1])
     result = stadkit("models", "pull", "videomae-base", "--offline")
     assert (result.exit_code, result.stdout.strip()) == (
         0,

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stadkit.errors import UsageError
-from stadkit.link.greedy import ACT, Rules, link_act, link_frames
+from stadkit.linking.greedy import ACT, Rules, link_act, link_frames
 from stadkit.pairwise import sides, soft_nms
 from stadkit.tubes import Tubelets
 

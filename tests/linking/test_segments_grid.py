@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stadkit.link.segments import Grid, TrackedPeople, grids
+from stadkit.linking.segments import Grid, TrackedPeople, grids
 
 Row = tuple[int, int, float]  # frame, track, left edge; its score is ten times that
 

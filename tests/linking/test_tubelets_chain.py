@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stadkit.link.tubelets import Observations, chain_tubelets
+from stadkit.linking.tubelets import Observations, chain_tubelets
 
 Row = tuple[int, int, float]  # frame, tubelet, right end
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stadkit.detections import Detections
-from stadkit.link.tubelets import join_tubelets
+from stadkit.linking.tubelets import join_tubelets
 
 HERE, THERE = [0.1, 0.1, 0.3, 0.9], [0.6, 0.1, 0.8, 0.9]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stadkit import zoo
-from stadkit.detect.table import to_batch
+from stadkit.detection.table import to_batch
 from stadkit.training.steps import is_exact_in_bfloat16, normalise
 from stadkit.video.clips import Clip
 
