@@ -333,7 +333,7 @@ def test_check_is_of_the_videos_that_are_here(here: Path) -> None:
             "--threshold: is of --strategy hard, not of tla",
         ),
         (("--detections", "found.csv", "-o", "d.csv", "--free"), "--free: is of --strategy hard"),
-        (("--detections", "found.csv", "-o", "d.csv", "--bce", "max"), "no bce called 'max'"),
+        (("--detections", "found.csv", "-o", "d.csv", "--bce", "max"), "unknown bce 'max'"),
         (("--detections", "found.csv", "-o", "d.csv", "--max-gap", "0"), "--max-gap 0: wants"),
         (("--detections", "found.csv", "-o", "d.csv", "--offset", "nan"), "--offset nan: wants"),
         (("--videos", ".", "-o", "d.csv", "--every", "0"), "--every 0: wants seconds"),
@@ -359,7 +359,7 @@ def test_wrong_files(here: Path) -> None:
     assert "tubes.json: is no CSV" in complaint("tubes.json", *rest)
     assert "swapped.csv:1: x2 < x1" in complaint("swapped.csv", *rest)
     assert "the file may hold detections" in complaint("found.csv", *rest)
-    assert "the same without file endings" in complaint("named.csv", *rest, code=5)
+    assert "match without file extensions" in complaint("named.csv", *rest, code=5)
     Path("wrong.txt").write_text("8: hop\n")
     why = complaint("sparse.csv", *rest, "--labels", "wrong.txt")
     assert "its action ids (1, 5) are not in the label list (8)" in why
