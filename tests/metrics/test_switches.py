@@ -167,7 +167,7 @@ def test_nothing() -> None:
 
 
 def test_idf1_assigns_one_track_per_person_and_counts_the_rest() -> None:
-    # True: 8 boxes of one person. Track 0 has the first three, 1 the next five, 2 has two false ones.
+    # True: 8 boxes of one person. Track 0 has the first three, 1 the next five, 2 two false ones.
     truth = people(*((t, LEFT, 7, [0]) for t in range(8)))
     found = people(
         *((t, LEFT, int(t >= 3), [0]) for t in range(8)), *((t, RIGHT, 2, [0]) for t in (0, 1))
