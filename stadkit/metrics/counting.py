@@ -119,11 +119,9 @@ def heap_places(found: Instances, frame: Ints, cap: int | None) -> Ints:
     ascending = np.lexsort((x2, y2, x1, y1, found.label[rows], found.score[rows]))
     rank = np.empty(len(rows), np.int64)
     rank[ascending] = np.arange(len(rows))
-    heap_index = _final_heaps(
-        rank, run_starts(frame[rows]), found.score[rows[ascending]].tolist(), cap
-    )
+    heaps = _final_heaps(rank, run_starts(frame[rows]), found.score[rows[ascending]].tolist(), cap)
     place[rows] = -1
-    for heap in heap_index:
+    for heap in heaps:
         place[rows[ascending[heap]]] = np.arange(len(heap))
     return place
 

@@ -194,7 +194,7 @@ def _options_without_effect(truth: EvaluationSide, options: dict[str, Any]) -> t
         "--iou": tuple(options["ious"]) != (0.5,),
     }
     names = ", ".join(name for name, used in options_used.items() if used)
-    return (f"video mAP compares whole tubes: {names} only affects frames",) if names else ()
+    return (f"video mAP compares whole tubes and ignores {names}",) if names else ()
 
 
 def _rules(name: str, truth: EvaluationSide) -> Protocol:

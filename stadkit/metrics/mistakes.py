@@ -2,7 +2,7 @@
 
 After Hoiem, Chodpathumwan and Dai, "Diagnosing error in object detectors", ECCV 2012: for each
 class, the top detections are analysed, as many as the class has truth. A wrong detection is
-- duplicate: IoU at least t with truth of its class, which a better detection has taken;
+- duplicate: IoU at least t with truth of its class that a better one has taken, or beside it;
 - localization: IoU 0.1 to t with truth of its class;
 - classification: IoU at least t only with truth of another class;
 - background: none of these.

@@ -209,22 +209,22 @@ def _idtp(both: Ints, count: Ints) -> int:
     component = connected_components(graph, directed=False)[1][both[0]]
     total = 0
     for number in np.unique(component):
-        found_rows = component == number
-        rows, row = np.unique(both[0, found_rows], return_inverse=True)
-        columns, column = np.unique(both[1, found_rows], return_inverse=True)
+        in_component = component == number
+        rows, row = np.unique(both[0, in_component], return_inverse=True)
+        columns, column = np.unique(both[1, in_component], return_inverse=True)
         fits = np.zeros((len(rows), len(columns)), np.int64)
-        fits[row, column] = count[found_rows]
+        fits[row, column] = count[in_component]
         total += int(fits[linear_sum_assignment(fits, maximize=True)].sum())
     return total
 
 
-def _numbers(true_boxes: Columns, other: Columns) -> tuple[Ints, Ints]:
+def _numbers(one: Columns, other: Columns) -> tuple[Ints, Ints]:
     """Number the rows [n], [m] of two tables: equal numbers where all columns are equal."""
-    number = np.zeros(len(true_boxes[0]) + len(other[0]), np.int64)
-    for columns in zip(true_boxes, other, strict=True):
+    number = np.zeros(len(one[0]) + len(other[0]), np.int64)
+    for columns in zip(one, other, strict=True):
         value = np.unique(np.concatenate(columns), return_inverse=True)[1]
         number = np.unique(number * (value.max(initial=0) + 1) + value, return_inverse=True)[1]
-    return number[: len(true_boxes[0])], number[len(true_boxes[0]) :]
+    return number[: len(one[0])], number[len(one[0]) :]
 
 
 def _overlapping_pairs(

@@ -64,7 +64,7 @@ def test_duplicate_rows_are_reported() -> None:
     assert json.loads(result.stdout)["faults"]["det"]["repeated"] == {"rows": 4, "lines": []}
     assert (
         "det: 4 rows have the video, time, box and action of an earlier row, such as 'a' at 902 s, "
-        "'stand': each counts, mostly as wrong"
+        "'stand': all count, mostly as wrong"
     ) in result.stderr
     Path("one.csv").write_text(f"{text}a,902,{PERSON},1,0.2\na,902,{PERSON},7,0.2\n")
     faults = eval_json("one.csv", "gt.csv")["faults"]["one.csv"]

@@ -117,10 +117,10 @@ def test_video_map_reports_ignored_options() -> None:
     options = ["--exclude", "out.csv", "--only-found", "--cap", "3", "--iou", "0.5,0.75"]
     facts = eval_json("tubes.pkl", "GT.pkl", *options)
     assert facts["video_map"] == plain["video_map"]
-    note = "video mAP is of whole tubes: --exclude, --only-found, --cap, --iou only for frames"
+    note = "video mAP compares whole tubes and ignores --exclude, --only-found, --cap, --iou"
     assert note in facts["notes"]
     assert note in evaluate("tubes.pkl", "GT.pkl", *options).stderr
-    assert "--cap only for frames" in evaluate("tubes.pkl", "GT.pkl", "--cap", "3").stderr
+    assert "and ignores --cap" in evaluate("tubes.pkl", "GT.pkl", "--cap", "3").stderr
     assert "whole tubes" not in evaluate("frames.pkl", "GT.pkl", "--cap", "3").stderr
 
 
@@ -132,9 +132,9 @@ def pyannot() -> dict[str, Any]:
 
 def test_numbered_videos_need_a_gt_pkl() -> None:
     write("pyannot.pkl", pyannot())
-    assert error_line("frames.pkl", "pyannot.pkl") == (
-        "frames.pkl: counts the videos of a test list, and pyannot.pkl has none; give GT.pkl as "
-        "truth"
+    assert complaint("frames.pkl", "pyannot.pkl") == (
+        "frames.pkl: numbers videos by a test list, which pyannot.pkl does not have; pass GT.pkl "
+        "as truth"
     )
     assert error_line("tubes.pkl", "pyannot.pkl", "--split", "0") == (
         "--split 0: pyannot.pkl has no splits; give GT.pkl, or leave it out"
@@ -159,7 +159,7 @@ def test_times_between_frames_require_the_rate() -> None:
     lines = [f"v,{n / 30 + 0.013:.6f},0,0,.045,.09,1,0.9\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
     result = evaluate("found.csv", "GT.pkl")
-    assert "where the truth counts frames, give their own --rate" in result.stderr
+    assert "if truth has frame numbers, pass its frame rate by --rate" in result.stderr
 
 
 def tubelets() -> dict[int, dict[int, NDArray[np.float32]]]:

@@ -337,7 +337,7 @@ def test_check_uses_the_available_videos(here: Path) -> None:
             "--threshold: is of --strategy hard, not of tla",
         ),
         (("--detections", "found.csv", "-o", "d.csv", "--free"), "--free: is of --strategy hard"),
-        (("--detections", "found.csv", "-o", "d.csv", "--bce", "max"), "no bce called 'max'"),
+        (("--detections", "found.csv", "-o", "d.csv", "--bce", "max"), "unknown bce 'max'"),
         (("--detections", "found.csv", "-o", "d.csv", "--max-gap", "0"), "--max-gap 0: wants"),
         (("--detections", "found.csv", "-o", "d.csv", "--offset", "nan"), "--offset nan: wants"),
         (("--videos", ".", "-o", "d.csv", "--every", "0"), "--every 0: wants seconds"),
@@ -358,12 +358,12 @@ def test_wrong_files(here: Path) -> None:
     rest = ("--detections", "found.csv", "-o", "d.csv")
     assert "empty.csv: holds no rows" in error_line("empty.csv", *rest)
     nobody = ("--detections", "empty.csv", "-o", "d.csv")
-    assert "empty.csv: holds no detections" in error_line("sparse.csv", *nobody, code=5)
-    assert "half.csv:9: has 5 columns where the first line has 8" in error_line("half.csv", *rest)
-    assert "tubes.json: is no CSV" in error_line("tubes.json", *rest)
-    assert "swapped.csv:1: x2 < x1" in error_line("swapped.csv", *rest)
-    assert "are these detections?" in error_line("found.csv", *rest)
-    assert "the same without file endings" in error_line("named.csv", *rest, code=5)
+    assert "empty.csv: holds no detections" in complaint("sparse.csv", *nobody, code=5)
+    assert "half.csv:9: has 5 columns, but the first line has 8" in complaint("half.csv", *rest)
+    assert "tubes.json: is no CSV" in complaint("tubes.json", *rest)
+    assert "swapped.csv:1: x2 < x1" in complaint("swapped.csv", *rest)
+    assert "the file may hold detections" in complaint("found.csv", *rest)
+    assert "match without file extensions" in complaint("named.csv", *rest, code=5)
     Path("wrong.txt").write_text("8: hop\n")
     why = error_line("sparse.csv", *rest, "--labels", "wrong.txt")
     assert "none of its action ids (1, 5) is a label's (8)" in why

@@ -125,7 +125,7 @@ def test_invalid_files_are_rejected(tmp_path: Path, data: Any, says: str) -> Non
 
 @st.composite
 def some_truth(draw: st.DrawFn) -> TubeTruth:
-    """Truth of float32 pixels, as GT.pkl holds it."""
+    """Truth with float32 pixels, as in GT.pkl."""
     seed = np.random.default_rng(draw(st.integers(0, 999)))
     rate = draw(st.sampled_from([25.0, 30.0, 29.97]))
     lengths = draw(st.lists(st.integers(1, 4), max_size=5))

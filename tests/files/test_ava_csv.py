@@ -71,7 +71,7 @@ def test_truth_rows_of_a_person_become_one(file: Path) -> None:
 
 
 def test_truth_keeps_people_without_an_action(file: Path) -> None:
-    # 2 and 16 are not among the labels; both rows are of one person.
+    # 2 and 16 are not in the labels; both rows belong to one person.
     idle = "a,1,0,0,1,1,,3\na,1,0,0,.5,1,,\nb,1,0,0,1,1,2,4\nb,1,0,0,1,1,16,4\n"
     table = truth(file, idle + "c,1,0,0,1,1,12,5\n")
     assert table.track.tolist() == [3, -1, 4, 5]
@@ -341,7 +341,7 @@ def test_proposals_with_five_columns_are_rejected(file: Path) -> None:
         read_proposals(file)
 
 
-# A written file is told from a header and from other separators by its first line.
+# The first line of a written file must not look like a header or use other separators.
 videos = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
 times = st.one_of(st.integers(0, 99_999_000), st.integers(0, 2_000)).map(lambda ms: ms / 1000)
 scores = st.floats(0, 1, width=32).map(abs)  # -0.0 is written and read, but not printed alike
@@ -350,7 +350,7 @@ sides = st.floats(-1, 2, width=32, allow_subnormal=False)
 
 @st.composite
 def tables(draw: st.DrawFn, scored: bool) -> Detections:
-    """People told apart by their boxes, as the format tells them."""
+    """Tables of people with distinct boxes, by which the format distinguishes them."""
     rows = draw(st.lists(st.tuples(videos, times, sides), max_size=6, unique_by=lambda r: r[2] + 0))
     n = len(rows)
     cell = st.one_of(scores, st.just(NAN)) if scored else st.sampled_from([0.0, 1.0])
@@ -358,7 +358,7 @@ def tables(draw: st.DrawFn, scored: bool) -> Detections:
         draw(st.lists(st.lists(cell, min_size=3, max_size=3), min_size=n, max_size=n)), np.float32
     ).reshape(n, 3)
     if scored:
-        action[np.isnan(action).all(1), 0] = 0.5  # nobody without a row
+        action[np.isnan(action).all(1), 0] = 0.5  # so that everyone has a row
     return Detections(
         video=np.array([video for video, _, _ in rows], np.str_),
         time=np.array([time for _, time, _ in rows], np.float64),

@@ -14,7 +14,7 @@ LABELS = Labels((1, 5), ("stand", "wave"))
 
 
 def table(n: int, video: str = "a") -> Detections:
-    """n people a quarter second apart: the first does both, the second nothing, and so on."""
+    """n people at intervals of 0.25 s: alternately with both actions and with none."""
     does = np.array([[1, 1], [0, 0], [0, 1]], np.float32)
     return Detections(
         video=np.full(n, video),

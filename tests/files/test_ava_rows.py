@@ -72,7 +72,7 @@ def test_a_truth_person_without_a_known_action_is_one_row(file: Path) -> None:
         file,
         "a,1,0,0,1,1,2,3\n"  # unknown
         "a,1,0,0,1,1,12,4\n"
-        "a,1,0,0,1,1,16,4\n"  # unknown, of a person who stands
+        "a,1,0,0,1,1,16,4\n"  # unknown, on a standing person
         "a,1,0,0,1,1,16,3\n"  # unknown, of the first person again
         "a,1,0,0,1,.5,,\n",  # nothing at all
         truth=True,

@@ -36,8 +36,8 @@ def person(**changed: Any) -> dict[str, Any]:
 
 
 def test_people_and_empty_keyframes(tmp_path: Path) -> None:
-    nobody = person(score=None, actions=[])
-    path = file(tmp_path, keyframe(0), keyframe(1.5, PERSON, nobody), keyframe(2))
+    empty = person(score=None, actions=[])
+    path = file(tmp_path, keyframe(0), keyframe(1.5, PERSON, empty), keyframe(2))
     table, looked = read_jsonl(path, LABELS)
     assert looked.video.tolist() == ["a", "a", "a"]
     assert looked.time.tolist() == [0, 1.5, 2]

@@ -128,7 +128,7 @@ def test_other_globals_are_named_and_not_run(
 
 
 def array_state(*state: Any) -> bytes:
-    """The pickle of an array whose state is as told, true or not."""
+    """Pickle an array with this state, valid or not."""
 
     class Pickler(pickle.Pickler):
         def reducer_override(self, value: Any) -> Any:
@@ -163,7 +163,7 @@ def test_inconsistent_arrays_are_rejected(tmp_path: Path, state: Any) -> None:
 
 
 def test_dtype_flags_are_not_trusted(tmp_path: Path) -> None:
-    """Numbers flagged as objects would be followed as pointers."""
+    """Numbers flagged as objects would be dereferenced as pointers."""
     data = pickle.dumps(np.array([1.5, 2.5]), 2)
     end = b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"
     assert data.count(end) == 1

@@ -20,7 +20,7 @@ def follow(
     min_iou: float = 0.2,
     doing: list[tuple[float, ...]] | None = None,
 ) -> list[int]:
-    """The track of each row as given; a frame's rows in the order given."""
+    """Track rows of any order; return the track of each row."""
     order = sorted(range(len(rows)), key=lambda i: rows[i][0])
     frame = np.array([rows[i][0] for i in order], np.intp)
     box = np.array([(x, y, x + WIDE, y + HIGH) for _, x, y, _ in (rows[i] for i in order)])
@@ -33,7 +33,7 @@ def follow(
 
 
 def crossing(missed: tuple[int, ...] = (), frames: int = 25) -> list[Row]:
-    """At one height, one goes right and one left, a body's width in a quarter of a second.
+    """Two people at one height cross, each moving a body's width in a quarter of a second.
 
     They meet a quarter of the way from frame 12 to 13, where the box next to where each was last
     is the other's. `missed`: where the one who goes left is not found.
@@ -57,9 +57,9 @@ def test_actions_resolve_a_possible_swap(swapped: bool) -> None:
     # not at first but at last.
     rows = [at(f, x) for f in range(3) for x in (0.30, 0.40)] + [at(3, 0.34), at(3, 0.36)]
     last = [WAVES, WALKS] if swapped else [WALKS, WAVES]
-    told = follow(rows, every=1.0, doing=[WAVES, WALKS] + [WALKS, WAVES] * 2 + last)
-    assert told[:6] == [0, 1] * 3
-    assert told[6:] == ([1, 0] if swapped else [0, 1])
+    tracks = follow(rows, every=1.0, doing=[WAVES, WALKS] + [WALKS, WAVES] * 2 + last)
+    assert tracks[:6] == [0, 1] * 3
+    assert tracks[6:] == ([1, 0] if swapped else [0, 1])
     # Who does nothing known is where it was.
     assert follow(rows, every=1.0, doing=[(0.0, 0.0)] * 8)[6:] == [0, 1]
 
@@ -197,8 +197,8 @@ def test_boxes_without_chains_get_their_own_tracks_next_to_chains() -> None:
 
 
 def test_no_boxes() -> None:
-    nobody = np.zeros(0, np.intp)
-    found = track_people(np.arange(3.0), np.zeros((0, 4)), np.zeros((0, 2)), nobody, nobody, 2, 0.2)
+    empty = np.zeros(0, np.intp)
+    found = track_people(np.arange(3.0), np.zeros((0, 4)), np.zeros((0, 2)), empty, empty, 2, 0.2)
     assert found.tolist() == []
 
 

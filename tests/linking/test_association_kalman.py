@@ -15,7 +15,7 @@ def test_a_new_track_is_stationary_with_growing_uncertainty() -> None:
     assert motion.position.tolist() == [[1, 2, 2, 4]]
     box, spread = motion.predict(np.array([0.5]))
     assert box == pytest.approx(one(0, 0, 2, 4))
-    # .05^2 of the sight, (.6 * .5)^2 of the speed nobody knows, .8 * .5^3 / 3 of its changes.
+    # .05^2 of the detection, (.6 * .5)^2 of the unknown speed, .8 * .5^3 / 3 of its diffusion.
     assert spread**2 == pytest.approx([0.0025 + 0.09 + 0.1 / 3])
 
 

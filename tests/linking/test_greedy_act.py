@@ -150,7 +150,7 @@ def test_equals_a_plain_loop(k: int, seed: int) -> None:
 
 
 def _crowd(rng: np.random.Generator, k: int) -> Tubelets:
-    """Boxes that wander in two videos, some of them missed, in crowds that overlap."""
+    """Random walks of overlapping boxes in two videos, some of them missed."""
     n, frames = 400, 25
     person = rng.integers(0, 8, n)
     frame = rng.integers(1, frames, n)

@@ -61,7 +61,7 @@ def test_people_who_cross_keep_their_direction() -> None:
 
 
 def test_a_walker_a_second_apart_is_one_person() -> None:
-    """Boxes of 1 keyframe a second need not touch: their owner may have walked that far."""
+    """At 1 keyframe a second, boxes of a walker need not overlap."""
     assert tracks(table(*[(float(t), 0.1 + 0.15 * t, 0.3, (0.9,)) for t in range(5)])) == [0] * 5
 
 
@@ -109,7 +109,7 @@ def test_births_and_deaths() -> None:
 
 
 def test_one_person_does_three_things() -> None:
-    """Walks, then stands, and waves the while: three tubes on one track."""
+    """Walking, then standing, waving meanwhile: three tubes on one track."""
     rows = []
     for t in range(30):
         walks, waves = t < 15, 10 <= t < 20
@@ -133,7 +133,7 @@ def test_a_flicker_neither_starts_nor_ends_an_action() -> None:
 
 
 def test_boxes_of_one_person_are_one() -> None:
-    """Two boxes a keyframe of the same body, one for each class: one track, both scores."""
+    """Two boxes per keyframe of one person, one per class: one track, both scores."""
     rows = []
     for t in range(5):
         rows += [(t / 5, 0.1, 0.30, (0.9, NAN)), (t / 5, 0.105, 0.31, (NAN, 0.6))]
@@ -144,7 +144,7 @@ def test_boxes_of_one_person_are_one() -> None:
 
 
 def test_tubelets_that_overlap_are_one_person() -> None:
-    """Three of four frames, two frames apart; a stranger's tubelet beside them."""
+    """Three tubelets of four frames, two frames apart, and another person's tubelet."""
     rows, number = [], []
     for k, begin in enumerate((0, 2, 4)):
         for t in range(begin, begin + 4):
@@ -155,7 +155,7 @@ def test_tubelets_that_overlap_are_one_person() -> None:
     linked = link(table(*rows, track=number), None, PLAIN)
     assert linked.found.track.tolist() == [0] * 12 + [1] * 4
     assert np.diff(linked.tubes.start).tolist() == [8, 4]
-    # Frame 2 is told by two tubelets, .01 apart in height.
+    # Frame 2 is covered by two tubelets, .01 apart in height.
     assert linked.tubes.box[2, 1] == pytest.approx(0.305)
 
 

@@ -7,7 +7,7 @@ from stadkit.linking.track import longest_missed_gap
 
 
 def seen(*gaps: int, whole: int) -> tuple[np.ndarray, np.ndarray]:
-    """One track with these missed keyframes between sights, and `whole` steps without."""
+    """Make one track with these missed gaps, and `whole` steps without a gap."""
     step = np.array([*[1] * whole, *[gap + 1 for gap in gaps]])
     frame = np.append(0, np.cumsum(step))
     return np.zeros(len(frame), np.int32), frame.astype(np.intp)
@@ -30,14 +30,14 @@ def test_a_perfect_detector_has_no_missed_gap() -> None:
     assert found(whole=2000) == 0
     # A second away, longer than any miss, says nothing.
     assert found(*[24] * 50, whole=2000) == 0
-    # Five gaps of a length in 2000 keyframes are what comes of people who go: .07 x .04 x 2000.
+    # The expected absences explain five gaps of a length in 2000 keyframes: .07 x .04 x 2000.
     assert found(*[*range(1, 6)] * 5, whole=2000) == 0
 
 
 def test_a_third_missed_at_random() -> None:
     gaps = [1] * 85 + [2] * 30 + [3] * 11 + [4] * 4 + [5] * 2
-    told = found(*gaps, whole=253)
-    assert told in (5, 6)
+    result = found(*gaps, whole=253)
+    assert result in (5, 6)
 
 
 def test_bursts_of_misses_give_longer_gaps() -> None:
@@ -55,5 +55,5 @@ def test_gaps_are_within_tracks(tracks: int) -> None:
         np.zeros(400, np.int32), frame, 0.04, 7
     )
     order = np.argsort(frame % 7, kind="stable")
-    told = longest_missed_gap(track[order], frame[order], 0.04, 7)
-    assert told == longest_missed_gap(track, frame, 0.04, 7)
+    result = longest_missed_gap(track[order], frame[order], 0.04, 7)
+    assert result == longest_missed_gap(track, frame, 0.04, 7)

@@ -21,7 +21,7 @@ def on(
     switch: float = 0.0,
     gone: tuple[int, ...] = (),
 ) -> list[int]:
-    """Where one class of one track is on; `gone`: the keyframes where nothing can be."""
+    """Segment one class of one track; `gone`: keyframes where nothing can be on."""
     steps = len(score)
     present = ~np.isin(np.arange(steps), gone)[:, None]
     whole = np.array(score).reshape(steps, 1, 1)

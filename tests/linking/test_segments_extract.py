@@ -17,7 +17,7 @@ PLAIN = Options(smooth=0, smooth_scores=0)
 
 
 def person(time: Floats, left: Floats | float = 0.1, score: Floats | float = 0.8) -> Detections:
-    """One who is seen at these times, with one action."""
+    """A person observed at these times, with one action."""
     n = len(time)
     x = np.broadcast_to(np.asarray(left, np.float64), n)
     return Detections(
@@ -32,14 +32,14 @@ def person(time: Floats, left: Floats | float = 0.1, score: Floats | float = 0.8
 
 
 def missed(rate: float, count: int, options: Options = PLAIN) -> Linked:
-    """TrackedPeople in ten keyframes, missed in `count`, seen in ten."""
+    """A person seen in ten keyframes, missed in `count`, seen in ten."""
     steps = np.array([*range(10), *range(10 + count, 20 + count)])
     looked = Keyframes(np.full(20 + count, "a"), np.arange(20 + count) / rate)
     return link(person(steps / rate), looked, options)
 
 
 def tubes_of(linked: Linked) -> list[int]:
-    """How many boxes each tube has."""
+    """Return the number of boxes of each tube."""
     return np.diff(linked.tubes.start).tolist()
 
 
@@ -71,7 +71,7 @@ def test_a_tube_bridges_missed_keyframes(rate: float, most: int) -> None:
 
 @pytest.mark.parametrize(("rate", "most"), [(0.5, 2), (1, 2), (5, 9), (25, 49)])
 def test_a_track_survives_missed_keyframes(rate: float, most: int) -> None:
-    """Two seconds, or three intervals, between sights."""
+    """Gaps of at most two seconds, or three intervals."""
     assert missed(rate, most).found.track[-1] == 0
     assert missed(rate, most + 1).found.track[-1] == 1
 

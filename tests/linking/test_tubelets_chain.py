@@ -24,7 +24,7 @@ def sights(
     )
 
 
-def told(seen: Observations) -> list[tuple[int, int, float]]:
+def summary(seen: Observations) -> list[tuple[int, int, float]]:
     """(frame, chain, right end) of each."""
     return list(
         zip(seen.frame.tolist(), seen.chain.tolist(), seen.box[:, 2].round(9).tolist(), strict=True)
@@ -52,7 +52,7 @@ def test_several_tubelets_at_one_frame_are_averaged() -> None:
     rows: list[Row] = [(0, 0, 1.0), (1, 0, 1.0), (1, 1, 0.8), (2, 1, 0.8)]
     score = [[0.1, 0.0], [0.2, 0.4], [0.6, 0.8], [0.3, 0.0]]
     got, row = chain_tubelets(sights(*rows, rank=[0.1, 0.2, 0.4, 0.8], score=score))
-    assert told(got) == [(0, 0, 1.0), (1, 0, 0.9), (2, 0, 0.8)]
+    assert summary(got) == [(0, 0, 1.0), (1, 0, 0.9), (2, 0, 0.8)]
     assert got.rank == pytest.approx([0.1, 0.3, 0.8])
     assert got.score == pytest.approx(np.array([[0.1, 0.0], [0.4, 0.6], [0.3, 0.0]]))
     assert row.tolist() == [0, 1, 1, 2]
@@ -63,7 +63,7 @@ def test_a_tubelet_counts_once_per_frame_by_its_best_row() -> None:
     rows: list[Row] = [(0, 0, 1.0), (1, 0, 0.5), (1, 0, 1.0), (1, 1, 0.8)]
     score = [[0.0, 0.0], [0.8, 0.0], [0.0, 0.6], [0.4, 0.2]]
     got, row = chain_tubelets(sights(*rows, rank=[0.5, 0.2, 0.4, 0.8], score=score))
-    assert told(got) == [(0, 0, 1.0), (1, 0, 0.9)]
+    assert summary(got) == [(0, 0, 1.0), (1, 0, 0.9)]
     assert got.rank == pytest.approx([0.5, 0.6])
     assert got.score[1] == pytest.approx([0.6, 0.4])
     assert row.tolist() == [0, 1, 1, 1]
@@ -98,7 +98,7 @@ def test_a_chain_of_many() -> None:
 def test_boxes_without_a_tubelet_are_unchanged() -> None:
     rows: list[Row] = [(0, -1, 1), (0, 2, 1), (0, -1, 1), (1, 2, 1), (1, -1, 1)]
     got, row = chain_tubelets(sights(*rows, score=[[0.1], [0.2], [0.3], [0.4], [0.5]]))
-    assert sorted(told(got)) == [(0, -1, 1), (0, -1, 1), (0, 0, 1), (1, -1, 1), (1, 0, 1)]
+    assert sorted(summary(got)) == [(0, -1, 1), (0, -1, 1), (0, 0, 1), (1, -1, 1), (1, 0, 1)]
     back: NDArray[np.float64] = got.score[row, 0]
     assert back.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
     assert np.diff(got.frame).min() >= 0

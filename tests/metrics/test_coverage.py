@@ -21,7 +21,7 @@ FOUND, TRUTH = Faults(Path("found.csv"), {}), Faults(Path("truth.csv"), {})
 
 
 def claims(videos: tuple[str, ...] = ("aa", "bb"), seconds: Any = range(12)) -> Instances:
-    """One person a frame, walking right, in turn standing, walking and waving."""
+    """One person per frame moving right, in turn standing, walking and waving."""
     n = len(videos) * len(seconds)
     x = np.linspace(0.1, 0.5, n)
     return Instances(
@@ -47,11 +47,11 @@ def complaint(found: Instances, truth: Instances) -> str:
 
 
 def test_full_coverage() -> None:
-    told = compare(claims(), claims())
-    assert told.lines() == [
+    message = compare(claims(), claims())
+    assert message.lines() == [
         "coverage: 2 of 2 videos and 24 of 24 keyframes of truth have detections"
     ]
-    assert told.to_json()["shared_keyframes"] == 24
+    assert message.to_json()["shared_keyframes"] == 24
 
 
 def test_partial_coverage() -> None:
@@ -59,9 +59,9 @@ def test_partial_coverage() -> None:
     found = replace(found, label=np.where(found.label == 2, 1, found.label).astype(np.int32))
     truth = claims()
     truth = replace(truth, label=np.where(truth.label == 0, 2, truth.label).astype(np.int32))
-    told = compare(found, truth)
-    assert (told.shared_videos, told.shared_keyframes, told.found_keyframes) == (1, 6, 18)
-    assert told.lines() == [
+    message = compare(found, truth)
+    assert (message.shared_videos, message.shared_keyframes, message.found_keyframes) == (1, 6, 18)
+    assert message.lines() == [
         "coverage: 1 of 2 videos and 6 of 24 keyframes of truth have detections",
         "truth videos without detections: 1 ('bb')",
         "found videos without truth: 1 ('zz')",
@@ -79,8 +79,8 @@ def test_times_before_the_start() -> None:
 
 def test_excluded_keyframes_count_on_neither_side() -> None:
     out = Keyframes(np.array(["bb"] * 12 + ["gone"]), np.arange(13.0))
-    told = compare(claims(), claims(), excluded=out)
-    assert (told.truth_videos, told.found_keyframes, told.shared_keyframes) == (1, 12, 12)
+    message = compare(claims(), claims(), excluded=out)
+    assert (message.truth_videos, message.found_keyframes, message.shared_keyframes) == (1, 12, 12)
 
 
 def test_excluding_no_or_all_keyframes() -> None:
@@ -104,8 +104,8 @@ def test_excluding_no_or_all_keyframes() -> None:
     ],
 )
 def test_no_video_in_common(videos: tuple[str, ...], reason: str) -> None:
-    told = complaint(claims(videos), claims())
-    assert told.startswith(
+    message = complaint(claims(videos), claims())
+    assert message.startswith(
         f"found.csv and truth.csv have no video in common: found has {videos[0]!r}, {videos[1]!r}; "
         f"truth has 'aa', 'bb'; {reason}"
     )
@@ -131,13 +131,13 @@ def test_ids_with_affixes_and_missing_zeros() -> None:
     ],
 )
 def test_no_time_in_common(seconds: Any, reason: str) -> None:
-    told = complaint(claims(seconds=seconds), claims(seconds=range(12, 24)))
+    message = complaint(claims(seconds=seconds), claims(seconds=range(12, 24)))
     first = f"'aa at {next(iter(seconds)):g} s'"
-    assert told.startswith(
+    assert message.startswith(
         f"found.csv and truth.csv have no keyframe in common: found has {first}, "
     )
-    assert "truth has 'aa at 12 s', 'aa at 13 s', 'aa at 14 s'" in told
-    assert reason in told
+    assert "truth has 'aa at 12 s', 'aa at 13 s', 'aa at 14 s'" in message
+    assert reason in message
 
 
 def test_avas_frame_numbers() -> None:
@@ -146,20 +146,20 @@ def test_avas_frame_numbers() -> None:
 
 
 def test_chance_matches_do_not_count() -> None:
-    told = complaint(claims(seconds=range(0, 500, 25)), claims(seconds=range(20)))
-    assert told.startswith("found.csv and truth.csv have only 2 keyframes in common: found")
-    assert told.endswith(
+    message = complaint(claims(seconds=range(0, 500, 25)), claims(seconds=range(20)))
+    assert message.startswith("found.csv and truth.csv have only 2 keyframes in common: found")
+    assert message.endswith(
         "the times of found look like frame numbers; divide them by 25 frames a second"
     )
 
 
 def test_partial_time_matches_are_noted() -> None:
-    told = compare(claims(seconds=range(0, 300, 2)), claims(seconds=range(0, 60, 3)))
-    assert told.notes == ()
-    told = compare(
+    message = compare(claims(seconds=range(0, 300, 2)), claims(seconds=range(0, 60, 3)))
+    assert message.notes == ()
+    message = compare(
         claims(seconds=[0, 1, 5, 10, 15, 20]), claims(seconds=[0, 1, 0.2, 0.4, 0.6, 0.8])
     )
-    assert told.lines()[-1] == (
+    assert message.lines()[-1] == (
         "warning: only 4 keyframes are in both files; the times of found look like frame numbers; "
         "divide them by 25 frames a second"
     )
@@ -172,9 +172,9 @@ def test_frame_numbers_in_truth_are_noted() -> None:
 
 
 def test_dense_detections_are_not_noted() -> None:
-    told = compare(claims(seconds=np.arange(60) / 5), claims())
-    assert told.notes == ()
-    assert told.shared_keyframes == 24
+    message = compare(claims(seconds=np.arange(60) / 5), claims())
+    assert message.notes == ()
+    assert message.shared_keyframes == 24
 
 
 def test_no_action_in_common() -> None:
@@ -211,16 +211,16 @@ def moved(change: Callable[[Any], Any]) -> Instances:
 
 
 def test_no_box_in_common() -> None:
-    told = complaint(moved(lambda box: box * [640, 480, 640, 480]), claims())
-    assert "have hardly any overlapping boxes: found has '64 96 128 336', " in told
-    assert "truth has '0.1 0.2 0.2 0.7', " in told
-    assert "the boxes of found reach 384 and look like pixels; divide x by" in told
-    told = complaint(claims(), moved(lambda box: box * [640, 480, 640, 480]))
-    assert "the boxes of truth reach 384 and look like pixels" in told
-    told = complaint(moved(lambda box: box * 100), claims())
-    assert "reach 70 and look like 1/100 parts; divide them by 100" in told
-    told = complaint(moved(lambda box: box + np.array([0, 0.6, 0, 0.6])), claims())
-    assert told.endswith("boxes must be x1, y1, x2, y2 in fractions of the frame")
+    message = complaint(moved(lambda box: box * [640, 480, 640, 480]), claims())
+    assert "have hardly any overlapping boxes: found has '64 96 128 336', " in message
+    assert "truth has '0.1 0.2 0.2 0.7', " in message
+    assert "the boxes of found reach 384 and look like pixels; divide x by" in message
+    message = complaint(claims(), moved(lambda box: box * [640, 480, 640, 480]))
+    assert "the boxes of truth reach 384 and look like pixels" in message
+    message = complaint(moved(lambda box: box * 100), claims())
+    assert "reach 70 and look like 1/100 parts; divide them by 100" in message
+    message = complaint(moved(lambda box: box + np.array([0, 0.6, 0, 0.6])), claims())
+    assert message.endswith("boxes must be x1, y1, x2, y2 in fractions of the frame")
 
 
 @pytest.mark.parametrize(
@@ -238,18 +238,20 @@ def test_no_box_in_common() -> None:
 def test_orders_of_box_coordinates(change: Callable[[Any], Any], reason: str) -> None:
     found = moved(change)
     try:
-        told = "\n".join(compare(found, claims()).lines())
+        message = "\n".join(compare(found, claims()).lines())
     except NothingMatchedError as error:
-        told = str(error)
-    assert reason in told
+        message = str(error)
+    assert reason in message
 
 
 def test_x_y_width_height_is_detected_despite_overlap() -> None:
     wide = replace(claims(), box=claims().box + np.array([0, 0, 0.3, 0]))
     sizes = np.column_stack([wide.box[:, :2], wide.box[:, 2:] - wide.box[:, :2]])
-    told = complaint(replace(wide, box=sizes), wide)
-    assert "have hardly any overlapping boxes" in told
-    assert told.endswith("the boxes of found look like x, y, width, height; write x1, y1, x2, y2")
+    message = complaint(replace(wide, box=sizes), wide)
+    assert "have hardly any overlapping boxes" in message
+    assert message.endswith(
+        "the boxes of found look like x, y, width, height; write x1, y1, x2, y2"
+    )
     # Some in the right order, and then there is a score to speak of.
     some = np.where(np.arange(len(wide))[:, None] % 4 == 0, wide.box, sizes)
     (note,) = compare(replace(wide, box=some), wide).notes
@@ -302,7 +304,7 @@ def test_boxes_without_a_class_do_not_count() -> None:
 
 
 def test_a_single_loose_box_proves_nothing() -> None:
-    """x, y, width, height would fit it better; it is what it is."""
+    """A single box that would fit better as x, y, width, height proves nothing."""
     one = claims(("aa",), [0])
     found = replace(one, box=np.array([[0.1, 0.1, 0.3, 0.9]]))
     truth = replace(one, box=np.array([[0.1, 0.1, 0.5, 0.9]]))

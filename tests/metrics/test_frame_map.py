@@ -39,7 +39,7 @@ LABELS = ava_scored()
 
 
 def read_case(case: str) -> tuple[Instances, Instances, Keyframes]:
-    """Truth, found and excluded frames as an evaluator was given them."""
+    """Truth, found and excluded frames as passed to an evaluator."""
     if (PARITY / case / "rows.npz").exists():
         return read_packed(PARITY / case / "rows.npz")
     rows = {
@@ -62,7 +62,7 @@ def read_case(case: str) -> tuple[Instances, Instances, Keyframes]:
 
 @cache
 def read_packed(path: Path) -> tuple[Instances, Instances, Keyframes]:
-    """The same of many rows: boxes in 1/1000, scores in 1/10000."""
+    """Read many rows, packed as boxes in 1/1000 and scores in 1/10000."""
     data = np.load(path)
     label = np.full(256, -1, np.int32)
     label[list(LABELS.ids)] = np.arange(len(LABELS))
@@ -85,21 +85,23 @@ def read_packed(path: Path) -> tuple[Instances, Instances, Keyframes]:
 def expected() -> list[Any]:
     return [
         pytest.param(
-            path.parent.name, said, id=f"{path.parent.name}-{said['protocol']}-{said['cap']}"
+            path.parent.name,
+            reference,
+            id=f"{path.parent.name}-{reference['protocol']}-{reference['cap']}",
         )
         for path in sorted(PARITY.glob("*/expected.json"))
-        for said in json.loads(path.read_text())["evaluators"]
+        for reference in json.loads(path.read_text())["evaluators"]
     ]
 
 
-@pytest.mark.parametrize(("case", "said"), expected())
-def test_equals_the_evaluator(case: str, said: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("case", "reference"), expected())
+def test_equals_the_evaluator(case: str, reference: dict[str, Any]) -> None:
     truth, found, excluded = read_case(case)
     # ActivityNet's script of today has no list of excluded frames.
-    left_out = None if said["protocol"] == "activitynet" else excluded
-    rules = {"protocol": said["protocol"], "cap": said["cap"], "excluded": left_out}
+    left_out = None if reference["protocol"] == "activitynet" else excluded
+    rules = {"protocol": reference["protocol"], "cap": reference["cap"], "excluded": left_out}
     got = frame_map(found, truth, **rules)
-    want = np.array([said["per_class"].get(str(number), NAN) for number in LABELS.ids])
+    want = np.array([reference["per_class"].get(str(number), NAN) for number in LABELS.ids])
     # Of equal scores the evaluators' order hangs on the machine where there are many: their
     # number lies between those with the right ones last and first. Without ties these are one.
     shift = got.right[0] * 1e-6
@@ -114,9 +116,9 @@ def test_equals_the_evaluator(case: str, said: dict[str, Any]) -> None:
     near = 1e-9 if case != "rand0" or sorts_as_then() else 5e-4
     if near == 1e-9:
         assert got.ap[0] == pytest.approx(want, abs=near, nan_ok=True)
-    assert got.mean == pytest.approx(_number(said["mean"]), abs=near, nan_ok=True)
+    assert got.mean == pytest.approx(_number(reference["mean"]), abs=near, nan_ok=True)
     groups = list(group_means(got, ava_groups()).values())
-    for group, value in zip(groups, said.get("groups", {}).values(), strict=False):
+    for group, value in zip(groups, reference.get("groups", {}).values(), strict=False):
         assert group == pytest.approx(_number(value), abs=near, nan_ok=True)
 
 
@@ -185,7 +187,7 @@ def test_only_these_keyframes_count() -> None:
     truth = claims(("a", 1, LEFT, 0, 1), ("a", 2, LEFT, 0, 1))
     found = claims(("a", 1, LEFT, 0, 0.5), ("a", 3, LEFT, 0, 0.9))
     assert frame_map(found, truth, only=at(("a", 1))).ap[0, 0] == 1
-    # Frame 3 was looked at and is empty: its detection is wrong, and comes first.
+    # Frame 3 is labelled and empty: its detection is wrong, and ranks first.
     assert frame_map(found, truth, only=at(("a", 1), ("a", 2), ("a", 3))).ap[0, 0] == 0.25
     assert frame_map(found, truth, only=at(("a", 1), ("a", 3)), excluded=at(("a", 3))).mean == 1
     assert np.isnan(frame_map(found, truth, only=at()).mean)

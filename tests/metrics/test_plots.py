@@ -96,18 +96,18 @@ def texts(figure: Any) -> list[str]:
 def test_plot_texts() -> None:
     result = frame_map(FOUND, TRUTH)
     with plots.drawing():
-        said = texts(plots.ap_bars(result))
-        assert "41.7  (4)" in said
-        assert "walk $5" in said
-        assert "never" not in said
-        assert "Frame AP, IoU 0.5: mean 13.89 (line)" in said
+        shown = texts(plots.ap_bars(result))
+        assert "41.7  (4)" in shown
+        assert "walk $5" in shown
+        assert "never" not in shown
+        assert "Frame AP, IoU 0.5: mean 13.89 (line)" in shown
         assert "stand\nAP 41.7" in texts(plots.curves(result))
-        said = texts(plots.confusion(mistakes(FOUND, TRUTH, result)))
-        assert {"missed", "background", "50"} <= set(said)
+        shown = texts(plots.confusion(mistakes(FOUND, TRUTH, result)))
+        assert {"missed", "background", "50"} <= set(shown)
 
 
 def test_nan_is_a_dash() -> None:
-    """mmaction2 leaves a class without detections out of the mean: it has truth, and no AP."""
+    """mmaction2 excludes a class without detections from the mean: it has truth but no AP."""
     result = frame_map(FOUND, TRUTH, protocol="mmaction2")
     nothing = FOUND.select(np.zeros(0, np.int64))
     none = frame_map(nothing, TRUTH, protocol="mmaction2")

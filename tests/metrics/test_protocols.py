@@ -185,7 +185,7 @@ def test_which_tied_row_claims_a_truth(protocol: str, first: list[bool]) -> None
     found = claims(("v", 1, LEFT, 0, 0.5), ("v", 1, NEAR_LEFT, 0, 0.5))
     result = frame_map(found, claims(ONE), protocol=protocol)
     assert result.right[0].tolist() == first
-    assert result.mean == 0.5  # who claims first is ranked last
+    assert result.mean == 0.5  # the first to claim is ranked last
     assert [rows.tolist() for rows in result.ranking] == [[0, 1] if first[1] else [1, 0], []]
 
 

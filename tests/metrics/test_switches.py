@@ -58,10 +58,10 @@ def tubes(*parts: Tubes) -> Tubes:
 def test_a_change_is_one_switch_and_back_another() -> None:
     truth = people(*((t, LEFT, 7, [0]) for t in range(6)))
     found = people(*((t, LEFT, track, [0]) for t, track in enumerate([0, 0, 1, 1, 0, 0])))
-    told = switches_of_people(found, truth)
-    assert told == Switches(switches=2, pairs=5, matched=6, truths=6, same=4, found=6)
-    assert told.share == pytest.approx(0.4)
-    assert told.recall == pytest.approx(4 / 6)
+    result = switches_of_people(found, truth)
+    assert result == Switches(switches=2, pairs=5, matched=6, truths=6, same=4, found=6)
+    assert result.share == pytest.approx(0.4)
+    assert result.recall == pytest.approx(4 / 6)
 
 
 def test_a_missed_keyframe_is_not_a_switch_but_the_next_match_may_be() -> None:
@@ -85,9 +85,9 @@ def test_one_track_over_all_has_no_switch_but_a_low_recall() -> None:
     # The track follows the first person to time 1, the second from time 2.
     truth = people(*((t, box, i, [0]) for t in range(4) for i, box in enumerate((LEFT, RIGHT))))
     found = people(*((t, LEFT if t < 2 else RIGHT, 0, [0]) for t in range(4)))
-    told = switches_of_people(found, truth)
-    assert told.switches == 0
-    assert told.recall == pytest.approx(2 / 8)
+    result = switches_of_people(found, truth)
+    assert result.switches == 0
+    assert result.recall == pytest.approx(2 / 8)
 
 
 def test_the_best_overlap_is_matched_first() -> None:
@@ -167,15 +167,15 @@ def test_nothing() -> None:
 
 
 def test_idf1_assigns_one_track_per_person_and_counts_the_rest() -> None:
-    # True: 8 boxes of one person. Track 0 has the first three, 1 the next five, 2 two of nobody.
+    # True: 8 boxes of one person. Track 0 has the first three, 1 the next five, 2 two false ones.
     truth = people(*((t, LEFT, 7, [0]) for t in range(8)))
     found = people(
         *((t, LEFT, int(t >= 3), [0]) for t in range(8)), *((t, RIGHT, 2, [0]) for t in (0, 1))
     )
-    told = switches_of_people(found, truth)
-    assert (told.same, told.truths, told.found) == (5, 8, 10)
-    assert told.idf1 == pytest.approx(2 * 5 / 18)
-    assert told.recall == pytest.approx(5 / 8)
+    result = switches_of_people(found, truth)
+    assert (result.same, result.truths, result.found) == (5, 8, 10)
+    assert result.idf1 == pytest.approx(2 * 5 / 18)
+    assert result.recall == pytest.approx(5 / 8)
 
 
 def test_idf1_maximizes_the_matching_boxes() -> None:
@@ -186,26 +186,26 @@ def test_idf1_maximizes_the_matching_boxes() -> None:
         *((t, LEFT, int(t >= 4), [0]) for t in range(7)),
         *((t, RIGHT, 0, [0]) for t in (4, 5, 6)),
     )
-    told = switches_of_people(found, truth)
-    assert told.same == 6
-    assert told.idf1 == pytest.approx(2 * 6 / (14 + 10))
+    result = switches_of_people(found, truth)
+    assert result.same == 6
+    assert result.idf1 == pytest.approx(2 * 6 / (14 + 10))
 
 
 def test_two_boxes_of_one_track_on_one_person_count_once() -> None:
     truth = people((0, LEFT, 0, [0]))
     found = people((0, LEFT, 3, [0]), (0, LEFT, 3, [0]))
-    told = switches_of_people(found, truth)
-    assert (told.same, told.found) == (1, 2)
-    assert told.idf1 == pytest.approx(2 / 3)
+    result = switches_of_people(found, truth)
+    assert (result.same, result.found) == (1, 2)
+    assert result.idf1 == pytest.approx(2 / 3)
 
 
 def test_a_repeated_action_may_be_on_one_track() -> None:
     persons = people(*((t, LEFT, 0, [0] if t not in (2, 3) else [1]) for t in range(6)))
     truth = true_tubes(persons, 1.0)
     assert len(truth) == 3
-    told = switches_of_tubes(truth, truth, persons)
-    assert (told.same, told.truths, told.found) == (6, 6, 6)
-    assert told.recall == told.idf1 == best_idf1(truth, truth) == 1
+    result = switches_of_tubes(truth, truth, persons)
+    assert (result.same, result.truths, result.found) == (6, 6, 6)
+    assert result.recall == result.idf1 == best_idf1(truth, truth) == 1
 
 
 def test_the_best_idf1_drops_doubtful_tubes() -> None:
@@ -231,9 +231,9 @@ def test_true_tracks_have_no_switches_in_any_order_or_numbering(seed: int) -> No
         for i in rng.permutation(5)[: rng.integers(0, 6)].tolist()
     ]
     truth = people(*rows)
-    told = switches_of_people(truth, truth)
-    assert told.switches == 0
-    assert told.matched == told.same == len(truth)
+    result = switches_of_people(truth, truth)
+    assert result.switches == 0
+    assert result.matched == result.same == len(truth)
     found = truth.with_track(rng.integers(0, 3, len(truth)).astype(np.int32))
     mixed = found.select(rng.permutation(len(found)))
     renamed = mixed.with_track((2 - mixed.track).astype(np.int32))

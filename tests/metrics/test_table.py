@@ -65,8 +65,8 @@ def scores(found: Instances = FOUND, truth: Instances = TRUTH, **options: Any) -
     return evaluate(side(found), side(truth), LABELS, **options)
 
 
-def drawn(told: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a terminal of so many columns gets, a line each."""
+def drawn(scored: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines printed on a terminal of this many columns."""
     out = io.StringIO()
 
     class Terminal(Console):
@@ -76,7 +76,7 @@ def drawn(told: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[s
             super().__init__(force_terminal=True, color_system=None, **options)
 
     monkeypatch.setattr("rich.console.Console", Terminal)
-    table.show(told, "id")
+    table.show(scored, "id")
     return out.getvalue().splitlines()
 
 
@@ -116,19 +116,19 @@ def test_unlabelled_keyframes_suggest_activitynet() -> None:
 
 
 def test_truth_tubes_do_not_suggest_activitynet() -> None:
-    """In a video with tubes every frame without one is known to hold nothing."""
+    """In a video with tubes, frames without tubes are known to be empty."""
     found, truth = tubes([0.0, 0.04, 0.08, 0.12], 0.9), tubes([0.0, 0.04], 1)
     rows = claims([0.0, 0.04, 0.08, 0.12], [0] * 4, [0.9, 0.8, 0.7, 0.6])
     true = side(claims([0.0, 0.04], [0, 0], [1, 1]), truth)
     for mine in (side(rows, found), side(rows)):
-        told = evaluate(mine, true, LABELS, TubeFacts(None, 25.0))
-        lines = table.coverage_notes(told)
+        scored = evaluate(mine, true, LABELS, TubeFacts(None, 25.0))
+        lines = table.coverage_notes(scored)
         assert any("found keyframes without truth: 2" in line for line in lines)
         assert not any("activitynet" in line for line in lines)
 
 
 def test_missing_boxes_are_counted_at_iou_half() -> None:
-    """At .9 all of truth is missed, and all of it has a box of IoU .75."""
+    """At IoU .9 all truth is missed, but all of it has a box of IoU .75."""
     found = claims([0, 1], [0, 1], [0.9, 0.8], [0.1, 0.1, 0.4, 0.9])
     truth = claims([0, 1], [0, 1], [1, 1])
     lines = table.coverage_notes(scores(found, truth, ious=(0.9,)))

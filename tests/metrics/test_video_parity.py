@@ -198,11 +198,11 @@ def test_multisports_frame_map_of_files(case: Case, tmp_path: Path) -> None:
     write_gt(tube_truth(case), tmp_path / "GT.pkl")
     pickles.dump(case.columns["boxes"], tmp_path / "found.pkl")
     asked = ["eval", str(tmp_path / "found.pkl"), str(tmp_path / "GT.pkl"), "--json"]
-    told = json.loads(CliRunner().invoke(app, asked).stdout)
-    assert told["protocol"] == "multisports"
+    printed_json = json.loads(CliRunner().invoke(app, asked).stdout)
+    assert printed_json["protocol"] == "multisports"
     near = 1e-4 if sorts_as_then() else 0.05
     printed = case.expected["multisports_eval_on_mmaction2_link"]["frameAP@0.5"]
-    assert 100 * told["frame_map"] == pytest.approx(printed, abs=near)
+    assert 100 * printed_json["frame_map"] == pytest.approx(printed, abs=near)
 
 
 def test_act_frame_map_of_files(case: Case, tmp_path: Path) -> None:
@@ -210,13 +210,13 @@ def test_act_frame_map_of_files(case: Case, tmp_path: Path) -> None:
     write_gt(truth, tmp_path / "GT.pkl")
     write_tubelets(case.tubelets(), truth, tmp_path / "found")
     asked = ["eval", str(tmp_path / "found"), str(tmp_path / "GT.pkl"), "--json"]
-    told = json.loads(CliRunner().invoke(app, asked).stdout)
-    assert told["protocol"] == "act"
+    printed_json = json.loads(CliRunner().invoke(app, asked).stdout)
+    assert printed_json["protocol"] == "act"
     # Scores are of two decimals and each stands for seven boxes: elsewhere NumPy's sort takes
     # equal ones in another order, which moves this by a point.
     near = 1e-4 if sorts_as_then() else 1.5
     printed = case.expected["moc_act"]["frameAP@0.5"]
-    assert 100 * told["frame_map"] == pytest.approx(printed, abs=near)
+    assert 100 * printed_json["frame_map"] == pytest.approx(printed, abs=near)
 
 
 def test_act_frame_map_equals_the_steps_of_moc(case: Case) -> None:
@@ -255,7 +255,7 @@ def test_rows_count_like_tubelets(case: Case) -> None:
 
 
 def test_track_survives_the_missed_boxes_that_end_greedy_tubes(case: Case) -> None:
-    """In c_gaps 35 % of the boxes are missing: mmaction2's linking finds nothing there."""
+    """In c_gaps 35 % of the boxes are missing: mmaction2's linking finds no tubes."""
     boxes = case.boxes()
     action = np.full((len(boxes), len(case.classes)), np.nan, np.float32)
     action[np.arange(len(boxes)), boxes.label] = boxes.score

@@ -60,7 +60,7 @@ def test_pairwise_overlap_equals_the_matrix_functions(seed: int) -> None:
 
 
 def least(cost: Floats, background: Floats, rule: str) -> float:
-    """The least total over every way to give each of the columns to at most one row."""
+    """Minimum total over all assignments of columns to at most one row."""
     n, m = cost.shape
     best = math.inf
     spare = max(n - m, 0)
@@ -98,7 +98,7 @@ def test_no_assignment_costs_less(sizes: list[tuple[int, int]], rule: str, seed:
 
 
 def test_the_most_confident_person_is_not_background() -> None:
-    # Both boxes fit the one label as well; the rule decides who is left over.
+    # Both boxes fit the label equally; the rule decides which one is unmatched.
     cost, background = np.array([1.0, 0.9]), np.array([5.0, 0.1])
     two, one = np.array([2]), np.array([1])
     assert assign(cost, background, two, one, "paper").tolist() == [0]
