@@ -155,5 +155,7 @@ def test_a_training_is_stopped_resumed_and_loaded(tmp_path: Path) -> None:
     ],
 )
 def test_fields_that_a_fit_does_not_use_are_named(tmp_path: Path, more: str) -> None:
-    with pytest.raises(UsageError, match=f"{more.split(':')[0]}: mestad-nano is fitted"):
+    with pytest.raises(
+        UsageError, match=f"{more.split(':')[0]}: not used, as mestad-nano is fitted"
+    ):
         run(tmp_path, "out", more)

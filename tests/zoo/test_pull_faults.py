@@ -119,9 +119,11 @@ def test_17_only_new_bytes_count_as_progress(server: type[Served], tmp_path: Pat
     assert len(server.asked) == 2 + http.MAX_TRIES
 
 
-@pytest.mark.parametrize("minds", [True, False])
-def test_17_another_version_starts_over(server: type[Served], tmp_path: Path, minds: bool) -> None:
-    server.breaks, server.once, server.minds = 4096, True, minds
+@pytest.mark.parametrize("honours", [True, False])
+def test_17_another_version_starts_over(
+    server: type[Served], tmp_path: Path, honours: bool
+) -> None:
+    server.breaks, server.once, server.honours_if_range = 4096, True, honours
     real = server.give
 
     def give(self: Served, rest: bytes) -> None:
@@ -130,7 +132,7 @@ def test_17_another_version_starts_over(server: type[Served], tmp_path: Path, mi
 
     server.give = give  # type: ignore[method-assign]
     assert fetch(server, tmp_path).read_bytes() == b"another" * 1000
-    assert server.asked == ["", "bytes=4096-"] + ([] if minds else [""])
+    assert server.asked == ["", "bytes=4096-"] + ([] if honours else [""])
 
 
 def test_17_a_wrong_hash_is_deleted(server: type[Served], tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_17_a_web_page_and_an_empty_file_are_refused(server: type[Served], tmp_p
 
 
 def test_17_a_server_that_sends_no_size(server: type[Served], tmp_path: Path) -> None:
-    server.told = False
+    server.sends_size = False
     assert fetch(server, tmp_path, prefix=SHA256[:8]).read_bytes() == Served.content
     server.breaks = 4096  # only the hash reveals it
     with pytest.raises(WeightsError, match="its sha256 is"):
