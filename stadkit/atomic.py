@@ -15,7 +15,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Readers see either the old file or the complete new one, never a partial write.
     """
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    # Hidden, and recognised by `runs.folder`, which removes what killed runs left.
+    unfinished = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
         yield unfinished
         os.replace(unfinished, path)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
+from stadkit.atomic import replacing
 from stadkit.errors import AnnotationError
 
 # The names of AVA v2.2 (ava_action_list_v2.2.pbtxt), in the order of their ids, which start
@@ -181,9 +180,8 @@ def write_labels(labels: Labels, path: str | Path) -> None:
     """Write "1: stand" lines, which `read_labels` reads back unchanged."""
     path = Path(path)
     lines = [f"{n}: {name}\n" for n, name in zip(labels.ids, labels.names, strict=True)]
-    unfinished = path.with_name(f".{uuid4().hex}")
-    unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
-    os.replace(unfinished, path)
+    with replacing(path) as part:
+        part.write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def _why_wrong(number: object, name: object) -> str:

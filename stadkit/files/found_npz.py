@@ -5,13 +5,12 @@ Used for intermediate results between runs of one command; users get AVA CSV and
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
+from stadkit.atomic import replacing
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import AnnotationError, StadkitError
 
@@ -27,15 +26,11 @@ def write_found_npz(table: Detections, keyframes: Keyframes, path: str | Path) -
     arrays = {name: getattr(table, name) for name in COLUMNS}
     arrays["classes"] = np.array(table.classes, np.str_)
     arrays |= {"looked_video": keyframes.video, "looked_time": keyframes.time}
-    unfinished = path.with_name(f".{uuid4().hex}")
     try:
-        with unfinished.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-        os.replace(unfinished, path)
     except OSError as error:
         raise StadkitError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read_found_npz(path: str | Path) -> tuple[Detections, Keyframes]:

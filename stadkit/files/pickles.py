@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import pickle
 import re
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.atomic import replacing
 from stadkit.errors import AnnotationError, StadkitError
 
 _PLAIN = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,6}|O[48]?")
@@ -55,14 +54,11 @@ def dump(value: Any, path: str | Path) -> None:
     Raises StadkitError when the path is not writable.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{uuid4().hex}")
     try:
-        unfinished.write_bytes(pickle.dumps(value, protocol=4))
-        os.replace(unfinished, path)
+        with replacing(path) as part:
+            part.write_bytes(pickle.dumps(value, protocol=4))
     except OSError as error:
         raise StadkitError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _damaged(path: Path, reason: str) -> AnnotationError:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.atomic import replacing
 from stadkit.errors import AnnotationError, StadkitError
 from stadkit.files.columns import first_row, parse_columns
 from stadkit.files.fields import Column
@@ -76,16 +75,16 @@ def write_text(path: Path, blocks: Iterable[str]) -> None:
 
     Raises StadkitError when the path is not writable.
     """
-    unfinished = path.with_name(f".{uuid4().hex}")
     try:
-        with unfinished.open("wb") as file, _compressed(file, path) as out:
+        with (
+            replacing(path) as part,
+            part.open("wb") as file,
+            _compressed(file, path) as out,
+        ):
             for block in blocks:
                 out.write(block.encode())
-        os.replace(unfinished, path)
     except OSError as error:
         raise StadkitError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _compressed(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:

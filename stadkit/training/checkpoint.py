@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from stadkit.atomic import replacing
 from stadkit.errors import UsageError, WeightsError
 from stadkit.training.config import TrainConfig, complaints
 
@@ -50,9 +50,8 @@ def save_checkpoint(
         "config": config,
         "bank": bank,
     }
-    part = path.with_name(f".{path.name}.part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        torch.save(state, part)
 
 
 def load_checkpoint(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.atomic import replacing
 from stadkit.errors import UsageError, VideoError
 from stadkit.training.config import AnnotatedSource
 from stadkit.video.check import EXTENSIONS
@@ -109,12 +109,9 @@ class ClipStore:
         done, jpeg = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not done:
             raise ValueError(f"a clip of {frames} frames of {width}x{height} is too large for JPEG")
-        path = self.path(name)
-        part = path.with_name(f".{os.getpid()}-{path.name}")
-        with part.open("wb") as file:
-            stored: dict[str, Any] = {"jpeg": jpeg, "frames": np.array(frames), **arrays}
+        stored: dict[str, Any] = {"jpeg": jpeg, "frames": np.array(frames), **arrays}
+        with replacing(self.path(name)) as part, part.open("wb") as file:
             np.savez(file, **stored)
-        os.replace(part, path)
 
     def get(self, name: str) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
         """Load a stored clip's pixels [T, H, W, 3] RGB and arrays; raises FileNotFoundError."""

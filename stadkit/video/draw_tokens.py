@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit.atomic import replacing
 from stadkit.video.clips import Clip
 from stadkit.video.draw import FONT
 from stadkit.video.frame import Pixels
@@ -86,13 +85,9 @@ def fade(frame: Pixels, mask: NDArray[np.bool_]) -> Pixels:
 
 def save_png(image: Pixels, path: Path) -> None:
     """Write an image [H, W, 3] RGB atomically. Raises OSError."""
-    unfinished = path.with_name(f".{uuid4().hex}.png")
     data = cv2.imencode(".png", image[..., ::-1])[1]
-    try:
-        unfinished.write_bytes(data.tobytes())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as part:
+        part.write_bytes(data.tobytes())
 
 
 def _slice_frames(clip: Clip, kept: Kept) -> NDArray[np.int64]:

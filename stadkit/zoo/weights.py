@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stadkit.atomic import replacing
 from stadkit.errors import WeightsError
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import card
@@ -165,22 +166,20 @@ def save_weights(
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.part")
+    # Cloned: a checkpoint may hold one storage under two names, which safetensors refuses.
+    copies = {name: x.detach().cpu().contiguous().clone() for name, x in tensors.items()}
     try:
-        # Cloned: a checkpoint may hold one storage under two names, which safetensors refuses.
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part)
-        digest = sha256(part)
-        os.replace(part, path)
-        sidecar = {"sha256": digest, **(notes or {})}
-        part.write_text(json.dumps(sidecar, indent=1) + "\n", "utf-8")
-        os.replace(part, sidecar_path(path))
+        with replacing(path) as part:
+            save_file(copies, part)
+            digest = sha256(part)
+        with replacing(sidecar_path(path)) as part:
+            sidecar = {"sha256": digest, **(notes or {})}
+            part.write_text(json.dumps(sidecar, indent=1) + "\n", "utf-8")
     except SafetensorError as error:  # raised for a full disk, too
         raise WeightsError(
             f"{path}: cannot be written ({_first_line(error)}); free some space, or set "
             "STADKIT_HOME to another disk"
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
     return digest
 
 

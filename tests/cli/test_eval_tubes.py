@@ -132,7 +132,7 @@ def pyannot() -> dict[str, Any]:
 
 def test_numbered_videos_need_a_gt_pkl() -> None:
     write("pyannot.pkl", pyannot())
-    assert complaint("frames.pkl", "pyannot.pkl") == (
+    assert error_line("frames.pkl", "pyannot.pkl") == (
         "frames.pkl: numbers videos by a test list, which pyannot.pkl does not have; pass GT.pkl "
         "as truth"
     )
