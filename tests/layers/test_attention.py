@@ -123,7 +123,7 @@ def test_short_products_are_near_the_long_ones() -> None:
     assert torch.equal(attend(q, k, v, share, False)[1], exact[1])
     assert not torch.equal(given, exact[1])
     # Whom all ask alike gets 1 / 300 of each, which as a bfloat16 would be 1 / 300.6.
-    _, given = attend(torch.zeros_like(q), k, v, share, short=True)
+    _, given = attend(torch.zeros_like(q), k, v, share, low_precision=True)
     torch.testing.assert_close(given, (4 * share.sum() / 300).expand(5, 300))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stadkit.layers.conv import Conv3d, activated, fusible, relu6_of
+from stadkit.layers.conv import Conv3d, conv_activation, conv_relu6, fusible
 
 CASES: list[dict[str, Any]] = [
     {"kernel_size": 1},
@@ -95,7 +95,7 @@ def test_what_follows_a_convolution_is_the_same_in_one_pass(case: dict[str, Any]
     conv, x = nn.Conv2d(4, 8, **case), 9 * torch.randn(2, 4, 7, 9)
     wanted = conv(x)
     with torch.inference_mode():
-        clipped, leaky = relu6_of(conv, x), activated(conv, x, "leaky_relu", [0.1])
+        clipped, leaky = conv_relu6(conv, x), conv_activation(conv, x, "leaky_relu", [0.1])
         assert fusible(conv, x)
     torch.testing.assert_close(clipped, wanted.clamp(0, 6), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(leaky, torch.where(wanted > 0, wanted, wanted / 10))
@@ -105,7 +105,7 @@ def test_what_follows_a_convolution_is_the_same_in_one_pass(case: dict[str, Any]
 def test_one_pass_is_for_inference_in_float32() -> None:
     conv, x = nn.Conv2d(4, 8, 3), torch.randn(2, 4, 7, 9)
     assert not fusible(conv, x)  # gradients
-    relu6_of(conv, x).sum().backward()
+    conv_relu6(conv, x).sum().backward()
     assert conv.weight.grad is not None
     with torch.no_grad():
         assert fusible(conv, x)

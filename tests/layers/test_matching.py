@@ -75,7 +75,7 @@ def test_nobody_to_match(shape: tuple[int, int, int]) -> None:
 def test_costs_that_are_no_numbers(wrong: float) -> None:
     cost = torch.zeros(1, 2, 2)
     cost[0, 1, 1] = wrong
-    with pytest.raises(StadkitError, match=f"matching boxes with people became {wrong}"):
+    with pytest.raises(StadkitError, match=f"matching boxes with people is {wrong}"):
         assign(cost, every(cost))
     # Where no real target is, nobody minds.
     assert [len(index) for index in assign(cost, torch.tensor([[True, False]]))] == [1, 1, 1]

@@ -171,9 +171,9 @@ def test_shapes_without_numbers() -> None:
     assert pyramid_roi_align(maps, box, index, 2, STRIDES, 2).shape == (5, 3, 2, 2)
 
 
-@pytest.mark.parametrize("at_once", [1, 2 * 9 * 3, 2**20])  # a box at a time, two, all
-def test_the_strongest_of_each_box(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AT_ONCE", (at_once, 0))
+@pytest.mark.parametrize("elements", [1, 2 * 9 * 3, 2**20])  # a box at a time, two, all
+def test_the_strongest_of_each_box(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ELEMENTS_AT_ONCE", (elements, 0))
     maps, index = made_maps()[1:2], torch.tensor([1, 0, 1])
     # The last is inside out: with one level, none is left out.
     box = torch.tensor([[3.0, 5, 60, 70], [-20, -20, 30, 40], [60, 20, 30, 50]])

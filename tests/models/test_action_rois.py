@@ -88,17 +88,17 @@ def dense(box: list[list[float]], person: list[float], quality: list[float]) -> 
 def test_own_boxes_by_threshold_and_rank() -> None:
     boxes = [[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10], [50, 0, 60, 10]]
     guess = dense(boxes, [0.5, 0.6, 0.29, 0.4], [0.9, 0.5, 0.9, 0.9])
-    box, passed = action_rois.own(guess, 0.3, 100, None)
+    box, passed = action_rois.predicted(guess, 0.3, 100, None)
     # .45, .30, under the threshold, .36
     assert box[0][passed[0]].tolist() == [boxes[0], boxes[3], boxes[1]]
     assert not box.requires_grad
-    box, passed = action_rois.own(guess, 0.3, 2, None)
+    box, passed = action_rois.predicted(guess, 0.3, 2, None)
     assert box[0][passed[0]].tolist() == [boxes[0], boxes[3]]
 
 
 def test_own_boxes_without_doubles() -> None:
     boxes = [[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 0, 60, 10]]
-    box, passed = action_rois.own(dense(boxes, [0.5] * 3, [0.9, 0.8, 0.7]), 0.3, 100, 0.3)
+    box, passed = action_rois.predicted(dense(boxes, [0.5] * 3, [0.9, 0.8, 0.7]), 0.3, 100, 0.3)
     assert box[0][passed[0]].tolist() == [boxes[0], boxes[2]]
 
 

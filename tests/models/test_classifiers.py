@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from stadkit.errors import UsageError
 from stadkit.models import stmixer, stmixer_t
-from stadkit.models.classifiers import Bank, Classifier, Exchange, joint, seconds_code
+from stadkit.models.classifiers import Bank, Classifier, Exchange, joint_queries, seconds_code
 from stadkit.models.stmixer import StmixerConfig
 from stadkit.models.stmixer_stage import Queries
 from stadkit.models.stmixer_t import StmixerTConfig
@@ -87,9 +87,9 @@ def test_only_the_last_stage_says_it_by_the_classifier() -> None:
     pixels, sizes = noise(2, 3, 4, 64, 64), torch.full((2, 2), 64)
     made = model("short")
     with torch.no_grad():
-        before = made.details(pixels, sizes).said
+        before = made.details(pixels, sizes).stages
         made.stm_head.classifier = woken("short")
-        after = made.details(pixels, sizes).said
+        after = made.details(pixels, sizes).stages
     assert torch.equal(before[0].action, after[0].action)
     assert (before[1].action - after[1].action).abs().max() > 0.01
     assert torch.equal(before[1].person, after[1].person)
@@ -245,7 +245,7 @@ def test_tubelets_have_them_too(classifier: str) -> None:
 
 def test_a_tubelet_s_spatial_queries_are_averaged() -> None:
     spatial = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])  # one query, two frames
-    got = joint(Queries(torch.zeros(1, 1, 2, 4), spatial, torch.tensor([[[5.0, 7.0]]])))
+    got = joint_queries(Queries(torch.zeros(1, 1, 2, 4), spatial, torch.tensor([[[5.0, 7.0]]])))
     assert got.tolist() == [[[2.0, 4.0, 5.0, 7.0]]]
 
 
@@ -268,8 +268,8 @@ def test_wrong_banks() -> None:
     ("wrong", "said"),
     [
         ({"classifier": "medium"}, "StmixerConfig.classifier is 'medium'; choose one of plain"),
-        ({"classifier_depth": 0}, "classifier_depth is 0; wants a whole number above 0"),
-        ({"classifier_dropout": 1.0}, "classifier_dropout is 1.0; wants 0 or more, below 1"),
+        ({"classifier_depth": 0}, "classifier_depth is 0; it must be a whole number above 0"),
+        ({"classifier_dropout": 1.0}, "dropout is 1.0; it must be at least 0 and below 1"),
     ],
 )
 def test_wrong_settings(wrong: dict[str, Any], said: str) -> None:

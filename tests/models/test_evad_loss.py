@@ -206,7 +206,7 @@ def test_divergence_is_said() -> None:
     details = said()
     with torch.no_grad():
         details.people.box[0, 1, 2] = torch.nan
-    with pytest.raises(StadkitError, match="matching boxes with people became nan"):
+    with pytest.raises(StadkitError, match="matching boxes with people is nan"):
         terms(details, [somebody(), somebody()])
 
 

@@ -88,7 +88,7 @@ def test_rows_that_are_nobody_and_clips_of_nobody() -> None:
 
 
 def test_a_range_a_level() -> None:
-    with pytest.raises(UsageError, match="pyramid of 3 levels wants 2"):
+    with pytest.raises(UsageError, match="pyramid of 3 levels needs 2"):
         assign(dense(), torch.ones(1, 1).bool(), torch.zeros(1, 1, 4), (64, math.inf))
 
 

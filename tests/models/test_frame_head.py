@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from stadkit.models.frame_head import FINITE, FrameHead, against_others
+from stadkit.models.frame_head import FINITE, FrameHead, one_vs_rest
 
 
 def test_the_sigmoid_of_each_against_the_others_is_the_softmax() -> None:
     logits = torch.tensor([[1.0, 2, 5], [7, 7, 7]]).log()
-    chance = against_others(logits).sigmoid()
+    chance = one_vs_rest(logits).sigmoid()
     torch.testing.assert_close(chance, torch.tensor([[1 / 8, 2 / 8, 5 / 8], [1 / 3] * 3]))
-    sure = against_others(torch.tensor([[90.0, 0, 0]]))
+    sure = one_vs_rest(torch.tensor([[90.0, 0, 0]]))
     assert sure.isfinite().all()
     torch.testing.assert_close(sure.sigmoid(), torch.tensor([[1.0, 0, 0]]), atol=FINITE, rtol=0)
 
@@ -55,9 +55,9 @@ def test_descriptions_are_centred_and_scaled() -> None:
 
 
 def test_settings_that_do_not_fit_together() -> None:
-    with pytest.raises(ValueError, match="2 sources, but 1 of exclusive"):
+    with pytest.raises(ValueError, match="same length, not 2 and 1"):
         FrameHead(2, 3, sources=((0, 1), (2,)), exclusive=(True,))
-    with pytest.raises(ValueError, match="want the classes 0 to 2, each at least once"):
+    with pytest.raises(ValueError, match="each class 0 to 2 at least once"):
         FrameHead(2, 3, sources=((0, 1),), exclusive=(True,))
 
 

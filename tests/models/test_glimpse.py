@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stadkit.models.grid_head import AROUND, SIDE, Glimpse, cut
+from stadkit.models.grid_head import ENLARGE, SIDE, Glimpse, cut
 from stadkit.models.mestad import MestadConfig, build
 
 
@@ -28,7 +28,7 @@ def test_cells_lie_evenly_around_the_box() -> None:
     for box, seen in zip(boxes, got, strict=True):
         (left, top), (right, bottom) = box[:2], box[2:]
         for low, high, ramp in ((left, right, seen[0, 0, 0]), (top, bottom, seen[1, 1, :, 0])):
-            center, side = (low + high) / 2, AROUND * (high - low)
+            center, side = (low + high) / 2, ENLARGE * (high - low)
             want = center + side * ((torch.arange(SIDE) + 0.5) / SIDE - 0.5)
             torch.testing.assert_close(ramp, want)
 

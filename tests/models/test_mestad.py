@@ -245,7 +245,7 @@ def test_context_belongs_to_the_linear_head() -> None:
 
 @pytest.mark.parametrize("options", [{"joints": 20}, {"glimpse": True}])
 def test_joints_and_glimpse_belong_to_the_grid_head(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"MestadConfig.{next(iter(options))} is for the grid"):
+    with pytest.raises(UsageError, match=f"MestadConfig.{next(iter(options))} needs the grid head"):
         MestadConfig(head="acrn", **options)
 
 

@@ -47,7 +47,7 @@ def test_few_at_a_time_give_what_all_at_once_do(
 ) -> None:
     layer, sampled, query = made
     learning = layer(sampled, query)  # where something learns, all go at once
-    monkeypatch.setattr(sampling, "FEW", 3)
+    monkeypatch.setattr(sampling, "QUERIES_AT_ONCE", 3)
     seen = []
     layer.out_proj.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     with torch.no_grad():

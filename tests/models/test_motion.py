@@ -5,7 +5,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stadkit.models.motion import BINS, CELLS, CHANNELS, NUMBERS, directions, motion_maps, motion_of
+from stadkit.models.motion import (
+    BINS,
+    CELLS,
+    CHANNELS,
+    NUMBERS,
+    box_motion,
+    directions,
+    motion_maps,
+)
 
 RIGHT, DOWN, LEFT, UP = 0, 2, 4, 6  # numbers of directions; y goes down
 HEIGHT, WIDTH, TIMES = 64, 96, 4
@@ -73,7 +81,7 @@ def test_a_box_that_moves(step: tuple[int, int], where: int) -> None:
 def test_a_boxs_numbers_are_by_cell_and_height() -> None:
     maps = torch.zeros(2, CHANNELS, 8, 8)
     maps[1, DOWN, :2, 6:] = 0.16  # all of the cell in the first row and last column
-    found = motion_of(maps, torch.tensor([[0.0, 0, 8, 8], [0, 0, 8, 8]]), torch.tensor([1, 0]))
+    found = box_motion(maps, torch.tensor([[0.0, 0, 8, 8], [0, 0, 8, 8]]), torch.tensor([1, 0]))
     assert found.shape == (2, NUMBERS)
     cells = found[0].view(CHANNELS, CELLS, CELLS)
     # The root of .16 pixels in hundredths of 8: of 2; less where a cell's samples reach out of it.
@@ -81,7 +89,7 @@ def test_a_boxs_numbers_are_by_cell_and_height() -> None:
     assert cells.flatten().topk(1).indices == DOWN * CELLS**2 + 3
     assert cells[DOWN, 2:].abs().max() == 0
     assert found[1].abs().max() == 0
-    doubled = motion_of(2 * maps, torch.tensor([[0.0, 0, 8, 8]]), torch.tensor([1]))
+    doubled = box_motion(2 * maps, torch.tensor([[0.0, 0, 8, 8]]), torch.tensor([1]))
     torch.testing.assert_close(doubled[0], found[0] * 2**0.5)
 
 

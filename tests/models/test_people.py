@@ -26,12 +26,12 @@ def test_boxes_are_compared_where_they_are_visible() -> None:
 
 def test_given_boxes_become_rows() -> None:
     boxes = [torch.tensor([[0.0, 0, 0.5, 1]]), torch.zeros(0, 4)]
-    person, box = person_selection.given(boxes, None, torch.tensor([[20, 40], [10, 10]]))
+    person, box = person_selection.from_proposals(boxes, None, torch.tensor([[20, 40], [10, 10]]))
     assert box.tolist() == [[[0, 0, 20, 20]], [[0, 0, 0, 0]]]
     assert person[0].sigmoid().item() == pytest.approx(1, abs=2e-6)
     assert person[0].isfinite().all()
     assert person[1].item() == -torch.inf
-    person, _ = person_selection.given(
+    person, _ = person_selection.from_proposals(
         boxes, [torch.tensor([0.25]), torch.zeros(0)], torch.ones(2, 2)
     )
     assert person[0].sigmoid().item() == pytest.approx(0.25)
@@ -39,13 +39,13 @@ def test_given_boxes_become_rows() -> None:
 
 def test_rows_beyond_a_clips_boxes_are_told_where_there_are_any() -> None:
     two, one = torch.zeros(2, 4), torch.zeros(1, 4)
-    known = person_selection.present([two, one, one[:0]], torch.device("cpu"))
+    known = person_selection.proposal_mask([two, one, one[:0]], torch.device("cpu"))
     assert known is not None
     assert known.tolist() == [[True, True], [True, False], [False, False]]
-    assert person_selection.present([two, two], torch.device("cpu")) is None
-    assert person_selection.present([one[:0]], torch.device("cpu")) is None
+    assert person_selection.proposal_mask([two, two], torch.device("cpu")) is None
+    assert person_selection.proposal_mask([one[:0]], torch.device("cpu")) is None
 
 
 def test_no_boxes_at_all() -> None:
-    person, box = person_selection.given([torch.zeros(0, 4)], None, torch.ones(1, 2))
+    person, box = person_selection.from_proposals([torch.zeros(0, 4)], None, torch.ones(1, 2))
     assert (person.shape, box.shape) == ((1, 0), (1, 0, 4))

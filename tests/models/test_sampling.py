@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from stadkit.models.sampling import points, refine, sample, sample_each, tabulate, to_corners, whole
+from stadkit.models.sampling import (
+    points,
+    refine,
+    sample,
+    sample_each,
+    tabulate,
+    to_corners,
+    whole_frame,
+)
 
 STRIDES = (4, 8)
 
@@ -79,7 +87,7 @@ def test_points_are_offsets_in_sides_of_the_box_and_octaves() -> None:
 def test_a_whole_picture_becomes_its_box() -> None:
     sizes = torch.tensor([[220, 309], [64, 64]])
     wanted = [[0, 0, 309, 220], [0, 0, 64, 64]]
-    np.testing.assert_allclose(to_corners(whole(sizes, torch.float64)), wanted, atol=1e-9)
+    np.testing.assert_allclose(to_corners(whole_frame(sizes, torch.float64)), wanted, atol=1e-9)
 
 
 def test_refining_moves_by_the_root_of_the_area_and_adds_octaves() -> None:

@@ -19,8 +19,8 @@ from stadkit.models.stmixer_loss import (
     stmixer_t_loss,
     tube_cost,
 )
-from stadkit.models.stmixer_stage import box_code, inside_share
-from stadkit.models.stmixer_t import StmixerTConfig, stretched
+from stadkit.models.stmixer_stage import box_code, intersection_over_foreground
+from stadkit.models.stmixer_t import StmixerTConfig, resize_time
 from stadkit.models.stmixer_t import build as build_t
 from stadkit.models.targets import Targets, TubeTargets
 from stadkit.video.clips import Clip
@@ -113,7 +113,7 @@ def test_shared_padding_is_the_authors_and_tells() -> None:
     with torch.inference_mode():
         own, shared = model()(pixels, sizes), model(padding="shared")(pixels, sizes)
         details = model().details(pixels, sizes)
-    torch.testing.assert_close(shared.action, details.said[-1].action)
+    torch.testing.assert_close(shared.action, details.stages[-1].action)
     assert (own.action - shared.action).abs().max() > 1e-4
 
 
@@ -183,7 +183,7 @@ def test_bfloat16_is_near_float32() -> None:
 
 def test_a_share_of_a_box_is_inside_another() -> None:
     box = torch.tensor([[0.0, 0.0, 4.0, 4.0], [2.0, 0.0, 4.0, 4.0], [9.0, 9.0, 9.0, 9.0]])
-    assert inside_share(box).tolist() == [[1, 0.5, 0], [1, 1, 0], [0, 0, 0]]
+    assert intersection_over_foreground(box).tolist() == [[1, 0.5, 0], [1, 1, 0], [0, 0, 0]]
 
 
 def test_codes_are_sines_and_cosines_of_each_coordinate() -> None:
@@ -202,7 +202,7 @@ def test_unfolding_is_a_transposed_convolution() -> None:
 
 def test_maps_are_stretched_in_time_linearly() -> None:
     x = torch.tensor([0.0, 4.0]).view(1, 1, 2, 1, 1)
-    assert stretched(x, 4).flatten().tolist() == [0, 1, 3, 4]
+    assert resize_time(x, 4).flatten().tolist() == [0, 1, 3, 4]
 
 
 def test_a_clip_without_truth_teaches_background_alone() -> None:
@@ -259,7 +259,8 @@ def test_a_tubelet_of_one_frame_costs_and_loses_as_a_key_frame() -> None:
     made = model_t(frames=1)
     details = made.details(pixels, sizes)
     plain = replace(
-        details, said=tuple(replace(s, xyzr=s.xyzr[:, :, 0], there=None) for s in details.said)
+        details,
+        stages=tuple(replace(s, xyzr=s.xyzr[:, :, 0], presence=None) for s in details.stages),
     )
     box, action = torch.tensor([[5.0, 5, 40, 60], [1, 1, 9, 30]]), torch.eye(3)[:2]
     tubes = TubeTargets(box[:, None], torch.ones(2, 1), action)

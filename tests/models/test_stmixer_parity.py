@@ -113,7 +113,7 @@ def test_everything_is_as_the_reference_computes_it(name: str, case: str) -> Non
     pixels = made_clip(model.frames, (height, width), [size])
     with torch.inference_mode():
         space = model.space(pixels)
-        said = model.details(pixels, sizes).said
+        said = model.details(pixels, sizes).stages
         outputs = model(pixels, sizes)
     for level, x in enumerate(space):
         assert tuple(x.shape) == tuple(reference[f"{case}_space_shape"][level])

@@ -155,8 +155,8 @@ def test_wrong_choices_are_one_line() -> None:
     for changes, words in (
         ({"backbone": "slowfast-r5"}, r"TwoStageConfig\.backbone is 'slowfast-r5'; choose one of"),
         ({"time": "sum"}, "time is 'sum'; choose one of mean, max"),
-        ({"head": "acrn", "context": True}, "acrn wants aligned boxes and no context"),
-        ({"roi_size": 0}, "roi_size is 0; wants a whole number above 0"),
+        ({"head": "acrn", "context": True}, "acrn', which needs aligned: true and context: false"),
+        ({"roi_size": 0}, "roi_size is 0; it must be a whole number above 0"),
     ):
         with pytest.raises(UsageError, match=words):
             TwoStageConfig(**changes)  # type: ignore[arg-type]
