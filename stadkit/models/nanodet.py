@@ -81,8 +81,8 @@ class Backbone(nn.Module):
             inside = 2 * width
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        x = F.max_pool2d(self.stem(pictures), 3, 2, 1)
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = F.max_pool2d(self.stem(images), 3, 2, 1)
         maps = []
         for stage in self.stages:
             x = stage(x)
@@ -170,8 +170,8 @@ class NanoDet(nn.Module):
         self.neck = Neck()
         self.head = Head()
 
-    def forward(self, pictures: Tensor) -> Guesses:
-        guesses: Guesses = self.head(self.neck(self.backbone(pictures)))
+    def forward(self, images: Tensor) -> Guesses:
+        guesses: Guesses = self.head(self.neck(self.backbone(images)))
         return guesses
 
 

@@ -47,15 +47,15 @@ def _refined(first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
     return _window(flow, SMOOTHING)
 
 
-def warp(pictures: Tensor, flow: Tensor) -> Tensor:
+def warp(images: Tensor, flow: Tensor) -> Tensor:
     """Warp images [N, D, H, W] by flow [N, 2, H, W] (pixels); the border repeats."""
-    height, width = pictures.shape[2:]
+    height, width = images.shape[2:]
     y = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None]
     x = torch.arange(width, dtype=flow.dtype, device=flow.device)
     at_x = (x + flow[:, 0] + 0.5) * (2 / width) - 1
     at_y = (y + flow[:, 1] + 0.5) * (2 / height) - 1
     at = torch.stack([at_x, at_y], -1)
-    return F.grid_sample(pictures, at, padding_mode="border", align_corners=False)
+    return F.grid_sample(images, at, padding_mode="border", align_corners=False)
 
 
 def gradient(maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,9 +83,9 @@ def _band(side: int, radius: int, like: Tensor) -> Tensor:
     return near / near.sum(1, keepdim=True)
 
 
-def _pyramid(pictures: Tensor) -> list[Tensor]:
+def _pyramid(images: Tensor) -> list[Tensor]:
     """The images and LEVELS - 1 halvings of them, fine to coarse."""
-    levels = [pictures]
+    levels = [images]
     for _ in range(LEVELS - 1):
         levels.append(F.avg_pool2d(levels[-1], 2))
     return levels
