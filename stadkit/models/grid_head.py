@@ -75,7 +75,7 @@ class GridHead(nn.Module):
         stride: int,
         seen: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """The logits, and joint positions x y [n, places, 2], -.5...5 inside the box, or None."""
+        """The logits, and joint positions x y [n, places, 2], -.5 to .5 inside, or None."""
         region = roi_align(maps, boxes, index, self.size, 1 / stride, self.sampling)
         squeezed = F.relu(self.squeeze(region))  # [n, squeezed, size, size]
         hidden = self.hidden(squeezed.flatten(1))  # [n, hidden]

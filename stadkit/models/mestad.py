@@ -309,8 +309,8 @@ class Mestad(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """`classify`, and joints [n, T, J, 2], for a config with `joints`.
 
-        At the key frame, positions in the box, -.5..5; at other frames, displacements from there,
-        scaled as in `joints_loss`.
+        At the key frame, positions in the box, -.5 to .5; at other frames, displacements from
+        there, scaled as in `joints_loss`.
         """
         assert isinstance(self.head, GridHead)
         seen = self._glimpse_features(features, boxes, index)
@@ -344,7 +344,7 @@ class Mestad(nn.Module):
         """The person logit [B, N] according to `person_score`."""
         if self.config.person_score == "cls":
             return cls
-        return logit_of((F.logsigmoid(cls) + F.logsigmoid(quality)) / 2)
+        return log_to_logit((F.logsigmoid(cls) + F.logsigmoid(quality)) / 2)
 
 
 def build(config: MestadConfig) -> Mestad:
@@ -353,7 +353,7 @@ def build(config: MestadConfig) -> Mestad:
     return Mestad(config, make(config))
 
 
-def logit_of(log: Tensor) -> Tensor:
+def log_to_logit(log: Tensor) -> Tensor:
     """The logit of a log probability; finite if that is."""
     return log - (-torch.expm1(log.clamp(max=-1e-6))).log()
 
@@ -361,13 +361,13 @@ def logit_of(log: Tensor) -> Tensor:
 def logit_of_product(a: Tensor, b: Tensor) -> Tensor:
     """The logit of the product of two probabilities, given their logits; -inf in b stays -inf."""
     log = F.logsigmoid(a) + F.logsigmoid(b.clamp(min=-80))
-    return logit_of(log).masked_fill(b.isneginf(), -torch.inf)
+    return log_to_logit(log).masked_fill(b.isneginf(), -torch.inf)
 
 
 def _logit_of_root(action: Tensor, cls: Tensor, quality: Tensor) -> Tensor:
     """The logit of sqrt(action * cls * quality), given their logits; -inf in cls stays -inf."""
     log = F.logsigmoid(action) + F.logsigmoid(cls.clamp(min=-80)) + F.logsigmoid(quality)
-    return logit_of(log / 2).masked_fill(cls.isneginf(), -torch.inf)
+    return log_to_logit(log / 2).masked_fill(cls.isneginf(), -torch.inf)
 
 
 def _keyframe(pathways: Sequence[Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ from stadkit.errors import UsageError
 from stadkit.layers.runtime import exporting
 from stadkit.models import Outputs, person_selection
 from stadkit.models.action_head import AcrnHead, RoiHead
-from stadkit.models.mestad import logit_of
+from stadkit.models.mestad import log_to_logit
 from stadkit.models.settings import check_counts, to_tuples
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
 from stadkit.models.vit import Vit, VitConfig
@@ -183,7 +183,7 @@ class TwoStage(nn.Module):
             logits = self.head(maps, boxes, index, STRIDE)
         logits = logits.float()
         # Converted to independent logits, because callers apply a sigmoid.
-        return logit_of(logits.log_softmax(1)) if self.config.scores == "softmax" else logits
+        return log_to_logit(logits.log_softmax(1)) if self.config.scores == "softmax" else logits
 
 
 NO_BOXES = (
