@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from stadkit.models.cost import cost
-from stadkit.models.mestad import MestadConfig, build
+from stadkit.models.mestad import build
+from stadkit.models.mestad_config import MestadConfig
 
 
 class OneConvolution(nn.Module):

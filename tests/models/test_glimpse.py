@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stadkit.models.grid_head import ENLARGE, SIDE, Glimpse, cut
-from stadkit.models.mestad import MestadConfig, build
+from stadkit.models.mestad import build
+from stadkit.models.mestad_config import MestadConfig
 
 
 def ramps(clips: int, height: int, width: int) -> Tensor:

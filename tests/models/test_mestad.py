@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.models.mestad import Mestad, MestadConfig, build
+from stadkit.models.mestad import Mestad, build
+from stadkit.models.mestad_config import MestadConfig
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
 
 BACKBONE = SlowFastConfig(depths=(1, 1, 1, 1), temporal=(1, 1, 1, 1), width=8, beta=4)

@@ -13,7 +13,8 @@ from torch import distributed as dist
 import stadkit
 from stadkit.errors import UsageError
 from stadkit.models.fcos import Dense
-from stadkit.models.mestad import Mestad, MestadConfig, build
+from stadkit.models.mestad import Mestad, build
+from stadkit.models.mestad_config import MestadConfig
 from stadkit.models.mestad_loss import (
     LossConfig,
     action_loss,
