@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from stadkit import zoo
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import read_labels
-from stadkit.layers import box_ops, losses
+from stadkit.layers import box_ops, matching
 from stadkit.models.nanodet import BINS, MEAN, STD, Guesses, NanoDet
 from stadkit.training.config import PlaygroundSource
 from stadkit.training.sources import Playground
@@ -207,7 +207,7 @@ def loss(
     focus = (target - logit.sigmoid()).abs().pow(BETA)
     score = F.binary_cross_entropy_with_logits(logit, target, reduction="none") * focus
     count = max(len(clip), 1)
-    giou = losses.giou_loss(box[clip, point], goal)
+    giou = matching.giou_loss(box[clip, point], goal)
     center, stride = guesses.point[point], guesses.stride[point, None]
     sides = torch.cat([center - goal[:, :2], goal[:, 2:] - center], 1) / stride
     sides = sides.clamp(0, BINS - 1.01)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.layers.losses import wide
+from stadkit.layers.matching import wide
 from stadkit.models.stmixer_stage import FeedForward, Queries
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from stadkit.errors import UsageError
 from stadkit.layers.attention import Block, positions
-from stadkit.layers.losses import wide
+from stadkit.layers.matching import wide
 from stadkit.layers.pyramid import Pyramid, stretch
 from stadkit.layers.roi_align import Cells
 from stadkit.models import Outputs, person_selection

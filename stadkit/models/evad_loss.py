@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from stadkit.layers import losses
+from stadkit.layers import matching
 from stadkit.layers.matching import set_cost
 from stadkit.models import person_selection
 from stadkit.models.set_losses import (
@@ -60,7 +60,7 @@ def evad_loss(
     finite.
     """
     config = config or EvadLossConfig()
-    logit, box = losses.wide(details.people.logit), losses.wide(details.people.box)
+    logit, box = matching.wide(details.people.logit), matching.wide(details.people.box)
     frame = person_selection.frame(sizes).to(box)  # [B, 1, 4]
     rows, truth, action = pad_targets(targets, box)
     weights = (config.person_weight, config.box_weight, config.giou_weight)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.layers import box_ops, losses
+from stadkit.layers import box_ops, matching
 from stadkit.layers.runtime import world_mean
 from stadkit.models import action_rois
 from stadkit.models.fcos import Dense, assign, centerness
@@ -123,8 +123,8 @@ def actor_loss(
     goals = center if quality == "centerness" else box_ops.iou(box.detach(), goal)
     count = world_mean(center.new_tensor(len(clip))).clamp(min=1)
     share = world_mean(center.sum().detach()).clamp(min=1e-6)
-    person = losses.focal_loss(dense.person, match >= 0, config.alpha, config.gamma)
-    distance = losses.giou_loss if config.box_loss == "giou" else losses.iou_loss
+    person = matching.focal_loss(dense.person, match >= 0, config.alpha, config.gamma)
+    distance = matching.giou_loss if config.box_loss == "giou" else matching.iou_loss
     logit = dense.quality[clip, point]
     return {
         "person": person.sum() / count,
@@ -135,7 +135,7 @@ def actor_loss(
 
 def action_loss(logit: Tensor, action: Tensor) -> Tensor:
     """ME-STAD Eq. 2: binary cross-entropy, the mean over boxes and known classes [n, C]."""
-    return losses.known_cross_entropy(logit, action)
+    return matching.known_cross_entropy(logit, action)
 
 
 MOTION_SCALE = 2.0  # weight of a joint's displacement relative to its position: they are small

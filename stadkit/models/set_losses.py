@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stadkit.layers import losses
+from stadkit.layers import matching
 from stadkit.layers.matching import assign
 from stadkit.layers.runtime import world_mean
 
@@ -67,7 +67,7 @@ def box_losses(
     predicted = box[matches.stage, matches.clip, matches.proposal]  # [n, 4]
     goal = truth[matches.clip, matches.target]
     l1 = ((predicted - goal) / frame[matches.clip, 0]).abs().sum(-1)  # [n]
-    both = torch.stack([l1, losses.giou_loss(predicted, goal)], 1)
+    both = torch.stack([l1, matching.giou_loss(predicted, goal)], 1)
     sums = sums_by_stage(both, matches, len(box))
     return sums[:, 0], sums[:, 1]
 
@@ -83,7 +83,7 @@ def action_loss(logit: Tensor, action: Tensor, matches: Matches) -> Tensor:
     action [B, M, C] 1, 0, or NaN, which is ignored; matches: of that stage alone.
     """
     goal = action[matches.clip, matches.target]  # [n, C]
-    return losses.known_cross_entropy(logit[matches.clip, matches.proposal], goal)
+    return matching.known_cross_entropy(logit[matches.clip, matches.proposal], goal)
 
 
 def named(name: str, values: Tensor) -> dict[str, Tensor]:

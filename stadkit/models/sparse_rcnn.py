@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.layers.losses import wide
+from stadkit.layers.matching import wide
 from stadkit.layers.roi_align import Cells
 from stadkit.models.person_selection import frame
 from stadkit.models.settings import check_counts, check_split

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.layers.losses import wide
+from stadkit.layers.matching import wide
 from stadkit.models import Outputs, person_selection
 from stadkit.models.classifiers import CLASSIFIERS, Bank, Classifier, joint_queries
 from stadkit.models.feature_space import STRIDES, Plain, Pyramidal, volume

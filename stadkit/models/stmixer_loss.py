@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import UsageError
-from stadkit.layers import box_ops, losses
+from stadkit.layers import box_ops, matching
 from stadkit.layers.matching import set_cost
 from stadkit.models import person_selection
 from stadkit.models.sampling import to_corners
@@ -169,17 +169,17 @@ def _presence_loss(details: Details, presence: Tensor, matches: Matches) -> Tens
     for number, stage in enumerate(details.stages):
         pairs = matches.at_stage(number)
         assert stage.presence is not None
-        logit = losses.wide(stage.presence)[pairs.clip, pairs.proposal]
-        terms.append(losses.known_cross_entropy(logit, presence[pairs.clip, pairs.target]))
+        logit = matching.wide(stage.presence)[pairs.clip, pairs.proposal]
+        terms.append(matching.known_cross_entropy(logit, presence[pairs.clip, pairs.target]))
     return torch.stack(terms)
 
 
 def _actions(details: Details, action: Tensor, matches: Matches) -> Tensor:
-    logits = [losses.wide(stage.action) for stage in details.stages]
+    logits = [matching.wide(stage.action) for stage in details.stages]
     return torch.stack([action_loss(x, action, matches.at_stage(i)) for i, x in enumerate(logits)])
 
 
 def _stack_stages(details: Details) -> tuple[Tensor, Tensor]:
     """Person logits [S, B, N, 2] and boxes x1 y1 x2 y2 [S, B, N, (F,) 4] of all stages."""
-    person = torch.stack([losses.wide(stage.person) for stage in details.stages])
-    return person, torch.stack([to_corners(losses.wide(stage.xyzr)) for stage in details.stages])
+    person = torch.stack([matching.wide(stage.person) for stage in details.stages])
+    return person, torch.stack([to_corners(matching.wide(stage.xyzr)) for stage in details.stages])

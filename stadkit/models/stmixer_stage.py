@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers import box_ops
-from stadkit.layers.losses import wide
+from stadkit.layers.matching import wide
 from stadkit.models.sampling import (
     AdaptiveMixing,
     Table,

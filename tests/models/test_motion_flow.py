@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stadkit.models.optical_flow import gradient, optical_flow, warp
+from stadkit.models.motion import gradient, optical_flow, warp
 
 INSIDE = slice(16, -16)  # the border is visible in one image only
 
