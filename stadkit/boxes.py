@@ -21,29 +21,45 @@ def area(box: Array) -> Array:
 
 def intersection(a: Array, b: Array) -> Array:
     """Return the intersection areas [n, m] of boxes a [n, 4] and b [m, 4]."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    side = np.maximum(high - low, 0)
-    return np.asarray(side[..., 0] * side[..., 1])
+    return _paired_intersection(a[:, None], b[None])
 
 
 def iou(a: Array, b: Array) -> Array:
     """Return the IoU [n, m] of boxes a [n, 4] and b [m, 4]; 0 where the union is empty."""
-    shared = intersection(a, b)
-    union = area(a)[:, None] + area(b)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return paired_iou(a[:, None], b[None])
 
 
 def giou(a: Array, b: Array) -> Array:
-    """Generalised IoU [n, m], -1..1 (Rezatofighi et al. 2019): IoU - empty fraction of the hull."""
-    shared = intersection(a, b)
-    union = area(a)[:, None] + area(b)[None, :] - shared
-    low = np.minimum(a[:, None, :2], b[None, :, :2])
-    high = np.maximum(a[:, None, 2:], b[None, :, 2:])
-    hull = np.prod(np.maximum(high - low, 0), axis=-1)
+    """Return the generalised IoU [n, m], -1..1, of boxes a [n, 4] and b [m, 4]."""
+    return paired_giou(a[:, None], b[None])
+
+
+def paired_iou(a: Array, b: Array) -> Array:
+    """Return the IoU [...] of boxes a and b [..., 4], pair by pair; 0 where the union is empty."""
+    shared = _paired_intersection(a, b)
+    union = area(a) + area(b) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def paired_giou(a: Array, b: Array) -> Array:
+    """Generalised IoU [...] of boxes a and b [..., 4] (Rezatofighi et al. 2019), -1..1.
+
+    The IoU less the empty fraction of the hull.
+    """
+    shared = _paired_intersection(a, b)
+    union = area(a) + area(b) - shared
+    low, high = np.minimum(a[..., :2], b[..., :2]), np.maximum(a[..., 2:], b[..., 2:])
+    side = np.maximum(high - low, 0)
+    hull = np.asarray(side[..., 0] * side[..., 1])
     overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     empty = np.divide(hull - union, hull, out=np.zeros_like(hull), where=hull > 0)
     return np.asarray(overlap - empty)
+
+
+def _paired_intersection(a: Array, b: Array) -> Array:
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    side = np.maximum(high - low, 0)
+    return np.asarray(side[..., 0] * side[..., 1])
 
 
 def nms(box: Array, score: Array, max_iou: float) -> NDArray[np.intp]:

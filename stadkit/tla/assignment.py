@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stadkit import boxes
 from stadkit.arrays import Rows, expand_ranges, offsets, pairs_within_frames
 from stadkit.tla.options import Options
 
@@ -102,7 +103,7 @@ def costs(
     apart = box[row] - true_box[other]
     cost = on_class * entropy
     cost += on_distance * distance(apart, options.distance)
-    cost += on_overlap * (1 - giou(box[row], true_box[other]))
+    cost += on_overlap * (1 - boxes.paired_giou(box[row], true_box[other]))
     return cost, on_class * background
 
 
@@ -127,30 +128,3 @@ def distance(apart: Floats, kind: str) -> Floats:
     if kind == "smooth-l1":
         apart = np.where(apart < 1, apart**2 / 2, apart - 0.5)
     return np.asarray(apart.sum(1))
-
-
-def giou(a: Floats, b: Floats) -> Floats:
-    """Generalised IoU [p] of paired boxes [p, 4]; `boxes.giou` computes all pairs of two lists."""
-    shared, union = _shared_and_union(a, b)
-    hull = _extent(np.minimum(a[:, :2], b[:, :2]), np.maximum(a[:, 2:], b[:, 2:]))
-    empty = np.divide(hull - union, hull, out=np.zeros_like(hull), where=hull > 0)
-    return _share(shared, union) - empty
-
-
-def iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union [p] of paired boxes [p, 4]; 0 where the union is empty."""
-    return _share(*_shared_and_union(a, b))
-
-
-def _shared_and_union(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    shared = _extent(np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:]))
-    return shared, _extent(a[:, :2], a[:, 2:]) + _extent(b[:, :2], b[:, 2:]) - shared
-
-
-def _extent(low: Floats, high: Floats) -> Floats:
-    side = np.maximum(high - low, 0)
-    return np.asarray(side[:, 0] * side[:, 1])
-
-
-def _share(shared: Floats, union: Floats) -> Floats:
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

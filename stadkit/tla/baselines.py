@@ -11,7 +11,7 @@ import numpy as np
 from stadkit import boxes
 from stadkit.arrays import Rows, frame_of_rows, pairs_within_frames
 from stadkit.errors import UsageError
-from stadkit.tla.assignment import Bools, Floats, iou
+from stadkit.tla.assignment import Bools, Floats
 from stadkit.tla.block import Block, BlockLabels, People, from_pool
 from stadkit.tla.options import Options
 
@@ -24,7 +24,7 @@ def by_overlap(block: Block) -> BlockLabels:
     Several boxes may take the labels of one person.
     """
     row, other = pairs_within_frames(block.found.start, block.pool_start)
-    overlap = iou(block.found.box[row], block.truth.box[block.pool[other]])
+    overlap = boxes.paired_iou(block.found.box[row], block.truth.box[block.pool[other]])
     away = block.truth_time[block.pool] - block.time[frame_of_rows(block.pool_start)]
     order = np.lexsort((np.abs(away)[other], -overlap, row))
     best = order[np.unique(row[order], return_index=True)[1]]

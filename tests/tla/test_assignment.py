@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stadkit import boxes
 from stadkit.tla import Options
-from stadkit.tla.assignment import assign, assign_labels, cross_entropy, distance, giou, iou
+from stadkit.tla.assignment import assign, assign_labels, cross_entropy, distance
 from stadkit.tla.assignment import costs as eq6
 
 Floats = NDArray[np.float64]
@@ -55,8 +55,8 @@ def test_pairwise_overlap_equals_the_matrix_functions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = (np.sort(rng.random((2, 5, 2)), 0).swapaxes(0, 1).reshape(5, 4) for _ in range(2))
     b[0] = a[0, [0, 1, 0, 1]]  # no area
-    np.testing.assert_allclose(giou(a, b), np.diag(boxes.giou(a, b)), atol=1e-12)
-    np.testing.assert_allclose(iou(a, b), np.diag(boxes.iou(a, b)), atol=1e-12)
+    np.testing.assert_allclose(boxes.paired_giou(a, b), np.diag(boxes.giou(a, b)), atol=1e-12)
+    np.testing.assert_allclose(boxes.paired_iou(a, b), np.diag(boxes.iou(a, b)), atol=1e-12)
 
 
 def least(cost: Floats, background: Floats, rule: str) -> float:
