@@ -89,7 +89,7 @@ def link(
     """
     from stadkit.readers.detections import read_detection_set
     from stadkit.readers.sniff import input_files
-    from stadkit.runs.checks import check_options, check_places, parse_size
+    from stadkit.runs.checks import check_options, check_outputs, parse_size
     from stadkit.runs.linking import link_detection_set, pickle_facts
 
     chosen = {"min_iou": min_iou, "max_gap": max_gap, "min_score": min_score, "smooth": smooth}
@@ -97,9 +97,9 @@ def link(
     check_options(method, kind, rate, options)
     sides = parse_size(size)
     places = output, csv, pickle
-    check_places([p for p in places if p], input_files(found, labels, truth), overwrite)
+    check_outputs([p for p in places if p], input_files(found, labels, truth), overwrite)
     given = read_detection_set(found, labels, _read_truth(truth, split, rate))
-    given = given.anew() if anew else given
+    given = given.without_tracks() if anew else given
     facts = pickle_facts(given, rate, sides) if pickle else None
     linked = link_detection_set(given, method, options, rate, sides)
     _write(linked, given, facts, places, kind)
@@ -160,13 +160,13 @@ def _tell(
 
 def notes(linked: Linked, given: DetectionSet, method: str, rate: float | None) -> list[str]:
     """What to know of how it went, for people."""
-    from stadkit.runs.linking import FRAMED
+    from stadkit.runs.linking import FRAME_METHODS
 
     if not len(given.found):
         return ["warning: there are no detections to link"]
     if method == "track" and given.raw is None and (given.found.track >= 0).any():
         return ["tracks of FOUND are kept; --anew forgets them"]
-    if method in FRAMED and not len(linked.tubes):
+    if method in FRAME_METHODS and not len(linked.tubes):
         counted = "one a keyframe; --rate sets another" if rate is None else f"{rate:g} a second"
         return [
             f"warning: {method} ends a tube at a missed frame and drops tubes under 15 frames, "
@@ -185,7 +185,7 @@ def summary(linked: Linked, given: DetectionSet) -> dict[str, Any]:
     share = float(np.mean(tubes.interpolated)) if len(tubes.time) else None
     return {
         "videos": len(given.videos),
-        "keyframes": len(given.looked),
+        "keyframes": len(given.keyframes),
         "detections": len(found),
         "people": len(people),
         "tubes": len(tubes),

@@ -104,7 +104,7 @@ def test_a_keyframe_at_each_frame(stadkit: Stadkit, make_video: MakeVideo) -> No
     assert [line["time"] for line in lines] == [round(i / 30, 3) for i in range(30, 60)]
     assert manifest(Path("out"))["arguments"]["every"] == "frame"
     again = stadkit(path, "-o", "out", "--every", "frame", "--start", "1", "--link")
-    assert "kept from before" in again.stderr
+    assert "kept from an earlier run" in again.stderr
 
 
 def test_one_bad_input_does_not_stop_the_others(stadkit: Stadkit, make_video: MakeVideo) -> None:
@@ -181,7 +181,7 @@ def test_the_same_again_keeps_what_is_there(
     calls = fake_detector.model.calls
     result = stadkit(path, "-o", "out")
     assert result.exit_code == 0
-    assert "kept from before" in result.stderr
+    assert "kept from an earlier run" in result.stderr
     assert fake_detector.model.calls == calls
     Path("out/a.csv").write_text("spoiled")
     assert stadkit(path, "-o", "out").exit_code == 0
@@ -235,7 +235,7 @@ def test_resume_after_a_kill_gives_the_same_bytes(
     monkeypatch.setattr(results, "write_jsonl", whole)
     result = stadkit(*paths, "-o", "out")
     assert result.exit_code == 0
-    assert result.stderr.count("kept from before") == 1
+    assert result.stderr.count("kept from an earlier run") == 1
     for name in ("a.csv", "b.csv", "c.csv", "a.jsonl", "b.jsonl", "c.jsonl", "labels.txt"):
         assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
 
@@ -520,7 +520,7 @@ def test_link_in_one_go(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert (entry["size"], entry["rate"]) == ([48, 64], 10.0)
     assert "a.tubes.json" in entry["outputs"]
     # The same again is kept; without --link it would be another thing.
-    assert "kept from before" in stadkit(
+    assert "kept from an earlier run" in stadkit(
         path, "-o", "out", "--link", "--save-video", "--every", "0.5"
     ).stderr  # fmt: skip
     refused = stadkit(path, "-o", "out", "--save-video", "--every", "0.5")

@@ -144,7 +144,7 @@ def test_resume_knows_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     save(stadkit, path)
     asked = ["-o", "out", "--queries", "bank"]
     assert stadkit("long", path, *asked).exit_code == 0
-    assert "kept from before" in stadkit("long", path, *asked).stderr
+    assert "kept from an earlier run" in stadkit("long", path, *asked).stderr
     stadkit("plain", path, "-o", "bank", "--save-queries", "--overwrite", "--every", "0.5")
     result = stadkit("long", path, *asked)
     assert result.exit_code == 2
@@ -157,10 +157,10 @@ def test_resume_of_a_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
     save(stadkit, path)
     again = ["plain", path, "-o", "bank", "--save-queries"]
-    assert "kept from before" in stadkit(*again).stderr
+    assert "kept from an earlier run" in stadkit(*again).stderr
     before = Path("bank/a.queries/entry.npy").read_bytes()
     Path("bank/a.queries/entry.npy").write_text("spoiled")
-    assert "kept from before" not in stadkit(*again).stderr
+    assert "kept from an earlier run" not in stadkit(*again).stderr
     assert Path("bank/a.queries/entry.npy").read_bytes() == before
     result = stadkit("plain", path, "-o", "bank")
     assert result.exit_code == 2

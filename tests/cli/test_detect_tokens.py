@@ -63,11 +63,11 @@ def test_resume(stadkit: Stadkit, make_video: MakeVideo, pruning_detector: Detec
     path = make_video("a.mp4", seconds=1)
     stadkit(path)
     calls = pruning_detector.model.heads.calls
-    assert "kept from before" in stadkit(path).stderr
+    assert "kept from an earlier run" in stadkit(path).stderr
     assert pruning_detector.model.heads.calls == calls
     before = (FOLDER / "0.000.png").read_bytes()
     (FOLDER / "0.000.png").write_text("spoiled")
-    assert "kept from before" not in stadkit(path).stderr
+    assert "kept from an earlier run" not in stadkit(path).stderr
     assert (FOLDER / "0.000.png").read_bytes() == before
     result = stadkit(path, option="")
     assert result.exit_code == 2

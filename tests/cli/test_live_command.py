@@ -371,7 +371,7 @@ def test_a_duration_ends_by_the_clock_where_the_source_stays_silent(
 ) -> None:
     patient = partial(LiveVideo, patience=Patience(tries=2, first=60.0, longest=60.0))
     monkeypatch.setattr(module, "LiveVideo", patient)
-    monkeypatch.setattr("stadkit.detection.live.LATE", -0.5)
+    monkeypatch.setattr("stadkit.detection.live.GRACE_SECONDS", -0.5)
     with broadcast([Answer(stream(tmp_path, 1.0))]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--duration", "2")
     assert result.exit_code == 1, result.stderr

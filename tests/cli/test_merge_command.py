@@ -78,7 +78,7 @@ def test_the_same_command_goes_on_in_the_merged_folder(
     calls = fake_model.calls
     make_video("videos/new.mp4", seconds=1)
     result = stadkit("detect", "videos", "-o", "all")
-    assert result.stderr.count("kept from before") == 4
+    assert result.stderr.count("kept from an earlier run") == 4
     assert fake_model.calls == calls + 1
 
 

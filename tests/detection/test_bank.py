@@ -73,9 +73,9 @@ def test_around_a_time_but_not_at_it(tmp_path: Path) -> None:
 def test_the_most_certain_in_the_order_of_time(tmp_path: Path) -> None:
     people = zip([0.0, 1.0, 2.0, 3.0], [0.6, 0.9, 0.7, 0.9], strict=True)
     bank = written(tmp_path / "v.queries", *((t, [p], [t]) for t, p in people))
-    assert bank.near(10.0, window=60, most=2)[0][:, 0].tolist() == [1, 3]
-    assert bank.near(10.0, window=60, most=3)[0][:, 0].tolist() == [1, 2, 3]
-    assert bank.near(10.0, window=60, most=0)[0].shape == (0, 4)
+    assert bank.near(10.0, window=60, max_entries=2)[0][:, 0].tolist() == [1, 3]
+    assert bank.near(10.0, window=60, max_entries=3)[0][:, 0].tolist() == [1, 2, 3]
+    assert bank.near(10.0, window=60, max_entries=0)[0].shape == (0, 4)
 
 
 def test_clips_of_more_and_fewer_people(tmp_path: Path) -> None:
@@ -85,7 +85,9 @@ def test_clips_of_more_and_fewer_people(tmp_path: Path) -> None:
     assert got.entry[..., 0].tolist() == [[3, 0, 0], [1, 2, 3], [0, 0, 0]]
     assert got.seconds.tolist() == [[3, 0, 0], [-1, -1, 2], [0, 0, 0]]
     assert got.entry.dtype == torch.float32
-    assert Window(bank, seconds=8, most=1).around([clip(1.0)]).entry[..., 0].tolist() == [[1]]
+    assert Window(bank, seconds=8, max_entries=1).around([clip(1.0)]).entry[..., 0].tolist() == [
+        [1]
+    ]
 
 
 def test_a_video_of_nobody(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_short_memory_halves_the_batch(fake_detector: Detector) -> None:
     fake_detector.model.forward = forward
     tables = list(fake_detector.detect_clips([clip(i, 20) for i in range(7)], batch=7))
     assert [float(table.time[0]) for table in tables] == list(range(7))
-    assert fake_detector.most_clips == 1
+    assert fake_detector.max_clips == 1
 
 
 def test_no_memory_for_one_clip_is_one_line(fake_detector: Detector) -> None:

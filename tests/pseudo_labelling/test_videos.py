@@ -77,7 +77,9 @@ def test_what_is_said(stadkit: Stadkit) -> None:
     assert said[2].startswith("[1/2] videos/a.mp4: 8 people in 8 frames, ")
     assert said[-1] == "wrote dense.sources.csv"
     again = stadkit("-o", "dense.csv", "--overwrite").stderr.splitlines()
-    assert again[2].startswith("[1/2] videos/a.mp4: kept from before, 8 people in 8 frames, ")
+    assert again[2].startswith(
+        "[1/2] videos/a.mp4: kept from an earlier run, 8 people in 8 frames, "
+    )
 
 
 def test_what_was_found_is_found_once(stadkit: Stadkit, fake_model: Any) -> None:
@@ -226,7 +228,7 @@ def test_no_label_crosses_a_cut(stadkit: Stadkit, strategy: str, start: int) -> 
     if strategy == "tla":
         assert dense().action[1:-1].tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
         said = stadkit(*arguments, "--overwrite", "--no-cross-cuts").stderr
-        assert "[1/1] videos/a.mp4: kept from before, 4 people in 4 frames, 1 cut, " in said
+        assert "[1/1] videos/a.mp4: kept from an earlier run, 4 people in 4 frames, 1 cut, " in said
     else:
         assert facts["pseudo_people"] == 0
     assert told(stadkit(*arguments, "--overwrite"))["frames"]["cut"] == 0
