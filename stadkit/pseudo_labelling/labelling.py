@@ -1,4 +1,4 @@
-"""The steps of `stadkit pseudo-label`: read, detect, label, write true and pseudo labels, report."""
+"""The steps of `stadkit pseudo-label`: read, detect, label, write one table of labels, report."""
 
 from __future__ import annotations
 

@@ -112,10 +112,12 @@ def about_videos(truth: Truth, found: FoundPeople) -> dict[str, Any]:
 
 def summary_line(report: Mapping[str, Any]) -> str:
     """The summary in one line."""
+    keyframes = _count(report["labelled_keyframes"], "keyframe")
+    frames = _count(report["pseudo_frames"], "frame")
     return (
         f"{report['strategy']}: {_count(report['videos'], 'video')}, "
-        f"{_people(report['true_people'])} in {_count(report['labelled_keyframes'], 'keyframe')} "
-        f"-> {_people(report['pseudo_people'])} more in {_count(report['pseudo_frames'], 'frame')}, "
+        f"{_people(report['true_people'])} in {keyframes} -> "
+        f"{_people(report['pseudo_people'])} more in {frames}, "
         f"{report['background']:,} found but not labelled"
     )
 

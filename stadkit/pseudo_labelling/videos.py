@@ -1,4 +1,4 @@
-"""Detect people in videos, between or at their labelled keyframes, in this process or by workers."""
+"""Detect people in videos, at or between labelled keyframes, in this process or by workers."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ COUNTS = ("people", "keyframes")
 def find_in_videos(job: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
     """Detect people "between" the labelled keyframes or at the "labelled" ones, as `kinds` says.
 
-    With an output, intermediate results are kept beside it and reused. A video that cannot be read
-    is reported and skipped. Raises NothingMatchedError and UsageError before any work, StadkitError
-    if no video can be read.
+    With an output, intermediate results are kept beside it and reused. An unreadable video is
+    reported and skipped. Raises NothingMatchedError and UsageError before any work, StadkitError if
+    no video can be read.
     """
     plans = make_plans(job, truth)
     if "between" in kinds and not any(plan.between for plan in plans.plans):
         raise UsageError(
             f"{job.truth}: no two labelled keyframes of a video are more than "
-            f"{job.every or EVERY:g} s apart, so there are no frames between; give a smaller --every"
+            f"{job.every or EVERY:g} s apart, so no frames lie between; give a smaller --every"
         )
     with _folder(job) as folder:
         parts: list[Part]

@@ -17,21 +17,21 @@ from stadkit.engine import TaskResult, VideoTask
 from stadkit.errors import NothingMatchedError, StadkitError, UsageError, VideoError
 from stadkit.runs.folder import RunFolder, new_folder
 from stadkit.runs.inputs import Input
-from stadkit.runs.job import LABELS, Job, DetectTask, facts
+from stadkit.runs.job import LABELS, DetectTask, Job, facts
 from stadkit.runs.messages import (
     make_summary,
+    print_summary,
     remove_summary,
     run_heading,
     summary_row,
-    print_summary,
     video_line,
     write_summary,
 )
 from stadkit.runs.outputs import (
-    query_window,
-    query_writer,
     match_banks,
     model_threads,
+    query_window,
+    query_writer,
     with_reading,
     write_results,
 )

@@ -1,4 +1,4 @@
-"""`stadkit detect` on a camera or a stream: results are written as it plays, and kept at its end."""
+"""`stadkit detect` on a camera or a stream: results are written as it plays and kept at the end."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from stadkit.console import console
 from stadkit.errors import StadkitError, UsageError
 from stadkit.runs.folder import RunFolder, difference
 from stadkit.runs.job import LABELS
-from stadkit.runs.messages import make_summary, summary_row, print_summary, write_summary
+from stadkit.runs.messages import make_summary, print_summary, summary_row, write_summary
 from stadkit.runs.record import VideoRecord
 from stadkit.zoo import sha256
 

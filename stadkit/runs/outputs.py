@@ -23,7 +23,7 @@ from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
 from stadkit.models.stmixer import Stmixer
 from stadkit.runs.inputs import Input
-from stadkit.runs.job import LABELS, Job, DetectTask, with_classes
+from stadkit.runs.job import LABELS, DetectTask, Job, with_classes
 from stadkit.runs.pictures import own_files
 from stadkit.runs.record import VideoRecord
 from stadkit.tubes import Tubes

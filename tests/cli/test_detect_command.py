@@ -115,7 +115,7 @@ def test_one_bad_input_does_not_stop_the_others(stadkit: Stadkit, make_video: Ma
     assert result.exit_code == 1
     summary = json.loads(result.stdout)
     assert [row["status"] for row in summary["videos"]] == ["ok", *["failed"] * 3, "ok"]
-    assert "2 of 5 done in full" in result.stderr
+    assert "2 of 5 complete" in result.stderr
     assert "text.mp4: is a text file" in result.stderr
     assert "gone.mp4: no such file" in result.stderr
     assert "pipe.mp4: is a named pipe" in result.stderr
@@ -229,7 +229,7 @@ def test_resume_after_a_kill_gives_the_same_bytes(
     monkeypatch.setattr(results, "write_jsonl", killed)
     result = stadkit(*paths, "-o", "out")
     assert result.exit_code == 130
-    assert "goes on from here" in result.stderr
+    assert "resumes here" in result.stderr
     assert Path("out/b.csv").exists()
     assert not Path("out/b.jsonl").exists()
     monkeypatch.setattr(results, "write_jsonl", whole)
@@ -485,7 +485,7 @@ def test_an_output_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) -> No
     [
         (["--min-person", "2"], "less than or equal to 1"),
         (["--every", "0"], "cannot cut clips"),
-        (["--every", "frames"], "--every 'frames': wants seconds, such as 0.5, or frame"),
+        (["--every", "frames"], "--every 'frames': give seconds, such as 0.5, or frame"),
         (["--classes", "wav"], "did you mean 'wave'"),
         (["--reader", "vlc"], "no video reader called 'vlc'"),
         ([], "Missing argument"),

@@ -129,7 +129,7 @@ def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo
     assert held["arguments"]["window"] == 60
     assert len(held["videos"]["a"]["queries"]) == 64
     alone = stadkit("long", path, "-o", "alone", "--min-action", "0")
-    assert "knows nothing of the rest of a video, which --queries tells it" in alone.stderr
+    assert "without a query bank (--queries) for its long-term classifier" in alone.stderr
     assert stadkit("long", path, *asked, "--window", "0").exit_code == 2
     none = stadkit("long", path, *asked, "--window", "0", "--overwrite")
     assert ", queries of 0 s around" in none.stderr
@@ -148,7 +148,7 @@ def test_resume_knows_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     stadkit("plain", path, "-o", "bank", "--save-queries", "--overwrite", "--every", "0.5")
     result = stadkit("long", path, *asked)
     assert result.exit_code == 2
-    assert "is there already; say --overwrite" in result.stderr
+    assert "exists already; use --overwrite" in result.stderr
     result = stadkit("long", path, "-o", "out")
     assert "window was 60.0, is None" in result.stderr
 
@@ -198,7 +198,7 @@ def test_a_video_whose_bank_is_missing_does_not_stop_the_others(
     save(stadkit, paths[0])
     result = stadkit("long", *paths, "-o", "out", "--queries", "bank")
     assert result.exit_code == 1
-    assert "b.mp4: bank/b.queries: no bank of queries (there is none)" in result.stderr
+    assert "b.mp4: bank/b.queries: no query bank (no such folder)" in result.stderr
     assert {path.name for path in Path("out").glob("?.*")} == {"a.csv", "a.jsonl"}
 
 
@@ -213,11 +213,11 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("model", "option", "code", "said"),
     [
-        ("fake", "--save-queries", 2, "fake: has no queries to save; take an STMixer, such as"),
-        ("fake", "--queries=bank", 2, "fake: reads no bank of queries; train an STMixer with"),
-        ("plain", "--queries=bank", 2, "plain: reads no bank of queries; train an STMixer with"),
+        ("fake", "--save-queries", 2, "fake: has no queries to save; use an STMixer, such as"),
+        ("fake", "--queries=bank", 2, "fake: reads no query bank; train an STMixer with"),
+        ("plain", "--queries=bank", 2, "plain: reads no query bank; train an STMixer with"),
         ("long", "--queries=gone", 2, "gone: no such folder of results; `stadkit detect INPUT"),
-        ("long", "--queries=bank", 5, "bank: has a bank of queries of none of the inputs, looked"),
+        ("long", "--queries=bank", 5, "bank: has no query bank of any input, such as"),
     ],
 )
 def test_wrong_use_is_told_before_anything_is_read(
@@ -244,8 +244,8 @@ def test_wrong_use_is_told_before_anything_is_read(
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("wide", "bank/a.queries: its entries have 32 channels and this model reads 48"),
-        ("learned", "bank/a.queries: is of plain, weights pppppppppppppppp..., and this model"),
+        ("wide", "bank/a.queries: entries have 32 channels (made by "),
+        ("learned", "bank/a.queries: made by plain, weights pppppppppppppppp..., but this model"),
     ],
 )
 def test_a_bank_of_another_model(
@@ -267,7 +267,7 @@ def test_a_damaged_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     entry.write_bytes(entry.read_bytes()[:-8] + b"\xff" * 8)
     result = stadkit("long", path, "-o", "out", "--queries", "bank")
     assert result.exit_code == 1
-    assert "bank/a.queries/entry.npy: is not what was written, by its sha256" in result.stderr
+    assert "bank/a.queries/entry.npy: has changed since it was written" in result.stderr
     assert "Traceback" not in result.stderr
     assert not Path("out/a.csv").exists()
 

@@ -113,7 +113,7 @@ def test_a_folder_of_someone_else_stays(stadkit: Stadkit, make_video: MakeVideo)
     (FOLDER / "0.000.png").write_text("mine")
     result = stadkit(make_video("a.mp4", seconds=1))
     assert result.exit_code == 2
-    assert "a.tokens: is there already" in result.stderr
+    assert "a.tokens: exists already" in result.stderr
     assert (FOLDER / "0.000.png").read_text() == "mine"
 
 
@@ -155,7 +155,7 @@ def test_a_model_without_tokens_is_2(
     result = stadkit(make_video("a.mp4"))
     assert result.exit_code == 2
     assert result.stderr == (
-        "stadkit: error: fake: has no tokens to drop; take a model that does, such as evad-vit-b\n"
+        "stadkit: error: fake: has no tokens to drop; use a model that does, such as evad-vit-b\n"
     )
     assert not Path("out").exists()
 
@@ -171,7 +171,7 @@ def test_a_model_that_keeps_all_is_2(
     refuse_to_open(monkeypatch)
     result = stadkit(make_video("a.mp4"))
     assert result.exit_code == 2
-    assert result.stderr.startswith("stadkit: error: fake: keeps all of its tokens")
+    assert result.stderr.startswith("stadkit: error: fake: keeps all tokens")
     assert not Path("out").exists()
 
 

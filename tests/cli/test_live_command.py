@@ -204,10 +204,10 @@ def test_a_slow_model_skips_and_does_not_fall_behind(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--save-video"], "--save-video: not of a live source"),
-        (["--link"], "--link: not of a live source"),
-        (["--every", "frame"], "--every frame: not of a live source"),
-        (["a.mp4"], "is looked at alone"),
+        (["--save-video"], "--save-video: not with a live source"),
+        (["--link"], "--link: not with a live source"),
+        (["--every", "frame"], "--every frame: not with a live source"),
+        (["a.mp4"], "must be the only input"),
         (["--offline"], "offline mode is on"),
     ],
 )
@@ -237,7 +237,7 @@ def test_results_there_are_kept(stadkit: Stadkit, tmp_path: Path) -> None:
     with broadcast([Answer(body, length=True)] * 3) as server:
         assert stadkit(server.url, "-o", "out").exit_code == 0
         again = stadkit(server.url, "-o", "out")
-        assert (again.exit_code, "is there already" in again.stderr) == (2, True)
+        assert (again.exit_code, "exists already" in again.stderr) == (2, True)
         assert stadkit(server.url, "-o", "out", "--overwrite").exit_code == 0
 
 
@@ -267,14 +267,14 @@ def adding(monkeypatch: pytest.MonkeyPatch) -> Adding:
     """adding(n, act): act when n keyframes are in the files."""
 
     def install(number: int, act: Callable[[], None]) -> None:
-        add = module.Growing.add
+        add = module.LiveResults.add
 
         def acting(self: Any, *given: Any) -> None:
             add(self, *given)
             if self.keyframes == number:
                 act()
 
-        monkeypatch.setattr(module.Growing, "add", acting)
+        monkeypatch.setattr(module.LiveResults, "add", acting)
 
     return install
 
@@ -345,7 +345,7 @@ def test_what_a_killed_run_left_is_kept(stadkit: Stadkit, tmp_path: Path) -> Non
     for kind in ("csv", "jsonl"):
         assert Path("out", f"127.0.0.1-live.{kind}.live-3").read_text() == "a"
         assert Path("out", f"127.0.0.1-live.{kind}.live-2").read_text() == "b"
-    assert "127.0.0.1-live.csv.live-3: kept of a run that was killed" in result.stderr
+    assert "127.0.0.1-live.csv.live-3: kept from a killed run" in result.stderr
     assert len(list(Path("out").glob("*.live*"))) == 4
 
 

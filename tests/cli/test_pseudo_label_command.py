@@ -121,7 +121,7 @@ def test_what_is_said(here: Path) -> None:
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "labels: 2, labels.txt",
-        "tla: 1 video, 6 people in 3 keyframes -> 12 people more in 6 frames, 0 found and not "
+        "tla: 1 video, 6 people in 3 keyframes -> 12 people more in 6 frames, 0 found but not "
         "labelled",
         "wrote dense.csv",
         "wrote dense.sources.csv",
@@ -238,8 +238,8 @@ def test_videos_that_lack_something_are_told(here: Path) -> None:
     assert (facts["pseudo_people"], facts["frames"]["frames"]) == (12, 6)
     assert set(dense().video.tolist()) == {"a", "lost"}
     said = label(*usual("--overwrite")).stderr
-    assert "note: 1 video of the truth not here, where nothing is labelled: 'lost'" in said
-    assert "note: 1 video without labelled keyframes, passed over: 'extra'" in said
+    assert "note: 1 video of the truth missing, not labelled: 'lost'" in said
+    assert "note: 1 video without labelled keyframes, skipped: 'extra'" in said
 
 
 def test_frames_that_lack_something_are_told(here: Path) -> None:
@@ -260,7 +260,7 @@ def test_labels_meet_by_name(here: Path) -> None:
     assert dense().action.tolist() == [[1, 0], [1, 1]] * 9
     Path("other/labels.txt").write_text("3: hop\n4: sit\n")
     why = complaint(*usual("--overwrite")[:2], "other", *usual("--overwrite")[3:], code=5)
-    assert "have no action in common: found are 'hop', 'sit'; truth has 'stand', 'wave'" in why
+    assert "have no action in common: found has 'hop', 'sit'; truth has 'stand', 'wave'" in why
 
 
 def test_low_people_are_left_out_where_scores_are_known(here: Path) -> None:
@@ -278,7 +278,7 @@ def test_low_people_are_left_out_where_scores_are_known(here: Path) -> None:
 def test_boxes_that_are_none_are_left_out(here: Path) -> None:
     save("found.csv", [*found_rows(), "a,0.25,0.5,0.5,0.4,0.6,1,0.6"])
     result = label(*usual())
-    assert "note: 1 found box is empty or inverted: left out" in result.stderr
+    assert "note: 1 found box is empty or inverted: dropped" in result.stderr
     assert len(dense()) == 18
 
 
@@ -313,26 +313,35 @@ def test_check_is_of_the_videos_that_are_here(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("-o", "d.csv"), "give one of --detections, what was found, and --videos"),
+        (("-o", "d.csv"), "give either --detections, existing ones, or --videos"),
         (("--detections", "found.csv"), "name the CSV to write by --output"),
         (("--detections", "found.csv", "-o", "d.json"), "d.json: name a .csv or .csv.gz file"),
         (("--detections", "found.csv", "-o", "found.csv"), "is an input too"),
         (("--detections", "found.csv", "-o", "sparse.csv"), "is an input too"),
-        (("--detections", ".", "-o", "d.csv"), "would be taken for one of the detections in ."),
+        (("--detections", ".", "-o", "d.csv"), "would be read as detections in ."),
         (("--detections", "no.csv", "-o", "d.csv"), "no.csv: does not exist"),
-        (("--detections", "found.csv", "-o", "d.csv", "--every", "1"), "--every: is of --videos"),
-        (("--detections", "found.csv", "-o", "d.csv", "--model", "x"), "--model: is of --videos"),
+        (
+            ("--detections", "found.csv", "-o", "d.csv", "--every", "1"),
+            "--every: only with --videos",
+        ),
+        (
+            ("--detections", "found.csv", "-o", "d.csv", "--model", "x"),
+            "--model: only with --videos",
+        ),
         (
             ("--detections", "found.csv", "-o", "d.csv", "--no-cross-cuts"),
-            "--no-cross-cuts: is of --videos",
+            "--no-cross-cuts: only with --videos",
         ),
         (("--detections", "found.csv", "-o", "d.csv", "--strategy", "x"), "no strategy called 'x'"),
         (("--detections", "found.csv", "-o", "d.csv", "--strategy", "all"), "with --check"),
         (
             ("--detections", "found.csv", "-o", "d.csv", "--threshold", ".3"),
-            "--threshold: is of --strategy hard, not of tla",
+            "--threshold: only with --strategy hard, not tla",
         ),
-        (("--detections", "found.csv", "-o", "d.csv", "--free"), "--free: is of --strategy hard"),
+        (
+            ("--detections", "found.csv", "-o", "d.csv", "--free"),
+            "--free: only with --strategy hard",
+        ),
         (("--detections", "found.csv", "-o", "d.csv", "--bce", "max"), "no bce called 'max'"),
         (("--detections", "found.csv", "-o", "d.csv", "--max-gap", "0"), "--max-gap 0: wants"),
         (("--detections", "found.csv", "-o", "d.csv", "--offset", "nan"), "--offset nan: wants"),
@@ -352,11 +361,11 @@ def test_wrong_files(here: Path) -> None:
     save("swapped.csv", ["a,0000,0.3,0.2,0.1,0.8,1,7"])
     save("named.csv", truth_rows("a.mp4"))
     rest = ("--detections", "found.csv", "-o", "d.csv")
-    assert "empty.csv: holds no rows" in complaint("empty.csv", *rest)
+    assert "empty.csv: has no rows" in complaint("empty.csv", *rest)
     nobody = ("--detections", "empty.csv", "-o", "d.csv")
-    assert "empty.csv: holds no detections" in complaint("sparse.csv", *nobody, code=5)
+    assert "empty.csv: has no detections" in complaint("sparse.csv", *nobody, code=5)
     assert "half.csv:9: has 5 columns where the first line has 8" in complaint("half.csv", *rest)
-    assert "tubes.json: is no CSV" in complaint("tubes.json", *rest)
+    assert "tubes.json: is not a CSV" in complaint("tubes.json", *rest)
     assert "swapped.csv:1: x2 < x1" in complaint("swapped.csv", *rest)
     assert "are these detections?" in complaint("found.csv", *rest)
     assert "the same without file endings" in complaint("named.csv", *rest, code=5)
@@ -369,12 +378,12 @@ def test_nothing_is_written_over_or_misread(here: Path) -> None:
     Path("labels.txt").write_text("1: stand\n\n5:  wave\n")  # not as we write it
     told(*usual())
     assert Path("labels.txt").read_text() == "1: stand\n\n5:  wave\n"
-    assert "dense.csv: is there already; --overwrite" in complaint(*usual())
+    assert "dense.csv: exists already; use --overwrite" in complaint(*usual())
     told(*usual("--check"))
     Path("other").mkdir()
     Path("other/labels.txt").write_text("1: hop\n")
     why = complaint("sparse.csv", "--detections", "found.csv", "-o", "other/dense.csv")
-    assert "other/labels.txt: lists other actions than the truth's" in why
+    assert "other/labels.txt: lists other actions than the truth" in why
 
 
 def test_rows_of_actions_that_the_labels_lack_are_told(here: Path) -> None:

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 def test_names_of_devices() -> None:
     assert pick_device("cpu") == CPU
-    with pytest.raises(UsageError, match="no device is called 'gpu'"):
+    with pytest.raises(UsageError, match="unknown device 'gpu'"):
         pick_device("gpu")
 
 
@@ -48,7 +48,7 @@ def test_imitated_bf16_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_named_precisions() -> None:
     assert pick_precision("bf16", CPU) == torch.bfloat16
-    with pytest.raises(UsageError, match="no precision is called 'half'"):
+    with pytest.raises(UsageError, match="unknown precision 'half'"):
         pick_precision("half", CPU)
     with pytest.raises(UsageError, match="fp16 is slow"):
         pick_precision("fp16", CPU)

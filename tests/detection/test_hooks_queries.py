@@ -112,12 +112,12 @@ def test_short_of_memory(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_without_queries(fake_detector: Detector, small: Any) -> None:
-    with pytest.raises(UsageError, match="fake: has no queries to save; take an STMixer"):
+    with pytest.raises(UsageError, match="fake: has no queries to save; use an STMixer"):
         detect_video(fake_detector, "gone.mp4", on_queries=lambda *_: None)
     with pytest.raises(UsageError, match="fake: has no queries"):
         require_query_model(fake_detector)
     for detector in (fake_detector, small(), small("short")):
-        with pytest.raises(UsageError, match="reads no bank of queries; train an STMixer with"):
+        with pytest.raises(UsageError, match="reads no query bank; train an STMixer with"):
             require_bank_reader(detector)
     assert require_bank_reader(small("long")).config.classifier == "long"
 

@@ -147,11 +147,11 @@ def test_who_finds_people_is_checked(
     how = ("cpu", "fp32")
     with pytest.raises(UsageError, match=r"roi-tiny: this model .* --proposals, .* --person-model"):
         with_boxes(actions, "", False, *how)
-    with pytest.raises(UsageError, match="from --proposals or from --person-model, not from both"):
+    with pytest.raises(UsageError, match="by --proposals or by --person-model, not both"):
         with_boxes(actions, "mestad-nano", True, *how)
-    with pytest.raises(UsageError, match="fake finds its own people; it is for two-stage models"):
+    with pytest.raises(UsageError, match="fake finds people itself; the option is for two-stage"):
         with_boxes(fake_detector, "mestad-nano", False, *how)
-    with pytest.raises(UsageError, match="roi-b finds nobody, it wants boxes itself"):
+    with pytest.raises(UsageError, match="roi-b is a two-stage model and finds no people"):
         with_boxes(actions, "roi-b", False, *how)
     assert with_boxes(actions, "", True, *how) is actions
     assert with_boxes(fake_detector, "", False, *how) is fake_detector

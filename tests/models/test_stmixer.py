@@ -288,7 +288,7 @@ def test_a_model_that_diverges_says_so(make: Any) -> None:
     clip = Clip("v", np.zeros((4, 4, 4, 3), np.uint8), 0.0, np.arange(4) * 0.1, (4, 4))
     with torch.no_grad():
         said = made(pixels, sizes)
-    with pytest.raises(StadkitError, match="the model gave NaN"):
+    with pytest.raises(StadkitError, match="the model returned NaN"):
         to_table(said, [clip], ("a", "b", "c"), 0.1)
     box, action = torch.tensor([[5.0, 5, 40, 60]]), torch.eye(3)[:1]
     details = made.details(pixels, sizes)

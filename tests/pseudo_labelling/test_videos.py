@@ -110,7 +110,7 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setattr("stadkit.pseudo_labelling.parts.detect_video", stopped)
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 130
-    assert "interrupted; with --output the same command goes on from here" in result.stderr
+    assert "interrupted; with --output the same command resumes here" in result.stderr
     assert not Path("dense.csv").exists()
     told(stadkit("-o", "dense.csv", "--json"))
     assert seen == ["a", "b", "b"]
@@ -125,11 +125,11 @@ def test_what_was_found_otherwise_is_not_lost(stadkit: Stadkit) -> None:
         Path(path).unlink()
     result = stadkit("-o", "dense.csv", "--every", "0.25")
     assert result.exit_code == 2
-    assert "dense.found/between: holds results made otherwise (every was 0.2" in result.stderr
+    assert "dense.found/between: holds results of other settings (every was 0.2" in result.stderr
     save("sparse.csv", [*rows("a"), *rows("b", (0, 1.5))])
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "dense.found/between/b.npz: is there already; say --overwrite" in result.stderr
+    assert "dense.found/between/b.npz: exists already; use --overwrite" in result.stderr
     assert told(stadkit("-o", "dense.csv", "--json", "--overwrite"))["pseudo_people"] == 8 + 7
 
 
@@ -182,7 +182,9 @@ def test_truth_that_is_dense_already(stadkit: Stadkit) -> None:
     save("sparse.csv", rows("a", (0, 0.1, 0.2, 0.3)))
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "more than 0.2 s apart, so nothing lies between; give a smaller --every" in result.stderr
+    assert (
+        "more than 0.2 s apart, so no frames lie between; give a smaller --every" in result.stderr
+    )
     assert told(stadkit("-o", "dense.csv", "--json", "--every", "0.05"))["pseudo_frames"] == 3
 
 
@@ -238,7 +240,7 @@ def test_a_model_of_tubelets_is_refused(stadkit: Stadkit, fake_detector: Any) ->
     fake_detector.card = replace(fake_detector.card, tubelet=True)
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "finds tubelets; take a model that finds keyframes" in result.stderr
+    assert "is a tubelet model; use a keyframe model" in result.stderr
 
 
 def test_a_two_stage_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:

@@ -112,7 +112,7 @@ def test_a_manifest_of_nonsense_says_nothing(here: Path, entry: dict[str, Any]) 
     Path("run/manifest.json").write_text(json.dumps({"videos": {"clip": entry}}))
     said = complaint("run", "-o", "t.json", "--pickle", "p.pkl", "--size", "8x8")
     assert said.startswith("--pickle: counts frames")
-    assert complaint("run", "-o", "t.json", "--pickle", "p.pkl").startswith("--pickle: is of pixel")
+    assert complaint("run", "-o", "t.json", "--pickle", "p.pkl").startswith("--pickle: needs pixel")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_a_manifest_of_nonsense_says_nothing(here: Path, entry: dict[str, Any]) 
         (["run", "jl"], "run/clip.jsonl and jl/clip.jsonl both have the video 'clip'"),
         (["run/clip.csv", "jl/clip.jsonl"], "run/clip.csv and jl/clip.jsonl both have the video"),
         (["run/clip.csv", "run/clip.jsonl"], "run/clip.csv and run/clip.jsonl both have the video"),
-        (["run", "run"], "run/clip.jsonl: is given twice"),
-        (["run", "run/../run/clip.jsonl"], "run/../run/clip.jsonl: is given twice"),
+        (["run", "run"], "run/clip.jsonl: is named twice"),
+        (["run", "run/../run/clip.jsonl"], "run/../run/clip.jsonl: is named twice"),
     ],
 )
 def test_a_video_of_two_files_is_refused(here: Path, found: list[str], message: str) -> None:
@@ -133,8 +133,8 @@ def test_a_video_of_two_files_is_refused(here: Path, found: list[str], message: 
 def test_a_video_of_two_files_of_one_folder_is_refused(here: Path) -> None:
     Path("run/again.csv").write_text(table())
     assert complaint("run", "-o", "t.json") == (
-        "run/again.csv and run/clip.jsonl both have the video 'clip'; give one of them, or name "
-        "the videos apart"
+        "run/again.csv and run/clip.jsonl both have the video 'clip'; give one of them, or rename "
+        "the videos"
     )
     Path("run/again.csv").write_text(table("other"))
     assert link("run", "-o", "t.json").exit_code == 0

@@ -56,7 +56,7 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
     assert run.finished("b", "another") is None
     assert run.finished("c", "mark") is None
     run.begin("c", "mark", [tmp_path / "c.csv"])  # ours to write over
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         run.begin("c", "another", [tmp_path / "c.csv"])
 
 
@@ -75,9 +75,9 @@ def test_only_what_was_claimed_is_taken_away(tmp_path: Path) -> None:
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
-        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+        with pytest.raises(UsageError, match="another run is writing there"), other.held():
             pass
-        with pytest.raises(UsageError, match="another run is writing there now"):
+        with pytest.raises(UsageError, match="another run is writing there"):
             other.begin("a", "mark", [])
     with other.held():
         other.begin("a", "mark", [])
@@ -114,7 +114,7 @@ def test_a_run_that_began_at_the_same_time_keeps_its_entries(tmp_path: Path) -> 
     done(one, "a")
     one.close()
     done(other, "b")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         other.begin("a", "another", [folder / "a.csv"])
     other.close()
     assert list(json.loads((folder / "manifest.json").read_text())["videos"]) == ["a", "b", "bad"]
@@ -150,7 +150,7 @@ def test_nfs_locks_files_open_for_writing_only(
     one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
         assert (tmp_path / LOCK).exists()
-        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+        with pytest.raises(UsageError, match="another run is writing there"), other.held():
             pass
     assert list(tmp_path.iterdir()) == []
 
@@ -193,7 +193,7 @@ def test_a_lock_that_was_taken_away_meanwhile_is_none(
     one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
         assert len(calls) == 2
-        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+        with pytest.raises(UsageError, match="another run is writing there"), other.held():
             pass
 
 

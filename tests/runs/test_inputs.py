@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stadkit.errors import UsageError
-from stadkit.runs.inputs import LONGEST, gather, plain
+from stadkit.runs.inputs import MAX_NAME_BYTES, gather, plain
 
 
 @pytest.fixture
@@ -63,6 +63,6 @@ def test_names_any_file_system_takes() -> None:
     assert plain("a\nb") == "a_b"
     assert plain("-5KQ66BBWC4") == "-5KQ66BBWC4"
     long = plain("é" * 120)
-    assert len(long.encode()) <= LONGEST + 9
+    assert len(long.encode()) <= MAX_NAME_BYTES + 9
     assert long != plain("é" * 121)
     assert plain("a\udcff") == "a_"

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from stadkit.cli.app import app
 from stadkit.runs import messages
-from stadkit.runs.messages import MOST_ROWS, make_summary, remove_summary, summary_row, tell_summary
+from stadkit.runs.messages import MAX_ROWS, make_summary, print_summary, remove_summary, summary_row
 from stadkit.runs.record import VideoRecord
 
 
@@ -54,13 +54,13 @@ def told(monkeypatch: pytest.MonkeyPatch, rows: list[Any], terminal: bool) -> li
     console = Console(force_terminal=terminal, color_system=None, width=80, soft_wrap=True)
     monkeypatch.setattr(messages, "console", console)
     with console.capture() as captured:
-        tell_summary(make_summary(rows, 0))
+        print_summary(make_summary(rows, 0))
     return [line.strip() for line in captured.get().splitlines()]
 
 
 def test_a_table_in_a_terminal_and_a_line_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [summary_row("a", entry("ok")), summary_row("b", entry("failed"))]
-    last = "1 of 2 done in full: 3 people in 4 keyframes, 3 s"
+    last = "1 of 2 complete: 3 people in 4 keyframes, 3 s"
     assert told(monkeypatch, rows, terminal=False) == [last]
     lines = told(monkeypatch, rows, terminal=True)
     assert [line.split()[:2] for line in lines[:3]] == [
@@ -73,10 +73,10 @@ def test_a_table_in_a_terminal_and_a_line_elsewhere(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_long_table_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [summary_row(str(i), entry("ok")) for i in range(MOST_ROWS + 5)]
+    rows = [summary_row(str(i), entry("ok")) for i in range(MAX_ROWS + 5)]
     lines = told(monkeypatch, rows, terminal=True)
-    assert len(lines) == 1 + MOST_ROWS + 2
-    assert lines[-2] == "and 5 more; summary.json has them all"
+    assert len(lines) == 1 + MAX_ROWS + 2
+    assert lines[-2] == "and 5 more; see summary.json"
 
 
 def test_97_of_100(
@@ -92,9 +92,9 @@ def test_97_of_100(
         Path(f"videos/{i:03}.mp4").write_bytes(content if i not in (7, 50, 99) else b"hello")
     result = CliRunner().invoke(app, ["detect", "videos", "-o", "out"])
     assert result.exit_code == 1
-    assert "97 of 100 done in full: 97 people in 97 keyframes" in result.stderr
+    assert "97 of 100 complete: 97 people in 97 keyframes" in result.stderr
     ending = result.stderr.splitlines()[-4:]
-    assert ending[0] == "not in full:"
+    assert ending[0] == "not complete:"
     assert [line.split(": ")[2] for line in ending[1:]] == [
         f"videos/{name}.mp4" for name in ("007", "050", "099")
     ]

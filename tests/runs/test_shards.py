@@ -67,18 +67,18 @@ def test_which_part(text: str, environment: dict[str, str], expected: Shard | No
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5"])
 def test_no_part(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--shard: .* is no part; wants a part such as 2/8"):
+    with pytest.raises(UsageError, match=r"--shard .*: give a shard such as 2/8"):
         parse_shard(text, {})
 
 
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        ({}, "nor RANK and WORLD_SIZE are set; say which part"),
+        ({}, "nor RANK and WORLD_SIZE are set; name the shard"),
         ({"RANK": "1"}, "nor RANK and WORLD_SIZE are set"),
         ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_COUNT is '', wants a number"),
-        (slurm(7, 3, min=1), "the ids of this Slurm array are no even row"),
-        (slurm(3, 1, min=3, max=3), "task 3 alone, of how many is not known; say --shard 3/N"),
+        (slurm(7, 3, min=1), "the ids of this Slurm array are not evenly spaced"),
+        (slurm(3, 1, min=3, max=3), "only task 3; give --shard 3/N"),
         (torchrun(3, 3), "RANK is 3 of WORLD_SIZE 3"),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_model_with_more_to_do_has_all(
 ) -> None:
     assert chosen(fake_detector, every=0.1) == 4
     assert chosen(fake_detector, every="frame") == 4
-    monkeypatch.setattr("stadkit.runs.threads.LIGHT", 0)
+    monkeypatch.setattr("stadkit.runs.threads.LIGHT_PARAMETERS", 0)
     assert chosen(fake_detector) == 4
 
 

@@ -218,7 +218,9 @@ def test_resume_knows_whose_the_banks_were(config: TrainConfig, tmp_path: Path) 
 def test_damage_is_told_before_training(config: TrainConfig, tmp_path: Path) -> None:
     path = tmp_path / "bank" / "b.queries" / "entry.npy"
     path.write_bytes(path.read_bytes()[:-8] + bytes(8))
-    with pytest.raises(StadkitError, match=r"b\.queries/entry\.npy: is not what was written"):
+    with pytest.raises(
+        StadkitError, match=r"b\.queries/entry\.npy: has changed since it was written"
+    ):
         source(config)
 
 
