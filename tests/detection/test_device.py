@@ -1,4 +1,4 @@
-"""Devices and number formats: what there is, or one line."""
+"""Selection of device and precision, and its errors."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_names_of_devices() -> None:
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "1", "mps"])
-def test_an_absent_device_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UsageError, match="has none"):
@@ -31,14 +31,14 @@ def test_an_absent_device_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch
         ({"avx2": True}, torch.float32),
     ],
 )
-def test_auto_asks_the_chip(
+def test_auto_follows_the_hardware(
     has: dict[str, bool], wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     assert pick_precision("auto", CPU) == wanted
 
 
-def test_imitated_bf16_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emulated_bf16_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation

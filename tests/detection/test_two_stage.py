@@ -1,4 +1,4 @@
-"""A model that finds people and one that says what they do, over one pass of a video."""
+"""A person detector and an action classifier over one pass of a video."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def actions() -> Detector:
 @pytest.mark.parametrize(
     ("every", "wanted_times"), [(0.5, [0.7, 1.2, 1.7]), ("frame", [0.3, 0.4, 0.5])]
 )
-def test_two_cuts_of_one_pass_are_those_of_two(
+def test_clips_of_one_pass_equal_those_of_two(
     make_video: MakeVideo, every: float | str, wanted_times: list[float]
 ) -> None:
     path = make_video("a.mp4", seconds=3)
@@ -65,7 +65,7 @@ def test_two_cuts_of_one_pass_are_those_of_two(
             assert np.array_equal(clip.times, wanted.times)
 
 
-def test_a_pass_is_ended_where_nothing_more_is_asked(make_video: MakeVideo) -> None:
+def test_a_pass_ends_after_the_last_clip(make_video: MakeVideo) -> None:
     cut = Cut(2, 0.1, 1, 32)
     with open_video(make_video("a.mp4", seconds=3)) as video:
         assert len(list(paired(video, cut, cut, times=[0.1, 0.5]))) == 2
@@ -73,7 +73,7 @@ def test_a_pass_is_ended_where_nothing_more_is_asked(make_video: MakeVideo) -> N
 
 
 @pytest.mark.parametrize("batch", [None, 1, 3])
-def test_people_are_the_finders_and_actions_the_classifiers(
+def test_people_come_from_the_detector_and_actions_from_the_classifier(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo, batch: int | None
 ) -> None:
     path, every = make_video("a.mp4", seconds=3), 0.5
@@ -111,7 +111,7 @@ def test_folded_and_in_low_precision(changes: dict[str, Any], actions: Detector)
 
 
 def boxes(corners: list[list[float]]) -> Detections:
-    """Certain people at time 0 of video v."""
+    """People with score 1 at time 0 of video v."""
     n = len(corners)
     nothing = np.zeros((n, 0), np.float32)
     box, sure = np.array(corners, np.float32), np.ones(n, np.float32)
@@ -120,7 +120,7 @@ def boxes(corners: list[list[float]]) -> Detections:
     )
 
 
-def test_the_threshold_is_the_finders(
+def test_the_threshold_is_the_person_detectors(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo
 ) -> None:
     both, path = with_person_detector(actions, fake_detector), make_video("a.mp4", seconds=1)
@@ -130,7 +130,7 @@ def test_the_threshold_is_the_finders(
     assert len(next(both.detect(path, min_person=0.2, top_k=1))) == 1
 
 
-def test_of_tubelets_the_box_at_the_keyframe_is_taken(
+def test_for_tubelets_the_key_frame_box_is_used(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo
 ) -> None:
     fake_detector.card = replace(fake_detector.card, tubelet=True)
@@ -140,7 +140,7 @@ def test_of_tubelets_the_box_at_the_keyframe_is_taken(
     assert fake_detector.card.tubelet
 
 
-def test_who_finds_people_is_checked(
+def test_invalid_combinations_are_refused(
     actions: Detector, fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stadkit.detection.two_stage.load", lambda name, *_: actions)
@@ -161,7 +161,7 @@ def test_who_finds_people_is_checked(
 def run(
     actions: Detector, fake_detector: Detector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., Any]:
-    """`stadkit detect -m roi-tiny` with these arguments, in a folder of its own."""
+    """`stadkit detect -m roi-tiny` with these arguments in a new folder."""
     monkeypatch.setattr("stadkit.detection.load", lambda *_: actions)
     monkeypatch.setattr("stadkit.detection.two_stage.load", lambda *_: fake_detector)
     monkeypatch.chdir(tmp_path)
@@ -186,7 +186,7 @@ def test_the_manifest_has_both_models(run: Callable[..., Any], make_video: MakeV
     assert [len(row["people"]) for row in rows] == [1, 1]
 
 
-def test_without_boxes_nothing_is_begun(run: Callable[..., Any], make_video: MakeVideo) -> None:
+def test_without_boxes_nothing_is_started(run: Callable[..., Any], make_video: MakeVideo) -> None:
     result = run(make_video("a.mp4", seconds=1), "-o", "out")
     assert result.exit_code == 2
     assert (

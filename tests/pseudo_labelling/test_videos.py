@@ -1,4 +1,4 @@
-"""`stadkit pseudo-label --videos`: a model looks between labelled keyframes, once."""
+"""`stadkit pseudo-label --videos`: detection between labelled keyframes, with kept results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stadkit.video.write import VideoWriter
 
 MakeVideo = Callable[..., Path]
 Stadkit = Callable[..., Result]
-LEFT = "0,0.1,0.5,0.9"  # where the fake model sees somebody
+LEFT = "0,0.1,0.5,0.9"  # where the fake model finds a person
 
 
 def rows(video: str, times: tuple[float, ...] = (0, 1, 2), action: int = 3) -> list[str]:
@@ -61,7 +61,7 @@ def dense(path: str = "dense.csv") -> Detections:
     return read_truth(path, read_labels("labels.txt"))
 
 
-def test_people_are_found_between_labelled_keyframes(stadkit: Stadkit) -> None:
+def test_people_are_detected_between_labelled_keyframes(stadkit: Stadkit) -> None:
     facts = told(stadkit("-o", "dense.csv", "--json"))
     assert (facts["pseudo_frames"], facts["pseudo_people"], facts["exit_code"]) == (16, 16, 0)
     table = dense()
@@ -70,7 +70,7 @@ def test_people_are_found_between_labelled_keyframes(stadkit: Stadkit) -> None:
     assert (table.action.tolist(), table.track.tolist()) == ([[1, 0]] * 22, [4] * 22)
 
 
-def test_what_is_said(stadkit: Stadkit) -> None:
+def test_messages(stadkit: Stadkit) -> None:
     said = stadkit("-o", "dense.csv").stderr.splitlines()
     assert said[0] == "labels: 2, labels.txt"
     assert "people from 0.5, every 0.2 s between labelled keyframes" in said[1]
@@ -82,7 +82,7 @@ def test_what_is_said(stadkit: Stadkit) -> None:
     )
 
 
-def test_what_was_found_is_found_once(stadkit: Stadkit, fake_model: Any) -> None:
+def test_detections_are_reused(stadkit: Stadkit, fake_model: Any) -> None:
     told(stadkit("-o", "dense.csv", "--json"))
     held = json.loads(Path("dense.found/between/manifest.json").read_text())
     assert {name: each["status"] for name, each in held["videos"].items()} == {"a": "ok", "b": "ok"}
@@ -96,7 +96,7 @@ def test_what_was_found_is_found_once(stadkit: Stadkit, fake_model: Any) -> None
     assert len(dense()) == 2 * (3 + 6)
 
 
-def test_an_interrupted_run_goes_on(
+def test_an_interrupted_run_resumes(
     stadkit: Stadkit, fake_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, seen = detect_video, []
@@ -119,7 +119,7 @@ def test_an_interrupted_run_goes_on(
     assert Path("dense.sources.csv").read_bytes() == Path("whole.sources.csv").read_bytes()
 
 
-def test_what_was_found_otherwise_is_not_lost(stadkit: Stadkit) -> None:
+def test_detections_of_other_settings_are_not_overwritten(stadkit: Stadkit) -> None:
     told(stadkit("-o", "dense.csv", "--json"))
     for path in ("dense.csv", "dense.sources.csv"):
         Path(path).unlink()
@@ -133,7 +133,7 @@ def test_what_was_found_otherwise_is_not_lost(stadkit: Stadkit) -> None:
     assert told(stadkit("-o", "dense.csv", "--json", "--overwrite"))["pseudo_people"] == 8 + 7
 
 
-def test_one_broken_video_leaves_the_others(stadkit: Stadkit) -> None:
+def test_a_broken_video_does_not_stop_the_others(stadkit: Stadkit) -> None:
     Path("videos/b.mp4").write_bytes(b"\0" * 5000)
     result = stadkit("-o", "dense.csv", "--json")
     assert "[2/2] stadkit: error: videos/b.mp4: " in result.stderr
@@ -143,7 +143,7 @@ def test_one_broken_video_leaves_the_others(stadkit: Stadkit) -> None:
     assert np.sum(dense().video == "b") == 3
 
 
-def test_no_video_that_can_be_read(stadkit: Stadkit) -> None:
+def test_no_readable_video(stadkit: Stadkit) -> None:
     for name in "ab":
         Path(f"videos/{name}.mp4").write_text("nothing")
     result = stadkit("-o", "dense.csv")
@@ -152,23 +152,23 @@ def test_no_video_that_can_be_read(stadkit: Stadkit) -> None:
     assert not Path("dense.csv").exists()
 
 
-def test_videos_that_lack_something(stadkit: Stadkit) -> None:
+def test_missing_and_unlabelled_videos_are_reported(stadkit: Stadkit) -> None:
     save("sparse.csv", [*rows("a"), *rows("lost")])
     facts = told(stadkit("-o", "dense.csv", "--json"))
     assert (facts["videos_missing"], facts["videos_without_truth"]) == (["lost"], ["b"])
     assert not Path("dense.found/between/b.npz").exists()
 
 
-def test_a_label_past_the_end_is_told(stadkit: Stadkit) -> None:
+def test_labels_past_the_end_are_reported(stadkit: Stadkit) -> None:
     save("sparse.csv", [*rows("a", (0, 1, 2, 3.5, 4.5)), *rows("b")])
     result = stadkit("-o", "dense.csv", "--json")
     assert "note: videos/a.mp4: 2 of 5 labelled keyframes are outside its 3 s" in result.stderr
-    # 2.2 to 2.8 are shown, and 3, half a frame past the last; 3.2 on are not.
+    # 2.2 to 2.8 are inside, and 3, half a frame past the last; from 3.2 on are not.
     assert told(result)["pseudo_frames"] == 16 + 4
     assert dense().time.max() == 4.5
 
 
-def test_the_offset_of_the_truth(stadkit: Stadkit) -> None:
+def test_a_wrong_offset(stadkit: Stadkit) -> None:
     save("sparse.csv", rows("a", (900, 901, 902)))
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 5
@@ -178,7 +178,7 @@ def test_the_offset_of_the_truth(stadkit: Stadkit) -> None:
     assert len(dense()) == 11
 
 
-def test_truth_that_is_dense_already(stadkit: Stadkit) -> None:
+def test_dense_truth_is_an_error(stadkit: Stadkit) -> None:
     save("sparse.csv", rows("a", (0, 0.1, 0.2, 0.3)))
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
@@ -188,7 +188,7 @@ def test_truth_that_is_dense_already(stadkit: Stadkit) -> None:
     assert told(stadkit("-o", "dense.csv", "--json", "--every", "0.05"))["pseudo_frames"] == 3
 
 
-def test_a_check_looks_at_labelled_keyframes_and_keeps_nothing(stadkit: Stadkit) -> None:
+def test_a_check_uses_labelled_keyframes_and_keeps_nothing(stadkit: Stadkit) -> None:
     before = sorted(Path().rglob("*"))
     facts = told(stadkit("--check", "--json"))
     assert facts["strategies"]["tla"]["keyframes"] == 2
@@ -196,7 +196,7 @@ def test_a_check_looks_at_labelled_keyframes_and_keeps_nothing(stadkit: Stadkit)
     assert sorted(Path().rglob("*")) == before
 
 
-def test_a_check_with_output_keeps_what_was_found(stadkit: Stadkit, fake_model: Any) -> None:
+def test_a_check_with_output_keeps_detections(stadkit: Stadkit, fake_model: Any) -> None:
     told(stadkit("--check", "--json", "-o", "dense.csv"))
     assert not Path("dense.csv").exists()
     calls = fake_model.calls
@@ -204,7 +204,7 @@ def test_a_check_with_output_keeps_what_was_found(stadkit: Stadkit, fake_model: 
     assert fake_model.calls == calls
 
 
-def test_per_class_also_looks_at_labelled_keyframes(stadkit: Stadkit) -> None:
+def test_per_class_also_uses_labelled_keyframes(stadkit: Stadkit) -> None:
     facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "per-class"))
     assert set(facts["thresholds"]) == {"wave"}
     assert Path("dense.found/labelled/a.npz").exists()
@@ -236,7 +236,7 @@ def test_no_label_crosses_a_cut(stadkit: Stadkit, strategy: str, start: int) -> 
     assert told(stadkit(*arguments, "--overwrite"))["frames"]["cut"] == 0
 
 
-def test_a_model_of_tubelets_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
+def test_a_tubelet_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
     fake_detector.card = replace(fake_detector.card, tubelet=True)
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
@@ -250,7 +250,7 @@ def test_a_two_stage_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> N
     assert "classifies others' people; take an end-to-end model" in result.stderr
 
 
-def test_names_that_there_are_not_or_twice(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_missing_and_duplicate_videos(stadkit: Stadkit, make_video: MakeVideo) -> None:
     result = CliRunner().invoke(
         app, ["pseudo-label", "sparse.csv", "--videos", "no", "-o", "d.csv"]
     )
@@ -261,7 +261,7 @@ def test_names_that_there_are_not_or_twice(stadkit: Stadkit, make_video: MakeVid
     assert "videos/a.mp4 and videos/more/a.mp4 are both 'a'; give one of them" in result.stderr
 
 
-def test_actions_that_the_model_does_not_know(stadkit: Stadkit) -> None:
+def test_actions_unknown_to_the_model(stadkit: Stadkit) -> None:
     save("labels.txt", ["3: wave", "8: hop"])
     save("sparse.csv", [*rows("a"), *rows("a", action=8)])
     result = stadkit("-o", "dense.csv", "--json")
@@ -279,7 +279,7 @@ def test_actions_that_the_model_does_not_know(stadkit: Stadkit) -> None:
         ([902, 903, 904], 0.5, [902.5, 903.5]),
         ([0, 0.2], 0.2, []),
         ([0, 1 / 3], 0.1, [0.1, 0.2, 0.3]),
-        ([0, 10], 1.0, [1, 2, 8, 9]),  # of the others both ends are more than 2 s away
+        ([0, 10], 1.0, [1, 2, 8, 9]),  # the others are more than 2 s from both ends
         ([5], 0.2, []),
         ([], 0.2, []),
     ],

@@ -1,4 +1,4 @@
-"""`stadkit link`: its own inputs stay, a video counts once, results are all written or none."""
+"""`stadkit link`: inputs are not overwritten, duplicates refused, outputs written all or none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stadkit.tubes import Tubes
 
 
 def lines(video: str = "clip", track: int = -1) -> str:
-    """One who stands, at five keyframes."""
+    """One person standing, at five keyframes."""
     stands = [{"id": 1, "name": "stand", "score": 0.9}]
     person = {"box": [0.1, 0.2, 0.3, 0.8], "score": 0.9, "track": track, "actions": stands}
     keyframes = [{"video": video, "time": t, "people": [person]} for t in range(5)]
@@ -33,7 +33,7 @@ def table(video: str = "clip") -> str:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder `run` as `detect` leaves one, and other things beside."""
+    """A folder `run` as `detect` writes it, with other files beside it."""
     monkeypatch.chdir(tmp_path)
     for folder in ("run", "jl"):
         Path(folder).mkdir()
@@ -73,7 +73,7 @@ def complaint(*arguments: str, code: int = 2) -> str:
         (["run", "--labels", "mine.txt", "-o"], "mine.txt"),
     ],
 )
-def test_inputs_are_not_written_over(here: Path, arguments: list[str], place: str) -> None:
+def test_inputs_are_not_overwritten(here: Path, arguments: list[str], place: str) -> None:
     Path("link.csv").symlink_to("run/clip.csv")
     before = Path(place).read_bytes()
     for more in ([], ["--overwrite"]):
@@ -83,7 +83,7 @@ def test_inputs_are_not_written_over(here: Path, arguments: list[str], place: st
     assert not Path("t.json").exists()
 
 
-def test_truth_and_pickles_are_not_written_over(here: Path) -> None:
+def test_truth_and_pickles_are_not_overwritten(here: Path) -> None:
     labels = Labels((1,), ("stand",))
     truth = TubeTruth(Tubes.empty(labels.names), {"a": (240, 320)}, {"a": 30}, 25.0, labels)
     Path("moc/a").mkdir(parents=True)
@@ -94,7 +94,7 @@ def test_truth_and_pickles_are_not_written_over(here: Path) -> None:
         assert said == f"{place}: is an input too; name another file"
 
 
-def test_earlier_results_in_the_folder_may_be_written_over(here: Path) -> None:
+def test_earlier_outputs_in_the_folder_may_be_overwritten(here: Path) -> None:
     for _ in range(2):
         result = link("run", "-o", "run/clip.tubes.json", "--pickle", "p.pkl", "--rate", "25",
                       "--overwrite")  # fmt: skip
@@ -108,7 +108,7 @@ def test_earlier_results_in_the_folder_may_be_written_over(here: Path) -> None:
 @pytest.mark.parametrize(
     "entry", [{"size": ["a", "b"]}, {"size": [1.5, 2]}, {"rate": float("inf"), "frames": 5}]
 )
-def test_a_manifest_of_nonsense_says_nothing(here: Path, entry: dict[str, Any]) -> None:
+def test_invalid_manifest_entries_are_ignored(here: Path, entry: dict[str, Any]) -> None:
     Path("run/manifest.json").write_text(json.dumps({"videos": {"clip": entry}}))
     said = complaint("run", "-o", "t.json", "--pickle", "p.pkl", "--size", "8x8")
     assert said.startswith("--pickle: counts frames")
@@ -141,7 +141,7 @@ def test_a_video_of_two_files_of_one_folder_is_refused(here: Path) -> None:
     assert list(json.loads(Path("t.json").read_text())["videos"]) == ["other", "clip"]
 
 
-def test_copies_under_other_endings_are_not_read(here: Path) -> None:
+def test_copies_with_other_suffixes_are_not_read(here: Path) -> None:
     Path("run/clip.jsonl.bak").write_text(lines() + lines("old"))
     Path("jl/clip.csv.gz").unlink()
     Path("jl/old.jsonl.bak").write_text(lines("old"))
@@ -150,7 +150,7 @@ def test_copies_under_other_endings_are_not_read(here: Path) -> None:
         assert list(json.loads(Path(f"{folder}.json").read_text())["videos"]) == ["clip"]
 
 
-def test_tracks_that_are_kept_are_told_of(here: Path) -> None:
+def test_kept_tracks_are_reported(here: Path) -> None:
     told = "tracks of FOUND are kept; --anew forgets them\n"
     assert told not in link("run", "-o", "a.json").stderr
     Path("run/clip.jsonl").write_text(lines(track=3))
@@ -188,7 +188,7 @@ def test_writers_that_fail_leave_nothing(tmp_path: Path) -> None:
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     endings: list[str] = []
     write_together({path: lambda file: _note(file, endings) for path in places})
-    assert endings == [".json", ".gz"]  # by which a writer knows how to write
+    assert endings == [".json", ".gz"]  # which select the format
     assert [path.read_text() for path in places] == ["whole", "whole"]
 
 

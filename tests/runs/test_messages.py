@@ -1,4 +1,4 @@
-"""summary.json, and what is said at the end of a run."""
+"""summary.json, and the report at the end of a run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_totals() -> None:
     }
 
 
-def told(monkeypatch: pytest.MonkeyPatch, rows: list[Any], terminal: bool) -> list[str]:
+def printed(monkeypatch: pytest.MonkeyPatch, rows: list[Any], terminal: bool) -> list[str]:
     console = Console(force_terminal=terminal, color_system=None, width=80, soft_wrap=True)
     monkeypatch.setattr(messages, "console", console)
     with console.capture() as captured:
@@ -61,20 +61,20 @@ def told(monkeypatch: pytest.MonkeyPatch, rows: list[Any], terminal: bool) -> li
 def test_a_table_in_a_terminal_and_a_line_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [summary_row("a", entry("ok")), summary_row("b", entry("failed"))]
     last = "1 of 2 complete: 3 people in 4 keyframes, 3 s"
-    assert told(monkeypatch, rows, terminal=False) == [last]
-    lines = told(monkeypatch, rows, terminal=True)
+    assert printed(monkeypatch, rows, terminal=False) == [last]
+    lines = printed(monkeypatch, rows, terminal=True)
     assert [line.split()[:2] for line in lines[:3]] == [
         ["video", "status"],
         ["videos/x.mp4", "failed"],
         ["videos/x.mp4", "ok"],
     ]
     assert lines[3] == last
-    assert told(monkeypatch, rows[:1], terminal=True) == []
+    assert printed(monkeypatch, rows[:1], terminal=True) == []
 
 
-def test_a_long_table_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_table_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [summary_row(str(i), entry("ok")) for i in range(MAX_ROWS + 5)]
-    lines = told(monkeypatch, rows, terminal=True)
+    lines = printed(monkeypatch, rows, terminal=True)
     assert len(lines) == 1 + MAX_ROWS + 2
     assert lines[-2] == "and 5 more; see summary.json"
 
@@ -108,7 +108,7 @@ def test_97_of_100(
     }
 
 
-def test_by_name_and_never_of_an_earlier_command(
+def test_rows_are_sorted_and_an_earlier_summary_is_removed(
     fake_detector: Any,
     make_video: Callable[..., Path],
     tmp_path: Path,
@@ -131,7 +131,7 @@ def test_by_name_and_never_of_an_earlier_command(
     assert not path.exists()
 
 
-def test_a_summary_of_someone_else_is_not_taken_away(tmp_path: Path) -> None:
+def test_a_summary_without_a_manifest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     path.write_text("mine")
     remove_summary(tmp_path)
