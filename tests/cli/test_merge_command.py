@@ -179,7 +179,7 @@ def test_a_result_that_was_changed_or_lost(stadkit: Stadkit) -> None:
     Path("parts/shard-1-of-1/a.csv").write_text("spoiled")
     assert "a.csv: differs from its checksum" in refused(stadkit, "parts")
     Path("parts/shard-1-of-1/a.csv").unlink()
-    assert "a.csv: is gone" in refused(stadkit, "parts")
+    assert "a.csv: is missing" in refused(stadkit, "parts")
 
 
 def test_a_manifest_that_leads_out_of_its_folder(stadkit: Stadkit) -> None:

@@ -343,9 +343,9 @@ def test_check_is_of_the_videos_that_are_here(here: Path) -> None:
             "--free: only with --strategy hard",
         ),
         (("--detections", "found.csv", "-o", "d.csv", "--bce", "max"), "no bce called 'max'"),
-        (("--detections", "found.csv", "-o", "d.csv", "--max-gap", "0"), "--max-gap 0: wants"),
-        (("--detections", "found.csv", "-o", "d.csv", "--offset", "nan"), "--offset nan: wants"),
-        (("--videos", ".", "-o", "d.csv", "--every", "0"), "--every 0: wants seconds"),
+        (("--detections", "found.csv", "-o", "d.csv", "--max-gap", "0"), "--max-gap 0: give"),
+        (("--detections", "found.csv", "-o", "d.csv", "--offset", "nan"), "--offset nan: give"),
+        (("--videos", ".", "-o", "d.csv", "--every", "0"), "--every 0: give seconds"),
         (("--detections", "found.csv", "-o", "d.csv", "--labels", "no"), "no: does not exist"),
     ],
 )

@@ -228,7 +228,7 @@ def test_no_file_is_left_open(tmp_path: Path) -> None:
             errno.EMFILE,
             "Too many open files; raise the limit, as with `ulimit -n 4096`, and start again",
         ),
-        (errno.EACCES, "Permission denied; mend that, and start again"),
+        (errno.EACCES, "Permission denied; fix that, and start again"),
     ],
 )
 def test_system_errors_are_not_reported_as_damage(
@@ -268,7 +268,7 @@ def test_another_width_or_model(tmp_path: Path) -> None:
         StadkitError, match=r"entries have 4 channels \(made by .*\), this model reads 192"
     ):
         bank.fits(192)
-    with pytest.raises(StadkitError, match=r"is of stmixer-k-tiny, weights aaaaaaaaaaaaaaaa\.\.\."):
+    with pytest.raises(StadkitError, match=r"made by stmixer-k-tiny, weights aaaaaaaaaaaaaaaa\.\.\."):
         bank.fits(4, "b" * 64)
 
 

@@ -19,7 +19,7 @@ def test_names_of_devices() -> None:
 def test_a_missing_device_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UsageError, match="has none"):
+    with pytest.raises(UsageError, match="not available on this machine"):
         pick_device(name)
 
 

@@ -17,10 +17,6 @@ from stadkit.runs.linking import Frames
 from stadkit.tubes import Tubes
 
 
-def keyframes(times: list[float], video: str = "a") -> Keyframes:
-    return Keyframes(np.full(len(times), video), np.array(times, np.float64))
-
-
 def people(times: list[float], video: str = "a") -> Detections:
     n = len(times)
     return Detections(
@@ -36,7 +32,7 @@ def people(times: list[float], video: str = "a") -> Detections:
 
 def numbers(times: list[float]) -> list[float]:
     table = people(times)
-    return Frames.of(Keyframes.of(table), table).count(table).time.tolist()
+    return Frames.of(Keyframes.of(table), table).to_frames(table).time.tolist()
 
 
 @given(
@@ -53,7 +49,7 @@ def test_each_video_has_its_own_rate_and_seconds_are_restored() -> None:
     table = Detections.join([people([5, 6, 8], "b"), people([0.5, 0.54, 0.62], "a")], ("stand",))
     also = Keyframes(np.array(["b", "a", "c"]), np.array([7, 0.58, 3]))
     frames = Frames.of(also, table)
-    assert frames.count(table).time.tolist() == [0, 1, 3, 0, 1, 3]
+    assert frames.to_frames(table).time.tolist() == [0, 1, 3, 0, 1, 3]
     tubes = Tubes(
         video=np.array(["b", "a"]),
         label=np.zeros(2, np.int32),
@@ -66,7 +62,7 @@ def test_each_video_has_its_own_rate_and_seconds_are_restored() -> None:
         interpolated=np.zeros(4, np.bool_),
         classes=("stand",),
     )
-    assert frames.seconds(tubes).time.tolist() == [7, 8, 0.5, 0.54]
+    assert frames.to_seconds(tubes).time.tolist() == [7, 8, 0.5, 0.54]
 
 
 def test_no_keyframe_and_one() -> None:

@@ -76,7 +76,7 @@ def test_invalid_shards(text: str) -> None:
     [
         ({}, "nor RANK and WORLD_SIZE are set; name the shard"),
         ({"RANK": "1"}, "nor RANK and WORLD_SIZE are set"),
-        ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_COUNT is '', wants a number"),
+        ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_COUNT is '', not a number"),
         (slurm(7, 3, min=1), "the ids of this Slurm array are not evenly spaced"),
         (slurm(3, 1, min=3, max=3), "only task 3; give --shard 3/N"),
         (torchrun(3, 3), "RANK is 3 of WORLD_SIZE 3"),
