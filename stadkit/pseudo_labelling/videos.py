@@ -23,6 +23,7 @@ from stadkit.pseudo_labelling.parts import Part, cuts_part, people_part
 from stadkit.pseudo_labelling.plan import EVERY, Plan, Plans, make_plans
 from stadkit.runs.engines import pick_engine
 from stadkit.runs.job import Job
+from stadkit.runs.messages import counted
 from stadkit.runs.outputs import with_reading
 from stadkit.runs.record import VideoRecord
 from stadkit.video.check import shown
@@ -137,10 +138,9 @@ def line(plan: Plan, records: Mapping[str, VideoRecord]) -> str:
         return f"stadkit: error: {reason if where in reason else f'{where}: {reason}'}"
     found = [record for record in records.values() if record.people is not None]
     people, frames = (sum(getattr(record, key) for record in found) for key in COUNTS)
-    counts = [f"{people} people in {frames} frames"] * bool(found)
+    counts = [f"{counted(people, 'person')} in {counted(frames, 'frame')}"] * bool(found)
     if "cuts" in records:
-        count = records["cuts"].cuts
-        counts.append(f"{count} cut" + "s" * (count != 1))
+        counts.append(counted(records["cuts"].cuts or 0, "cut"))
     new = [record for record in records.values() if not record.kept]
     kept = "" if new else "kept from an earlier run, "
     seconds = sum(record.seconds or 0.0 for record in new or records.values())

@@ -152,7 +152,7 @@ def _match_proposals(inputs: Sequence[Input], job: Job) -> None:
     videos, stems = set(job.options.proposals.video.tolist()), {item.path.stem for item in inputs}
     if videos.isdisjoint(stems):
         raise NothingMatchedError(
-            f"{job.proposals}: has none of the inputs; it names {_first_names(videos)}, the inputs "
+            f"{job.proposals}: has boxes for no input; it names {_first_names(videos)}, the inputs "
             f"are {_first_names(stems)}; videos are matched by file name without extension"
         )
 

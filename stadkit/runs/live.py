@@ -24,7 +24,7 @@ from stadkit.files.jsonl import keyframe_line
 from stadkit.labels import Labels, write_labels
 from stadkit.runs.folder import RunFolder, fingerprint, new_folder
 from stadkit.runs.job import LABELS, Job, facts, with_classes
-from stadkit.runs.messages import make_summary, run_heading, summary_row, write_summary
+from stadkit.runs.messages import counted, make_summary, run_heading, summary_row, write_summary
 from stadkit.runs.outputs import digests
 from stadkit.runs.record import VideoRecord
 from stadkit.video.live import LiveVideo
@@ -256,14 +256,15 @@ def _source_line(source: Source, record: VideoRecord, path: Path) -> str:
     reason, live = record.reason or "", record.live
     if record.status == "failed" or live is None:
         return f"stadkit: error: {reason if str(source) in reason else f'{source}: {reason}'}"
-    counts = f"{record.people} people in {record.keyframes} keyframes"
+    counts = f"{counted(record.people or 0, 'person')} in "
+    counts += counted(record.keyframes or 0, "keyframe")
     if live["skipped keyframes"]:
         counts += f" ({live['skipped keyframes']} skipped to keep up)"
     if live["keyframes in pauses"]:
-        counts += f", {live['keyframes in pauses']} keyframes in pauses"
+        counts += f", {counted(live['keyframes in pauses'], 'keyframe')} in pauses"
     if live["dropped frames"]:
-        counts += f", {live['dropped frames']} frames dropped"
+        counts += f", {counted(live['dropped frames'], 'frame')} dropped"
     if live["reconnects"]:
-        counts += f", {live['reconnects']} reconnections"
+        counts += f", {counted(live['reconnects'], 'reconnection')}"
     end = f"; PARTIAL: {reason}" if record.status == "partial" else ""
     return f"{source}: {counts}, {live['seconds']:.1f} s -> {path}{end}"

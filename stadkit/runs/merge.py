@@ -14,7 +14,7 @@ from stadkit.console import console
 from stadkit.errors import StadkitError, UsageError
 from stadkit.runs.folder import RunFolder, difference
 from stadkit.runs.job import LABELS
-from stadkit.runs.messages import make_summary, print_summary, summary_row, write_summary
+from stadkit.runs.messages import counted, make_summary, print_summary, summary_row, write_summary
 from stadkit.runs.record import VideoRecord
 from stadkit.zoo import sha256
 
@@ -47,7 +47,7 @@ def merge_runs(runs: Sequence[Path], output: Path) -> int:
         raise StadkitError(f"{output}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    console.print(f"{len(made)} runs -> {output}")
+    console.print(f"{counted(len(made), 'run')} -> {output}")
     return code
 
 

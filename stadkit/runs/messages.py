@@ -21,6 +21,12 @@ MAX_ROWS = 40  # of the table
 Row = dict[str, Any]
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun in singular or plural."""
+    plural = "people" if noun == "person" else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def run_heading(job: Job, folder: Path | None = None) -> str:
     """One line: the model, its thresholds and the output folder."""
     detector = job.detector
@@ -44,10 +50,13 @@ def video_line(item: Input, record: VideoRecord, folder: Path) -> str:
     kept = "kept from an earlier run, " if record.kept else ""
     partial = f"; PARTIAL: {reason}" if record.status == "partial" else ""
     partial += f"; {record.note}" if record.note else ""
-    counts = f"{record.people} people in {record.keyframes} keyframes"
+    people, keyframes = record.people or 0, record.keyframes or 0
+    counts = f"{counted(people, 'person')} in {counted(keyframes, 'keyframe')}"
     if record.tubes is not None:
-        counts += f", {record.tracks} tracks, {record.tubes} tubes"
-    outside = f" ({record.outside} proposal times outside)" if record.outside else ""
+        counts += f", {counted(record.tracks or 0, 'track')}, {counted(record.tubes, 'tube')}"
+    outside = ""
+    if record.outside:
+        outside = f" ({counted(record.outside, 'proposal time')} outside)"
     seconds = f"{record.seconds} s"
     return f"{where}: {kept}{counts}{outside}, {seconds} -> {folder / item.name}.csv{partial}"
 
@@ -91,8 +100,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     if console.is_terminal:
         _print_table(rows)
     console.print(
-        f"{totals['ok']} of {totals['videos']} complete: {totals['people']} people in "
-        f"{totals['keyframes']} keyframes, {totals['seconds']:g} s"
+        f"{totals['ok']} of {totals['videos']} complete: {counted(totals['people'], 'person')} in "
+        f"{counted(totals['keyframes'], 'keyframe')}, {totals['seconds']:g} s"
     )
 
 

@@ -22,7 +22,7 @@ class VideoRecord:
     reason: str | None = None  # why it is partial or failed
     reader: str | None = None
     size: tuple[int, int] | None = None  # height, width in pixels
-    rate: float | None = None  # frames a second
+    rate: float | None = None  # frames per second
     frames: int | None = None
     expected: int | None = None  # frames that the file lists
     keyframes: int | None = None

@@ -432,7 +432,7 @@ def test_proposal_times_outside_the_video_are_counted(
     Path("boxes.csv").write_text("".join(f"a,{time:04},{box}\n" for time in (1, 7, 9)))
     result = stadkit(make_video("a.mp4", seconds=3), "-o", "out", "--proposals", "boxes.csv")
     assert result.exit_code == 0
-    assert "1 keyframes (2 proposal times outside)" in result.stderr
+    assert "1 keyframe (2 proposal times outside)" in result.stderr
     assert manifest(Path("out"))["videos"]["a"]["outside"] == 2
 
 
@@ -505,7 +505,7 @@ def test_link_in_one_go(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=3)
     result = stadkit(path, "-o", "out", "--link", "--save-video", "--every", "0.5")
     assert result.exit_code == 0, result.stderr
-    assert "6 people in 6 keyframes, 1 tracks, 2 tubes" in result.stderr
+    assert "6 people in 6 keyframes, 1 track, 2 tubes" in result.stderr
     ours = {"a.csv", "a.jsonl", "a.tubes.json", "a.mp4"}
     assert set(os.listdir("out")) == ours | {"labels.txt", "manifest.json", "summary.json"}
     lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]

@@ -322,7 +322,10 @@ def test_nothing_is_written_over(here: Path) -> None:
         (["found.csv", "-o", "t.json", "--method", "sort"], "--method 'sort': wants one of track"),
         (["found.csv", "-o", "t.json", "--format", "x"], "--format 'x': use one of act"),
         *(
-            (["found.csv", "-o", "t.json", "--rate", rate], f"--rate {rate}: give frames per second")
+            (
+                ["found.csv", "-o", "t.json", "--rate", rate],
+                f"--rate {rate}: give frames per second",
+            )
             for rate in ("0", "inf", "nan", "1e+300", "1001", "0.5")
         ),
         (

@@ -268,7 +268,9 @@ def test_another_width_or_model(tmp_path: Path) -> None:
         StadkitError, match=r"entries have 4 channels \(made by .*\), this model reads 192"
     ):
         bank.fits(192)
-    with pytest.raises(StadkitError, match=r"made by stmixer-k-tiny, weights aaaaaaaaaaaaaaaa\.\.\."):
+    with pytest.raises(
+        StadkitError, match=r"made by stmixer-k-tiny, weights aaaaaaaaaaaaaaaa\.\.\."
+    ):
         bank.fits(4, "b" * 64)
 
 
