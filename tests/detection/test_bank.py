@@ -222,7 +222,7 @@ def test_no_file_is_left_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "reason"),
     [
         (
             errno.EMFILE,
@@ -232,7 +232,7 @@ def test_no_file_is_left_open(tmp_path: Path) -> None:
     ],
 )
 def test_system_errors_are_not_reported_as_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
 ) -> None:
     bank = written(tmp_path / "v.queries", (0.0, [0.9], [1]))
 
@@ -240,10 +240,10 @@ def test_system_errors_are_not_reported_as_damage(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(np.lib.format, "open_memmap", failing)
-    with pytest.raises(StadkitError, match=rf"entry\.npy: cannot be read now, {said}$"):
+    with pytest.raises(StadkitError, match=rf"entry\.npy: cannot be read now, {reason}$"):
         bank.near(1.0, window=4)
     monkeypatch.setattr(Path, "read_bytes", failing)
-    with pytest.raises(StadkitError, match=rf"header\.json: cannot be read now, {said}$"):
+    with pytest.raises(StadkitError, match=rf"header\.json: cannot be read now, {reason}$"):
         QueryBank(tmp_path / "v.queries")
 
 

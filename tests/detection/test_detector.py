@@ -114,7 +114,7 @@ def test_no_memory_for_one_clip_is_an_error(fake_detector: Detector) -> None:
 def test_proposals_are_classified_at_their_own_times(
     fake_detector: Detector, make_video: MakeVideo
 ) -> None:
-    given = Detections(
+    proposals = Detections(
         video=np.array(["a", "a", "a", "b"]),
         time=np.array([1.0, 1.0, 2.0, 0.0]),
         box=np.array(
@@ -125,7 +125,7 @@ def test_proposals_are_classified_at_their_own_times(
         track=np.full(4, -1, np.int32),
         classes=(),
     )
-    tables = list(fake_detector.detect(make_video("a.mp4"), proposals=given))
+    tables = list(fake_detector.detect(make_video("a.mp4"), proposals=proposals))
     assert [table.time.tolist() for table in tables] == [[1.0], [2.0]]  # .2 is below .5
     np.testing.assert_allclose(tables[0].box, [[0, 0, 1, 1]])
     np.testing.assert_allclose(tables[0].person, [0.9], atol=1e-5)

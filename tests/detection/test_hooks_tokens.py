@@ -90,16 +90,16 @@ def test_each_clip_gets_its_own_mask_in_any_batch_and_in_split_ones(
 
 def test_a_clip_is_reported_before_later_ones_are_read(pruning_detector: Detector) -> None:
     read: list[float] = []
-    told: list[tuple[float, int]] = []
+    calls: list[tuple[float, int]] = []
 
     def reading() -> Iterator[Clip]:
         for i in range(4):
             read.append(i)
             yield clip(i)
 
-    with TokenWatch(pruning_detector, lambda c, _: told.append((c.time, len(read)))):
+    with TokenWatch(pruning_detector, lambda c, _: calls.append((c.time, len(read)))):
         list(pruning_detector.detect_clips(reading(), batch=1))
-    assert told == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert calls == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
 def test_the_hook_is_removed_even_after_an_error(pruning_detector: Detector) -> None:

@@ -79,8 +79,8 @@ def test_rows_of_a_tubelet_share_a_track_and_link_to_one_person() -> None:
     other = torch.tensor([0.6, 0.2, 0.8, 0.8]).expand(4, 4)
     box = torch.stack([torch.stack([other, stays, stays]), torch.stack([stays, other, other])])
     person = torch.tensor([[1.0, 3.0, -9.0], [2.0, -9.0, -9.0]])
-    given = Outputs(person, box, torch.zeros(2, 3, 2))
-    tables = to_tubelets(given, [tubelet_clip(0.0), tubelet_clip(0.5)], ("a", "b"), 0.4, first=5)
+    tubelets = Outputs(person, box, torch.zeros(2, 3, 2))
+    tables = to_tubelets(tubelets, [tubelet_clip(0.0), tubelet_clip(0.5)], ("a", "b"), 0.4, first=5)
     assert [len(table) for table in tables] == [8, 4]
     table = Detections.join(tables, ("a", "b"))
     assert table.track.tolist() == [5] * 4 + [6] * 4 + [7] * 4
@@ -96,24 +96,24 @@ def test_repeated_frames_of_a_tubelet_have_one_row() -> None:
     times = np.array([0.0, 0.0, 0.0, 0.25])
     clip = Clip("v", np.zeros((4, 4, 4, 3), np.uint8), 0.0, times, (4, 4))
     box = torch.tensor([0.1, 0.2, 0.3, 0.8]).expand(1, 1, 4, 4)
-    given = Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1))
-    (table,) = to_tubelets(given, [clip], ("a",), 0.4)
+    tubelets = Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1))
+    (table,) = to_tubelets(tubelets, [clip], ("a",), 0.4)
     assert table.time.tolist() == [0.0, 0.25]
 
 
 def test_frames_with_low_presence_have_no_row() -> None:
     """Logits 2 and -2 are .88 and .12; a row's score is multiplied by its presence."""
     box = torch.tensor([0.1, 0.2, 0.3, 0.8]).expand(1, 2, 4, 4)
-    there = torch.tensor([[[2.0, -2.0, 2.0, 2.0], [9.0, 9.0, 9.0, -9.0]]])
+    presence = torch.tensor([[[2.0, -2.0, 2.0, 2.0], [9.0, 9.0, 9.0, -9.0]]])
     person = torch.tensor([[3.0, 1.0]])
-    given = Outputs(person, box, torch.zeros(1, 2, 1), there)
-    (table,) = to_tubelets(given, [tubelet_clip(0.0)], ("a",), 0.4)
+    tubelets = Outputs(person, box, torch.zeros(1, 2, 1), presence)
+    (table,) = to_tubelets(tubelets, [tubelet_clip(0.0)], ("a",), 0.4)
     assert table.track.tolist() == [0, 0, 0, 1, 1, 1]
     assert table.time.tolist() == [0, 0.5, 0.75, 0, 0.25, 0.5]
     np.testing.assert_allclose(table.person[[0, 3]], [0.9526 * 0.8808, 0.7311], atol=2e-4)
-    (best,) = to_tubelets(given, [tubelet_clip(0.0)], ("a",), 0.4, top_k=1)
+    (best,) = to_tubelets(tubelets, [tubelet_clip(0.0)], ("a",), 0.4, top_k=1)
     assert set(best.track.tolist()) == {0}
-    (key,) = to_table(given, [tubelet_clip(0.0)], ("a",), 0.5)
+    (key,) = to_table(tubelets, [tubelet_clip(0.0)], ("a",), 0.5)
     np.testing.assert_allclose(key.person, [0.9526 * 0.8808, 0.7311], atol=2e-4)
 
 
@@ -124,9 +124,9 @@ def test_the_best_row_of_a_repeated_frame_is_kept() -> None:
     box = torch.tensor([0.1, 0.2, 0.3, 0.8]).repeat(1, 1, 4, 1)
     box[0, 0, 0] = 0.0
     box[0, 0, 2, 0] = 0.2
-    there = torch.tensor([[[9.0, -1.0, 2.0, 2.0]]])
-    given = Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1), there)
-    (table,) = to_tubelets(given, [clip], ("a",), 0.4)
+    presence = torch.tensor([[[9.0, -1.0, 2.0, 2.0]]])
+    tubelets = Outputs(torch.ones(1, 1), box, torch.zeros(1, 1, 1), presence)
+    (table,) = to_tubelets(tubelets, [clip], ("a",), 0.4)
     assert table.time.tolist() == [0.0, 0.25]
     np.testing.assert_allclose(table.box[0], [0.2, 0.2, 0.3, 0.8])
 
@@ -136,6 +136,6 @@ def test_the_best_row_of_a_repeated_frame_is_kept() -> None:
 def test_nan_in_any_frame_of_a_tubelet_is_an_error(make: Any, where: str) -> None:
     parts = {"box": torch.rand(1, 1, 4, 4), "present": torch.ones(1, 1, 4)}
     parts[where][0, 0, 3] = torch.nan
-    given = Outputs(torch.ones(1, 1), action=torch.zeros(1, 1, 1), **parts)
+    tubelets = Outputs(torch.ones(1, 1), action=torch.zeros(1, 1, 1), **parts)
     with pytest.raises(StadkitError, match="NaN"):
-        make(given, [tubelet_clip(0.0)], ("a",), 0.4)
+        make(tubelets, [tubelet_clip(0.0)], ("a",), 0.4)

@@ -53,13 +53,13 @@ def test_clips_of_one_pass_equal_those_of_two(
 ) -> None:
     path = make_video("a.mp4", seconds=3)
     cuts = Cut(4, 0.1, 2, 32), Cut(9, 0.2, 0, 24, "linear")
-    asked = {"every": every, "start": 0.2, "duration": 2.5, "part": (1, 4)}
+    options = {"every": every, "start": 0.2, "duration": 2.5, "part": (1, 4)}
     with open_video(path) as video:
-        pairs = list(paired(video, *cuts, **asked))  # type: ignore[arg-type]
+        pairs = list(paired(video, *cuts, **options))  # type: ignore[arg-type]
     assert [clip.time for clip, _ in pairs] == pytest.approx(wanted_times)
     for cut, ours in zip(cuts, zip(*pairs, strict=True), strict=True):
         with open_video(path) as video:
-            alone = list(clips(video, cut, **asked))  # type: ignore[arg-type]
+            alone = list(clips(video, cut, **options))  # type: ignore[arg-type]
         for clip, wanted in zip(ours, alone, strict=True):
             assert np.array_equal(clip.pixels, wanted.pixels)
             assert np.array_equal(clip.times, wanted.times)
@@ -81,8 +81,8 @@ def test_people_come_from_the_detector_and_actions_from_the_classifier(
         with_person_detector(actions, fake_detector), path, Options(every=every, batch=batch)
     )
     found = detect_video(fake_detector, path, Options(every=every)).table
-    asked = Options(proposals=found, min_person=0.0)
-    apart = detect_video(actions, path, asked).table
+    options = Options(proposals=found, min_person=0.0)
+    apart = detect_video(actions, path, options).table
     assert both.table.classes == ava().names
     assert len(both.table) == len(found) == 6
     np.testing.assert_array_equal(both.table.box, found.box)
@@ -104,8 +104,8 @@ def test_folded_and_in_low_precision(changes: dict[str, Any], actions: Detector)
     )
     found = []
     for precision in ("fp32", "bf16"):
-        own = Detector(copy.deepcopy(model), actions.card, "cpu", precision).lower()
-        found += own.detect_clips([clip], proposals=boxes([[0.1, 0.1, 0.6, 0.9]]))
+        detector = Detector(copy.deepcopy(model), actions.card, "cpu", precision).lower()
+        found += detector.detect_clips([clip], proposals=boxes([[0.1, 0.1, 0.6, 0.9]]))
     assert found[0].action.std() > 0
     np.testing.assert_allclose(found[1].action, found[0].action, atol=0.02)
 
@@ -165,7 +165,9 @@ def run(
     monkeypatch.setattr("stadkit.detection.load", lambda *_: actions)
     monkeypatch.setattr("stadkit.detection.two_stage.load", lambda *_: fake_detector)
     monkeypatch.chdir(tmp_path)
-    return lambda *given: CliRunner().invoke(app, ["detect", "-m", "roi-tiny", *map(str, given)])
+    return lambda *arguments: CliRunner().invoke(
+        app, ["detect", "-m", "roi-tiny", *map(str, arguments)]
+    )
 
 
 def test_the_manifest_has_both_models(run: Callable[..., Any], make_video: MakeVideo) -> None:

@@ -51,7 +51,7 @@ def stadkit(
     return run
 
 
-def told(result: Result, code: int = 0) -> dict[str, Any]:
+def report(result: Result, code: int = 0) -> dict[str, Any]:
     assert result.exit_code == code, result.output
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
@@ -62,7 +62,7 @@ def dense(path: str = "dense.csv") -> Detections:
 
 
 def test_people_are_detected_between_labelled_keyframes(stadkit: Stadkit) -> None:
-    facts = told(stadkit("-o", "dense.csv", "--json"))
+    facts = report(stadkit("-o", "dense.csv", "--json"))
     assert (facts["pseudo_frames"], facts["pseudo_people"], facts["exit_code"]) == (16, 16, 0)
     table = dense()
     times = [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2]
@@ -71,11 +71,11 @@ def test_people_are_detected_between_labelled_keyframes(stadkit: Stadkit) -> Non
 
 
 def test_messages(stadkit: Stadkit) -> None:
-    said = stadkit("-o", "dense.csv").stderr.splitlines()
-    assert said[0] == "labels: 2, labels.txt"
-    assert "people from 0.5, every 0.2 s between labelled keyframes" in said[1]
-    assert said[2].startswith("[1/2] videos/a.mp4: 8 people in 8 frames, ")
-    assert said[-1] == "wrote dense.sources.csv"
+    stderr = stadkit("-o", "dense.csv").stderr.splitlines()
+    assert stderr[0] == "labels: 2, labels.txt"
+    assert "people from 0.5, every 0.2 s between labelled keyframes" in stderr[1]
+    assert stderr[2].startswith("[1/2] videos/a.mp4: 8 people in 8 frames, ")
+    assert stderr[-1] == "wrote dense.sources.csv"
     again = stadkit("-o", "dense.csv", "--overwrite").stderr.splitlines()
     assert again[2].startswith(
         "[1/2] videos/a.mp4: kept from an earlier run, 8 people in 8 frames, "
@@ -83,15 +83,15 @@ def test_messages(stadkit: Stadkit) -> None:
 
 
 def test_detections_are_reused(stadkit: Stadkit, fake_model: Any) -> None:
-    told(stadkit("-o", "dense.csv", "--json"))
+    report(stadkit("-o", "dense.csv", "--json"))
     held = json.loads(Path("dense.found/between/manifest.json").read_text())
     assert {name: each["status"] for name, each in held["videos"].items()} == {"a": "ok", "b": "ok"}
     calls, first = fake_model.calls, Path("dense.csv").read_bytes()
-    told(stadkit("-o", "dense.csv", "--json", "--overwrite"))
+    report(stadkit("-o", "dense.csv", "--json", "--overwrite"))
     assert (fake_model.calls, Path("dense.csv").read_bytes()) == (calls, first)
-    told(stadkit("-o", "dense.csv", "--json", "--overwrite", "--strategy", "nearest"))
+    report(stadkit("-o", "dense.csv", "--json", "--overwrite", "--strategy", "nearest"))
     assert fake_model.calls == calls
-    told(stadkit("-o", "dense.csv", "--json", "--overwrite", "--every", "0.25"))
+    report(stadkit("-o", "dense.csv", "--json", "--overwrite", "--every", "0.25"))
     assert fake_model.calls > calls
     assert len(dense()) == 2 * (3 + 6)
 
@@ -112,15 +112,15 @@ def test_an_interrupted_run_resumes(
     assert result.exit_code == 130
     assert "interrupted; with --output the same command resumes here" in result.stderr
     assert not Path("dense.csv").exists()
-    told(stadkit("-o", "dense.csv", "--json"))
+    report(stadkit("-o", "dense.csv", "--json"))
     assert seen == ["a", "b", "b"]
-    told(stadkit("-o", "whole.csv", "--json"))
+    report(stadkit("-o", "whole.csv", "--json"))
     assert Path("dense.csv").read_bytes() == Path("whole.csv").read_bytes()
     assert Path("dense.sources.csv").read_bytes() == Path("whole.sources.csv").read_bytes()
 
 
 def test_detections_of_other_settings_are_not_overwritten(stadkit: Stadkit) -> None:
-    told(stadkit("-o", "dense.csv", "--json"))
+    report(stadkit("-o", "dense.csv", "--json"))
     for path in ("dense.csv", "dense.sources.csv"):
         Path(path).unlink()
     result = stadkit("-o", "dense.csv", "--every", "0.25")
@@ -130,7 +130,7 @@ def test_detections_of_other_settings_are_not_overwritten(stadkit: Stadkit) -> N
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
     assert "dense.found/between/b.npz: exists already; use --overwrite" in result.stderr
-    assert told(stadkit("-o", "dense.csv", "--json", "--overwrite"))["pseudo_people"] == 8 + 7
+    assert report(stadkit("-o", "dense.csv", "--json", "--overwrite"))["pseudo_people"] == 8 + 7
 
 
 def test_a_broken_video_does_not_stop_the_others(stadkit: Stadkit) -> None:
@@ -138,7 +138,7 @@ def test_a_broken_video_does_not_stop_the_others(stadkit: Stadkit) -> None:
     result = stadkit("-o", "dense.csv", "--json")
     assert "[2/2] stadkit: error: videos/b.mp4: " in result.stderr
     assert "note: 1 video not read in full: 'b'" in result.stderr
-    facts = told(result, code=1)
+    facts = report(result, code=1)
     assert (facts["videos_failed"], facts["pseudo_people"], facts["exit_code"]) == (["b"], 8, 1)
     assert np.sum(dense().video == "b") == 3
 
@@ -154,7 +154,7 @@ def test_no_readable_video(stadkit: Stadkit) -> None:
 
 def test_missing_and_unlabelled_videos_are_reported(stadkit: Stadkit) -> None:
     save("sparse.csv", [*rows("a"), *rows("lost")])
-    facts = told(stadkit("-o", "dense.csv", "--json"))
+    facts = report(stadkit("-o", "dense.csv", "--json"))
     assert (facts["videos_missing"], facts["videos_without_truth"]) == (["lost"], ["b"])
     assert not Path("dense.found/between/b.npz").exists()
 
@@ -164,7 +164,7 @@ def test_labels_past_the_end_are_reported(stadkit: Stadkit) -> None:
     result = stadkit("-o", "dense.csv", "--json")
     assert "note: videos/a.mp4: 2 of 5 labelled keyframes are outside its 3 s" in result.stderr
     # 2.2 to 2.8 are inside, and 3, half a frame past the last; from 3.2 on are not.
-    assert told(result)["pseudo_frames"] == 16 + 4
+    assert report(result)["pseudo_frames"] == 16 + 4
     assert dense().time.max() == 4.5
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_offset(stadkit: Stadkit) -> None:
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 5
     assert "lasts 3 s, and sparse.csv has its labels at 900 to 902 s" in result.stderr
-    told(stadkit("-o", "dense.csv", "--json", "--offset", "900"))
+    report(stadkit("-o", "dense.csv", "--json", "--offset", "900"))
     assert Path("dense.csv").read_text().splitlines()[1].startswith("a,0900.2,")
     assert len(dense()) == 11
 
@@ -185,34 +185,34 @@ def test_dense_truth_is_an_error(stadkit: Stadkit) -> None:
     assert (
         "more than 0.2 s apart, so no frames lie between; give a smaller --every" in result.stderr
     )
-    assert told(stadkit("-o", "dense.csv", "--json", "--every", "0.05"))["pseudo_frames"] == 3
+    assert report(stadkit("-o", "dense.csv", "--json", "--every", "0.05"))["pseudo_frames"] == 3
 
 
 def test_a_check_uses_labelled_keyframes_and_keeps_nothing(stadkit: Stadkit) -> None:
     before = sorted(Path().rglob("*"))
-    facts = told(stadkit("--check", "--json"))
+    facts = report(stadkit("--check", "--json"))
     assert facts["strategies"]["tla"]["keyframes"] == 2
     assert facts["strategies"]["tla"]["f1"] == 1.0
     assert sorted(Path().rglob("*")) == before
 
 
 def test_a_check_with_output_keeps_detections(stadkit: Stadkit, fake_model: Any) -> None:
-    told(stadkit("--check", "--json", "-o", "dense.csv"))
+    report(stadkit("--check", "--json", "-o", "dense.csv"))
     assert not Path("dense.csv").exists()
     calls = fake_model.calls
-    told(stadkit("--check", "--json", "-o", "dense.csv", "--strategy", "nearest"))
+    report(stadkit("--check", "--json", "-o", "dense.csv", "--strategy", "nearest"))
     assert fake_model.calls == calls
 
 
 def test_per_class_also_uses_labelled_keyframes(stadkit: Stadkit) -> None:
-    facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "per-class"))
+    facts = report(stadkit("-o", "dense.csv", "--json", "--strategy", "per-class"))
     assert set(facts["thresholds"]) == {"wave"}
     assert Path("dense.found/labelled/a.npz").exists()
 
 
 def test_interpolation_needs_no_model(stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stadkit.pseudo_labelling.videos.load", None)
-    facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "interpolate"))
+    facts = report(stadkit("-o", "dense.csv", "--json", "--strategy", "interpolate"))
     assert facts["pseudo_people"] == 16
     assert dense().track.tolist() == [4] * 22
 
@@ -225,15 +225,17 @@ def test_no_label_crosses_a_cut(stadkit: Stadkit, strategy: str, start: int) -> 
             writer.write(picture, i / 10)
     save("sparse.csv", [*rows("a", (start,)), *rows("a", (start + 1,), action=7)])
     arguments = ("-o", "dense.csv", "--json", "--strategy", strategy, "--offset", str(start))
-    facts = told(stadkit(*arguments, "--no-cross-cuts"))
+    facts = report(stadkit(*arguments, "--no-cross-cuts"))
     assert facts["frames"]["cut"] == 4
     if strategy == "tla":
         assert dense().action[1:-1].tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
-        said = stadkit(*arguments, "--overwrite", "--no-cross-cuts").stderr
-        assert "[1/1] videos/a.mp4: kept from an earlier run, 4 people in 4 frames, 1 cut, " in said
+        stderr = stadkit(*arguments, "--overwrite", "--no-cross-cuts").stderr
+        assert (
+            "[1/1] videos/a.mp4: kept from an earlier run, 4 people in 4 frames, 1 cut, " in stderr
+        )
     else:
         assert facts["pseudo_people"] == 0
-    assert told(stadkit(*arguments, "--overwrite"))["frames"]["cut"] == 0
+    assert report(stadkit(*arguments, "--overwrite"))["frames"]["cut"] == 0
 
 
 def test_a_tubelet_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
@@ -265,9 +267,9 @@ def test_actions_unknown_to_the_model(stadkit: Stadkit) -> None:
     save("labels.txt", ["3: wave", "8: hop"])
     save("sparse.csv", [*rows("a"), *rows("a", action=8)])
     result = stadkit("-o", "dense.csv", "--json")
-    assert told(result)["actions_without_scores"] == ["hop"]
+    assert report(result)["actions_without_scores"] == ["hop"]
     assert dense().action.tolist() == [[1, 1]] * 11
-    told(stadkit("-o", "hard.csv", "--json", "--strategy", "hard"))
+    report(stadkit("-o", "hard.csv", "--json", "--strategy", "hard"))
     assert dense("hard.csv").action[:, 1].tolist() == [1, *[0] * 4] * 2 + [1]
 
 

@@ -77,8 +77,8 @@ def test_inputs_are_not_overwritten(here: Path, arguments: list[str], place: str
     Path("link.csv").symlink_to("run/clip.csv")
     before = Path(place).read_bytes()
     for more in ([], ["--overwrite"]):
-        said = complaint(*arguments, place, *more)
-        assert said == f"{place}: is an input too; name another file"
+        message = complaint(*arguments, place, *more)
+        assert message == f"{place}: is an input too; name another file"
     assert Path(place).read_bytes() == before
     assert not Path("t.json").exists()
 
@@ -90,8 +90,8 @@ def test_truth_and_pickles_are_not_overwritten(here: Path) -> None:
     act.write_gt(truth, "GT.pkl")
     act.write_gt(truth, "moc/a/00001.pkl")
     for place in ("GT.pkl", "moc/a/00001.pkl"):
-        said = complaint("moc", "--truth", "GT.pkl", "-o", place, "--overwrite")
-        assert said == f"{place}: is an input too; name another file"
+        message = complaint("moc", "--truth", "GT.pkl", "-o", place, "--overwrite")
+        assert message == f"{place}: is an input too; name another file"
 
 
 def test_earlier_outputs_in_the_folder_may_be_overwritten(here: Path) -> None:
@@ -110,8 +110,8 @@ def test_earlier_outputs_in_the_folder_may_be_overwritten(here: Path) -> None:
 )
 def test_invalid_manifest_entries_are_ignored(here: Path, entry: dict[str, Any]) -> None:
     Path("run/manifest.json").write_text(json.dumps({"videos": {"clip": entry}}))
-    said = complaint("run", "-o", "t.json", "--pickle", "p.pkl", "--size", "8x8")
-    assert said.startswith("--pickle: counts frames")
+    message = complaint("run", "-o", "t.json", "--pickle", "p.pkl", "--size", "8x8")
+    assert message.startswith("--pickle: counts frames")
     assert complaint("run", "-o", "t.json", "--pickle", "p.pkl").startswith("--pickle: needs pixel")
 
 
@@ -151,12 +151,12 @@ def test_copies_with_other_suffixes_are_not_read(here: Path) -> None:
 
 
 def test_kept_tracks_are_reported(here: Path) -> None:
-    told = "tracks of FOUND are kept; --anew forgets them\n"
-    assert told not in link("run", "-o", "a.json").stderr
+    note = "tracks of FOUND are kept; --anew forgets them\n"
+    assert note not in link("run", "-o", "a.json").stderr
     Path("run/clip.jsonl").write_text(lines(track=3))
-    assert told in link("run", "-o", "b.json").stderr
-    assert told not in link("run", "-o", "c.json", "--anew").stderr
-    assert told not in link("run", "-o", "d.json", "--method", "viterbi").stderr
+    assert note in link("run", "-o", "b.json").stderr
+    assert note not in link("run", "-o", "c.json", "--anew").stderr
+    assert note not in link("run", "-o", "d.json", "--method", "viterbi").stderr
 
 
 @pytest.mark.parametrize("before", [None, "mine"])
@@ -166,10 +166,10 @@ def test_all_results_are_written_or_none(here: Path, before: str | None) -> None
     Path("labels.txt").write_text("1: stand\n")
     if before:
         Path("t.json").write_text(before)
-    there = sorted(here.iterdir())
-    said = complaint("odd.jsonl", "-o", "t.json", "--csv", "c.csv", "--overwrite", code=1)
-    assert said.startswith("c.csv: a video's name 'a\\nb' holds a control character")
-    assert sorted(here.iterdir()) == there
+    before_files = sorted(here.iterdir())
+    message = complaint("odd.jsonl", "-o", "t.json", "--csv", "c.csv", "--overwrite", code=1)
+    assert message.startswith("c.csv: a video's name 'a\\nb' holds a control character")
+    assert sorted(here.iterdir()) == before_files
     assert before is None or Path("t.json").read_text() == before
 
 

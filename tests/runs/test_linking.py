@@ -106,13 +106,13 @@ def test_a_person_standing_still_is_one_tube(
 @pytest.mark.parametrize("method", ["act", "mmaction2"])
 def test_no_tubes_are_explained(here: Path, method: str) -> None:
     stands(14, 1)
-    said = link("--method", method, "--size", "320x240")
+    stderr = link("--method", method, "--size", "320x240")
     assert (
         f"warning: {method} ends a tube at a missed frame and drops tubes under 15 frames, "
         "counted here one a keyframe; --rate sets another\n"
-    ) in said
+    ) in stderr
     stands(20, 1)
     assert "warning" not in link("--method", method, "--size", "320x240")
-    said = link("--method", method, "--size", "320x240", "--rate", "25")
-    assert "drops tubes under 15 frames, counted here 25 a second\n" in said
+    stderr = link("--method", method, "--size", "320x240", "--rate", "25")
+    assert "drops tubes under 15 frames, counted here 25 a second\n" in stderr
     assert "warning" not in link()
