@@ -135,7 +135,7 @@ def match_banks(inputs: Sequence[Input], job: Job) -> None:
 def describe_bank(job: Job) -> str:
     """The part of the heading on query banks."""
     if job.queries is not None:
-        return f", query bank of {job.window:g} s around"
+        return f", query bank window {job.window:g} s"
     model = job.detector.model
     long = isinstance(model, Stmixer) and model.config.classifier == "long"
     return "; without a query bank (--queries) for its long-term classifier" if long else ""

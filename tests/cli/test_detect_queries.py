@@ -124,7 +124,7 @@ def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo
     asked = ["-o", "out", "--queries", "bank", "--min-action", "0"]
     result = stadkit("long", path, *asked)
     assert result.exit_code == 0, result.stderr
-    assert ", queries of 60 s around" in result.stderr
+    assert ", query bank window 60 s" in result.stderr
     held = manifest("out")
     assert held["arguments"]["window"] == 60
     assert len(held["videos"]["a"]["queries"]) == 64

@@ -341,7 +341,7 @@ def test_nothing_is_written_over(here: Path) -> None:
             ["found.csv", "-o", "t.json", "--pickle", "t.pkl", "--size", "320x240"],
             "--pickle: counts frames",
         ),
-        (["found.csv", "-o", "t.json", "--size", "big"], "--size 'big' is not WIDTHxHEIGHT"),
+        (["found.csv", "-o", "t.json", "--size", "big"], "--size 'big': give WIDTHxHEIGHT"),
         (["found.csv", "-o", "."], ".: is a folder"),
     ],
 )

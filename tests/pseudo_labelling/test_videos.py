@@ -172,7 +172,7 @@ def test_a_wrong_offset(stadkit: Stadkit) -> None:
     save("sparse.csv", rows("a", (900, 901, 902)))
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 5
-    assert "lasts 3 s, and sparse.csv has its labels at 900 to 902 s" in result.stderr
+    assert "lasts 3 s, but sparse.csv has its labels at 900 to 902 s" in result.stderr
     report(stadkit("-o", "dense.csv", "--json", "--offset", "900"))
     assert Path("dense.csv").read_text().splitlines()[1].startswith("a,0900.2,")
     assert len(dense()) == 11
@@ -249,7 +249,7 @@ def test_a_two_stage_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> N
     fake_detector.card = replace(fake_detector.card, family="slowfast-roi")
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "classifies others' people; take an end-to-end model" in result.stderr
+    assert "is a two-stage model; use an end-to-end model" in result.stderr
 
 
 def test_missing_and_duplicate_videos(stadkit: Stadkit, make_video: MakeVideo) -> None:
