@@ -160,8 +160,10 @@ class QueryBank:
         return self
 
     def fits(self, width: int, made_by: str = "") -> Self:
-        """Return self; raises StadkitError unless its entries have `width` channels and, if
-        `made_by` is set, were made by the weights with that sha256."""
+        """Return self if its entries have `width` channels; raises StadkitError otherwise.
+
+        `made_by`: required sha256 of the weights that made them, if set.
+        """
         header = self.header
         if header.width != width:
             raise StadkitError(
@@ -178,11 +180,11 @@ class QueryBank:
     def near(
         self, time: float, window: float, max_entries: int = MAX_ENTRIES
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(entries [m, E], seconds [m] relative to `time`) of the at most `max_entries` people
-        with the highest scores within `window` seconds: half before, half after.
+        """Entries [m, E] and seconds [m] relative to `time` of people around it.
 
-        People at `time` itself are left out: the model sees them, and in training their entries
-        would come from weights trained on the labels that are to be predicted.
+        These are the at most `max_entries` people with the highest scores within `window` seconds,
+        half before, half after. People at `time` itself are left out: the model sees them, and in
+        training their entries would come from weights trained on the labels to be predicted.
         """
         ms = milliseconds(self._time) - milliseconds(np.array([time]))
         rows = np.flatnonzero((abs(ms) <= 500 * window) & (ms != 0))

@@ -107,8 +107,10 @@ class Detector:
 
     @property
     def every(self) -> float:
-        """Default seconds between keyframes: 1; for tubelet models, such that consecutive
-        tubelets share SHARED_FRAMES frames."""
+        """Default seconds between keyframes.
+
+        1 or, for tubelet models, such that consecutive tubelets share SHARED_FRAMES frames.
+        """
         card = self.card
         return max(card.frames - SHARED_FRAMES, 1) * card.seconds if card.tubelet else 1.0
 

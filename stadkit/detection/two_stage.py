@@ -1,5 +1,6 @@
-"""Two-stage detection: an end-to-end model finds the people, from its own clips around the same key
-times, and a two-stage model classifies their boxes.
+"""Two-stage detection: an end-to-end model finds people, a two-stage model classifies their boxes.
+
+Both get their own clips around the same key times.
 """
 
 from __future__ import annotations

@@ -139,8 +139,10 @@ class RayPool:
         return resources
 
     def _share_of_threads(self, local: bool) -> int:
-        """CPU threads per worker: as configured, else the smallest machine's CPUs divided by the
-        workers it may get."""
+        """CPU threads per worker, as configured.
+
+        By default the smallest machine's CPUs, divided by the workers it may get.
+        """
         if self._config.threads:
             return self._config.threads
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]

@@ -43,8 +43,10 @@ class Part(RunFolder):
         overwrite: bool,
         job: Job | None = None,
     ) -> None:
-        """`overwrite`: replace files of other facts; `job`: the detection job, if `make` runs a
-        model. Raises UsageError as `RunFolder`."""
+        """Raises UsageError as `RunFolder`.
+
+        overwrite: replace files of other facts. job: the detection job, if `make` runs a model.
+        """
         super().__init__(folder, facts, overwrite)
         self.kind, self._make, self.job = folder.name, make, job
         self.made: dict[str, VideoRecord] = {}  # by workers in this run

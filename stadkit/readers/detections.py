@@ -1,6 +1,4 @@
-"""Paths of detections -> one table, the processed keyframes, and sizes, rates and frame counts of
-the videos.
-"""
+"""Read detections into one table, with processed keyframes and facts of the videos."""
 
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ def only_videos(found: EvaluationSide, truth: EvaluationSide) -> EvaluationSide:
     """The truth of the videos with detections and, if known, of all processed videos."""
     videos = {found.claims.videos[i] for i in np.unique(found.claims.video).tolist()}
     videos |= set() if found.looked is None else set(found.looked.video.tolist())
-    here = np.array([video in videos for video in truth.claims.videos], bool)
-    return _part(truth, here[truth.claims.video], videos)
+    selected = np.array([video in videos for video in truth.claims.videos], bool)
+    return _part(truth, selected[truth.claims.video], videos)
 
 
 def only_keyframes(found: EvaluationSide, truth: EvaluationSide) -> EvaluationSide:

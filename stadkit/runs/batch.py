@@ -58,22 +58,22 @@ def detect_many(
     name = inputs[0].name if len(inputs) == 1 else job.detector.name
     folder = output or new_folder("detect", name)
     if shard is None:
-        run, mine = RunFolder(folder, facts(job), overwrite), inputs
+        run, selected = RunFolder(folder, facts(job), overwrite), inputs
     else:
         run = RunFolder(folder / shard.name, facts(job), overwrite, shard.facts(inputs))
-        mine = shard.share(inputs)
-    tasks = [DetectTask(item, job, run.folder) for item in mine]
+        selected = shard.share(inputs)
+    tasks = [DetectTask(item, job, run.folder) for item in selected]
     with run.held():
         _check_all(tasks, run)
         remove_summary(run.folder)
         console.print(run_heading(job, run.folder))
         if shard is not None:
-            console.print(f"{shard.name}: {len(mine)} of {len(inputs)} inputs")
+            console.print(f"{shard.name}: {len(selected)} of {len(inputs)} inputs")
             run.folder.mkdir(parents=True, exist_ok=True)  # `merge` needs it, even if all fails
         records = _detect_all(tasks, job, run, folder)
-    ended = [records[item.name] for item in mine]
+    ended = [records[item.name] for item in selected]
     code = exit_code(ended, only=len(inputs) == 1)
-    _report(mine, ended, code, run.folder, as_json)
+    _report(selected, ended, code, run.folder, as_json)
     return code
 
 

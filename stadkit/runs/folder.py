@@ -58,10 +58,10 @@ class RunFolder:
         overwrite: bool,
         shard: Mapping[str, Any] | None = None,
     ) -> None:
-        """`facts` head the manifest: a folder holds results made with the same facts, of one
-        `shard`, which is not part of the fingerprint.
+        """Read the manifest, if any; nothing is written yet.
 
-        Nothing is written yet. Raises UsageError if the path is a file, or the folder holds
+        facts: the head of the manifest, the same for all results of a folder. shard: likewise, but
+        not part of the fingerprint. Raises UsageError if the path is a file, or the folder holds
         results made with other facts.
         """
         existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -90,8 +90,10 @@ class RunFolder:
             self._lock.release()
 
     def _acquire_lock(self) -> None:
-        """Lock the folder if it exists and is not locked yet, and reread the manifest, which
-        another run may have changed."""
+        """Lock the folder if it exists and is not locked yet.
+
+        The manifest is reread, as another run may have changed it.
+        """
         if not self._lock.take():
             return
         if self._manifest.exists() or self._journal.exists():

@@ -175,8 +175,10 @@ def _write_merged(made: Sequence[MergedRun], folder: Path) -> int:
 
 
 def _files(made: MergedRun) -> Iterator[tuple[Path, str]]:
-    """(file, its sha256 or "" if not in the manifest) of a run; raises UsageError for a missing
-    file."""
+    """The files of a run, each with its sha256 or "" if not in the manifest.
+
+    Raises UsageError for a missing file.
+    """
     labels = made.folder / LABELS
     if labels.exists():
         yield labels, ""

@@ -68,8 +68,10 @@ def summary_row(name: str, record: VideoRecord) -> Row:
 
 
 def make_summary(rows: Sequence[Row], exit_code: int) -> dict[str, Any]:
-    """{"videos": rows by name, "totals": counts by status, people, keyframes and seconds,
-    "exit_code"}."""
+    """The contents of summary.json: rows by name, totals and the exit code.
+
+    Totals are counts by status, and sums of people, keyframes and seconds.
+    """
     counts = {status: sum(each["status"] == status for each in rows) for status in STATUSES}
     sums = {
         key: round(sum(each[key] or 0 for each in rows), 2)

@@ -49,8 +49,10 @@ def with_reading(record: VideoRecord, found: VideoDetections) -> VideoRecord:
 
 
 def model_threads(job: Job) -> int | None:
-    """CPU threads of the model, which may affect the last bits of scores: of this process or each
-    worker; None if the workers share the CPUs."""
+    """CPU threads of the model, on which the last bits of scores may depend.
+
+    Of this process or each worker; None if the workers share the CPUs.
+    """
     if job.executor is not None:
         return job.executor.config.threads or None
     import torch
@@ -114,8 +116,10 @@ def _link(table: Detections, keyframes: Keyframes, job: Job) -> tuple[Detections
 
 
 def match_banks(inputs: Sequence[Input], job: Job) -> None:
-    """Raise UsageError if --queries is not a folder, NothingMatchedError if it has no bank of any
-    input."""
+    """Check that --queries has a bank of at least one input.
+
+    Raises UsageError if it is not a folder, NothingMatchedError if it has no such bank.
+    """
     folder = job.queries
     if folder is None:
         return
@@ -142,8 +146,10 @@ def describe_bank(job: Job) -> str:
 
 
 def query_window(task: DetectTask) -> Window | None:
-    """The window of the input's query bank; raises StadkitError for a bank that is missing,
-    damaged or of another model."""
+    """The window of the input's query bank.
+
+    Raises StadkitError for a bank that is missing, damaged or of another model.
+    """
     if task.bank is None:
         return None
     model = require_bank_reader(task.job.detector)

@@ -33,8 +33,8 @@ class Shard:
 
     def share(self, inputs: Sequence[Input]) -> list[Input]:
         """The inputs of this shard, in the order they were named."""
-        mine = set(sorted(inputs, key=_hash_key)[self.index - 1 :: self.count])
-        return [item for item in inputs if item in mine]
+        selected = set(sorted(inputs, key=_hash_key)[self.index - 1 :: self.count])
+        return [item for item in inputs if item in selected]
 
     def facts(self, inputs: Sequence[Input]) -> dict[str, Any]:
         """The manifest's entry: all shards of one list of inputs have the same `list`."""
@@ -73,8 +73,11 @@ def _from_environment(environment: Mapping[str, str]) -> Shard:
 
 
 def _array(environment: Mapping[str, str]) -> tuple[int, int] | None:
-    """(index of the array task from 0, their count); raises UsageError for a task of a larger
-    array that is rerun alone, as Slurm then no longer reports the array's size."""
+    """(index of the array task from 0, number of tasks).
+
+    Raises UsageError for a task of a larger array that is rerun alone, as Slurm then no longer
+    reports the array's size.
+    """
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return None
     count = _number(environment, "SLURM_ARRAY_TASK_COUNT")

@@ -187,7 +187,7 @@ def test_who_made_the_banks(config: TrainConfig, tmp_path: Path) -> None:
 def test_banks_that_a_setting_does_not_want(config: TrainConfig) -> None:
     card = zoo.card("stmixer-k-tiny")
     train = config.data.train
-    for changes, said in (({"bank": "e" * 64, "width": 16}, "has learned"), ({}, "reads 128")):
+    for changes, said in (({"bank": "e" * 64, "width": 16}, "was trained on"), ({}, "reads 128")):
         wanting = replace(card, settings={**card.settings, **changes})
         with pytest.raises(StadkitError, match=said):
             Banks(train, ["a"], wanting)  # type: ignore[arg-type]
