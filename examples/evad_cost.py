@@ -1,9 +1,9 @@
-"""EVAD's cost at each keep rate: as the paper counts it, and as computed here (lean).
+"""EVAD's cost at each keep rate, counted as in the paper and as computed here (lean).
 
     python examples/evad_cost.py
 
-GMACs of convolutions and matrix products on one clip of 16 square frames; the paper's figures
-are those of its Tables 2 and 5.
+GMACs of convolutions and matrix products for one clip of 16 square frames; the paper's figures are
+from its Tables 2 and 5.
 """
 
 import torch
@@ -21,15 +21,15 @@ PAPER = {
 
 
 def gmacs(name: str, pixels: int, rate: float, lean: bool) -> float:
-    """Of one clip of 16 frames of `pixels` x `pixels`."""
+    """GMACs of one clip of 16 frames of `pixels` x `pixels`."""
     settings = {**card(name).settings, "keep_rate": rate, "lean": lean}
-    with torch.device("meta"):  # shapes are enough
+    with torch.device("meta"):  # only shapes are needed
         model = build(EvadConfig(**settings))
     return cost(model, pixels)["gmacs"]
 
 
 if __name__ == "__main__":
-    print("| model | pixels | keep rate | paper | all of it | lean |\n|---|---|---|---|---|---|")
+    print("| model | pixels | keep rate | paper | full | lean |\n|---|---|---|---|---|---|")
     for (name, pixels), rates in PAPER.items():
         for rate, paper in rates.items():
             counted, lean = (gmacs(name, pixels, rate, lean) for lean in (False, True))

@@ -1,14 +1,14 @@
-"""How well each way of linking finds true tubes, as a Markdown table.
+"""Compares linking methods on true tubes and prints a Markdown table.
 
 stadkit synth -o DIR --videos 24 --seed 7
 python examples/link_quality.py DIR
 
-Detections are made from the truth: boxes off by 3 %, 35 % or none missed, 5 % false. All methods
-are compared at the same keyframes: the true tubes are cut to them, and those left with fewer than
-two are taken out, as no tube overlaps them in this protocol.
+Detections are generated from the truth: boxes off by 3 %, 35 % or none missed, 5 % false. All
+methods are compared at the same keyframes: true tubes are reduced to them, and those with fewer
+than two are removed, since no tube overlaps them in this protocol.
 
-Seeds 101 to 104 were looked at to choose how `track` tells who is who and which gaps are misses;
-7 and 8 were not. Give --seeds 3: one draw by itself is off by .01 of mAP.
+`track` was tuned on seeds 101 to 104, not on 7 and 8. Use --seeds 3: a single draw is off by .01 of
+mAP.
 """
 
 import argparse
@@ -34,8 +34,8 @@ from stadkit.tubes import Tubes
 
 RATES = (1, 5, 25)  # keyframes a second
 MISSES = (0.0, 0.35)
-SHORTEST = 0.6  # seconds: the references' 15 frames at 25 a second
-SIZE = (240, 320)  # height, width in pixels; ACT's linking wants some
+MIN_TUBE_S = 0.6  # the references' 15 frames at 25 per second
+SIZE = (240, 320)  # height, width in pixels, for ACT's linking
 THRESHOLDS = (0.2, *RANGES["0.5:0.95"])
 
 Method = Callable[[Detections, Keyframes, int], Tubes]
@@ -50,12 +50,12 @@ def by_track(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
 
 def by_act(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
     sizes = dict.fromkeys(found.video.tolist(), SIZE)
-    rules = replace(ACT, min_length=max(round(SHORTEST * rate), 1))
+    rules = replace(ACT, min_length=max(round(MIN_TUBE_S * rate), 1))
     return link_act(one_frame_tubelets(found, rate, sizes), sizes, rate, rules)
 
 
 def by_mmaction2(found: Detections, keyframes: Keyframes, rate: int) -> Tubes:
-    rules = replace(MMACTION2, min_length=max(round(SHORTEST * rate), 1))
+    rules = replace(MMACTION2, min_length=max(round(MIN_TUBE_S * rate), 1))
     return link_mmaction2(Instances.of(found), rate, rules=rules)
 
 
@@ -80,16 +80,16 @@ def tubes_of(truth: Detections) -> Tubes:
 
 
 def cut(tubes: Tubes, keyframes: Keyframes) -> Tubes:
-    """The tubes' boxes at keyframes; a tube with fewer than two of them is taken out."""
+    """Reduce tubes to their boxes at keyframes; tubes with fewer than two boxes are removed."""
     every = Keyframes(tubes.video[tubes.owner], tubes.time)
     frame, wanted = number_frames(every, keyframes)
     kept = np.isin(frame, wanted)
     count = np.bincount(tubes.owner[kept], minlength=len(tubes))
     kept &= (count >= 2)[tubes.owner]
     count = count[count >= 2]
-    left = tubes.select(np.bincount(tubes.owner[kept], minlength=len(tubes)) > 0)
+    remaining = tubes.select(np.bincount(tubes.owner[kept], minlength=len(tubes)) > 0)
     return replace(
-        left,
+        remaining,
         start=np.append(0, np.cumsum(count)).astype(np.int64),
         time=tubes.time[kept],
         box=tubes.box[kept],
@@ -99,22 +99,22 @@ def cut(tubes: Tubes, keyframes: Keyframes) -> Tubes:
 
 
 def quality(found: Tubes, truth: Tubes, people: Detections, rate: int) -> dict[str, float]:
-    """Video mAP at .2, .5 and .5:.95; identity switches in true tubes; how far tubes are whole."""
+    """Video mAP at .2, .5 and .5:.95; identity switches, IDF1 and matched boxes of true tubes."""
     result = video_map(found, truth, sizes=None, rate=rate, thresholds=THRESHOLDS).summary()
-    told = switches_of_tubes(found, truth, people)
+    identities = switches_of_tubes(found, truth, people)
     return {
         "mAP .2": result["0.2"],
         "mAP .5": result["0.5"],
         "mAP .5:.95": result["0.5:0.95"],
-        "switches": told.switches,
+        "switches": identities.switches,
         "IDF1": best_idf1(found, truth),
-        "matched": told.matched / max(told.truths, 1),
-        "on one tube": told.recall,
+        "matched": identities.matched / max(identities.truths, 1),
+        "on one tube": identities.recall,
     }
 
 
 def figures(truth: Detections, name: str, rate: int, miss: float, seed: int) -> dict[str, float]:
-    """The quality of one method on detections made of this truth."""
+    """Quality of one method on detections generated from the truth."""
     found, keyframes = degrade(truth, 1 / rate, seed, miss=miss)
     tubes = METHODS[name](found, keyframes, rate)
     return quality(tubes, cut(tubes_of(truth), keyframes), truth, rate)
@@ -123,7 +123,7 @@ def figures(truth: Detections, name: str, rate: int, miss: float, seed: int) -> 
 def rows(
     truth: Detections, methods: list[str], seeds: int, rates: tuple[int, ...] = RATES
 ) -> list[Row]:
-    """Keyframes a second, share missed, method, and the means of its figures over the seeds."""
+    """Keyframes per second, share missed, method, and its mean figures over the seeds."""
     table = []
     for rate, miss, name in itertools.product(rates, MISSES, methods):
         each = [figures(truth, name, rate, miss, seed) for seed in range(seeds)]
@@ -135,9 +135,9 @@ def rows(
 def markdown(table: list[Row]) -> str:
     heads = ["keyframes/s", "missed", "method", *table[0][3]]
     lines = [" | ".join(heads), " | ".join(["---"] * len(heads))]
-    for rate, miss, name, told in table:
+    for rate, miss, name, values in table:
         cells = [
-            f"{value:.0f}" if key == "switches" else f"{value:.3f}" for key, value in told.items()
+            f"{value:.0f}" if key == "switches" else f"{value:.3f}" for key, value in values.items()
         ]
         lines.append(" | ".join([str(rate), f"{miss:.0%}", name, *cells]))
     return "\n".join(f"| {line} |" for line in lines)
@@ -145,13 +145,13 @@ def markdown(table: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="made by `stadkit synth`")
+    parser.add_argument("folder", type=Path, help="output of `stadkit synth`")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--rates", nargs="+", type=int, default=list(RATES))
-    parser.add_argument("--seeds", type=int, default=1, help="draws that figures are means of")
-    given = parser.parse_args()
-    truth = read_truth(given.folder / "dense.csv", read_labels(given.folder / "labels.txt"))
-    print(markdown(rows(truth, given.methods, given.seeds, tuple(given.rates))))
+    parser.add_argument("--seeds", type=int, default=1, help="number of draws to average")
+    args = parser.parse_args()
+    truth = read_truth(args.folder / "dense.csv", read_labels(args.folder / "labels.txt"))
+    print(markdown(rows(truth, args.methods, args.seeds, tuple(args.rates))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Python API: print what each person does, once a second.
+"""Python API example: prints each person's best action, once per second.
 
 python examples/who_does_what.py examples/room.mp4
 """

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic file replacement."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from uuid import uuid4
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path in the same folder to write to; it becomes `path` at the end, or is taken away.
+    """Yield a temporary path in the same folder; rename it to `path` on success, else delete it.
 
-    Readers see the old file or the whole new one, whatever happens in between.
+    Readers see either the old file or the complete new one, never a partial write.
     """
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    # Hidden, and recognised by `runs.folder`, which removes what killed runs left.
+    unfinished = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
         yield unfinished
         os.replace(unfinished, path)

@@ -1,4 +1,4 @@
-"""Boxes as float arrays [n, 4]: x1 y1 x2 y2, x2 > x1 and y2 > y1, any one unit.
+"""Box operations on float arrays [n, 4]: x1 y1 x2 y2, x2 > x1 and y2 > y1, any single unit.
 
 No `+ 1` anywhere: a box from 0 to 1 is one unit wide.
 """
@@ -14,13 +14,13 @@ Array = NDArray[np.floating[Any]]
 
 
 def area(box: Array) -> Array:
-    """Areas [n] of boxes [n, 4]; an inverted box has area 0."""
+    """Return the areas [n] of boxes [n, 4]; an inverted box has area 0."""
     side = np.maximum(box[..., 2:] - box[..., :2], 0)
     return np.asarray(side[..., 0] * side[..., 1])
 
 
 def intersection(a: Array, b: Array) -> Array:
-    """Shared areas [n, m] of boxes a [n, 4] and b [m, 4]."""
+    """Return the intersection areas [n, m] of boxes a [n, 4] and b [m, 4]."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     side = np.maximum(high - low, 0)
@@ -28,14 +28,14 @@ def intersection(a: Array, b: Array) -> Array:
 
 
 def iou(a: Array, b: Array) -> Array:
-    """Intersection over union [n, m] of boxes a [n, 4] and b [m, 4]; 0 where the union is empty."""
+    """Return the IoU [n, m] of boxes a [n, 4] and b [m, 4]; 0 where the union is empty."""
     shared = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def giou(a: Array, b: Array) -> Array:
-    """Generalised IoU [n, m], -1..1 (Rezatofighi et al. 2019): IoU - empty share of the hull."""
+    """Generalised IoU [n, m], -1..1 (Rezatofighi et al. 2019): IoU - empty fraction of the hull."""
     shared = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - shared
     low = np.minimum(a[:, None, :2], b[None, :, :2])
@@ -47,10 +47,10 @@ def giou(a: Array, b: Array) -> Array:
 
 
 def nms(box: Array, score: Array, max_iou: float) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression: indices kept, best first.
+    """Greedy non-maximum suppression: return the kept indices, best first.
 
-    A box goes when its IoU with a better kept one is above `max_iou`; equal scores keep
-    the order of the rows.
+    A box is dropped when its IoU with a better kept box exceeds `max_iou`; ties keep the order
+    of the rows.
     """
     order = np.argsort(-score, kind="stable")
     overlap = iou(box[order], box[order]) > max_iou
@@ -62,17 +62,17 @@ def nms(box: Array, score: Array, max_iou: float) -> NDArray[np.intp]:
 
 
 def clip(box: Array, width: float = 1.0, height: float = 1.0) -> Array:
-    """Boxes [n, 4] cut to 0..width and 0..height; one wholly outside becomes empty."""
+    """Clip boxes [n, 4] to 0..width and 0..height; a box fully outside becomes empty."""
     high = np.array([width, height, width, height], box.dtype)
     return np.asarray(np.clip(box, 0, high))
 
 
 def scale(box: Array, width: float, height: float) -> Array:
-    """Boxes [n, 4] with x multiplied by `width` and y by `height`."""
+    """Multiply x of boxes [n, 4] by `width` and y by `height`."""
     return np.asarray(box * np.array([width, height, width, height], box.dtype))
 
 
 def enlarge(box: Array, by: float) -> Array:
-    """Boxes [n, 4] grown about their centres; by 0.4 makes sides 1.4 times as long."""
+    """Enlarge boxes [n, 4] about their centres; `by` 0.4 makes sides 1.4 times as long."""
     pad = by * (box[:, 2:] - box[:, :2]) / 2
     return np.concatenate([box[:, :2] - pad, box[:, 2:] + pad], 1)

@@ -1,4 +1,4 @@
-"""The one table: who does what, where and when. Truth, predictions, pseudo labels and tubes."""
+"""The common table of people and their actions: truth, predictions, pseudo labels and tubes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 def milliseconds(time: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Seconds [n] -> whole milliseconds [n]: frames are the same when these are equal."""
+    """Round seconds [n] to integer milliseconds [n]; equal values mean the same frame."""
     return np.rint(np.asarray(time, np.float64) * 1000).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Detections:
-    """People found or annotated, a row each; raises ValueError where a column is not as said.
+    """Detected or annotated people, one row each; raises ValueError for an invalid column.
 
     Truth has scores 0 or 1; a tube of one class has 0 for the others. NaN means not scored:
-    a class without a row in a prediction file, a person score that its format cannot hold.
+    a class without a row in a prediction file, or a person score that the format cannot hold.
     """
 
     video: NDArray[np.str_]  # [n]     file stem
     time: NDArray[np.float64]  # [n]     seconds from the start
     box: NDArray[np.float32]  # [n, 4]  x1 y1 x2 y2, fractions of the displayed frame
     person: NDArray[np.float32]  # [n]     0..1, or NaN
-    action: NDArray[np.float32]  # [n, c]  one independent score a class, 0..1, or NaN
+    action: NDArray[np.float32]  # [n, c]  independent score of each class, 0..1, or NaN
     track: NDArray[np.int32]  # [n]     person, tubelet or tube; -1: none
     classes: tuple[str, ...]  # [c]
 
@@ -52,7 +52,7 @@ class Detections:
 
     @classmethod
     def empty(cls, classes: tuple[str, ...]) -> Detections:
-        """A table of no rows over these classes."""
+        """Return an empty table over these classes."""
         return cls(
             video=np.zeros(0, np.str_),
             time=np.zeros(0, np.float64),
@@ -65,7 +65,7 @@ class Detections:
 
     @classmethod
     def join(cls, tables: Iterable[Detections], classes: tuple[str, ...]) -> Detections:
-        """The rows of all tables, in order; raises ValueError when their classes differ."""
+        """Concatenate tables in order; raises ValueError when their classes differ."""
         parts = [cls.empty(classes), *tables]
         for part in parts:
             if part.classes != classes:
@@ -81,7 +81,7 @@ class Detections:
         )
 
     def select(self, rows: NDArray[Any]) -> Detections:
-        """The rows of a mask [n] or of indices, in that order."""
+        """Return the rows of a mask [n], or of indices in the given order."""
         return replace(
             self,
             video=self.video[rows],
@@ -93,11 +93,11 @@ class Detections:
         )
 
     def with_track(self, track: NDArray[np.int32]) -> Detections:
-        """The same rows with these track numbers [n]."""
+        """Return the same rows with these track numbers [n]."""
         return replace(self, track=track)
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a person: video, time, x1..y2, person, track, then a column a class."""
+        """Return a DataFrame: video, time, x1..y2, person, track, then one column per class."""
         import pandas as pd
 
         columns: dict[str, Any] = {"video": self.video, "time": self.time}
@@ -109,7 +109,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Keyframes:
-    """The (video, time) pairs that were looked at, so that an empty one is not one unseen."""
+    """The processed (video, time) pairs: tells an empty keyframe from an unprocessed one."""
 
     video: NDArray[np.str_]  # [k]  file stem
     time: NDArray[np.float64]  # [k]  seconds from the start
@@ -124,16 +124,16 @@ class Keyframes:
 
     @classmethod
     def of(cls, table: Detections) -> Keyframes:
-        """The keyframes that have rows in this table, each once, by video and time."""
+        """Return the unique keyframes with rows in this table, sorted by video and time."""
         (frames,) = number_frames(table)
         first = np.unique(frames, return_index=True)[1]
         return cls(table.video[first], milliseconds(table.time[first]) / 1000)
 
 
 def number_frames(*tables: Detections | Keyframes) -> list[NDArray[np.int64]]:
-    """A number [n] for each row of each table: equal numbers, equal frame, in all the tables.
+    """Number the frame [n] of each row of each table; equal frames get equal numbers in all tables.
 
-    The numbers sort by video, then time, to a millisecond.
+    Numbers sort by video, then by time, to a millisecond.
     """
     video = _rank(np.concatenate([table.video for table in tables]))
     ms = _rank(milliseconds(np.concatenate([table.time for table in tables])))
@@ -142,7 +142,7 @@ def number_frames(*tables: Detections | Keyframes) -> list[NDArray[np.int64]]:
 
 
 def rows_by_keyframe(table: Detections) -> dict[tuple[str, int], list[int]]:
-    """(video, whole milliseconds) -> the rows of that keyframe, in the table's order."""
+    """Map (video, milliseconds) to the rows of that keyframe, in the table's order."""
     rows: dict[tuple[str, int], list[int]] = {}
     keys = zip(table.video.tolist(), milliseconds(table.time).tolist(), strict=True)
     for row, key in enumerate(keys):
@@ -151,8 +151,8 @@ def rows_by_keyframe(table: Detections) -> dict[tuple[str, int], list[int]]:
 
 
 def _rank(values: NDArray[Any]) -> NDArray[np.int64]:
-    """The place [n] of each value among the unique values in order."""
-    # Rows of a video mostly follow each other: comparing neighbours spares sorting them all.
+    """Return the rank [n] of each value among the sorted unique values."""
+    # Rows of a video are mostly adjacent: comparing neighbours avoids sorting them all.
     starts = np.ones(len(values), bool)
     starts[1:] = values[1:] != values[:-1]
     rank = np.unique(values[starts], return_inverse=True)[1]

@@ -1,10 +1,10 @@
-"""Errors that users can act on; anything else is a bug and keeps its traceback."""
+"""Errors that users can act on; any other exception is a bug and keeps its traceback."""
 
 
 class StadkitError(Exception):
-    """Something the user can mend: prints as one line with what, where, what next.
+    """An error the user can fix; prints as one line: what, where, and what to do next.
 
-    `exit_code` is the process's exit code when this ends the run:
+    `exit_code` is the process's exit code when the error ends the run:
     1 an input failed, 2 usage or bad annotation, 3 weights missing or unverified,
     5 nothing matched.
     """
@@ -19,7 +19,7 @@ class UsageError(StadkitError):
 
 
 class AnnotationError(StadkitError):
-    """A file of labels, truth or predictions that cannot be read as what it claims to be."""
+    """A labels, truth or predictions file that is not valid in its format."""
 
     exit_code = 2
 
@@ -31,12 +31,12 @@ class VideoError(StadkitError):
 
 
 class WeightsError(StadkitError):
-    """Weights that are missing, damaged, of another model, or do not match their checksum."""
+    """Weights that are missing, damaged, for another model, or fail their checksum."""
 
     exit_code = 3
 
 
 class NothingMatchedError(StadkitError):
-    """Two inputs that share no video, time or label: an answer would be a silent zero."""
+    """Two inputs that share no video, time or label: the score would be a silent zero."""
 
     exit_code = 5

@@ -1,7 +1,7 @@
-"""Rows as evaluators count them: in this frame, in this box, this class, with this score.
+"""Instances: one row per (frame, box, class, score), the unit that evaluators count.
 
-`Detections` has a row a person and a column a class. Evaluation files have a row for each class
-of each box, and some protocols hang on the order of those rows, so that evaluation keeps them.
+`Detections` has one row per person and one column per class. Evaluation files have one row per
+box and class, and some protocols depend on the order of those rows, so evaluation keeps it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from stadkit.detections import Detections
 
 @dataclass(frozen=True)
 class Instances:
-    """Truth or detections, a row a box and class; raises ValueError where not as said.
+    """Truth or detections, one row per box and class; raises ValueError for an invalid column.
 
     Rows keep the order of their file. Truth has score 1.
     """
 
-    videos: tuple[str, ...]  # names, each once
+    videos: tuple[str, ...]  # unique names
     video: NDArray[np.int32]  # [n]     index into `videos`
     time: NDArray[np.float64]  # [n]     seconds from the start
     box: NDArray[np.float64]  # [n, 4]  x1 y1 x2 y2, fractions of the displayed frame
@@ -42,15 +42,15 @@ class Instances:
         for name, count in (("video", len(self.videos)), ("label", len(self.classes))):
             column = getattr(self, name)
             if n and (column.min() < (-1 if name == "label" else 0) or column.max() >= count):
-                raise ValueError(f"Instances.{name} has a number that stands for nothing")
+                raise ValueError(f"Instances.{name} has an index out of range; wants < {count}")
         if not (np.isfinite(self.time).all() and np.isfinite(self.box).all()):
-            raise ValueError("Instances.time and Instances.box want finite numbers")
+            raise ValueError("Instances.time and Instances.box must be finite")
 
     def __len__(self) -> int:
         return len(self.video)
 
     def select(self, rows: NDArray[Any]) -> Instances:
-        """The rows of a mask [n] or of indices, in that order."""
+        """Return the rows of a mask [n], or of indices in the given order."""
         return replace(
             self,
             video=self.video[rows],
@@ -62,7 +62,7 @@ class Instances:
 
     @classmethod
     def join(cls, tables: Iterable[Instances], classes: tuple[str, ...]) -> Instances:
-        """The rows of all tables, in order; raises ValueError when their classes differ."""
+        """Concatenate tables in order; raises ValueError when their classes differ."""
         parts = list(tables)
         for part in parts:
             if part.classes != classes:
@@ -84,17 +84,17 @@ class Instances:
 
     @classmethod
     def of(cls, table: Detections) -> Instances:
-        """A row for each class that a detection is scored on, in the order of the table.
+        """Make one row per scored class of each detection, in the order of the table.
 
-        Boxes as the decimals that a file prints, to six places: evaluators compute in float64
-        from the printed decimals, and an IoU of just 0.5 falls on the same side here.
+        Boxes are rounded to the six decimals that files print: evaluators compute in float64
+        from those, so an IoU of exactly 0.5 falls on the same side here.
         """
         person, label = np.nonzero(~np.isnan(table.action))
         return cls._rows(table, person, label, table.action[person, label])
 
     @classmethod
     def of_truth(cls, table: Detections) -> Instances:
-        """A row for each class above 0.5; a person without any is a row with label -1."""
+        """Make one row per class above 0.5; a person without any gets one row with label -1."""
         has = table.action > 0.5
         kept = np.column_stack([has, ~has.any(1)])
         person, label = np.nonzero(kept)
@@ -103,11 +103,11 @@ class Instances:
 
     @classmethod
     def of_people(cls, table: Detections) -> Instances:
-        """A row a person, all of one class "person", scored by `person`.
+        """Make one row per person, all of class "person", scored by `person`.
 
-        Where that is NaN, by the best action; a row with neither is left out.
+        Where that is NaN, the best action score is used; rows with neither are dropped.
         """
-        # fmax passes over NaN without a warning; a row with nothing but NaN stays NaN.
+        # fmax ignores NaN without a warning; an all-NaN row stays NaN.
         best = np.fmax.reduce(table.action, axis=1, initial=np.nan)
         score = np.where(np.isnan(table.person), best, table.person)
         rows = np.flatnonzero(~np.isnan(score))

@@ -1,11 +1,9 @@
-"""IoU of boxes held as sides [4, ...], pair by pair, and soft non-maximum suppression.
+"""Elementwise IoU of boxes stored as coordinate planes [4, ...], and soft NMS.
 
-IoU of boxes held as sides [4, ...], pair by pair.
+The reference implementations differ by a pixel: ACT and MOC count the pixel that contains x2 and
+y2 as inside the box (`edge` 1), MultiSports and mmaction2 do not (`edge` 0).
 
-References differ by a pixel: ACT and MOC count the pixel that x2 and y2 lie in as inside the
-box (`edge` 1), MultiSports and mmaction2 do not (`edge` 0).
-
-Soft NMS as ACT, MOC and mmaction2 do it: what is suppressed keeps a share of its score.
+Soft NMS follows ACT, MOC and mmaction2: a suppressed box keeps a fraction of its score.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ Sides = NDArray[np.floating[Any]]
 
 
 def sides(box: Sides) -> Sides:
-    """Boxes [n, ..., 4] -> x1 y1 x2 y2 [4, ..., n]."""
+    """Transpose boxes [n, ..., 4] to coordinate planes x1 y1 x2 y2 [4, ..., n]."""
     return np.ascontiguousarray(box.T)
 
 
@@ -31,7 +29,7 @@ def areas(box: Sides, edge: float) -> Sides:
 
 
 def iou_of_pairs(a: Sides, b: Sides, edge: float) -> Sides:
-    """IoU [...] of boxes a and b [4, ...], place by place; 0 where the union is empty."""
+    """Elementwise IoU [...] of boxes a and b [4, ...]; 0 where the union is empty."""
     wide = np.minimum(a[2], b[2])
     wide -= np.maximum(a[0], b[0])
     high = np.minimum(a[3], b[3])
@@ -50,11 +48,11 @@ def iou_of_pairs(a: Sides, b: Sides, edge: float) -> Sides:
 def summed_iou(
     box: Sides, i: Ints, j: Ints, offset: Ints, min_iou: float, edge: float
 ) -> tuple[NDArray[np.float64], Ints]:
-    """IoU [p] of tubelets i with tubelets j that start `offset` [p] frames later, summed.
+    """IoU sums [p] of tubelets i with tubelets j that start `offset` [p] frames later.
 
-    `box` is [4, k, n]. Summed over the frames that both have; at an offset of k, where there is
-    none, i's last box meets j's first. The second result [p] is how many were summed. The sum of
-    a pair whose mean cannot reach `min_iou` may be lower than is true.
+    `box` is [4, k, n]. IoU is summed over the common frames; at an offset of k, without common
+    frames, i's last box is compared with j's first. Also returns the number of summed frames [p].
+    The sum of a pair whose mean cannot reach `min_iou` may be too low.
     """
     k, n = box.shape[1:]
     flat = box.reshape(4, k * n)
@@ -67,17 +65,17 @@ def summed_iou(
         total[alive] = so_far
         if step + 1 == steps:
             break
-        # An IoU is 1 at most; the slack is for rounding.
-        go_on = (left > step + 1) & (so_far + (left - (step + 1)) >= least - 1e-9)
-        i, j, offset, alive = i[go_on], j[go_on], offset[go_on], alive[go_on]
-        left, least = left[go_on], least[go_on]
+        # IoU is at most 1; the tolerance covers rounding.
+        active = (left > step + 1) & (so_far + (left - (step + 1)) >= least - 1e-9)
+        i, j, offset, alive = i[active], j[active], offset[active], alive[active]
+        left, least = left[active], least[active]
     return total, shared
 
 
 def best_first(cell: Ints, score: NDArray[np.float64]) -> Ints:
-    """Rows [n] by cell, in a cell the best score first, and of equal scores the LAST row first.
+    """Rows [n] sorted by cell, then by descending score; ties are in REVERSE row order.
 
-    The references sort upwards and turn the result round.
+    The reference implementations sort in ascending order and reverse the result.
     """
     order = np.argsort(score, kind="stable")[::-1]
     return order[stable_order(cell[order])]
@@ -86,11 +84,11 @@ def best_first(cell: Ints, score: NDArray[np.float64]) -> Ints:
 def soft_nms(
     cell: Ints, score: NDArray[np.float64], box: Sides, max_iou: float, edge: float
 ) -> NDArray[np.float64]:
-    """Scores [n] after suppression in each cell: a class in a frame; `box` is [4, k, n].
+    """Scores [n] after soft NMS within each cell (a class in a frame); `box` is [4, k, n].
 
-    The best of a cell suppresses those that overlap it by more than `max_iou`, the mean over the
-    k frames, then the best of the rest does. A suppressed row's score is weighted by
-    1 - the SUM of the k IoUs, as in the references: below 0 when k is above 1.
+    The best row of a cell suppresses rows whose mean IoU over the k frames exceeds `max_iou`,
+    then the best remaining row does. A suppressed score is multiplied by 1 - the SUM of the k
+    IoUs, as in the reference implementations: this can be negative when k is above 1.
     """
     weight = np.ones(len(score))
     left = best_first(cell, score)
@@ -99,7 +97,7 @@ def soft_nms(
         best = left[heads][np.cumsum(heads) - 1][~heads]
         rest = left[~heads]
         shared, _ = summed_iou(box, best, rest, np.zeros_like(rest), max_iou, edge)
-        gone = shared > max_iou * box.shape[1]
-        weight[rest[gone]] = 1 - shared[gone]
-        left = rest[~gone]
+        suppressed = shared > max_iou * box.shape[1]
+        weight[rest[suppressed]] = 1 - shared[suppressed]
+        left = rest[~suppressed]
     return score * weight

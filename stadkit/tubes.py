@@ -1,4 +1,4 @@
-"""Tubes: one person, one action, from start to end, a box at every time; and their short pieces."""
+"""Tubes (one person, one action, a box at every time from start to end) and short tubelets."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Tubes:
-    """Tubes, n of them, and their t boxes; raises ValueError where a column is not as said.
+    """n tubes and their t boxes; raises ValueError for an invalid column.
 
-    The boxes of tube i are the rows start[i]:start[i + 1] of the lower four columns, in order of
-    time, each time once. A tube has at least one box.
+    Tube i has the rows start[i]:start[i + 1] of the last four columns, at strictly increasing
+    times. A tube has at least one box.
     """
 
     video: NDArray[np.str_]  # [n]      file stem, or the data set's id
     label: NDArray[np.int32]  # [n]      index into `classes`
     score: NDArray[np.float64]  # [n]      finite; 1 in truth
-    track: NDArray[np.int32]  # [n]      the person, -1: unknown
-    start: NDArray[np.int64]  # [n + 1]  first box of each tube, and t
+    track: NDArray[np.int32]  # [n]      person id, -1: unknown
+    start: NDArray[np.int64]  # [n + 1]  first box of each tube, then t
     time: NDArray[np.float64]  # [t]      seconds from the start of the video
     box: NDArray[np.float64]  # [t, 4]   x1 y1 x2 y2, fractions of the displayed frame
     box_score: NDArray[np.float64]  # [t]
-    interpolated: NDArray[np.bool_]  # [t]      no detection of its own
+    interpolated: NDArray[np.bool_]  # [t]      no detection at this time
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -49,29 +49,29 @@ class Tubes:
         if self.video.dtype.kind != "U":
             raise ValueError(f"Tubes.video holds {self.video.dtype}, wants text")
         if n and not (self.label.min() >= 0 and self.label.max() < len(self.classes)):
-            raise ValueError("Tubes.label has a number that stands for no class")
+            raise ValueError(f"Tubes.label is outside 0..{len(self.classes) - 1}")
         if self.start[0] != 0 or self.start[-1] != t or (np.diff(self.start) < 1).any():
-            raise ValueError("Tubes.start does not cut the boxes into tubes of one or more")
+            raise ValueError(f"Tubes.start must increase strictly from 0 to {t}")
         for name in ("score", "time", "box", "box_score"):
             if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"Tubes.{name} wants finite numbers")
+                raise ValueError(f"Tubes.{name} must be finite")
         later = np.diff(self.time) > 0
         later[self.start[1:-1] - 1] = True  # from one tube to the next
         if not later.all():
             row = int(np.flatnonzero(~later)[0]) + 1
-            raise ValueError(f"Tubes.time does not grow within a tube at row {row}")
+            raise ValueError(f"Tubes.time does not increase within a tube at row {row}")
 
     def __len__(self) -> int:
         return len(self.video)
 
     @property
     def owner(self) -> NDArray[np.int64]:
-        """The tube [t] of each box."""
+        """The tube index [t] of each box."""
         return np.repeat(np.arange(len(self)), np.diff(self.start))
 
     @classmethod
     def empty(cls, classes: tuple[str, ...]) -> Tubes:
-        """No tubes over these classes."""
+        """Return an empty table over these classes."""
         return cls(
             video=np.zeros(0, np.str_),
             label=np.zeros(0, np.int32),
@@ -87,7 +87,7 @@ class Tubes:
 
     @classmethod
     def join(cls, tables: Iterable[Tubes], classes: tuple[str, ...]) -> Tubes:
-        """All tubes, in order; raises ValueError when their classes differ."""
+        """Concatenate tables in order; raises ValueError when their classes differ."""
         parts = [cls.empty(classes), *tables]
         for part in parts:
             if part.classes != classes:
@@ -98,12 +98,12 @@ class Tubes:
             classes=classes,
             **{
                 name: np.concatenate([getattr(part, name) for part in parts])
-                for name in ("video", "label", "score", "track", *_OF_BOXES)
+                for name in ("video", "label", "score", "track", *_BOX_COLUMNS)
             },
         )
 
     def select(self, tubes: NDArray[Any]) -> Tubes:
-        """The tubes of a mask [n] or of indices, in that order."""
+        """Return the tubes of a mask [n], or of indices in the given order."""
         chosen = np.arange(len(self))[tubes]
         length = np.diff(self.start)[chosen]
         start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
@@ -112,21 +112,21 @@ class Tubes:
             self,
             start=start,
             **{name: getattr(self, name)[chosen] for name in ("video", "label", "score", "track")},
-            **{name: getattr(self, name)[rows] for name in _OF_BOXES},
+            **{name: getattr(self, name)[rows] for name in _BOX_COLUMNS},
         )
 
 
-_OF_BOXES: Sequence[str] = ("time", "box", "box_score", "interpolated")
+_BOX_COLUMNS: Sequence[str] = ("time", "box", "box_score", "interpolated")
 
 
 @dataclass(frozen=True)
 class Tubelets:
-    """Tubes of k frames each, as a clip's detector gives them; raises ValueError where not as said.
+    """Tubes of k frames each, as clip detectors output; raises ValueError for an invalid column.
 
-    Rows keep the order of their file: linking and soft NMS settle ties by it.
+    Rows keep the order of their file: linking and soft NMS break ties by it.
     """
 
-    videos: tuple[str, ...]  # names, each once
+    videos: tuple[str, ...]  # unique names
     video: NDArray[np.int32]  # [n]        index into `videos`
     frame: NDArray[np.int64]  # [n]        the first of the k frames, counted from 1
     label: NDArray[np.int32]  # [n]        index into `classes`
@@ -153,23 +153,23 @@ class Tubelets:
         for name, count in (("video", len(self.videos)), ("label", len(self.classes))):
             column = getattr(self, name)
             if n and (column.min() < 0 or column.max() >= count):
-                raise ValueError(f"Tubelets.{name} has a number that stands for nothing")
+                raise ValueError(f"Tubelets.{name} is outside 0..{count - 1}")
         if n and self.frame.min() < 1:
             raise ValueError("Tubelets.frame counts from 1")
         if not (np.isfinite(self.score).all() and np.isfinite(self.box).all()):
-            raise ValueError("Tubelets.score and Tubelets.box want finite numbers")
+            raise ValueError("Tubelets.score and Tubelets.box must be finite")
 
     def __len__(self) -> int:
         return len(self.video)
 
     @property
     def length(self) -> int:
-        """How many frames a tubelet has, k."""
+        """The number of frames of a tubelet, k."""
         return int(self.box.shape[1])
 
     @classmethod
     def empty(cls, videos: tuple[str, ...], length: int, classes: tuple[str, ...]) -> Tubelets:
-        """No tubelets of this many frames."""
+        """Return an empty table of tubelets of this many frames."""
         return cls(
             videos=videos,
             video=np.zeros(0, np.int32),
@@ -181,6 +181,6 @@ class Tubelets:
         )
 
     def select(self, rows: NDArray[Any]) -> Tubelets:
-        """The rows of a mask [n] or of indices, in that order."""
+        """Return the rows of a mask [n], or of indices in the given order."""
         columns = ("video", "frame", "label", "score", "box")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})

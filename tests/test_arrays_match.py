@@ -1,4 +1,4 @@
-"""Taking in turn, against hand-worked cases and one taker after the other."""
+"""Greedy matching, against hand-worked cases and a sequential loop."""
 
 import numpy as np
 from hypothesis import given
@@ -16,21 +16,21 @@ def taken(wishes: Wishes) -> list[tuple[int, int]]:
     return [pairs[place] for place in chosen.tolist()]
 
 
-def test_the_first_taker_takes_what_both_like_best() -> None:
+def test_the_first_taker_wins_a_common_first_choice() -> None:
     assert taken([[0, 1], [0, 1], [0, 1]]) == [(0, 0), (1, 1)]
 
 
-def test_who_loses_its_second_choice_to_an_earlier_one_goes_on() -> None:
+def test_a_taker_falls_back_after_losing_its_second_choice() -> None:
     # 0 takes a, 1 then takes b, 2 likes b best and gets c.
     assert taken([[0], [0, 1], [1, 2]]) == [(0, 0), (1, 1), (2, 2)]
 
 
-def test_nothing_to_take() -> None:
+def test_no_pairs() -> None:
     assert taken([]) == []
 
 
 @given(st.lists(st.lists(st.integers(0, 5), unique=True), max_size=8))
-def test_as_one_after_the_other(wishes: Wishes) -> None:
+def test_equals_sequential_matching(wishes: Wishes) -> None:
     free, expected = set(range(6)), []
     for taker, things in enumerate(wishes):
         left = [thing for thing in things if thing in free]

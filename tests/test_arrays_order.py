@@ -1,4 +1,4 @@
-"""Stable order, whatever the width of the numbers."""
+"""Stable sorting of integers of any width and of floats."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A file that is replaced is the old one or the whole new one."""
+"""A replaced file is either the old one or the complete new one."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from stadkit.atomic import replacing
 
 
-def test_the_new_file_is_there_at_the_end_and_not_before(tmp_path: Path) -> None:
+def test_the_file_is_replaced_only_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     with replacing(path) as part:
@@ -20,7 +20,9 @@ def test_the_new_file_is_there_at_the_end_and_not_before(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("before", [["a.txt"], []])
-def test_an_exception_leaves_what_was_there_and_no_part(tmp_path: Path, before: list[str]) -> None:
+def test_an_exception_keeps_the_old_file_and_removes_the_partial_one(
+    tmp_path: Path, before: list[str]
+) -> None:
     for name in before:
         (tmp_path / name).write_text("old")
 
@@ -35,7 +37,7 @@ def test_an_exception_leaves_what_was_there_and_no_part(tmp_path: Path, before: 
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"] * len(before)
 
 
-def test_two_who_write_at_once_do_not_mix(tmp_path: Path) -> None:
+def test_concurrent_writers_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with replacing(path) as one, replacing(path) as other:
         one.write_text("one")

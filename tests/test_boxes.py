@@ -91,7 +91,7 @@ def test_nms_keeps_at_exactly_the_threshold() -> None:
     assert boxes.nms(rows, np.array([1.0, 0.5]), 0.5).tolist() == [0, 1]
 
 
-def test_nms_of_nothing() -> None:
+def test_nms_of_no_boxes() -> None:
     assert boxes.nms(np.zeros((0, 4)), np.zeros(0), 0.5).tolist() == []
 
 

@@ -1,4 +1,4 @@
-"""The door of the table: nothing that is not as the docstring says gets in."""
+"""The table rejects every column that violates its documentation."""
 
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -53,7 +53,7 @@ def at(*frames: tuple[str, float]) -> Detections:
         ("track", np.zeros(3), "track holds float64, wants int32"),
     ],
 )
-def test_the_door_says_what_is_wrong(column: str, value: Any, message: str) -> None:
+def test_invalid_columns_are_rejected(column: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=rf"Detections\.{message}"):
         replace(table(), **{column: value})
 
@@ -83,11 +83,11 @@ def test_join_keeps_order_and_longest_name() -> None:
     assert joined.time.tolist() == [1, 2, 3]
 
 
-def test_join_of_nothing_is_empty() -> None:
+def test_join_of_no_tables_is_empty() -> None:
     assert len(Detections.join([], ("sit",))) == 0
 
 
-def test_join_refuses_other_classes() -> None:
+def test_join_rejects_different_classes() -> None:
     with pytest.raises(ValueError, match="classes differ"):
         Detections.join([table()], ("stand", "sit"))
 
@@ -126,7 +126,7 @@ def test_keyframes_are_unique_and_sorted() -> None:
     assert len(keyframes) == 3
 
 
-def test_keyframes_of_nothing() -> None:
+def test_keyframes_of_an_empty_table() -> None:
     assert len(Keyframes.of(Detections.empty(()))) == 0
 
 
@@ -138,7 +138,7 @@ def test_keyframes_of_nothing() -> None:
         (np.array(["a"]), np.array([np.inf]), "time is not finite in row 0"),
     ],
 )
-def test_keyframes_door(video: Any, time: Any, message: str) -> None:
+def test_invalid_keyframes_are_rejected(video: Any, time: Any, message: str) -> None:
     with pytest.raises(ValueError, match=rf"Keyframes\.{message}"):
         Keyframes(video, time)
 

@@ -22,10 +22,10 @@ def test_configs_are_valid(path: Path) -> None:
     build_criterion(zoo.card(config.model).family, config.loss)
 
 
-def test_there_is_a_config_for_each_model() -> None:
+def test_each_model_has_a_config() -> None:
     trained = {read_config(path).model for path in CONFIGS}
     two_stage = {name for name in zoo.CARDS if zoo.card(name).family == "slowfast-roi"}
-    assert trained == set(zoo.CARDS) - two_stage  # which cannot be trained here
+    assert trained == set(zoo.CARDS) - two_stage  # two-stage models cannot be trained
 
 
 def run(*command: str) -> str:
@@ -46,7 +46,7 @@ def test_contact_sheet(tmp_path: Path) -> None:
     assert picture.stat().st_size > 1000
 
 
-def test_evad_cost_is_beside_the_papers() -> None:
+def test_evad_cost_beside_the_papers() -> None:
     lines = run("examples/evad_cost.py").splitlines()
     assert "| evad-vit-b | 224 | 0.7 | 134.2 | 134.0 | 132.3 |" in lines
 

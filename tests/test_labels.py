@@ -1,4 +1,4 @@
-"""AVA's lists and label files in every dialect, right ones and wrong ones."""
+"""AVA's lists, and valid and invalid label files in every format."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_ava_groups_are_the_80() -> None:
 @pytest.mark.parametrize("text", [ITEMS, TYPED, NUMBERED, JSON])
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_dialects_agree(text: str, start: str, end: str, file: Path) -> None:
+def test_formats_agree(text: str, start: str, end: str, file: Path) -> None:
     file.write_bytes((start + text.replace("\n", end)).encode())
     assert read_labels(file) == THREE
 
@@ -75,7 +75,7 @@ def test_plain_names_are_numbered_from_one(file: Path) -> None:
     assert read_labels(file) == Labels((1, 2, 3), ("wave", "sit down: on a chair", "3 steps"))
 
 
-def test_braces_in_names_are_not_taken_for_blocks(file: Path) -> None:
+def test_braces_in_names_do_not_start_blocks(file: Path) -> None:
     file.write_text("0: {\n1: item {\n")
     assert read_labels(file).names == ("{", "item {")
 
@@ -90,27 +90,27 @@ def test_escapes_and_marks_inside_names(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no labels"),
-        ("\n \n", "holds no labels"),
-        ("{}", "holds no labels"),
-        ("1: sit\nstand\n", ":2: 'stand' is not like the others"),
-        ("1: sit\n1: stand\n", ":2: 1 is in line 1 already"),
-        ("1: sit\n\n2: sit\n", ":3: 'sit' is in line 1 already"),
-        ("sit\nstand\nsit\n", ":3: 'sit' is in line 1 already"),
-        ("1: sit\n2:\n", ":2: '' is no name"),
-        ("sit\nst\tand\n", r":2: 'st\\tand' is no name"),
-        ('{"sit": 1, "sit": 2}', ":1: 'sit' is in line 1 already"),
-        ('{"sit": 1,\n "stand": "2"}', ":2: the id of 'stand' is '2', not a whole number"),
+        ("", "no labels; write"),
+        ("\n \n", "no labels; write"),
+        ("{}", "no labels; write"),
+        ("1: sit\nstand\n", ":2: 'stand' is not a '1: name' line"),
+        ("1: sit\n1: stand\n", ":2: 1 duplicates line 1"),
+        ("1: sit\n\n2: sit\n", ":3: 'sit' duplicates line 1"),
+        ("sit\nstand\nsit\n", ":3: 'sit' duplicates line 1"),
+        ("1: sit\n2:\n", ":2: invalid name ''"),
+        ("sit\nst\tand\n", r":2: invalid name 'st\\tand'"),
+        ('{"sit": 1, "sit": 2}', ":1: 'sit' duplicates line 1"),
+        ('{"sit": 1,\n "stand": "2"}', ":2: the id of 'stand' is '2'; wants an integer"),
         ('{"sit": true}', ":1: the id of 'sit' is True"),
         ('{"sit": -1}', ":1: the id of 'sit' is -1"),
         ('{"sit": 1.0}', ":1: the id of 'sit' is 1.0"),
         ('{"sit": 1,\n "stand" 2}', ":2: Expecting ':' delimiter"),
-        ('{"a": ' * 100_000, "holds more than"),
+        ('{"a": ' * 100_000, "not a flat"),
         ('item { name: "sit" id: 1 }\nitem { name: "x" }', ":2: the id of 'x' is 'missing'"),
-        ("item { id: 1 }", ":1: '' is no name"),
-        ('item { name: "sit" id: 1 \n', ":2: wants 'name: value' or '}' here"),
-        ('item { name: "sit\n" id: 1 }', ":1: wants 'name: value' or '}' here"),
-        ('item { name: "sit" id: 1 }\nrest', ":2: wants 'item {' or 'label {' here"),
+        ("item { id: 1 }", ":1: invalid name ''"),
+        ('item { name: "sit" id: 1 \n', ":2: expected 'name: value' or '}'"),
+        ('item { name: "sit\n" id: 1 }', ":1: expected 'name: value' or '}'"),
+        ('item { name: "sit" id: 1 }\nrest', ":2: expected 'item {' or 'label {'"),
         ('item { name: "sit" id: 1.5 }', ":1: the id of 'sit' is '1.5'"),
     ],
 )
@@ -123,7 +123,7 @@ def test_wrong_files_name_the_line(text: str, message: str, file: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_label_file(tmp_path: Path) -> None:
+def test_files_that_are_not_label_files(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe1\x00:\x00")
     (tmp_path / "large").write_bytes(b"a" * 1_000_001)
     for name, reason in [
@@ -140,15 +140,17 @@ def test_what_is_no_label_file(tmp_path: Path) -> None:
     ("ids", "names", "message"),
     [
         ((1,), ("sit", "stand"), "1 ids and 2 names"),
-        ((1, 1), ("sit", "stand"), "twice"),
-        ((1, 2), ("sit", "sit"), "twice"),
-        ((-1,), ("sit",), "not a whole number"),
-        ((1,), (" sit",), "no name"),
-        ((1,), ("",), "no name"),
-        ((1,), ("a\u2028b",), "no name"),
+        ((1, 1), ("sit", "stand"), "duplicate"),
+        ((1, 2), ("sit", "sit"), "duplicate"),
+        ((-1,), ("sit",), "wants an integer"),
+        ((1,), (" sit",), "invalid name"),
+        ((1,), ("",), "invalid name"),
+        ((1,), ("a\u2028b",), "invalid name"),
     ],
 )
-def test_the_door(ids: tuple[int, ...], names: tuple[str, ...], message: str) -> None:
+def test_invalid_labels_are_rejected(
+    ids: tuple[int, ...], names: tuple[str, ...], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         Labels(ids, names)
 

@@ -1,11 +1,11 @@
-"""The figures on a model's card, measured.
+"""Measures the figures on the model card.
 
     stadkit synth -o runs/heldout --videos 100 --seed 7
     python weights/measure.py --playground runs/heldout --photos FOLDER --videos FOLDER
     python weights/measure.py --films JHMDB/videos --truth examples/configs/jhmdb/train.csv
 
-`--photos` wants images/*.jpg and boxes.csv (image,x1,y1,x2,y2 in fractions, a row without
-numbers for a photo of nobody); each photo is repeated as a clip. `--model` also takes the
+`--photos` expects images/*.jpg and boxes.csv (image,x1,y1,x2,y2 in fractions; a row without
+numbers for a photo without people); each photo is repeated as a clip. `--model` also accepts the
 weights.safetensors of a training.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from people import kept_back
+from people import is_held_out
 
 import stadkit
 from stadkit import boxes
@@ -35,47 +35,47 @@ from stadkit.metrics.frame_map import frame_map
 from stadkit.video.clips import Clip
 from stadkit.zoo import Card
 
-LOWEST = 0.01  # person score: AP wants the whole ranking
-EVERY = 8  # of a film's labelled frames
-TALL = 0.2  # of the picture's height: the people that the photo figure counts
+MIN_PERSON = 0.01  # low, since AP needs the whole ranking
+FRAME_STEP = 8  # every 8th labelled frame of a film is measured
+TALL = 0.2  # of the image height; the photo figure counts taller people
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="mestad-nano", help="a name, or trained weights")
+    parser.add_argument("--model", default="mestad-nano", help="a name or a weights file")
     parser.add_argument("--playground", type=Path)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--videos", type=Path)
     parser.add_argument("--films", type=Path, help="J-HMDB's videos, in folders of actions")
     parser.add_argument("--truth", type=Path, help="train.csv of examples/import_jhmdb.py")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    detector = stadkit.load(asked.model)
+    args = parser.parse_args()
+    detector = stadkit.load(args.model)
     figures: dict[str, Any] = {}
-    if asked.playground:
-        figures["playground"] = on_playground(detector, asked.playground)
-    if asked.photos:
-        figures["photos"] = on_photos(detector, asked.photos)
-    if asked.videos:
-        figures["videos"] = {p.name: on_video(detector, p) for p in sorted(asked.videos.iterdir())}
-    if asked.films:
-        figures["films_kept_back"] = on_films(detector, asked.films, asked.truth)
+    if args.playground:
+        figures["playground"] = on_playground(detector, args.playground)
+    if args.photos:
+        figures["photos"] = on_photos(detector, args.photos)
+    if args.videos:
+        figures["videos"] = {p.name: on_video(detector, p) for p in sorted(args.videos.iterdir())}
+    if args.films:
+        figures["films_kept_back"] = on_films(detector, args.films, args.truth)
     text = json.dumps(figures, indent=2)
     print(text)
-    if asked.json:
-        asked.json.write_text(text + "\n")
+    if args.json:
+        args.json.write_text(text + "\n")
 
 
 def on_playground(detector: Detector, folder: Path) -> dict[str, Any]:
-    """Person AP and frame mAP at IoU 0.5 on one key frame a second."""
+    """Person AP and frame mAP at IoU 0.5, at one keyframe per second."""
     truth = read_truth(folder / "sparse.csv", read_labels(folder / "labels.txt"))
     videos = sorted((folder / "videos").glob("*.mp4"))
     tables, names, times = [], [], []
     for path in videos:
-        for looked, table in watch(detector, path):
-            tables.append(of_classes(table, truth.classes))
+        for key_times, table in detect_all(detector, path):
+            tables.append(select_classes(table, truth.classes))
             names.append(path.stem)
-            times.append(float(looked[0]))
+            times.append(float(key_times[0]))
     found = Detections.join(tables, truth.classes)
     keyframes = Keyframes(np.array(names, np.str_), np.array(times, np.float64))
     actions = frame_map(Instances.of(found), Instances.of_truth(truth), only=keyframes)
@@ -92,21 +92,21 @@ def on_playground(detector: Detector, folder: Path) -> dict[str, Any]:
     }
 
 
-def of_classes(table: Detections, names: tuple[str, ...]) -> Detections:
-    """The same people, with these actions alone."""
+def select_classes(table: Detections, names: tuple[str, ...]) -> Detections:
+    """The same people, with only these actions."""
     at = [table.classes.index(name) for name in names]
     return replace(table, action=table.action[:, at], classes=names)
 
 
 def person_ap(found: Detections, truth: Detections, keyframes: Keyframes) -> float:
-    """AP of the boxes alone, ranked by their person scores."""
+    """AP of boxes alone, ranked by person score."""
     return frame_map(Instances.of_people(found), Instances.of_people(truth), only=keyframes).mean
 
 
 def by_threshold(found: Detections, truth: Detections, keyframes: Keyframes) -> dict[str, float]:
-    """F1 of the people shown at each person threshold.
+    """F1 of people at each person threshold.
 
-    The default threshold was chosen where this is highest on other videos than are reported.
+    The default threshold maximizes this on other videos than those reported.
     """
     out = {}
     for threshold in np.arange(0.2, 0.75, 0.05):
@@ -119,7 +119,7 @@ def by_threshold(found: Detections, truth: Detections, keyframes: Keyframes) -> 
 
 
 def on_video(detector: Detector, path: Path) -> dict[str, Any]:
-    """How many boxes the keyframes of a video get at the default threshold; no truth is known."""
+    """Histogram of boxes per keyframe at the default threshold; there is no truth."""
     counts: dict[int, int] = {}
     scores: list[float] = []
     for people in detector.detect(path, every=1.0):
@@ -132,48 +132,49 @@ def on_video(detector: Detector, path: Path) -> dict[str, Any]:
 
 
 def on_films(detector: Detector, films: Path, truth: Path) -> dict[str, Any]:
-    """Recall of the actors in films that taught nothing of people, at the default threshold.
+    """Recall of actors in films held out of person training, at the default threshold.
 
     Every eighth labelled frame, from the fourth; IoU .5. Other people have no boxes, so precision
-    cannot be told.
+    is unknown.
     """
     table = read_truth(truth, read_labels(truth.with_name("labels.txt")))
-    seen = right = count = 0
+    frames = correct = count = 0
     for path in sorted(films.rglob("*.avi")):
-        rows = np.flatnonzero(table.video == path.stem)[EVERY // 2 :: EVERY]
-        if not kept_back(path) or not len(rows):
+        rows = np.flatnonzero(table.video == path.stem)[FRAME_STEP // 2 :: FRAME_STEP]
+        if not is_held_out(path) or not len(rows):
             continue
         tables = detector.detect(path, times=table.time[rows].tolist())
         for row, found in zip(rows, tables, strict=True):
-            shared = boxes.iou(table.box[row : row + 1], found.box)
-            right += int(shared.size and shared.max() >= 0.5)
+            overlap = boxes.iou(table.box[row : row + 1], found.box)
+            correct += int(overlap.size and overlap.max() >= 0.5)
             count += len(found)
-            seen += 1
+            frames += 1
     return {
-        "frames": seen,
-        "recall": round(right / seen, 3),
-        "boxes_a_frame": round(count / seen, 2),
+        "frames": frames,
+        "recall": round(correct / frames, 3),
+        "boxes_a_frame": round(count / frames, 2),
     }
 
 
-def watch(detector: Detector, path: Path) -> Iterator[tuple[Times, Detections]]:
+def detect_all(detector: Detector, path: Path) -> Iterator[tuple[Times, Detections]]:
+    """Times and detections of each keyframe, one per second, down to MIN_PERSON."""
     from stadkit.detection.detector import Options
     from stadkit.video.decode import open_video
 
     with open_video(path) as video:
-        yield from detector.watch(video, Options(every=1.0, min_person=LOWEST))
+        yield from detector.watch(video, Options(every=1.0, min_person=MIN_PERSON))
 
 
 def on_photos(detector: Detector, folder: Path) -> dict[str, Any]:
-    """Person AP at IoU 0.5 for tall people, other people neither asked for nor counted wrong."""
+    """Person AP at IoU 0.5 of tall people; others are neither required nor counted as wrong."""
     truth, sizes = read_photos(folder)
     clips = (photo_clip(folder / "images" / f"{name}.jpg", detector.card) for name in sizes)
-    tables = detector.detect_clips(clips, min_person=LOWEST)
+    tables = detector.detect_clips(clips, min_person=MIN_PERSON)
     found = Detections.join(tables, detector.card.classes.names)
     names = np.array(sorted(sizes), np.str_)
     keyframes = Keyframes(names, np.zeros(len(names), np.float64))
     tall = (truth.box[:, 3] - truth.box[:, 1]) > TALL
-    counted = found.select(~excused(found, truth.select(tall), truth.select(~tall)))
+    counted = found.select(~is_ignored(found, truth.select(tall), truth.select(~tall)))
     shown = counted.select(counted.person >= detector.card.min_person)
     return {
         "photos": len(names),
@@ -188,6 +189,7 @@ def on_photos(detector: Detector, folder: Path) -> dict[str, Any]:
 
 
 def read_photos(folder: Path) -> tuple[Detections, dict[str, None]]:
+    """The people in boxes.csv, and the names of all photos in file order."""
     rows, names = [], {}
     with (folder / "boxes.csv").open() as file:
         for row in csv.DictReader(file):
@@ -209,6 +211,7 @@ def read_photos(folder: Path) -> tuple[Detections, dict[str, None]]:
 
 
 def photo_clip(path: Path, card: Card) -> Clip:
+    """A clip that repeats a photo, at the size of the model's card."""
     image = cv2.imread(str(path))
     height, width = image.shape[:2]
     scale = card.short_side / min(height, width)
@@ -220,36 +223,36 @@ def photo_clip(path: Path, card: Card) -> Clip:
     )
 
 
-def excused(found: Detections, tall: Detections, small: Detections) -> np.ndarray:
-    """Boxes on no tall person that are on a small one, or small: COCO's area ranges do the same."""
-    low = (found.box[:, 3] - found.box[:, 1]) <= TALL
-    return (low | on(found, small)) & ~on(found, tall)
+def is_ignored(found: Detections, tall: Detections, small: Detections) -> np.ndarray:
+    """Boxes that are small or on a small person, and on no tall one, as in COCO's area ranges."""
+    is_small = (found.box[:, 3] - found.box[:, 1]) <= TALL
+    return (is_small | overlaps(found, small)) & ~overlaps(found, tall)
 
 
-def on(found: Detections, people: Detections) -> np.ndarray:
-    """Which boxes [n] have an IoU of at least 0.5 with somebody in the same photo."""
+def overlaps(found: Detections, people: Detections) -> np.ndarray:
+    """Which boxes [n] have an IoU of at least 0.5 with one of these people in the same photo."""
     out = np.zeros(len(found), bool)
     for name in np.unique(people.video):
-        mine, theirs = found.video == name, people.video == name
-        out[mine] = (boxes.iou(found.box[mine], people.box[theirs]) >= 0.5).any(1)
+        rows, others = found.video == name, people.video == name
+        out[rows] = (boxes.iou(found.box[rows], people.box[others]) >= 0.5).any(1)
     return out
 
 
 def shown_figures(
     shown: Detections, truth: Detections, keyframes: Keyframes, threshold: float
 ) -> dict[str, Any]:
-    """What a user sees at the threshold: recall, precision, boxes a frame."""
-    right = 0
+    """Recall, precision and boxes per frame at a threshold."""
+    correct = 0
     for name, time in zip(keyframes.video, keyframes.time, strict=True):
-        mine = (shown.video == name) & np.isclose(shown.time, time, atol=5e-4)
-        theirs = (truth.video == name) & np.isclose(truth.time, time, atol=5e-4)
-        overlap = boxes.iou(shown.box[mine], truth.box[theirs])
-        # A second box on the same person is a wrong one.
-        right += int((overlap >= 0.5).any(0).sum()) if overlap.size else 0
+        found = (shown.video == name) & np.isclose(shown.time, time, atol=5e-4)
+        true = (truth.video == name) & np.isclose(truth.time, time, atol=5e-4)
+        overlap = boxes.iou(shown.box[found], truth.box[true])
+        # A second box on the same person counts as wrong.
+        correct += int((overlap >= 0.5).any(0).sum()) if overlap.size else 0
     return {
         "threshold": threshold,
-        "recall": round(right / max(len(truth), 1), 3),
-        "precision": round(right / max(len(shown), 1), 3),
+        "recall": round(correct / max(len(truth), 1), 3),
+        "precision": round(correct / max(len(shown), 1), 3),
         "boxes_a_frame": round(len(shown) / max(len(keyframes), 1), 3),
         "people_a_frame": round(len(truth) / max(len(keyframes), 1), 3),
     }

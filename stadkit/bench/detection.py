@@ -1,4 +1,4 @@
-"""Decoding, the model, and both together, as `detect` runs them: seconds of each in one run."""
+"""Time of decoding, of the model, and of both together as in `detect`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from stadkit.runs.threads import cores
 if TYPE_CHECKING:
     from stadkit.detection import Detector
 
-KEPT = 64  # clips held in memory for the model alone
+MAX_CLIPS = 64  # decoded clips kept in memory to time the model alone
 
 
 def measure_detect(detector: Detector, path: Path, options: Any, runs: int) -> dict[str, Any]:
-    """Best seconds of `runs` of each: {"clips", "decode_s", "model_s", "whole_s", "ratio", ...}.
+    """Best times of `runs`: {"clips", "decode_s", "model_s", "whole_s", "ratio", ...}.
 
-    "ratio" is whole / slower part; "floor_s" the slower part, or the processor time of both
-    parts over the cores where that is more; "ratio_to_floor" is whole / floor.
+    "ratio" is whole / slower part. "floor_s" is the slower part or, if larger, the CPU time of both
+    parts divided by the cores. "ratio_to_floor" is whole / floor.
     """
     import torch
 
@@ -28,30 +28,30 @@ def measure_detect(detector: Detector, path: Path, options: Any, runs: int) -> d
     from stadkit.video.clips import clips
     from stadkit.video.decode import open_video
 
-    def decoded() -> Any:
+    def decode() -> Any:
         with open_video(path) as video:
             yield from clips(video, detector.cut, options.every)
 
-    held = list(itertools.islice(decoded(), KEPT))
-    count = sum(1 for _ in decoded())
+    cached = list(itertools.islice(decode(), MAX_CLIPS))
+    count = sum(1 for _ in decode())
 
     def model() -> None:
-        again = itertools.islice(itertools.cycle(held), count)
-        for _ in detector.look(again, options):
+        repeated = itertools.islice(itertools.cycle(cached), count)
+        for _ in detector.look(repeated, options):
             pass
 
     parts: dict[str, Callable[[], Any]] = {
-        "decode_s": lambda: sum(1 for _ in decoded()),
+        "decode_s": lambda: sum(1 for _ in decode()),
         "model_s": model,
         "whole_s": lambda: detect_video(detector, path, options),
     }
-    model()  # warm: the first passes choose kernels and lay out weights
-    # In turns, so that a slow moment of the machine hits all three.
-    rows = [{name: _wall_and_work(part) for name, part in parts.items()} for _ in range(runs)]
-    wall, work = ({name: min(row[name][i] for row in rows) for name in parts} for i in (0, 1))
+    model()  # warm-up: the first passes choose kernels and lay out weights
+    # Interleaved, so that a slow moment of the machine affects all three.
+    rows = [{name: _wall_and_cpu(part) for name, part in parts.items()} for _ in range(runs)]
+    wall, cpu = ({name: min(row[name][i] for row in rows) for name in parts} for i in (0, 1))
     slower = max(wall["decode_s"], wall["model_s"])
-    busy = (work["decode_s"] + work["model_s"]) / cores()
-    floor = max(slower, busy if detector.device.type == "cpu" else 0.0)
+    cpu_bound = (cpu["decode_s"] + cpu["model_s"]) / cores()
+    floor = max(slower, cpu_bound if detector.device.type == "cpu" else 0.0)
     return {
         "clips": count,
         **{name: round(seconds, 4) for name, seconds in wall.items()},
@@ -63,22 +63,22 @@ def measure_detect(detector: Detector, path: Path, options: Any, runs: int) -> d
     }
 
 
-def made_video(path: Path, seconds: int = 20) -> Path:
-    """720p at 25 frames a second: a drifting pattern, so that decoding has work to do."""
+def generated_video(path: Path, seconds: int = 20) -> Path:
+    """Write a 720p, 25 fps video of a drifting noise pattern, so that decoding has work to do."""
     import numpy as np
 
     from stadkit.video.write import VideoWriter
 
     noise = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
-    picture = noise.repeat(8, 0).repeat(8, 1)  # [720, 1280, 3]
+    image = noise.repeat(8, 0).repeat(8, 1)  # [720, 1280, 3]
     with VideoWriter(path, 1280, 720, 25) as writer:
         for i in range(25 * seconds):
-            writer.write(np.roll(picture, (2 * i, 5 * i), (0, 1)), i / 25)
+            writer.write(np.roll(image, (2 * i, 5 * i), (0, 1)), i / 25)
     return path
 
 
-def _wall_and_work(work: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds on the clock, and processor seconds of all threads."""
+def _wall_and_cpu(work: Callable[[], Any]) -> tuple[float, float]:
+    """Wall time, and CPU time of all threads, in seconds."""
     started, before = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - started, time.process_time() - before

@@ -1,4 +1,4 @@
-"""Seconds and memory of scoring a whole data set."""
+"""Time and memory of scoring a whole data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stadkit.memory import peak_gb
 
 
 def measure_evaluation(found: Path, truth: Path) -> dict[str, Any]:
-    """Seconds of reading and of all that the command says of it by default; peak memory."""
+    """Time of reading and of the default scores of `stadkit eval`; peak memory."""
     from stadkit.metrics.evaluate import evaluate
     from stadkit.metrics.table import coverage_notes
     from stadkit.readers.evaluation import read_evaluation_inputs
@@ -23,12 +23,12 @@ def measure_evaluation(found: Path, truth: Path) -> dict[str, Any]:
     read = time.perf_counter()
     scores = evaluate(sides.found, sides.truth, sides.labels, sides.facts)
     coverage_notes(scores)
-    told = scores.to_json()
+    report = scores.to_json()
     done = time.perf_counter()
     return {
-        "found_rows": len(sides.found.claims),
-        "truth_rows": len(sides.truth.claims),
-        "frame_map": round(told["frame_map"], 6),
+        "found_rows": len(sides.found.instances),
+        "truth_rows": len(sides.truth.instances),
+        "frame_map": round(report["frame_map"], 6),
         "read_s": round(read - started, 3),
         "score_s": round(done - read, 3),
         "peak_gb": round(peak_gb(), 3),
@@ -36,7 +36,7 @@ def measure_evaluation(found: Path, truth: Path) -> dict[str, Any]:
 
 
 def evaluate_in_new_process(found: Path, truth: Path) -> dict[str, Any]:
-    """What `measure` says, and the seconds from the start of Python to its end."""
+    """`measure_evaluation` in a new process, and its time including Python's start."""
     code = (
         "import json, sys; from pathlib import Path; "
         "from stadkit.bench.evaluation import measure_evaluation; "

@@ -1,4 +1,4 @@
-"""Seconds and memory of each linking method."""
+"""Time and memory of each linking method."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from stadkit.memory import peak_gb
 
 FRAMES, CLASSES, BOXES = 150, 24, 10
-JITTER, MISS, FALSE = 0.03, 0.05, 0.05  # as many false boxes as people missed
+JITTER, MISS, FALSE = 0.03, 0.05, 0.05  # as many false boxes as missed people
 
 
 def measure_linking(method: str, videos: int, seed: int, runs: int) -> dict[str, Any]:
-    """{"boxes", "s", "cpu_s", "tubes", "peak_gb"}: the best of `runs`; memory with the input."""
+    """Best of `runs`: {"boxes", "s", "cpu_s", "tubes", "peak_gb"}; memory includes the input."""
     from stadkit.linking import link_by
     from stadkit.synth.benchmark_sets import RATE, SIZE, crowd
     from stadkit.synth.degraded import degrade
@@ -34,6 +34,7 @@ def measure_linking(method: str, videos: int, seed: int, runs: int) -> dict[str,
 
 
 def link_in_new_process(method: str, videos: int, seed: int, runs: int) -> dict[str, Any]:
+    """`measure_linking` in a new process."""
     code = (
         "import json, sys; from stadkit.bench.linking import measure_linking; "
         "print(json.dumps(measure_linking(sys.argv[1], *map(int, sys.argv[2:]))))"

@@ -1,4 +1,4 @@
-"""A model's speed, beside what this machine reaches in a matrix product."""
+"""A model's speed, relative to this machine's matrix product."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from stadkit.detection import Detector
 
-PRODUCT = 2048  # side of the square matrices
+MATRIX_SIZE = 2048
 
 
 def measure_model(
@@ -26,25 +26,25 @@ def measure_model(
     compiled: bool,
     runs: int,
 ) -> dict[str, Any]:
-    """The figures of `bench model`, untrained weights: speed does not depend on them."""
+    """Figures of `bench model`; with random weights, since speed does not depend on them."""
     import torch
 
     from stadkit.detection import Detector
     from stadkit.models.cost import cost
     from stadkit.zoo import build_card, card
 
-    known = card(name)
-    known = replace(known, settings={**known.settings, **settings})
-    pixels = _round_up(size or known.short_side, known.multiple)
-    model = build_card(known)
-    counted = cost(model, pixels, known.frames)
-    detector = Detector(model, known, device, precision, name)
+    model_card = card(name)
+    model_card = replace(model_card, settings={**model_card.settings, **settings})
+    pixels = _round_up(size or model_card.short_side, model_card.multiple)
+    model = build_card(model_card)
+    model_cost = cost(model, pixels, model_card.frames)
+    detector = Detector(model, model_card, device, precision, name)
     detector.lower()
     if compiled:
         detector.model.compile()
-    once = _pass(detector, batch, pixels)
-    best = min(seconds(once) for _ in range(runs + 2))  # the first choose kernels
-    parts = {} if compiled else _parts(detector.model, once, runs)
+    run_once = _pass(detector, batch, pixels)
+    best = min(seconds(run_once) for _ in range(runs + 2))  # the first ones choose kernels
+    parts = {} if compiled else _parts(detector.model, run_once, runs)
     peak = matmul_peak(detector)
     figures = {
         "model": name,
@@ -53,30 +53,30 @@ def measure_model(
         "threads": torch.get_num_threads(),
         "batch": batch,
         "pixels": pixels,
-        "gmacs": round(counted["gmacs"], 3),
+        "gmacs": round(model_cost["gmacs"], 3),
         "ms": float(f"{1000 * best:.4g}"),
         "clips_per_second": float(f"{batch / best:.4g}"),
         "matmul_gflops": round(peak / 1e9, 1),
-        "share_of_matmul": round(2e9 * counted["gmacs"] * batch / best / peak, 3),
+        "share_of_matmul": round(2e9 * model_cost["gmacs"] * batch / best / peak, 3),
     }
     return {**figures, "parts_ms": {part: round(1000 * t, 2) for part, t in parts.items()}}
 
 
-def matmul_peak(detector: Detector, size: int = PRODUCT) -> float:
-    """FLOP/s of a square matrix product in the detector's precision, the best of five."""
+def matmul_peak(detector: Detector, size: int = MATRIX_SIZE) -> float:
+    """FLOP/s of a square matrix product in the detector's precision, best of five."""
     import torch
 
     a = torch.randn(size, size, device=detector.device, dtype=detector.precision)
 
     def product() -> None:
-        (a @ a)[0, 0].item()  # waits for a GPU to finish
+        (a @ a)[0, 0].item()  # waits for the GPU
 
     product()
     return 2 * float(size) ** 3 / min(seconds(product) for _ in range(5))
 
 
 def _pass(detector: Detector, batch: int, size: int) -> Callable[[], None]:
-    """The model on a made-up batch that lies ready, as `detect` runs it."""
+    """A forward pass on a random batch in device memory, as `detect` runs it."""
     import torch
 
     shape = (batch, 3, detector.card.frames, size, size)
@@ -85,31 +85,31 @@ def _pass(detector: Detector, batch: int, size: int) -> Callable[[], None]:
     sizes = torch.tensor([[size, size]] * batch, device=detector.device)
 
     def once() -> None:
-        detector.forward(pixels, sizes).person.sum().item()  # waits for a GPU to finish
+        detector.forward(pixels, sizes).person.sum().item()  # waits for the GPU
 
     return once
 
 
 def _parts(model: nn.Module, once: Callable[[], None], runs: int) -> dict[str, float]:
-    """Seconds of each child of a model, its best of `runs`, and "rest": of all between them.
+    """Best time of each child module over `runs`, and "rest": the time between them.
 
-    The rest is measured beside the parts, not from faster passes without clocks in them.
+    The rest comes from these timed passes, not from the faster passes without timers.
     """
-    with _timed_parts(model) as took:
+    with _timed_parts(model) as times_by_part:
         whole = min(seconds(once) for _ in range(runs))
-    best = {part: min(times) for part, times in took.items()}
+    best = {part: min(times) for part, times in times_by_part.items()}
     return {**best, "rest": max(0.0, whole - sum(best.values()))}
 
 
 @contextmanager
 def _timed_parts(model: nn.Module) -> Iterator[dict[str, list[float]]]:
-    """Seconds of each pass through each child of a model, by its name.
+    """Time of each call of each child module, by name.
 
-    A child that runs more than once a pass is counted as its shortest run.
+    A child that is called more than once per pass is counted as its shortest call.
     """
     import torch
 
-    took: dict[str, list[float]] = {}
+    times_by_part: dict[str, list[float]] = {}
     started: dict[str, float] = {}
 
     def clock() -> float:
@@ -117,18 +117,18 @@ def _timed_parts(model: nn.Module) -> Iterator[dict[str, list[float]]]:
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    def watch(name: str, child: nn.Module) -> list[Any]:
+    def add_hooks(name: str, child: nn.Module) -> list[Any]:
         def before(*_: Any) -> None:
             started[name] = clock()
 
         def after(*_: Any) -> None:
-            took.setdefault(name, []).append(clock() - started[name])
+            times_by_part.setdefault(name, []).append(clock() - started[name])
 
         return [child.register_forward_pre_hook(before), child.register_forward_hook(after)]
 
-    hooks = [hook for name, child in model.named_children() for hook in watch(name, child)]
+    hooks = [hook for name, child in model.named_children() for hook in add_hooks(name, child)]
     try:
-        yield took
+        yield times_by_part
     finally:
         for hook in hooks:
             hook.remove()
@@ -139,6 +139,7 @@ def _round_up(value: int, multiple: int) -> int:
 
 
 def seconds(work: Callable[[], Any]) -> float:
+    """Wall time of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

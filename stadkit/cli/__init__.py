@@ -1,1 +1,1 @@
-"""The command line: one file a verb, `app.py` puts them together."""
+"""The command line: one file per command; `app.py` registers them."""

@@ -1,7 +1,7 @@
-"""`stadkit`: the verbs, put together; errors as one line, exit codes as documented.
+"""The `stadkit` command: registers the subcommands and prints errors as one line.
 
-0 done, 1 some inputs failed, 2 usage, bad annotation, or the only input is no video, 3 weights
-missing or unverified, 5 nothing matched, 130 interrupted.
+Exit codes: 0 done; 1 some inputs failed; 2 wrong usage, bad annotation, or the only input is not a
+video; 3 weights missing or unverified; 5 nothing matched; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from stadkit.console import console, one_line
 from stadkit.errors import StadkitError
 
 
-class Verbs(TyperGroup):
-    """The command group: takes `--debug` anywhere and prints errors for users as one line."""
+class Commands(TyperGroup):
+    """Command group that accepts `--debug` anywhere and prints user errors as one line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
@@ -50,15 +50,16 @@ class Verbs(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Verbs,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # rewraps paragraphs; "rich" keeps the source's line breaks
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(value: bool) -> None:
+    if value:
         from stadkit import __version__
 
         typer.echo(f"stadkit {__version__}")
@@ -72,10 +73,10 @@ def common(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks; also STADKIT_DEBUG=1.")
+        bool, typer.Option("--debug", help="Show tracebacks; same as STADKIT_DEBUG=1.")
     ] = False,
 ) -> None:
-    """Who does what, where and when in a video: spatio-temporal action detection."""
+    """Spatio-temporal action detection: who does what, where and when in a video."""
 
 
 app.command()(detect)
@@ -91,7 +92,7 @@ app.command()(doctor)
 
 
 def main() -> None:
-    """The `stadkit` command."""
-    # A polite kill ends as Ctrl-C does: files begun are taken away, threads end.
+    """Run the `stadkit` command."""
+    # SIGTERM ends the run as Ctrl-C does: unfinished files are removed and threads joined.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     app(prog_name="stadkit")

@@ -1,4 +1,4 @@
-"""`stadkit detect`: videos in; CSV, JSON lines, drawn videos, pictures and a manifest out."""
+"""`stadkit detect`: reads videos, writes CSV, JSON lines, annotated videos and a manifest."""
 
 from __future__ import annotations
 
@@ -7,9 +7,25 @@ from typing import Annotated
 
 import typer
 
-from stadkit.cli.options import Address, DetectThreads, Engine, Workers
+from stadkit.cli.options import (
+    MANY,
+    OUTPUT,
+    SCORES,
+    SELECTION,
+    Address,
+    Batch,
+    DetectThreads,
+    Device,
+    Engine,
+    JsonSummary,
+    Overwrite,
+    Precision,
+    Workers,
+)
 from stadkit.errors import UsageError
 from stadkit.runs.threads import threads_beside_decoding
+
+TOKENS = "EVAD and STMixer"
 
 
 def detect(
@@ -17,121 +33,182 @@ def detect(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Videos, folders, globs, .txt lists of them; or one camera number or URL.",
+            help="Videos, folders, globs or .txt lists; or one camera number or URL.",
             show_default=False,
         ),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A name of `stadkit models list`, or weights.")
+        str,
+        typer.Option("--model", "-m", help="A name from `stadkit models list`, or a weights file."),
     ] = "mestad-nano",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the results; else runs/detect/NAME."),
+        typer.Option("--output", "-o", help="Results folder. Default: runs/detect/NAME."),
     ] = None,
     every: Annotated[
         str | None,
         typer.Option(
             metavar="SECONDS|frame",
-            help="Seconds between keyframes, or frame: one at each; else 1, or of tubelets end to "
-            "end.",
+            help="Seconds between keyframes, or the word `frame` for every frame. Default: 1; for "
+            "tubelet models, so that tubelets overlap by 2 frames.",
         ),
     ] = None,
-    start: Annotated[float, typer.Option(min=0.0, help="Seconds: the first keyframe.")] = 0.0,
+    save_video: Annotated[
+        bool, typer.Option("--save-video", help="Write an H.264 mp4 with the detections drawn.")
+    ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Track people and build tubes, as `stadkit link` does.")
+    ] = False,
+    start: Annotated[
+        float,
+        typer.Option(min=0.0, help="First keyframe, in seconds.", rich_help_panel=SELECTION),
+    ] = 0.0,
     duration: Annotated[
-        float | None, typer.Option(help="Seconds to look at; else to the end.")
+        float | None,
+        typer.Option(help="Seconds to process. Default: to the end.", rich_help_panel=SELECTION),
     ] = None,
-    proposals: Annotated[
-        Path | None, typer.Option(help="AVA CSV of person boxes to classify, instead of finding.")
-    ] = None,
-    person_model: Annotated[
-        str,
-        typer.Option(help="Who finds the people that a two-stage model (roi-...) classifies."),
-    ] = "",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Fail on a video that can only be read in part.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = False,
+    reader: Annotated[
+        str, typer.Option(help="pyav or decord.", rich_help_panel=SELECTION)
+    ] = "pyav",
     min_person: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Lowest person score; else the card's.")
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Lowest person score. Default: the model card's.",
+            rich_help_panel=SCORES,
+        ),
     ] = None,
     min_action: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Lowest action score; else the card's.")
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Lowest action score. Default: the model card's.",
+            rich_help_panel=SCORES,
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Most people a keyframe.")] = None,
-    classes: Annotated[
-        str, typer.Option(help="Only these actions: names or ids, with commas between.")
-    ] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    batch: Annotated[
+    top_k: Annotated[
         int | None,
-        typer.Option(min=1, help="Clips at once; else the card's, on a CPU at most one a thread."),
+        typer.Option(min=1, help="Maximum people per keyframe.", rich_help_panel=SCORES),
     ] = None,
-    threads: DetectThreads = 0,
-    reader: Annotated[str, typer.Option(help="pyav or decord.")] = "pyav",
-    save_video: Annotated[
-        bool, typer.Option("--save-video", help="Draw what was found, as H.264 mp4.")
-    ] = False,
-    save_tokens: Annotated[
-        bool, typer.Option("--save-tokens", help="Draw which patches the model kept, as PNGs.")
-    ] = False,
-    save_queries: Annotated[
-        bool,
-        typer.Option("--save-queries", help="Keep an STMixer's queries, for its classifiers."),
-    ] = False,
-    queries: Annotated[
+    classes: Annotated[
+        str,
+        typer.Option(
+            help="Report only these actions: names or ids, comma-separated.",
+            rich_help_panel=SCORES,
+        ),
+    ] = "",
+    person_model: Annotated[
+        str,
+        typer.Option(
+            help="Person detector for a two-stage model (roi-...).", rich_help_panel=SCORES
+        ),
+    ] = "",
+    proposals: Annotated[
         Path | None,
-        typer.Option(help="Results with --save-queries: what a long-term classifier reads."),
+        typer.Option(
+            help="AVA CSV of person boxes to classify, instead of detecting people.",
+            rich_help_panel=SCORES,
+        ),
     ] = None,
-    window: Annotated[
-        float,
-        typer.Option(min=0.0, help="Seconds of them around a keyframe, half before, half after."),
-    ] = 60.0,
-    link: Annotated[
-        bool, typer.Option("--link", help="Follow people: tracks and tubes, as `link` makes them.")
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Never use the network: local files and installed weights only.",
+            rich_help_panel=SCORES,
+        ),
     ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="A video that can only be read in part fails.")
-    ] = False,
-    engine: Engine = "local",
-    workers: Workers = None,
-    address: Address = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            help="With the same -o: skip inputs that already have results.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = True,
+    overwrite: Overwrite = False,
+    as_json: JsonSummary = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    batch: Batch = None,
+    threads: DetectThreads = 0,
     shard: Annotated[
         str,
         typer.Option(
             metavar="I/N",
-            help="Only part I of N of the inputs; auto: as Slurm, or RANK and WORLD_SIZE, say.",
+            help="Process only part I of N of the inputs; auto: from Slurm, or RANK and "
+            "WORLD_SIZE.",
+            rich_help_panel=MANY,
         ),
     ] = "",
-    resume: Annotated[
+    engine: Engine = "local",
+    workers: Workers = None,
+    address: Address = None,
+    save_tokens: Annotated[
         bool,
-        typer.Option(help="With the same -o: skip inputs whose results are there already."),
-    ] = True,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write over results that are there.")
+        typer.Option(
+            "--save-tokens",
+            help="EVAD: draw the image patches that each stage kept, as PNGs.",
+            rich_help_panel=TOKENS,
+        ),
     ] = False,
-    offline: Annotated[
+    save_queries: Annotated[
         bool,
-        typer.Option("--offline", help="Never use the network: files alone, and weights here."),
+        typer.Option(
+            "--save-queries",
+            help="STMixer: save the person queries, for its long-term classifiers.",
+            rich_help_panel=TOKENS,
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A summary as JSON on stdout.")] = False,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="STMixer, `classifier: long`: results of a run with --save-queries.",
+            rich_help_panel=TOKENS,
+        ),
+    ] = None,
+    window: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="With --queries: seconds of queries to use, half before the keyframe, half after.",
+            rich_help_panel=TOKENS,
+        ),
+    ] = 60.0,
 ) -> None:
-    """Find who does what, where and when.
+    """Detect people and their actions in videos.
 
-    Each video gives NAME.csv (AVA format) and NAME.jsonl (one keyframe a line), with
-    --save-video NAME.mp4 of the part looked at; the run gives manifest.json, summary.json and
-    labels.txt.
-    With --link each gives NAME.tubes.json, tracks are in NAME.jsonl and in a ninth column of
-    NAME.csv, and the video shows a colour and an id a person. With --save-tokens a model that
-    drops tokens gives NAME.tokens/SECONDS.png for each keyframe: what each stage kept. With
-    --save-queries an STMixer gives NAME.queries, a bank of what it knows of the people it reports;
-    given to --queries it tells one with `classifier: long` of the rest of the video. With --shard
-    I/N the results go to OUTPUT/shard-I-of-N; `stadkit merge OUTPUT -o ALL` puts them together.
-    A two-stage model (roi-...) classifies people that others find: give their boxes with
-    --proposals, or with --person-model a model that finds them on the way, in the same pass.
-    A camera (0) or a URL (rtsp:// or http://) is looked at live until --duration or Ctrl-C; what
-    comes too fast is skipped, and what was found is kept.
-    With --engine ray so many workers share the videos, long ones in parts; results are the same
-    with the same --threads.
+    Each video gives NAME.csv (AVA format) and NAME.jsonl (one keyframe per line). The run gives
+    manifest.json, summary.json and labels.txt.
 
-    Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong use, or the only
-    input is no video; 3 no weights; 5 the proposals or queries are of other videos.
+    --save-video adds NAME.mp4 of the processed part. --link adds NAME.tubes.json, puts tracks into
+    NAME.jsonl and a ninth column of NAME.csv, and draws one colour and id per person.
+
+    A two-stage model (roi-...) classifies people that another model or a file provides: give
+    --person-model, which runs in the same pass, or --proposals.
+
+    A camera (0) or a URL (rtsp:// or http://) is processed live until --duration or Ctrl-C.
+    Keyframes that arrive too fast are skipped; everything found is kept.
+
+    --shard I/N writes to OUTPUT/shard-I-of-N; `stadkit merge OUTPUT -o ALL` combines the shards.
+    --engine ray shares the videos among workers and splits long ones. Results are the same for the
+    same --threads.
+
+    --save-tokens writes NAME.tokens/SECONDS.png for each keyframe. --save-queries writes
+    NAME.queries, the features of the reported people; passed to --queries, they give a model with
+    `classifier: long` the context of the rest of the video.
+
+    Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong usage, or the only
+    input is not a video; 3 missing weights; 5 the proposals or queries belong to other videos.
     """
     from stadkit.detection import Options, load
     from stadkit.detection.hooks import pruning_backbone, require_bank_reader, require_query_model
@@ -151,7 +228,7 @@ def detect(
     refuse_with_ray(engine, save_tokens=save_tokens, save_queries=save_queries, queries=queries)
     part, pace = parse_shard(shard), pick_every(every)
     if part is not None and output is None:
-        raise UsageError("--shard: name the folder of all shards with --output")
+        raise UsageError("--shard: set --output to the folder of all shards")
     source = pick_live(
         inputs,
         {
@@ -193,7 +270,7 @@ def detect(
         ),
         labels=pick_classes(classes, detector.card.classes),
         min_action=detector.card.min_action if min_action is None else min_action,
-        # What helps a score, a long tail of low ones, is clutter in a picture.
+        # The long tail of low scores helps mAP but clutters a picture.
         min_drawn=detector.card.min_drawn if min_action is None else min_action,
         proposals=proposals,
         save_video=save_video,

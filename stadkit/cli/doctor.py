@@ -1,4 +1,4 @@
-"""`stadkit doctor`: what this machine has and what is broken, for people and for bug reports."""
+"""`stadkit doctor`: checks the installation and the machine, for users and bug reports."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stadkit.cli.options import AsJson
+
 if TYPE_CHECKING:
     from stadkit.doctor.checks import Check
     from stadkit.doctor.self_test import Step
 
-DO = "mend what is told above first; if nothing is, send `stadkit doctor --json` with a report"
+NEXT_STEP = "fix the faults above first; if there are none, report it with `stadkit doctor --json`"
 
 
 def doctor(
     test: Annotated[
-        bool, typer.Option("--self-test/--no-self-test", help="Look at a small video, too.")
+        bool,
+        typer.Option("--self-test/--no-self-test", help="Also run the model on a small video."),
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what this machine has and whether it works: versions, decoders, devices, weights, space.
+    """Check versions, decoders, devices, weights and disk space, and run a self-test.
 
-    A self-test of some seconds writes a small video, reads it, finds people in it with the built-in
-    model and compares them with what is known of it. Nothing is downloaded or kept.
+    The self-test takes a few seconds: it writes a small video, reads it, detects people with the
+    built-in model and compares them with the known result. Nothing is downloaded or kept.
 
-    Exit codes: 0 all is well; 1 something is broken, and a line says what to do.
+    Exit codes: 0 all checks pass; 1 something is broken, with a line on how to fix it.
     """
     from stadkit.doctor.checks import check
     from stadkit.doctor.facts import examine
@@ -37,19 +40,19 @@ def doctor(
     checks, steps = check(facts), self_test() if test else []
     ok = all(each.ok for each in checks) and all(step.ok for step in steps)
     if as_json:
-        told = {"checks": [asdict(c) for c in checks], "self_test": [asdict(s) for s in steps]}
-        typer.echo(json.dumps({**facts, **told, "ok": ok}))
+        results = {"checks": [asdict(c) for c in checks], "self_test": [asdict(s) for s in steps]}
+        typer.echo(json.dumps({**facts, **results, "ok": ok}))
     else:
-        _tell(facts, checks, steps)
+        _report(facts, checks, steps)
     raise typer.Exit(0 if ok else 1)
 
 
-def _tell(
+def _report(
     facts: Mapping[str, Mapping[str, Any]], checks: Sequence[Check], steps: Sequence[Step]
 ) -> None:
-    for topic, held in facts.items():
+    for topic, entries in facts.items():
         typer.echo(topic)
-        for name, value in _few(held).items() if topic == "weights" else held.items():
+        for name, value in (_installed(entries) if topic == "weights" else entries).items():
             typer.echo(f"  {name:<16} {value}")
     typer.echo("checks")
     for each in checks:
@@ -62,14 +65,17 @@ def _tell(
         state = "ok" if step.ok else "BROKEN"
         typer.echo(f"  {step.name:<22} {state}: {step.told}, {step.seconds} s")
         if not step.ok:
-            typer.echo(f"  {'':<22} -> {DO}")
+            typer.echo(f"  {'':<22} -> {NEXT_STEP}")
 
 
-def _few(weights: Mapping[str, str]) -> dict[str, Any]:
-    """Those that are here; how many are not."""
+def _installed(weights: Mapping[str, str]) -> Mapping[str, Any]:
+    """The installed weights, and the number of absent ones."""
     from stadkit.doctor.facts import BROKEN
 
     if BROKEN in weights:
-        return dict(weights)
-    here = {name: state for name, state in weights.items() if state != "absent"}
-    return {**here, "absent": f"{len(weights) - len(here)} more; see `stadkit models list`"}
+        return weights
+    installed = {name: state for name, state in weights.items() if state != "absent"}
+    return {
+        **installed,
+        "absent": f"{len(weights) - len(installed)} more; see `stadkit models list`",
+    }

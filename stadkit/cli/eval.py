@@ -1,4 +1,4 @@
-"""`stadkit eval`: found against truth, in everybody's protocol."""
+"""`stadkit eval`: scores detections against truth by the common protocols."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stadkit.cli.options import OUTPUT
+
 if TYPE_CHECKING:
     from stadkit.metrics.evaluate import Scores
 
-STEP = 0.05  # of an IoU range that names none
-MOST = 100  # thresholds
+IOU_STEP = 0.05  # of a range without a step
+MAX_IOU_THRESHOLDS = 100
+SELECTION, FORMATS = "What to score", "File formats"  # help panels
 _NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)"
 
 
 def path(text: str) -> Path:
-    """A path that was named: an empty one would be the folder that one is in."""
+    """Parse a path; an empty string, which would mean the current folder, is an error."""
     if not text.strip():
         raise typer.BadParameter("is empty; name a file or folder")
     return Path(text)
@@ -28,8 +31,8 @@ def evaluate(
     found: Annotated[
         Path,
         typer.Argument(
-            help="Detections: AVA CSV, a folder of them, tubes.json, or pickles of frames, "
-            "tubes or tubelets.",
+            help="Detections: AVA CSV, a folder of them, tubes.json, or pickles of frame "
+            "detections, tubes or tubelets.",
             show_default=False,
             parser=path,
             metavar="FOUND",
@@ -47,59 +50,80 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Whose count: ava, activitynet, activitynet-2019, slowfast, mmaction2; for tubes "
-            "multisports, act. Default: ava, for true tubes multisports, for tubelets act."
+            help="Frames: ava, activitynet, activitynet-2019, slowfast, mmaction2; tubes: "
+            "multisports, act. Default: ava; for tube truth multisports, for tubelets act."
         ),
-    ] = None,
-    cap: Annotated[
-        int | None,
-        typer.Option(min=0, help="Best rows a keyframe that count, 0: all; else the protocol's."),
     ] = None,
     iou: Annotated[
-        str, typer.Option(help="Threshold of boxes: 0.5, or 0.5,0.75, or 0.5:0.95.")
+        str, typer.Option(help="Box IoU threshold: 0.5, a list 0.5,0.75, or a range 0.5:0.95.")
     ] = "0.5",
-    exclude: Annotated[
-        Path | None, typer.Option(help="CSV of video, time: keyframes that do not count.")
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="The actions: a file, or 60 or 80 of AVA; else labels.txt beside TRUTH or FOUND, "
-            "else AVA's 60."
-        ),
-    ] = None,
+    sort: Annotated[
+        str, typer.Option(help="Order of the table: id, ap (worst first), name or count.")
+    ] = "id",
     partial: Annotated[
-        bool, typer.Option("--partial", help="Only the videos that FOUND has.")
+        bool,
+        typer.Option(
+            "--partial", help="Score only the videos in FOUND.", rich_help_panel=SELECTION
+        ),
     ] = False,
     only_found: Annotated[
         bool,
         typer.Option(
             "--only-found",
-            help="Only the keyframes that FOUND has: those of the .jsonl that `detect` writes "
-            "beside its CSV, else those with detections; for truth denser than --every.",
+            help="Score only the keyframes in FOUND: those of the .jsonl that `detect` writes "
+            "beside its CSV, else those with detections. For truth denser than `detect` --every.",
+            rich_help_panel=SELECTION,
         ),
     ] = False,
-    plots: Annotated[
-        Path | None, typer.Option(help="Folder for pictures: AP, curves, confusion, calibration.")
+    exclude: Annotated[
+        Path | None,
+        typer.Option(help="CSV of video, time: keyframes to ignore.", rich_help_panel=SELECTION),
     ] = None,
-    sort: Annotated[
-        str, typer.Option(help="Order of the table: id, ap (worst first), name or count.")
-    ] = "id",
+    cap: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Keep the best N rows per keyframe; 0: all. Default: the protocol's.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Action list: a file, or 60 or 80 for AVA. Default: labels.txt beside TRUTH or "
+            "FOUND, else AVA's 60.",
+            rich_help_panel=FORMATS,
+        ),
+    ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Frames a second of true tubes; 25 where nothing says.")
+        float | None,
+        typer.Option(
+            help="Frames per second of tube truth. Default: from the files, else 25.",
+            rich_help_panel=FORMATS,
+        ),
     ] = None,
     split: Annotated[
-        int | None, typer.Option(min=0, help="Which split of a GT.pkl, from 0, the default.")
+        int | None,
+        typer.Option(min=0, help="Split of a GT.pkl, from 0. Default: 0.", rich_help_panel=FORMATS),
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for plots: AP, curves, confusion, calibration.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write over pictures that are there.")
+        bool,
+        typer.Option("--overwrite", help="Replace existing plots.", rich_help_panel=OUTPUT),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Score detections: frame mAP, person AP and, of tubes, video mAP; and what went wrong.
+    """Score detections: frame mAP, person AP, an error analysis and, for tubes, video mAP.
 
-    Exit codes: 0 scored; 2 wrong use, or a file that cannot be read; 5 found and truth share no
-    video, time, action or box, which would be a score of 0.
+    Exit codes: 0 scored; 2 wrong usage, or an unreadable file; 5 FOUND and TRUTH share no video,
+    time, action or box, so the score would be 0.
     """
     from stadkit.errors import UsageError
     from stadkit.files.ava_csv import read_keyframes
@@ -108,13 +132,13 @@ def evaluate(
     from stadkit.readers.evaluation import only_keyframes, only_videos, read_evaluation_inputs
 
     if sort not in SORTS:
-        raise UsageError(f"--sort {sort!r}: wants one of {', '.join(SORTS)}")
+        raise UsageError(f"--sort {sort!r}: use one of {', '.join(SORTS)}")
     if rate is not None and not 1 <= rate <= 1000:
-        raise UsageError(f"--rate {rate:g}: wants frames a second, 1 to 1000")
+        raise UsageError(f"--rate {rate:g}: use frames per second, 1 to 1000")
     ious = parse_ious(iou)
     _check_plots(plots, overwrite)
     _check_effect(truth, protocol, labels, rate, split)
-    asked = {
+    arguments = {
         "found": str(found),
         "truth": str(truth),
         "protocol": protocol,
@@ -129,13 +153,13 @@ def evaluate(
     }
     excluded = read_keyframes(exclude) if exclude else None
     sides = read_evaluation_inputs(found, truth, labels, rate, split)
-    mine, true = sides.found, sides.truth
+    true = sides.truth
     if partial:
-        true = only_videos(mine, true)
+        true = only_videos(sides.found, true)
     if only_found:
-        true = only_keyframes(mine, true)
+        true = only_keyframes(sides.found, true)
     scores = evaluate(
-        mine,
+        sides.found,
         true,
         sides.labels,
         sides.facts,
@@ -144,25 +168,25 @@ def evaluate(
         excluded=excluded,
         cap=cap,
     )
-    _tell(scores, sides.source, sort, asked if as_json else None)
-    if plots is not None:  # last, so that what goes wrong there leaves the score
+    _print_scores(scores, sides.source, sort, arguments if as_json else None)
+    if plots is not None:  # last: a failure here does not lose the scores
         _draw(scores, plots)
 
 
-def _tell(scores: Scores, source: str, sort: str, asked: dict[str, Any] | None) -> None:
-    """Words on stderr; on stdout the table or, with what was asked, JSON."""
+def _print_scores(scores: Scores, source: str, sort: str, arguments: dict[str, Any] | None) -> None:
+    """Print notes on stderr, and the table, or JSON if `arguments` are passed, on stdout."""
     from stadkit.console import console
     from stadkit.metrics.table import coverage_notes, show
 
     console.print(f"labels: {len(scores.labels)}, {source}")
     for line in coverage_notes(scores):
         console.print(line)
-    if asked is None:
+    if arguments is None:
         show(scores, sort)
         return
     labels = {"count": len(scores.labels), "from": source}
-    told = {"asked": asked, "labels": labels, **scores.to_json()}
-    typer.echo(json.dumps(told, allow_nan=False))
+    report = {"asked": arguments, "labels": labels, **scores.to_json()}
+    typer.echo(json.dumps(report, allow_nan=False))
 
 
 def _draw(scores: Scores, folder: Path) -> None:
@@ -174,24 +198,28 @@ def _draw(scores: Scores, folder: Path) -> None:
 
 
 def parse_ious(text: str) -> tuple[float, ...]:
-    """ "0.5", "0.5,0.75", "0.5:0.95" (in steps of 0.05) or "0.1:0.9:0.1" -> the thresholds.
+    """Parse "0.5", "0.5,0.75", "0.5:0.95" (steps of 0.05) or "0.1:0.9:0.1" into thresholds.
 
-    Raises UsageError for others, and for what is not above 0 and at most 1.
+    Raises UsageError for other text and for thresholds outside (0, 1].
     """
     from stadkit.errors import UsageError
 
     values: list[float] = []
     for part in text.split(","):
         if not re.fullmatch(rf"\s*{_NUMBER}(:{_NUMBER}){{0,2}}\s*", part):
-            raise UsageError(f"--iou {text!r}: wants 0.5, or 0.5,0.75, or 0.5:0.95")
+            raise UsageError(
+                f"--iou {text!r}: use a threshold 0.5, a list 0.5,0.75, or a range 0.5:0.95"
+            )
         low, high, step, *_ = *map(float, part.split(":")), None, None
-        high, step = low if high is None else high, STEP if step is None else step
+        high, step = low if high is None else high, IOU_STEP if step is None else step
         if not (0 < round(low, 6) <= round(high, 6) <= 1 and step > 0):
-            raise UsageError(f"--iou {text!r}: thresholds are above 0 and at most 1, low to high")
+            raise UsageError(f"--iou {text!r}: thresholds must be above 0, at most 1 and ascending")
         steps = int((high - low) / step + 1e-6) + 1
-        if len(values) + steps > MOST:
-            count = len(values) + steps
-            raise UsageError(f"--iou {text[:40]!r}: wants at most {MOST} thresholds, not {count:,}")
+        if len(values) + steps > MAX_IOU_THRESHOLDS:
+            count, limit = len(values) + steps, MAX_IOU_THRESHOLDS
+            raise UsageError(
+                f"--iou {text[:40]!r}: {count:,} thresholds; at most {limit} are allowed"
+            )
         values += [round(low + i * step, 6) for i in range(steps)]
     return tuple(dict.fromkeys(values))
 
@@ -199,19 +227,19 @@ def parse_ious(text: str) -> tuple[float, ...]:
 def _check_effect(
     truth: Path, protocol: str | None, labels: Path | None, rate: float | None, split: int | None
 ) -> None:
-    """Raise UsageError for an option that would change nothing with this truth."""
+    """Raise UsageError for an option that has no effect on this kind of truth."""
     from stadkit.errors import UsageError
     from stadkit.readers.sniff import detect_format
 
     if protocol == "":
-        raise UsageError("--protocol '': wants a name, such as ava; without it there is a default")
+        raise UsageError("--protocol '': use a name, such as ava, or omit it for the default")
     kind = detect_format(truth)
     if labels is not None and kind == "pickle":
-        raise UsageError(f"--labels {labels}: {truth} names its own actions; leave --labels out")
+        raise UsageError(f"--labels {labels}: {truth} contains its own labels; omit --labels")
     if rate is not None and kind == "csv":
-        raise UsageError(f"--rate {rate:g}: {truth} has times, not frames; leave --rate out")
+        raise UsageError(f"--rate {rate:g}: {truth} has times, not frame numbers; omit --rate")
     if split is not None and kind != "pickle":
-        raise UsageError(f"--split {split}: {truth} has no splits; leave --split out")
+        raise UsageError(f"--split {split}: {truth} has no splits; omit --split")
 
 
 def _text(path: Path | None) -> str | None:
@@ -219,16 +247,18 @@ def _text(path: Path | None) -> str | None:
 
 
 def _check_plots(folder: Path | None, overwrite: bool) -> None:
-    """Before the work: pictures that are there stay, and the place is a folder."""
+    """Raise UsageError for a --plots folder that is a file or holds plots, before any work."""
     from stadkit.errors import UsageError
     from stadkit.metrics.plots import NAMES
 
     if folder is None:
         if overwrite:
-            raise UsageError("--overwrite is for --plots: name a folder for them, or leave it out")
+            raise UsageError(
+                "--overwrite needs --plots: add a folder for the plots, or omit --overwrite"
+            )
         return
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--plots {folder}: is a file, not a folder; name another")
-    there = [name for name in NAMES if (folder / name).exists()]
-    if there and not overwrite:
-        raise UsageError(f"{folder / there[0]}: is there already; --overwrite writes over it")
+        raise UsageError(f"--plots {folder}: is a file; choose a folder")
+    existing = [name for name in NAMES if (folder / name).exists()]
+    if existing and not overwrite:
+        raise UsageError(f"{folder / existing[0]}: already exists; use --overwrite to replace it")

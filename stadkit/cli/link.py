@@ -1,4 +1,4 @@
-"""`stadkit link`: detections in; tubes out, one person and one action each."""
+"""`stadkit link`: links detections into tubes of one person and one action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from stadkit.linking import Linked
     from stadkit.readers.detections import DetectionSet
 
-Places = tuple[Path, Path | None, Path | None]  # of the tubes, CSV, pickle
+OutputPaths = tuple[Path, Path | None, Path | None]  # tubes JSON, CSV, pickle
+
+TRACK, FORMATS = "Method track", "File formats"  # help panels
 
 
 def link(
@@ -22,88 +24,124 @@ def link(
         list[Path],
         typer.Argument(
             metavar="FOUND",
-            help="Detections: AVA CSV, .jsonl, folders of `detect`, or pickles of frames or "
-            "tubelets.",
+            help="Detections: AVA CSV, .jsonl, result folders of `detect`, or pickles of frame "
+            "detections or tubelets.",
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The tubes, as JSON.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the tubes.")],
     method: Annotated[
         str,
-        typer.Option(help="track; or act, mmaction2, viterbi: as others link, to compare."),
+        typer.Option(help="track; for comparison act, mmaction2 or viterbi."),
     ] = "track",
-    min_iou: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="Of a track and the box that continues it."),
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write FOUND as CSV, with the track as ninth column.")
     ] = None,
-    max_gap: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Seconds that a person may be unseen."),
-    ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="Of an action at its best, to give a tube."),
-    ] = None,
-    smooth: Annotated[
-        float | None, typer.Option(min=0.0, help="Seconds over which boxes are smoothed; 0: not.")
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="The actions: a file, or 60 or 80 of AVA; else labels.txt beside FOUND, else "
-            "AVA's 60."
-        ),
-    ] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="GT.pkl that explains pickles: videos, sizes, labels.")
-    ] = None,
-    split: Annotated[int, typer.Option(min=0, help="Which split of GT.pkl, from 0.")] = 0,
-    rate: Annotated[
-        float | None,
-        typer.Option(help="Frames a second, where frames are counted; else the keyframes'."),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Pixels of all videos, for --pickle.")
-    ] = None,
-    anew: Annotated[
-        bool,
-        typer.Option("--anew", help="Forget FOUND's tracks; else their rows stay together."),
-    ] = False,
-    csv: Annotated[Path | None, typer.Option(help="FOUND with the track as ninth column.")] = None,
-    pickle: Annotated[Path | None, typer.Option(help="The tubes as pickle too.")] = None,
+    pickle: Annotated[Path | None, typer.Option(help="Also write the tubes as a pickle.")] = None,
     kind: Annotated[
         str,
         typer.Option(
-            "--format", help="Of --pickle: act (by video), multisports (by label), gt (GT.pkl)."
+            "--format",
+            help="Pickle layout: act (by video), multisports (by label) or gt (GT.pkl).",
         ),
     ] = "act",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write over results that are there.")
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    min_iou: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Lowest IoU of a track and the box that continues it.",
+            rich_help_panel=TRACK,
+        ),
+    ] = None,
+    max_gap: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Seconds that a person may stay undetected.", rich_help_panel=TRACK
+        ),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Lowest peak score of an action that becomes a tube.",
+            rich_help_panel=TRACK,
+        ),
+    ] = None,
+    smooth: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Box smoothing window in seconds; 0: off.", rich_help_panel=TRACK
+        ),
+    ] = None,
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew",
+            help="Ignore the tracks in FOUND; by default their rows stay together.",
+            rich_help_panel=TRACK,
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A summary as JSON on stdout.")] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Action list: a file, or 60 or 80 for AVA. Default: labels.txt beside FOUND, "
+            "else AVA's 60.",
+            rich_help_panel=FORMATS,
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="GT.pkl with the videos, sizes and labels of pickled detections.",
+            rich_help_panel=FORMATS,
+        ),
+    ] = None,
+    split: Annotated[
+        int, typer.Option(min=0, help="Split of the GT.pkl, from 0.", rich_help_panel=FORMATS)
+    ] = 0,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Frames per second, where frames are counted. Default: the keyframe rate.",
+            rich_help_panel=FORMATS,
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH",
+            help="Frame size in pixels of all videos, for --pickle.",
+            rich_help_panel=FORMATS,
+        ),
+    ] = None,
 ) -> None:
-    """Link detections to tubes: one person, one action, from start to end.
+    """Link detections into tubes: one person, one action, from start to end.
 
-    Keyframes of any rate; where somebody was missed, boxes are interpolated and marked so.
-    Exit codes: 0 linked; 2 wrong use, or a file that cannot be read.
+    Keyframes may have any rate. Boxes missing within a tube are interpolated and marked.
+
+    Exit codes: 0 linked; 2 wrong usage, or an unreadable file.
     """
     from stadkit.readers.detections import read_detection_set
     from stadkit.readers.sniff import input_files
     from stadkit.runs.checks import check_options, check_outputs, parse_size
     from stadkit.runs.linking import link_detection_set, pickle_facts
 
-    chosen = {"min_iou": min_iou, "max_gap": max_gap, "min_score": min_score, "smooth": smooth}
-    options = {name: value for name, value in chosen.items() if value is not None}
+    values = {"min_iou": min_iou, "max_gap": max_gap, "min_score": min_score, "smooth": smooth}
+    options = {name: value for name, value in values.items() if value is not None}
     check_options(method, kind, rate, options)
-    sides = parse_size(size)
-    places = output, csv, pickle
-    check_outputs([p for p in places if p], input_files(found, labels, truth), overwrite)
-    given = read_detection_set(found, labels, _read_truth(truth, split, rate))
-    given = given.without_tracks() if anew else given
-    facts = pickle_facts(given, rate, sides) if pickle else None
-    linked = link_detection_set(given, method, options, rate, sides)
-    _write(linked, given, facts, places, kind)
-    _tell(linked, given, method, places, notes(linked, given, method, rate), as_json)
+    frame_size = parse_size(size)
+    paths = output, csv, pickle
+    check_outputs([p for p in paths if p], input_files(found, labels, truth), overwrite)
+    detections = read_detection_set(found, labels, _read_truth(truth, split, rate))
+    detections = detections.without_tracks() if anew else detections
+    facts = pickle_facts(detections, rate, frame_size) if pickle else None
+    linked = link_detection_set(detections, method, options, rate, frame_size)
+    _write(linked, detections, facts, paths, kind)
+    _report(linked, detections, method, paths, notes(linked, detections, method, rate), as_json)
 
 
 def _read_truth(path: Path | None, split: int, rate: float | None) -> TubeTruth | None:
@@ -115,68 +153,74 @@ def _read_truth(path: Path | None, split: int, rate: float | None) -> TubeTruth 
 
 
 def _write(
-    linked: Linked, given: DetectionSet, facts: TubeTruth | None, places: Places, kind: str
+    linked: Linked,
+    detections: DetectionSet,
+    facts: TubeTruth | None,
+    paths: OutputPaths,
+    kind: str,
 ) -> None:
-    """All the files that were asked for, or none."""
+    """Write all requested files, or none."""
     from stadkit.files.ava_csv import write_found
     from stadkit.files.tubes_json import write_tubes_json
     from stadkit.runs.linking import on_frames, write_pickle, write_together
 
-    output, csv, pickle = places
+    output, csv, pickle = paths
+    labels = detections.labels
     writers: dict[Path, Callable[[Path], None]] = {
-        output: lambda file: write_tubes_json(linked.tubes, given.labels, file, given.videos)
+        output: lambda file: write_tubes_json(linked.tubes, labels, file, detections.videos)
     }
     if csv is not None:
-        writers[csv] = lambda file: write_found(linked.found, given.labels, file, tracks=True)
+        writers[csv] = lambda file: write_found(linked.found, labels, file, tracks=True)
     if pickle is not None and facts is not None:
         framed = on_frames(linked.tubes, facts.rate)
         writers[pickle] = lambda file: write_pickle(framed, facts, file, kind)
     write_together(writers)
 
 
-def _tell(
+def _report(
     linked: Linked,
-    given: DetectionSet,
+    detections: DetectionSet,
     method: str,
-    places: Places,
+    paths: OutputPaths,
     notes: list[str],
     as_json: bool,
 ) -> None:
+    """Print the summary and notes on stderr and, if requested, JSON on stdout."""
     from stadkit.console import console
 
-    told = summary(linked, given)
-    console.print(f"labels: {len(given.labels)}, {given.source}")
-    console.print(words(told, method))
+    figures = summary(linked, detections)
+    console.print(f"labels: {len(detections.labels)}, {detections.source}")
+    console.print(words(figures, method))
     for note in notes:
         console.print(note)
-    for path in places:
+    for path in paths:
         if path is not None:
             console.print(f"wrote {path}")
     if as_json:
-        names = dict(zip(("output", "csv", "pickle"), places, strict=True))
+        names = dict(zip(("output", "csv", "pickle"), paths, strict=True))
         files = {name: None if path is None else str(path) for name, path in names.items()}
-        typer.echo(json.dumps({"method": method, **files, **told}))
+        typer.echo(json.dumps({"method": method, **files, **figures}))
 
 
-def notes(linked: Linked, given: DetectionSet, method: str, rate: float | None) -> list[str]:
-    """What to know of how it went, for people."""
+def notes(linked: Linked, detections: DetectionSet, method: str, rate: float | None) -> list[str]:
+    """Warnings and remarks about the result."""
     from stadkit.runs.linking import FRAME_METHODS
 
-    if not len(given.found):
-        return ["warning: there are no detections to link"]
-    if method == "track" and given.raw is None and (given.found.track >= 0).any():
-        return ["tracks of FOUND are kept; --anew forgets them"]
+    if not len(detections.found):
+        return ["warning: no detections to link"]
+    if method == "track" and detections.raw is None and (detections.found.track >= 0).any():
+        return ["tracks in FOUND are kept; use --anew to ignore them"]
     if method in FRAME_METHODS and not len(linked.tubes):
-        counted = "one a keyframe; --rate sets another" if rate is None else f"{rate:g} a second"
+        counted = "one per keyframe; set --rate" if rate is None else f"{rate:g} per second"
         return [
-            f"warning: {method} ends a tube at a missed frame and drops tubes under 15 frames, "
-            f"counted here {counted}"
+            f"warning: no tubes: {method} ends a tube at a missed frame and drops tubes under 15 "
+            f"frames (here {counted})"
         ]
     return []
 
 
-def summary(linked: Linked, given: DetectionSet) -> dict[str, Any]:
-    """How much came of how much; `interpolated`: the share of tube boxes, null for none."""
+def summary(linked: Linked, detections: DetectionSet) -> dict[str, Any]:
+    """Counts of inputs and results; `interpolated`: share of tube boxes, None without boxes."""
     import numpy as np
 
     found, tubes = linked.found, linked.tubes
@@ -184,8 +228,8 @@ def summary(linked: Linked, given: DetectionSet) -> dict[str, Any]:
     people = set(zip(found.video[tracked].tolist(), found.track[tracked].tolist(), strict=True))
     share = float(np.mean(tubes.interpolated)) if len(tubes.time) else None
     return {
-        "videos": len(given.videos),
-        "keyframes": len(given.keyframes),
+        "videos": len(detections.videos),
+        "keyframes": len(detections.keyframes),
         "detections": len(found),
         "people": len(people),
         "tubes": len(tubes),
@@ -194,16 +238,14 @@ def summary(linked: Linked, given: DetectionSet) -> dict[str, Any]:
     }
 
 
-def words(told: dict[str, Any], method: str) -> str:
-    """The summary in one line."""
-    share = told["interpolated"]
-    people = f"{_count(told['people'], 'person').replace('persons', 'people')}, "
-    people = people if told["people"] else ""
-    return (
-        f"{method}: {_count(told['videos'], 'video')}, {_count(told['detections'], 'detection')}"
-        f" -> {people}{_count(told['tubes'], 'tube')}"
-        + ("" if share is None else f", {100 * share:.1f} % of their boxes interpolated")
-    )
+def words(figures: dict[str, Any], method: str) -> str:
+    """Format the summary as one line."""
+    videos, found = _count(figures["videos"], "video"), _count(figures["detections"], "detection")
+    people = _count(figures["people"], "person").replace("persons", "people")
+    people = f"{people}, " if figures["people"] else ""
+    tubes, share = _count(figures["tubes"], "tube"), figures["interpolated"]
+    boxes = "" if share is None else f", {100 * share:.1f} % of their boxes interpolated"
+    return f"{method}: {videos}, {found} -> {people}{tubes}{boxes}"
 
 
 def _count(number: int, thing: str) -> str:

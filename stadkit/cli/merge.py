@@ -1,4 +1,4 @@
-"""`stadkit merge`: the results of shards, or of several runs, put together in one folder."""
+"""`stadkit merge`: combines the results of shards, or of several runs, in one folder."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ def merge(
         list[Path],
         typer.Argument(
             metavar="RUN",
-            help="Folders of `detect`, or a folder with the shard-I-of-N in it.",
+            help="Result folders of `detect`, or the folder that holds shard-I-of-N.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A new folder for all results together.")
+        Path, typer.Option("--output", "-o", help="New folder for the combined results.")
     ],
 ) -> None:
-    """Put the results of shards together, as one run would have written them.
+    """Combine the results of shards into what a single run would have written.
 
-    All files are checked against their sha256 on the way. Refused are shards of other weights,
-    arguments or inputs, one that is not finished, and a set that lacks one. The same `detect`
-    command without --shard goes on in OUTPUT.
+    Every file is checked against its sha256. Shards with other weights, arguments or inputs,
+    unfinished shards and incomplete sets are refused. The same `detect` command without --shard
+    can be resumed in OUTPUT.
 
-    Exit codes: 0 all inputs are whole; 1 some failed or were read in part; 2 runs that do not go
-    together, or OUTPUT is there already.
+    Exit codes: 0 all inputs are complete; 1 some failed or were read in part; 2 the runs do not
+    belong together, or OUTPUT already exists.
     """
     from stadkit.runs.merge import merge_runs
 

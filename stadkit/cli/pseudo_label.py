@@ -1,4 +1,4 @@
-"""`stadkit pseudo-label`: labels for the frames between the labelled ones."""
+"""`stadkit pseudo-label`: labels the frames between labelled keyframes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,22 @@ from typing import Annotated
 
 import typer
 
-from stadkit.cli.options import Address, Engine, Threads, Workers
+from stadkit.cli.options import (
+    SELECTION,
+    Address,
+    Batch,
+    Device,
+    Engine,
+    JsonSummary,
+    Overwrite,
+    Precision,
+    Threads,
+    Workers,
+)
 from stadkit.runs.threads import use_threads
+
+DETECTOR = "People in --videos"
+LABELLING = "Labelling"
 
 
 def pseudo_label(
@@ -20,114 +34,160 @@ def pseudo_label(
             show_default=False,
         ),
     ],
-    detections: Annotated[
-        list[Path] | None,
-        typer.Option(help="People found between: AVA CSV, .jsonl, or folders of `detect`."),
-    ] = None,
     videos: Annotated[
         list[str] | None,
-        typer.Option(help="Or the videos, to find people in: folders, files, globs, .txt lists."),
+        typer.Option(help="Detect people in these videos: folders, files, globs, .txt lists."),
+    ] = None,
+    detections: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Or use these detections: AVA CSV, .jsonl, or result folders of `detect`."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="True and pseudo rows, as AVA CSV."),
+        typer.Option("--output", "-o", help="AVA CSV to write, with true and pseudo rows."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="Of --videos: a name, or weights; else mestad-nano."),
-    ] = None,
-    every: Annotated[
-        float | None,
-        typer.Option(help="Of --videos: seconds from a labelled keyframe on; else 0.2."),
-    ] = None,
-    offset: Annotated[
-        float, typer.Option(help="The time that TRUTH gives the first frame of a video; AVA: 900.")
-    ] = 0.0,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="tla, tla+, hard, per-class, nearest or interpolate; with --check also all."
+        ),
+    ] = "tla",
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Hide every second labelled keyframe, label it, and report how many labels are "
+            "right.",
+        ),
+    ] = False,
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="The actions: a file, or 60 or 80 of AVA; else labels.txt beside TRUTH or the "
-            "detections, else AVA's 80."
+            help="Action list: a file, or 60 or 80 for AVA. Default: labels.txt beside TRUTH or "
+            "the detections, else AVA's 80.",
+            rich_help_panel=SELECTION,
         ),
     ] = None,
     keyframes: Annotated[
         Path | None,
         typer.Option(
-            help="CSV of video, time: keyframes that were labelled, where at some nobody is."
+            help="CSV of video, time: all labelled keyframes, including those without people.",
+            rich_help_panel=SELECTION,
         ),
     ] = None,
-    strategy: Annotated[
-        str,
+    offset: Annotated[
+        float,
         typer.Option(
-            help="tla, tla+, hard, per-class, nearest, interpolate; with --check also all."
+            help="TRUTH's time of a video's first frame, in seconds; AVA: 900.",
+            rich_help_panel=SELECTION,
         ),
-    ] = "tla",
-    threshold: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Of hard: the lowest score; else 0.2.")
+    ] = 0.0,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model name or weights file. Default: mestad-nano.",
+            rich_help_panel=DETECTOR,
+        ),
     ] = None,
-    free: Annotated[
-        bool,
-        typer.Option("--free", help="Of hard, per-class: also actions that no neighbour has."),
-    ] = False,
-    bce: Annotated[
-        str | None, typer.Option(help="Of tla: cross entropy's sum or mean over actions; sum.")
-    ] = None,
-    distance: Annotated[
-        str | None, typer.Option(help="Of tla: of boxes, l1 or smooth-l1; l1.")
-    ] = None,
-    background: Annotated[
-        str | None, typer.Option(help="Of tla: people left over cost as in the paper, or free.")
-    ] = None,
-    max_gap: Annotated[
+    every: Annotated[
         float | None,
-        typer.Option(help="Seconds to a labelled keyframe; else 1.5 times their usual spacing."),
+        typer.Option(
+            help="Seconds between frames, counted from a labelled keyframe. Default: 0.2.",
+            rich_help_panel=DETECTOR,
+        ),
     ] = None,
     no_cross_cuts: Annotated[
         bool,
-        typer.Option("--no-cross-cuts", help="Of --videos: no label from another shot."),
+        typer.Option(
+            "--no-cross-cuts",
+            help="Take no label from another shot.",
+            rich_help_panel=DETECTOR,
+        ),
     ] = False,
     min_person: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Lowest person score; else the model's, or all."),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Lowest person score. Default: the model's; with --detections, all.",
+            rich_help_panel=LABELLING,
+        ),
     ] = None,
-    check: Annotated[
+    max_gap: Annotated[
+        float | None,
+        typer.Option(
+            help="Maximum seconds to a labelled keyframe. Default: 1.5 times their usual spacing.",
+            rich_help_panel=LABELLING,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="hard: lowest action score. Default: 0.2.",
+            rich_help_panel=LABELLING,
+        ),
+    ] = None,
+    free: Annotated[
         bool,
         typer.Option(
-            "--check", help="Hide every second labelled keyframe, label it, and say how well."
+            "--free",
+            help="hard, per-class: also assign actions that no neighbour has.",
+            rich_help_panel=LABELLING,
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    batch: Annotated[
-        int | None,
-        typer.Option(min=1, help="Clips at once; else the card's, on a CPU at most one a thread."),
+    bce: Annotated[
+        str | None,
+        typer.Option(
+            help="tla: sum or mean of the cross-entropy over actions. Default: sum.",
+            rich_help_panel=LABELLING,
+        ),
     ] = None,
+    distance: Annotated[
+        str | None,
+        typer.Option(
+            help="tla: box distance, l1 or smooth-l1. Default: l1.", rich_help_panel=LABELLING
+        ),
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            help="tla: cost of unmatched people, paper or free. Default: paper.",
+            rich_help_panel=LABELLING,
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: JsonSummary = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    batch: Batch = None,
     threads: Threads = 0,
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write over results that are there.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A summary as JSON on stdout.")] = False,
 ) -> None:
-    """Label the frames between labelled keyframes, from these and from people found there.
+    """Label the people between labelled keyframes.
 
-    OUTPUT has the true rows and the new ones, by video and time; `eval` and `train` read it. The
-    file beside it, NAME.sources.csv, marks each row true or pseudo, with the keyframe that the
-    label is from and what it cost. What a model found in --videos is kept in NAME.found: the same
-    command goes on from there.
+    Each detected person gets its labels from the labelled keyframes before and after. OUTPUT holds
+    the true and the new rows, sorted by video and time; `eval` and `train` read it. The file
+    beside it, NAME.sources.csv, marks each row true or pseudo, with the label's source keyframe
+    and cost. Detections from --videos are kept in NAME.found, so the same command resumes there.
 
-    With --check nothing is labelled: every second labelled keyframe is hidden, and precision,
-    recall and F1 of its labels are printed.
+    --check writes no labels: it hides every second labelled keyframe, labels it, and prints
+    precision, recall and F1.
 
-    Exit codes: 0 done; 1 some videos failed or were read in part; 2 wrong use, or a file that
-    cannot be read; 3 no weights; 5 truth and detections share no video, time or action.
+    Exit codes: 0 done; 1 some videos failed or were read in part; 2 wrong usage, or an unreadable
+    file; 3 missing weights; 5 truth and detections share no video, time or action.
     """
     from stadkit.pseudo_labelling.job import PseudoLabelJob, check_job, make_options
     from stadkit.pseudo_labelling.labelling import run_check, run_label
 
-    given = {
+    options = {
         "strategy": strategy,
         "threshold": threshold,
         "bce": bce,
@@ -135,7 +195,7 @@ def pseudo_label(
         "background": background,
         "max_gap": max_gap,
     }
-    asked = PseudoLabelJob(
+    job = PseudoLabelJob(
         truth=truth,
         detections=tuple(detections or ()),
         videos=tuple(videos or ()),
@@ -145,7 +205,7 @@ def pseudo_label(
         offset=offset,
         labels=labels,
         keyframes=keyframes,
-        options=make_options(given, free, check),
+        options=make_options(options, free, check),
         every_strategy=strategy == "all",
         no_cross_cuts=no_cross_cuts,
         min_person=min_person,
@@ -158,6 +218,6 @@ def pseudo_label(
         address=address,
         threads=threads,
     )
-    check_job(asked, check)
+    check_job(job, check)
     use_threads(threads)
-    raise typer.Exit((run_check if check else run_label)(asked, as_json))
+    raise typer.Exit((run_check if check else run_label)(job, as_json))

@@ -1,4 +1,4 @@
-"""`stadkit train`: a config in, weights out."""
+"""`stadkit train`: trains a detector from a YAML config."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from stadkit.console import console
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A training YAML; see examples/configs.")],
+    config: Annotated[Path, typer.Argument(help="Training YAML; see examples/configs.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; default runs/train/<config>.")
+        Path | None,
+        typer.Option("--output", "-o", help="Output folder. Default: runs/train/CONFIG."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last epoch.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start anew in a used folder.")
+        bool, typer.Option("--overwrite", help="Restart training in a used folder.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: torch's default.")] = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The last epoch's figures on stdout.")
+        bool, typer.Option("--json", help="Print the last epoch's figures as JSON.")
     ] = False,
 ) -> None:
-    """Train a detector on AVA-format truth, or on rendered clips."""
+    """Train a detector on AVA-format truth or rendered clips."""
     import torch
 
     from stadkit.training import validation
@@ -38,21 +39,21 @@ def train(
 
     settings = read_config(config)
     out = output or Path("runs/train") / config.stem
-    # Under torchrun each process runs this command; the first one alone looks and talks.
-    first = os.environ.get("RANK", "0") == "0"
-    if first and not (resume or overwrite):
+    # Under torchrun every process runs this command; only rank 0 checks the folder and prints.
+    is_main = os.environ.get("RANK", "0") == "0"
+    if is_main and not (resume or overwrite):
         _check_unused(out)
     out.mkdir(parents=True, exist_ok=True)
     if threads:
         torch.set_num_threads(threads)
     progress = Progress(settings.schedule.epochs)
     weights = run(settings, out, device, resume, progress)
-    if not first:
+    if not is_main:
         return
     if as_json:
         typer.echo(json.dumps(validation.last(out / validation.NAME)))
     console.print(f"Weights: {weights}")
-    console.print(f"Use them: stadkit detect VIDEO --model {weights}")
+    console.print(f"Next: stadkit detect VIDEO --model {weights}")
 
 
 def _check_unused(out: Path) -> None:
@@ -62,17 +63,17 @@ def _check_unused(out: Path) -> None:
     used = [name for name in OUTPUTS if (out / name).exists()]
     if used:
         raise UsageError(
-            f"{out}: holds a training ({', '.join(used)}); --resume goes on, --overwrite starts "
-            "anew"
+            f"{out}: contains a training run ({', '.join(used)}); use --resume to continue it or "
+            "--overwrite to restart"
         )
 
 
 class Progress:
-    """Loss and time left on stderr: a moving line on a terminal, now and then elsewhere."""
+    """Prints loss and time left on stderr: a live line on a terminal, else every 30 s."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
-        self._said = time.monotonic()
+        self._last_shown = time.monotonic()
 
     def __call__(self, kind: str, figures: dict[str, Any]) -> None:
         if kind == "step":
@@ -83,9 +84,9 @@ class Progress:
         console.print(lines[kind](figures))
 
     def _step(self, figures: dict[str, Any]) -> None:
-        patience = 0.2 if sys.stderr.isatty() else 30.0
-        if time.monotonic() - self._said > patience:
-            self._said = time.monotonic()
+        interval = 0.2 if sys.stderr.isatty() else 30.0
+        if time.monotonic() - self._last_shown > interval:
+            self._last_shown = time.monotonic()
             self._show(f"{self._line(figures)}  {self._left(figures)} left")
 
     def _show(self, line: str) -> None:
@@ -102,29 +103,34 @@ class Progress:
     def _line(self, figures: dict[str, Any]) -> str:
         skip = ("epoch", "step", "steps", "steps_a_second", "per_class")
         numbers = [f"{k} {v:.3g}" for k, v in figures.items() if k not in skip]
-        place = f"epoch {figures['epoch']}/{self._epochs} step {figures['step']}/{figures['steps']}"
-        return "  ".join([place, *numbers])
+        position = (
+            f"epoch {figures['epoch']}/{self._epochs} step {figures['step']}/{figures['steps']}"
+        )
+        return "  ".join([position, *numbers])
 
     def _left(self, figures: dict[str, Any]) -> str:
         steps = figures["steps"]
-        ahead = (self._epochs - figures["epoch"]) * steps + steps - figures["step"]
-        minutes = ahead / figures["steps_a_second"] / 60
+        remaining = (self._epochs - figures["epoch"]) * steps + steps - figures["step"]
+        minutes = remaining / figures["steps_a_second"] / 60
         return (
             f"{minutes / 60:.0f} h {minutes % 60:.0f} min" if minutes > 90 else f"{minutes:.0f} min"
         )
 
 
 def _started(figures: dict[str, Any]) -> str:
-    names, unused = figures["initial"], figures["unused"]
-    lines = [f"Starts from {figures['file']}; {len(names)} tensors stay random{_some(names)}"]
+    initial, unused = figures["initial"], figures["unused"]
+    loaded = f"not in it, so random: {_tensors(initial)}" if initial else "all tensors loaded"
+    lines = [f"Initial weights: {figures['file']}; {loaded}"]
     if unused:
-        lines.append(f"note: {len(unused)} tensors of the file are not used{_some(unused)}")
-    return "\n".join([*lines, *(f"note: {told}" for told in figures["told"])])
+        lines.append(f"note: not used from this file: {_tensors(unused)}")
+    return "\n".join([*lines, *(f"note: {note}" for note in figures["told"])])
 
 
-def _some(names: list[str]) -> str:
-    return f": {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ""
+def _tensors(names: list[str]) -> str:
+    """The number of tensors and their first 5 names."""
+    count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
+    return f"{count} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
 
 
 def _finished(figures: dict[str, Any]) -> str:
-    return f"Nothing to do: all {figures['epoch']} epochs are finished."
+    return f"Nothing to do: all epochs ({figures['epoch']}) are finished."

@@ -14,7 +14,7 @@ from stadkit.detection.detector import Detector, Options, Times, explicit_times
 from stadkit.detection.hooks import OnQueries, OnTokens, QueryWatch, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
-from stadkit.linking.tubelets import joined
+from stadkit.linking.tubelets import join_tubelets
 from stadkit.video.check import shown
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
@@ -89,7 +89,7 @@ def check_whole(info: VideoInfo, report: Report) -> None:
 def _join_tubelets(table: Detections, times: Times, options: Options) -> tuple[Detections, Times]:
     """Join tubelets of overlapping clips; returns rows and times within start and duration."""
     end = np.inf if options.duration is None else options.start + options.duration
-    table = joined(table)
+    table = join_tubelets(table)
     inside = (table.time >= options.start - CLOSE) & (table.time < end - CLOSE)
     wanted = (times >= options.start - CLOSE) & (times < end - CLOSE)
     return table.select(inside), times[wanted]

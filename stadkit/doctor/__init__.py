@@ -1,1 +1,1 @@
-"""What this machine has, whether it works, and a self-test."""
+"""Facts and checks about this machine, and a self-test."""

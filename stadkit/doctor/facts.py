@@ -1,4 +1,4 @@
-"""What `stadkit doctor` says of this machine: facts by topic, all of them JSON."""
+"""Facts about this machine for `stadkit doctor`, by topic, as JSON values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from stadkit.console import one_line
 from stadkit.errors import WeightsError
 
-BROKEN = "broken"  # the key of a reason
+BROKEN = "broken"  # key of the reason why a topic has no facts
 NEEDED = (
     *("stadkit", "torch", "av", "opencv-python", "numpy", "pandas", "scipy"),
     *("safetensors", "typer", "rich", "pydantic", "huggingface-hub"),
@@ -25,8 +25,10 @@ CPU_FEATURES = ("amx_bf16", "amx_fp16", "avx512_bf16", "avx512_fp16", "avx512_f"
 
 
 def examine() -> dict[str, dict[str, Any]]:
-    """Versions, machine, number formats by device, video, weights and folders; of a topic that a
-    broken installation cannot say anything of, only why: {BROKEN: reason}."""
+    """Collect versions, machine, precisions, video, weights and folders.
+
+    A topic that a broken installation cannot report is {BROKEN: reason}.
+    """
     topics: dict[str, Callable[[], Mapping[str, Any]]] = {
         "versions": versions,
         "machine": _machine,
@@ -35,18 +37,18 @@ def examine() -> dict[str, dict[str, Any]]:
         "weights": _weights,
         "folders": _folders,
     }
-    return {topic: _guarded(look) for topic, look in topics.items()}
+    return {topic: _guarded(collect) for topic, collect in topics.items()}
 
 
-def _guarded(look: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+def _guarded(collect: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     try:
-        return dict(look())
-    except (ImportError, OSError) as error:  # of a package, or of a library that it loads
+        return dict(collect())
+    except (ImportError, OSError) as error:  # from a package or a library it loads
         return {BROKEN: one_line(error)}
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python and each package; None for one that is not installed."""
+    """Versions of Python and each package; None if not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in (*NEEDED, *OPTIONAL):
         try:
@@ -73,31 +75,31 @@ def _machine() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "gpu memory": f"{torch.cuda.mem_get_info()[1] / 1e9:.0f} GB" if cuda else None,
         "auto device": str(device),
-        "auto precision": _name(pick_precision("auto", device)),
+        "auto precision": _short_name(pick_precision("auto", device)),
     }
 
 
-def _name(precision: Any) -> str:
+def _short_name(precision: Any) -> str:
     return str(precision).removeprefix("torch.")
 
 
 def _precisions() -> dict[str, str]:
-    """What each device does with each number format, in words."""
+    """How well each device supports each number format, in words."""
     import torch
 
     from stadkit.detection import pick_device
     from stadkit.zoo import bf16_is_faster
 
-    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    has = [name for name in CPU_FEATURES if able.get(name)]
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    features = [name for name in CPU_FEATURES if capabilities.get(name)]
     fast = "fast" if bf16_is_faster("cpu") else "works, no faster than fp32"
     found = {
-        "cpu": f"fp32; bf16 {fast}; fp16 is refused",
-        "cpu features": ", ".join(has) or "unknown to this torch",
+        "cpu": f"fp32; bf16 {fast}; fp16 not supported",
+        "cpu features": ", ".join(features) or "unknown to this torch",
     }
     kind = pick_device("auto").type
     if kind != "cpu":
-        fast = "fast" if bf16_is_faster(kind) else "imitated or slow"
+        fast = "fast" if bf16_is_faster(kind) else "emulated or slow"
         found[kind] = f"fp32; bf16 {fast}; fp16 fast"
     return found
 
@@ -121,7 +123,7 @@ def _decodes(name: str) -> bool:
 
     try:
         av.Codec(name, "r")
-    except ValueError:  # of which PyAV's own error for an unknown codec is one
+    except ValueError:  # base class of PyAV's error for an unknown codec
         return False
     return True
 
@@ -141,7 +143,7 @@ def _weights() -> dict[str, str]:
 
     try:
         return {name: state(name) for name in CARDS}
-    except WeightsError as error:  # there is no home
+    except WeightsError as error:  # no cache folder
         return dict.fromkeys(CARDS, str(error))
 
 
@@ -153,13 +155,13 @@ def _folders() -> dict[str, Any]:
         cache = home()
     except WeightsError as error:
         return {**found, "STADKIT_HOME": str(error), "writable": False}
-    there = existing(cache)
+    parent = existing(cache)
     return {
         **found,
         "STADKIT_HOME": str(cache),
-        "writable": os.access(there, os.W_OK | os.X_OK) and there.is_dir(),
+        "writable": os.access(parent, os.W_OK | os.X_OK) and parent.is_dir(),
         "weights": f"{_size(cache / 'weights') / 1e6:.1f} MB",
-        "free": free(there),
+        "free": free(parent),
         "temporary": tempfile.gettempdir(),
         "free there": free(Path(tempfile.gettempdir())),
         "working": str(Path.cwd()),
@@ -168,12 +170,12 @@ def _folders() -> dict[str, Any]:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the first above it that exists."""
+    """The folder, or its closest existing parent."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def free(folder: Path) -> str:
-    """Free space of the disk that a folder is on."""
+    """Free space on the folder's disk."""
     return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB"
 
 

@@ -1,1 +1,1 @@
-"""Annotation and prediction files: disk <-> table."""
+"""Readers and writers of annotation and prediction files."""

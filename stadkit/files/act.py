@@ -1,8 +1,8 @@
-"""GT.pkl, the truth of tubes that ACT began: for UCF101-24, JHMDB, MultiSports and own data.
+"""GT.pkl, ACT's format of truth tubes, used for UCF101-24, JHMDB, MultiSports and custom data.
 
 A dict: "labels" [c] names; "train_videos" and "test_videos", a list of ids for each split;
 "nframes" {id: count}; "resolution" {id: (height, width)}; "gttubes" {id: {label from 0: [array
-[k, 5] of frame from 1, x1, y1, x2, y2 in pixels, one a tube]}}.
+[k, 5] of frame from 1, x1, y1, x2, y2 in pixels, one per tube]}}.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ def read_gt(
     rate: float = 25.0,
     data: Any = None,
 ) -> TubeTruth:
-    """The truth of the test, train or all videos of a split, counted from 0.
+    """Read the truth of the test, train or all videos of a split, counted from 0.
 
-    `data` is what the file holds, where it is loaded already.
+    `data`: the file's content, if already loaded.
 
-    Tubes come by video, in the list's order, then by label. Label ids are counted from 1.
-    Raises AnnotationError: file, video, reason; UsageError for a split that is not there.
+    Tubes are in the order of the video list, then by label. Label ids count from 1.
+    Raises AnnotationError: file, video, reason; UsageError for an unknown split.
     """
     path = Path(path)
     data = with_keys(path, pickles.load(path) if data is None else data, "GT.pkl", _KEYS)
     names = labels_of(path, data["labels"])
-    chosen = _chosen(path, data, split, videos)
+    selected = _selected_videos(path, data, split, videos)
     sizes, frames = {}, {}
-    for video in chosen:
-        frames[video] = _whole(path, video, "nframes", data, 1)[0]
-        height, width = _whole(path, video, "resolution", data, 2)
+    for video in selected:
+        frames[video] = _integers(path, video, "nframes", data, 1)[0]
+        height, width = _integers(path, video, "resolution", data, 2)
         sizes[video] = (height, width)
-    pieces = [piece for video in chosen for piece in _tubes(path, video, data["gttubes"])]
+    pieces = [piece for video in selected for piece in _tubes(path, video, data["gttubes"])]
     tubes = from_pixels(path, pieces, sizes, rate, names.names)
     return TubeTruth(tubes, sizes, frames, rate, names)
 
 
-def of_classes(truth: TubeTruth, path: str | Path, data_set: str, count: int) -> TubeTruth:
-    """The truth; raises AnnotationError where it has not as many classes as its data set."""
+def check_class_count(truth: TubeTruth, path: str | Path, data_set: str, count: int) -> TubeTruth:
+    """Return the truth; raises AnnotationError unless it has the data set's number of classes."""
     if len(truth.labels) != count:
         raise AnnotationError(
-            f"{path}: {data_set} has {count} classes, this has {len(truth.labels)}"
+            f"{path}: {data_set} has {count} classes, this file has {len(truth.labels)}"
         )
     return truth
 
@@ -63,16 +63,16 @@ def of_classes(truth: TubeTruth, path: str | Path, data_set: str, count: int) ->
 def write_gt(truth: TubeTruth, path: str | Path, train: TubeTruth | None = None) -> None:
     """Write the truth as the test videos of one split, and `train` as its train videos.
 
-    Boxes are float32 pixels. Raises ValueError when label ids are not 1 to c, a time is between
-    frames, or `train` is not of the same labels or shares a video.
+    Boxes are float32 pixels. Raises ValueError when label ids are not 1 to c, a time falls
+    between frames, or `train` has different labels or a common video.
     """
     parts = [part for part in (truth, train) if part is not None]
     if truth.labels.ids != tuple(range(1, len(truth.labels) + 1)):
-        raise ValueError("GT.pkl has labels 1 to c; these are others")
+        raise ValueError("GT.pkl needs label ids 1 to c; these differ")
     if any(part.labels != truth.labels for part in parts):
-        raise ValueError("the train videos have other labels than the test videos")
+        raise ValueError("train and test videos have different labels")
     if train is not None and set(train.frames) & set(truth.frames):
-        raise ValueError("a video is among the train and the test videos")
+        raise ValueError("a video is in both the train and the test videos")
     gttubes: dict[str, dict[int, list[Any]]] = {}
     for part in parts:
         gttubes |= _gttubes(part)
@@ -90,70 +90,70 @@ def write_gt(truth: TubeTruth, path: str | Path, train: TubeTruth | None = None)
 
 
 def write_tubes(tubes: Tubes, truth: TubeTruth, path: str | Path) -> None:
-    """Write found tubes as ACT and MOC have them, all videos in one dict.
+    """Write found tubes in the format of ACT and MOC, all videos in one dict.
 
     {video: {label from 0: [(array [k, 6] of frame, x1, y1, x2, y2, score, the tube's score)]}},
-    float32, for every video of the truth. Raises ValueError for classes or videos that the truth
-    lacks, or a time between frames.
+    float32, for every video of the truth. Raises ValueError for classes or videos missing from
+    the truth, or a time between frames.
     """
     if tubes.classes != truth.labels.names or not set(tubes.video.tolist()) <= set(truth.frames):
-        raise ValueError("the tubes are of other classes or videos than the truth")
-    made: dict[str, dict[int, list[Any]]] = {video: {} for video in truth.videos}
+        raise ValueError("the tubes have classes or videos missing from the truth")
+    tubes_by_video: dict[str, dict[int, list[Any]]] = {video: {} for video in truth.videos}
     rows = np.split(to_pixels(tubes, truth.sizes, truth.rate), tubes.start[1:-1])
     columns = (tubes.video.tolist(), tubes.label.tolist(), tubes.score.tolist())
     for video, label, score, part in zip(*columns, rows, strict=False):
-        made[video].setdefault(label, []).append((part, score))
-    pickles.dump(made, path)
+        tubes_by_video[video].setdefault(label, []).append((part, score))
+    pickles.dump(tubes_by_video, path)
 
 
 def _gttubes(truth: TubeTruth) -> dict[str, dict[int, list[Any]]]:
     tubes = truth.tubes
     rows = np.split(to_pixels(tubes, truth.sizes, truth.rate)[:, :5], tubes.start[1:-1])
-    made: dict[str, dict[int, list[Any]]] = {video: {} for video in truth.videos}
+    tubes_by_video: dict[str, dict[int, list[Any]]] = {video: {} for video in truth.videos}
     for video, label, part in zip(tubes.video.tolist(), tubes.label.tolist(), rows, strict=False):
-        made[video].setdefault(label, []).append(part)
-    return made
+        tubes_by_video[video].setdefault(label, []).append(part)
+    return tubes_by_video
 
 
 def labels_of(path: Path, names: Any) -> Labels:
-    """Labels with ids from 1 up; raises AnnotationError where the names are none."""
+    """Make labels with ids from 1; raises AnnotationError for invalid names."""
     try:
         return Labels(tuple(range(1, len(names) + 1)), tuple(str(name) for name in names))
     except (TypeError, ValueError) as error:
-        raise AnnotationError(f"{path}: its labels are no list of names ({error})") from error
+        raise AnnotationError(f"{path}: labels is not a list of names ({error})") from error
 
 
 def with_keys(path: Path, data: Any, what: str, keys: Sequence[str]) -> dict[str, Any]:
-    """The data, a dict that has these keys; raises AnnotationError where it is not."""
+    """Return data if it is a dict with these keys; raises AnnotationError otherwise."""
     if not isinstance(data, dict):
-        raise AnnotationError(f"{path}: is no {what}: holds an array or list, not a dict")
-    lacks = [key for key in keys if key not in data]
-    if lacks:
+        raise AnnotationError(f"{path}: not a {what}: contains {type(data).__name__}, not dict")
+    missing = [key for key in keys if key not in data]
+    if missing:
         has = ", ".join(repr(key) for key in list(data)[:4])
-        raise AnnotationError(f"{path}: is no {what}: lacks {', '.join(lacks)}; it has {has}")
+        raise AnnotationError(f"{path}: not a {what}: {', '.join(missing)} missing; it has {has}")
     return data
 
 
-def _chosen(path: Path, data: dict[str, Any], split: int, videos: str) -> list[str]:
-    """The ids of the chosen videos, each once."""
+def _selected_videos(path: Path, data: dict[str, Any], split: int, videos: str) -> list[str]:
+    """Return the unique ids of the selected videos."""
     if videos not in CHOICES:
-        raise UsageError(f"{videos!r} is not a part of a split; one of {', '.join(CHOICES)}")
+        raise UsageError(f"unknown part of a split {videos!r}; choose one of {', '.join(CHOICES)}")
     kinds = ("train", "test") if videos == "all" else (videos,)
-    chosen: list[str] = []
+    selected: list[str] = []
     for kind in kinds:
         splits = data[f"{kind}_videos"]
-        # One split may be written as its list alone.
+        # A single split may be stored as a plain list of ids.
         if not isinstance(splits, list | tuple):
-            raise AnnotationError(f"{path}: {kind}_videos is no list of splits")
+            raise AnnotationError(f"{path}: {kind}_videos is not a list of splits")
         splits = [splits] if len(splits) and isinstance(splits[0], str) else splits
         if not 0 <= split < len(splits):
-            raise UsageError(f"{path}: has {len(splits)} splits, counted from 0; none is {split}")
-        chosen += [str(video) for video in splits[split]]
-    return list(dict.fromkeys(chosen))
+            raise UsageError(f"{path}: no split {split}; the file has 0 to {len(splits) - 1}")
+        selected += [str(video) for video in splits[split]]
+    return list(dict.fromkeys(selected))
 
 
-def _whole(path: Path, video: str, key: str, data: dict[str, Any], count: int) -> list[int]:
-    """`count` whole numbers from 0 up that a dict of the file has for a video."""
+def _integers(path: Path, video: str, key: str, data: dict[str, Any], count: int) -> list[int]:
+    """Return the `count` integers >= 0 that a dict of the file holds for a video."""
     try:
         values = [int(value) for value in np.ravel(data[key][video])]
     except (KeyError, TypeError, ValueError):
@@ -165,18 +165,18 @@ def _whole(path: Path, video: str, key: str, data: dict[str, Any], count: int) -
 
 
 def _tubes(path: Path, video: str, gttubes: Any) -> Iterator[PixelTube]:
-    """The tubes of one video by label; one without any may be missing."""
+    """Yield the tubes of one video by label; a video without tubes may be missing."""
     if not isinstance(gttubes, dict) or not isinstance(gttubes.get(video, {}), dict):
-        raise AnnotationError(f"{path}: {video}: gttubes has no dict of its tubes by label")
+        raise AnnotationError(f"{path}: {video}: wants a dict of tubes by label in gttubes")
     for label, tubes in by_label(path, video, gttubes.get(video, {})):
         for tube in tubes:
             yield PixelTube(video, label, 1.0, rows_of(path, f"{video}, label {label}", tube, 5))
 
 
 def by_label(path: Path, where: str, tubes: dict[Any, Any]) -> Iterator[tuple[int, Sequence[Any]]]:
-    """(label, its list) in order of label; raises AnnotationError where it is not such a dict."""
+    """Yield (label, tubes) in order of label; raises AnnotationError for other content."""
     for label in tubes:
         if not isinstance(label, int | np.integer) or not isinstance(tubes[label], list | tuple):
-            raise AnnotationError(f"{path}: {where}: {label!r} is no label with a list of tubes")
+            raise AnnotationError(f"{path}: {where}: {label!r} is not a label with a list of tubes")
     for label in sorted(tubes):
         yield int(label), tubes[label]

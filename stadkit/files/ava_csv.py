@@ -1,20 +1,19 @@
-"""AVA's CSV: truth and detections, excluded keyframes, person proposals.
+"""AVA's CSV: truth, detections, excluded keyframes, person proposals, and pseudo-label sources.
 
 No header. A row is video, time (seconds, printed 0902), x1, y1, x2, y2 (fractions of the
-frame), action id, and the person's id (truth) or the score (detections). Linked detections have
-a ninth column of our own, the track; other evaluators want eight. Rows of one person are one row
-of the table: those that share video, time (to a millisecond), box and person id or track.
-A row that a person has already had, same action again, is another person with the same box:
-evaluators count both, and so nothing is lost. People come in order of first appearance.
+frame), action id, and the person id (truth) or the score (detections). Linked detections have
+a ninth column, the track, which is our extension; other evaluators expect eight. Rows that share
+video, time (to a millisecond), box and person id or track become one row of the table. A repeated
+action of a person makes a second person with the same box: evaluators count both, so nothing is
+lost. People are in order of first appearance.
 
-Rows with an action id that the labels lack are passed over, as AVA's evaluators do; in truth
-the person stays. A byte-order mark, CRLF, blank lines, quotes and gzip are all read. Ids are
-kept byte for byte, '=cmd()' too: open files of strangers as text in a spreadsheet.
+Rows with an action id missing from the labels are skipped, as by AVA's evaluators; in truth the
+person is kept. A byte-order mark, CRLF, blank lines, quotes and gzip are supported. Ids are kept
+byte for byte, even '=cmd()': open untrusted files as text in a spreadsheet.
 
-Where each row of a densely labelled AVA CSV is from: a file of the same rows, with more fields.
-
-After the eight fields of the truth come "true" or "pseudo", the time (seconds) of the labelled
-keyframe that a pseudo label is from, and what giving it cost; both are empty where there is none.
+A sources file (`write_sources`) has the rows of a dense truth file with three more fields: "true"
+or "pseudo", the time (seconds) of the labelled keyframe that a pseudo label comes from, and its
+assignment cost; the latter two are empty where undefined.
 """
 
 from __future__ import annotations
@@ -49,12 +48,12 @@ _ACTION = Column("action", label)
 _ACTION_OR_NONE = Column("action", label_or_none)
 _PERSON = Column("person", track)
 _SCORE = Column("score", score, floats=True, low=0, high=1)
-# The columns that each kind of file may have, by their number.
+# The allowed columns of each kind of file, by column count.
 TRUTH = {7: (*_FRAME, *_BOX, _ACTION_OR_NONE), 8: (*_FRAME, *_BOX, _ACTION_OR_NONE, _PERSON)}
 FOUND = {
     7: (*_FRAME, *_BOX, _ACTION),
     8: (*_FRAME, *_BOX, _ACTION, _SCORE),
-    9: (*_FRAME, *_BOX, _ACTION, _SCORE, _PERSON),  # of `write_found` with tracks
+    9: (*_FRAME, *_BOX, _ACTION, _SCORE, _PERSON),  # by `write_found` with tracks
 }
 PROPOSALS = {
     6: (*_FRAME, *_BOX),
@@ -62,21 +61,21 @@ PROPOSALS = {
     8: (*_FRAME, *_BOX, _ACTION_OR_NONE, _SCORE),
 }
 KEYFRAMES = {2: _FRAME}
-Kept = NDArray[np.bool_]  # [n, c]  which classes of which people are written
+Kept = NDArray[np.bool_]  # [n, c]  classes of each person to write
 Lines = Callable[[Detections, Kept, Labels], str]
-_PEOPLE_A_BLOCK = 5_000  # written at once: a few MB of text
+_BLOCK_SIZE = 5_000  # people written at once: a few MB of text
 
 
 def read_truth(path: str | Path, labels: Labels) -> Detections:
-    """Truth: action 1 or 0, person 1, track the person's id, -1 where the file has none.
+    """Read truth: action 1 or 0, person 1, track the person id, -1 where the file has none.
 
-    A row with an empty action is a person who does none of them. Rows may lack the person's id.
+    A row with an empty action is a person without any. Person ids are optional.
     Raises AnnotationError: file, line, column, reason.
     """
     path = Path(path)
     rows = _read(path, TRUTH)
     rows.setdefault("person", np.full(len(rows["time"]), -1, np.int64))
-    known = _known(path, rows["action"], labels)
+    known = _classes_of(path, rows["action"], labels)
     person = people(rows)
     first = first_rows(person)
     action = np.zeros((len(first), len(labels)), np.float32)
@@ -85,16 +84,16 @@ def read_truth(path: str | Path, labels: Labels) -> Detections:
 
 
 def read_found(path: str | Path, labels: Labels) -> Detections:
-    """Detections: NaN where a class has no row, person NaN (the format has none).
+    """Read detections: NaN where a class has no row, person NaN (not in the format).
 
-    The track is the ninth column's, -1 where there is none. A file without scores, seven
-    columns, has score 1 in every row, as AVA's evaluator has it.
+    Tracks are from the ninth column, else -1. Without scores (seven columns), every score is 1,
+    as in AVA's evaluator.
     Raises AnnotationError: file, line, column, reason.
     """
     path = Path(path)
     rows = _read(path, FOUND)
     rows.setdefault("score", np.ones(len(rows["time"]), np.float64))
-    known = _known(path, rows["action"], labels)
+    known = _classes_of(path, rows["action"], labels)
     if (known < 0).any():
         rows = {k: v[known >= 0] if isinstance(v, np.ndarray) else v for k, v in rows.items()}
         known = known[known >= 0]
@@ -106,17 +105,17 @@ def read_found(path: str | Path, labels: Labels) -> Detections:
 
 
 def read_keyframes(path: str | Path) -> Keyframes:
-    """Keyframes listed as video, time; AVA's excluded timestamps are such a list."""
+    """Read keyframes listed as video, time, such as AVA's excluded timestamps."""
     rows = cast(Columns, read_rows(Path(path), KEYFRAMES))
     video = np.array(rows["video texts"], np.str_)[rows["video"]]
     return Keyframes(video, rows["time"])
 
 
 def read_proposals(path: str | Path) -> Detections:
-    """Person boxes: video, time, x1, y1, x2, y2, then a score as `person`, 1 where there is none.
+    """Read person boxes: video, time, x1, y1, x2, y2, then an optional score (`person`, default 1).
 
-    PySlowFast's eight columns, an action before the score, are read too; its action is passed
-    over, and a box listed again for another action is taken once.
+    PySlowFast's eight columns, with an action before the score, are also supported: the action is
+    ignored, and a box repeated for another action is kept once.
     """
     rows = _read(Path(path), PROPOSALS)
     rows.setdefault("score", np.ones(len(rows["time"]), np.float64))
@@ -128,11 +127,11 @@ def read_proposals(path: str | Path) -> Detections:
 def write_truth(
     table: Detections, labels: Labels, path: str | Path, more: Sequence[str] | None = None
 ) -> None:
-    """Write truth, a row an action that is 1; a person without one has a row with none.
+    """Write truth, one row per action that is 1; a person without any gets one with empty action.
 
-    `more` [n] is for the end of each person's rows: fields, a comma before each; what has them is
-    no AVA CSV. Raises ValueError when the table's classes are not the labels' names,
-    or an action is neither 0 nor 1; StadkitError for a video whose name no row can hold.
+    `more` [n] is appended to each person's rows: fields with leading commas, not valid in AVA CSV.
+    Raises ValueError when the table's classes differ from the labels' names, or an action is
+    neither 0 nor 1; StadkitError for a video name that CSV rows cannot hold.
     """
     _check_writable(table, labels, path)
     if not np.isin(table.action, (0, 1)).all():
@@ -149,13 +148,12 @@ def write_found(
     *,
     tracks: bool = False,
 ) -> None:
-    """Write detections, a row a class that is scored `min_action` or more.
+    """Write detections, one row per class scored `min_action` or more.
 
-    Boxes and scores are written so that the same float32 is read back, times to a millisecond.
-    What the format cannot hold, person scores and, unless asked for, tracks, is left out. With
-    `tracks` rows end with a ninth column, which evaluators other than stadkit's do not take.
-    Raises ValueError when the table's classes are not the labels' names; StadkitError for a
-    video whose name no row can hold.
+    Boxes and scores round-trip as float32, times to a millisecond. Person scores are dropped, as
+    are tracks by default. `tracks` adds a ninth column, which other evaluators do not accept.
+    Raises ValueError when the table's classes differ from the labels' names; StadkitError for a
+    video name that CSV rows cannot hold.
     """
     _check_writable(table, labels, path)
     lines = _tracked_lines if tracks else _found_lines
@@ -163,27 +161,27 @@ def write_found(
 
 
 def found_text(table: Detections, labels: Labels, min_action: float = 0.0) -> str:
-    """The rows that `write_found` writes of a table, for a file that grows."""
+    """Return the rows that `write_found` writes, to append to a file."""
     _check_writable(table, labels, "")
     return "".join(_blocks(table, table.action >= min_action, labels, _found_lines))
 
 
 def _read(path: Path, layouts: Layouts) -> Columns:
-    """The columns of a file of boxes, the four sides as "box" float32 [n, 4]."""
+    """Read the columns of a file of boxes, with the four sides as "box" float32 [n, 4]."""
     rows = cast(Columns, read_rows(path, layouts))
     sides = [rows.pop(side.name) for side in _BOX]
     rows["box"] = np.stack(sides, 1).astype(np.float32) + np.float32(0)  # -0 becomes 0
     largest = rows["box"].max(1) if len(rows["box"]) else np.zeros(1)
     if np.median(largest) > 2:
         raise AnnotationError(
-            f"{path}: boxes reach {largest.max():g}, as pixels do; "
-            "divide x by the width and y by the height of the frame"
+            f"{path}: boxes reach {largest.max():g} and look like pixels; "
+            "divide x by the frame width and y by the frame height"
         )
     return rows
 
 
-def _known(path: Path, action: NDArray[np.int64], labels: Labels) -> NDArray[np.intp]:
-    """The class [n] of each action id, -1 where the labels lack it."""
+def _classes_of(path: Path, action: NDArray[np.int64], labels: Labels) -> NDArray[np.intp]:
+    """Map action ids to classes [n]; -1 for ids missing from the labels."""
     ids = np.array(labels.ids, np.int64)
     if not len(ids):
         return np.full(len(action), -1, np.intp)
@@ -193,13 +191,13 @@ def _known(path: Path, action: NDArray[np.int64], labels: Labels) -> NDArray[np.
     listed = action[action >= 0]
     if len(listed) and (known < 0).all():
         raise AnnotationError(
-            f"{path}: none of its action ids ({_some(listed)}) is a label's ({_some(ids)}); "
-            "give the labels it was made with"
+            f"{path}: its action ids ({_first_ids(listed)}) are not in the "
+            f"label list ({_first_ids(ids)}); pass the list it was made with"
         )
     return np.asarray(known, np.intp)
 
 
-def _some(ids: NDArray[np.int64]) -> str:
+def _first_ids(ids: NDArray[np.int64]) -> str:
     unique = np.unique(ids)
     return ", ".join(map(str, unique[:5])) + (", ..." if len(unique) > 5 else "")
 
@@ -211,7 +209,7 @@ def _table(
     person: NDArray[np.float32],
     labels: Labels,
 ) -> Detections:
-    """The table of the people whose first rows these are."""
+    """Build the table of people from their first rows."""
     tracks = rows["person"][first] if "person" in rows else np.full(len(first), -1)
     return Detections(
         video=np.array(rows["video texts"], np.str_)[rows["video"][first]],
@@ -226,18 +224,18 @@ def _table(
 
 def _check_writable(table: Detections, labels: Labels, path: str | Path) -> None:
     if table.classes != labels.names:
-        raise ValueError(f"Detections.classes {table.classes} are not the labels' {labels.names}")
+        raise ValueError(f"Detections.classes {table.classes} differ from labels {labels.names}")
     for video in dict.fromkeys(table.video.tolist()):
         try:
             text(video)
         except ValueError as error:
-            raise StadkitError(f"{path}: a video's name {error}; rename the video") from error
+            raise StadkitError(f"{path}: a video name {error}; rename the video") from error
 
 
 def _blocks(table: Detections, kept: Kept, labels: Labels, lines: Lines) -> Iterator[str]:
-    """The file's text, some thousand people at a time."""
-    for start in range(0, len(table), _PEOPLE_A_BLOCK):
-        part = slice(start, start + _PEOPLE_A_BLOCK)
+    """Yield the file's text block by block."""
+    for start in range(0, len(table), _BLOCK_SIZE):
+        part = slice(start, start + _BLOCK_SIZE)
         yield lines(table.select(np.arange(len(table))[part]), kept[part], labels)
 
 
@@ -253,27 +251,27 @@ def _scored_lines(table: Detections, kept: Kept, labels: Labels, ends: list[str]
     people, ids = _people(table), [f"{label}," for label in labels.ids]
     row, column = np.nonzero(kept)
     scores = map(str, table.action[row, column])
-    deeds = zip(row.tolist(), column.tolist(), scores, strict=True)
-    return "".join([f"{people[r]}{ids[c]}{score}{ends[r]}\n" for r, c, score in deeds])
+    rows = zip(row.tolist(), column.tolist(), scores, strict=True)
+    return "".join([f"{people[r]}{ids[c]}{score}{ends[r]}\n" for r, c, score in rows])
 
 
 def _true_lines(more: Iterator[str]) -> Lines:
-    """Blocks of people come in order, and so does what is after their rows."""
+    """Make a line writer that consumes `more` in order, person by person."""
 
     def lines(table: Detections, kept: Kept, labels: Labels) -> str:
-        # A person who does nothing that has a label gets a row with the last id, the empty one.
+        # A person without any class gets a row with the last, empty id.
         kept = np.column_stack([kept, ~kept.any(1)])
         row, column = np.nonzero(kept)
         people, ids = _people(table), [*(f"{label}," for label in labels.ids), ","]
         ends = [f"{track}{next(more)}\n" for track in table.track.tolist()]
-        done = zip(row.tolist(), column.tolist(), strict=True)
-        return "".join([f"{people[r]}{ids[c]}{ends[r]}" for r, c in done])
+        rows = zip(row.tolist(), column.tolist(), strict=True)
+        return "".join([f"{people[r]}{ids[c]}{ends[r]}" for r, c in rows])
 
     return lines
 
 
 def _people(table: Detections) -> list[str]:
-    """The first six fields of each person's rows, and the comma after."""
+    """Format the first six fields of each person's rows, with a trailing comma."""
     return [
         f"{quoted(video)},{stamp(time)},{','.join(map(str, box))},"
         for video, time, box in zip(
@@ -283,7 +281,7 @@ def _people(table: Detections) -> list[str]:
 
 
 def stamp(ms: int) -> str:
-    """Milliseconds as AVA prints seconds: 902000 -> 0902; 902040 -> 0902.04."""
+    """Format milliseconds as AVA prints seconds: 902000 -> 0902; 902040 -> 0902.04."""
     sign, whole_seconds, rest = "-" * (ms < 0), abs(ms) // 1000, abs(ms) % 1000
     return f"{sign}{whole_seconds:04d}" + (f".{rest:03d}".rstrip("0") if rest else "")
 
@@ -296,11 +294,11 @@ def write_sources(
     source: NDArray[np.float64],
     cost: NDArray[np.float64],
 ) -> None:
-    """Write the rows that `write_truth` writes of this table, in that order, with their sources.
+    """Write the rows of `write_truth`, in the same order, with their sources.
 
-    pseudo [n], source [n] in seconds, cost [n]; NaN: there is none. Raises as `write_truth` does.
+    pseudo [n], source [n] in seconds, cost [n]; NaN: undefined. Raises as `write_truth` does.
     """
-    kinds = ["pseudo" if made else "true" for made in pseudo.tolist()]
+    kinds = ["pseudo" if is_pseudo else "true" for is_pseudo in pseudo.tolist()]
     columns = zip(kinds, _stamps(source), cost.tolist(), strict=True)
     more = [
         f",{kind},{at},{'' if price != price else f'{price:.6g}'}" for kind, at, price in columns
@@ -309,6 +307,6 @@ def write_sources(
 
 
 def _stamps(time: NDArray[np.float64]) -> list[str]:
-    """Times [n] as AVA prints them, NaN as nothing."""
+    """Format times [n] as AVA prints them; NaN becomes empty."""
     whole = milliseconds(np.nan_to_num(time)).tolist()
     return ["" if none else stamp(ms) for none, ms in zip(np.isnan(time), whole, strict=True)]

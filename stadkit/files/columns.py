@@ -1,4 +1,4 @@
-"""The text of a CSV file -> its columns, by pandas, in pieces that threads parse side by side."""
+"""Parse CSV text into columns with pandas, in pieces on several threads."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Layout = tuple[Column, ...]
-Codes = tuple[NDArray[np.signedinteger], list[str]]  # codes [n], and the texts they stand for
+Codes = tuple[NDArray[np.signedinteger], list[str]]  # codes [n], and the texts they index
 
-_PIECE = 4_000_000  # bytes; with larger ones the threads wait for the last
-_MOST_THREADS = 8
+_PIECE = 4_000_000  # bytes; with larger pieces, threads idle while the last one finishes
+_MAX_THREADS = 8
 
 
 def parse_columns(data: bytes, layout: Layout) -> dict[str, NDArray[Any] | list[str]]:
-    """All columns of a file; one of `text` comes as codes [n], and its texts as "NAME texts".
+    """Parse all columns; a `text` column gives codes [n], and its texts as "NAME texts".
 
     Numbers are the nearest float64 to their decimals.
-    Raises ValueError where a row or field is not what the layout wants.
+    Raises ValueError when a row or field does not fit the layout.
     """
     if b"\0" in data:
         raise ValueError("NUL bytes")
 
     def parse(piece: slice) -> list[Any]:
-        return _parse_piece(data[piece], layout)  # copied out in its thread
+        return _parse_piece(data[piece], layout)  # copied within the thread
 
     pieces = list(_pieces(data))
-    with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1, _MOST_THREADS)) as threads:
+    with ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1, _MAX_THREADS)) as threads:
         parts = list(threads.map(parse, pieces))
     columns: dict[str, NDArray[Any] | list[str]] = {}
     for column, values in zip(layout, zip(*parts, strict=True), strict=True):
         if column.floats:
-            columns[column.name] = _within(np.concatenate(values), column)
+            columns[column.name] = _check_range(np.concatenate(values), column)
             continue
-        codes, texts = _joined(values)
+        codes, texts = _join_codes(values)
         parsed = [column.parse(field) for field in texts]
         if column.parse is text:
             columns |= {column.name: codes, f"{column.name} texts": parsed}
@@ -56,7 +56,7 @@ def parse_columns(data: bytes, layout: Layout) -> dict[str, NDArray[Any] | list[
 
 
 def first_row(data: bytes) -> list[str] | None:
-    """The fields of the first line that has any; None for a file without rows."""
+    """Return the fields of the first non-blank line; None for a file without rows."""
     first = re.search(rb"[^\r\n]*[^\s][^\r\n]*", data)
     try:
         return next(csv.reader([first[0].decode("utf-8", "replace")])) if first else None
@@ -65,7 +65,7 @@ def first_row(data: bytes) -> list[str] | None:
 
 
 def _pieces(data: bytes) -> Iterator[slice]:
-    """The file cut at ends of lines. A field may not hold one, in quotes neither."""
+    """Split the file at line ends, which fields may not contain, even quoted."""
     start = 0
     while start < len(data):
         end = data.find(b"\n", start + _PIECE) + 1 or len(data)
@@ -76,17 +76,17 @@ def _pieces(data: bytes) -> Iterator[slice]:
 
 
 def _parse_piece(data: bytes, layout: Layout) -> list[Any]:
-    """The columns of some lines: floats [n], or codes and texts."""
+    """Parse the columns of some lines: floats [n], or codes and texts."""
     first = first_row(data)
-    # pandas cuts a first line that is too long, and says so in a warning only.
+    # pandas truncates a first line that is too long, with only a warning.
     if first is not None and len(first) != len(layout):
-        raise ValueError(f"a row has {len(first)} columns where the first has {len(layout)}")
+        raise ValueError(f"a row has {len(first)} fields, but the first has {len(layout)}")
     try:
         table = _read_csv(data, layout, np.float64)
     except ValueError:
         if not any(column.free for column in layout):
             raise
-        table = _read_csv(data, layout, object)  # pandas' floats know no NaN
+        table = _read_csv(data, layout, object)  # pandas' float parser rejects NaN here
     return [_values(table.pop(column.name), column) for column in layout]
 
 
@@ -97,7 +97,7 @@ def _read_csv(data: bytes, layout: Layout, number: type) -> pd.DataFrame:
         io.BytesIO(data),
         header=None,
         names=[column.name for column in layout],
-        # `object` keeps '007' and 'NA' as they are; `category` would make numbers of them.
+        # `object` keeps '007' and 'NA' unchanged; `category` would convert them to numbers.
         dtype={column.name: number if column.floats else object for column in layout},
         na_filter=False,
         index_col=False,
@@ -117,8 +117,8 @@ def _values(values: pd.Series[Any], column: Column) -> NDArray[np.float64] | Cod
     return np.array([column.parse(field) for field in texts], np.float64)[codes]
 
 
-def _joined(parts: Iterable[Codes]) -> Codes:
-    """The codes of the pieces after each other, over one list of texts."""
+def _join_codes(parts: Iterable[Codes]) -> Codes:
+    """Concatenate the pieces' codes over one common list of texts."""
     code: dict[str, int] = {}
     columns = []
     for codes, texts in parts:
@@ -127,8 +127,8 @@ def _joined(parts: Iterable[Codes]) -> Codes:
     return np.concatenate(columns), list(code)
 
 
-def _within(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
-    # Written so that NaN fails too.
+def _check_range(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    # Negated so that NaN fails too.
     if not (column.free or ((values >= column.low) & (values <= column.high)).all()):
         raise ValueError(f"{column.name} is outside {column.low:g}..{column.high:g}")
     return values

@@ -10,7 +10,7 @@ from stadkit.files.tube_truth import TubeTruth
 
 CLASSES = 21
 SPLITS = 3
-RATE = 30.0  # HMDB51, of which it is a part, was brought to 30 frames a second
+RATE = 30.0  # JHMDB is a subset of HMDB51, which was converted to 30 frames a second
 
 
 def read_gt(
@@ -20,8 +20,10 @@ def read_gt(
     rate: float = RATE,
     data: Any = None,
 ) -> TubeTruth:
-    """The truth of GT.pkl, of split 0, 1 or 2; papers give the mean over the three.
+    """Read the truth of GT.pkl for split 0, 1 or 2; papers report the mean over the three.
 
-    Raises AnnotationError where it is not of 21 classes, and as `act.read_gt` does.
+    Raises AnnotationError when it does not have 21 classes, and as `act.read_gt` does.
     """
-    return act.of_classes(act.read_gt(path, split, videos, rate, data), path, "JHMDB", CLASSES)
+    return act.check_class_count(
+        act.read_gt(path, split, videos, rate, data), path, "JHMDB", CLASSES
+    )

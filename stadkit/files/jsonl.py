@@ -1,6 +1,6 @@
-"""Keyframes as JSON, one a line, also the empty ones: `detect` writes them beside its AVA CSV.
+"""Keyframes as JSON lines, including empty ones; `detect` writes them next to its AVA CSV.
 
-They hold what CSV cannot: where nobody was found, person scores, people without an action.
+They hold what CSV cannot: empty keyframes, person scores, and people without an action.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from stadkit.labels import Labels
 def keyframe_line(
     video: str, time: float, table: Detections, labels: Labels, min_action: float = 0.0
 ) -> dict[str, Any]:
-    """{"video", "time", "people"}: the rows of one keyframe, with actions from `min_action` on.
+    """Return {"video", "time", "people"} of one keyframe, with actions scored `min_action` or more.
 
     A person is {"box", "score", "track", "actions": [{"id", "name", "score"}, ...]}, actions
-    best first; a score that was not given is null.
+    best first; an unknown score is null.
     """
     return {
         "video": video,
@@ -53,7 +53,7 @@ def _person(table: Detections, row: int, labels: Labels, min_action: float) -> d
 def write_jsonl(
     table: Detections, keyframes: Keyframes, labels: Labels, path: Path, min_action: float = 0.0
 ) -> None:
-    """A line for each keyframe, in order; `table.classes` are `labels.names`."""
+    """Write one line per keyframe, in order; `table.classes` must equal `labels.names`."""
     lines = _lines(table, keyframes, labels, min_action)
     write_text(path, (json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
@@ -61,19 +61,19 @@ def write_jsonl(
 def _lines(
     table: Detections, keyframes: Keyframes, labels: Labels, min_action: float
 ) -> Iterator[dict[str, Any]]:
-    where = rows_by_keyframe(table)
+    rows_of_keyframe = rows_by_keyframe(table)
     times = milliseconds(keyframes.time)
     for video, ms, time in zip(keyframes.video, times, keyframes.time, strict=True):
-        rows = np.array(where.get((str(video), int(ms)), []), int)
+        rows = np.array(rows_of_keyframe.get((str(video), int(ms)), []), int)
         yield keyframe_line(str(video), float(time), table.select(rows), labels, min_action)
 
 
 def read_jsonl(path: str | Path, labels: Labels) -> tuple[Detections, Keyframes]:
-    """The people of a .jsonl or .jsonl.gz in its order, and every keyframe that it has a line of.
+    """Read the people of a .jsonl or .jsonl.gz in file order, and all of its keyframes.
 
-    An action that a person has no score of is NaN, as is a person score of null; actions that
-    the labels lack are passed over. Raises AnnotationError: file, line, reason; also where no
-    action is a label's, or an id has another name there.
+    Unscored actions and null person scores become NaN; actions missing from the labels are
+    skipped. Raises AnnotationError: file, line, reason; also when no action is in the labels, or
+    an id has another name there.
     """
     path = Path(path)
     names = dict(zip(labels.ids, labels.names, strict=True))
@@ -85,8 +85,8 @@ def read_jsonl(path: str | Path, labels: Labels) -> tuple[Detections, Keyframes]
             raise AnnotationError(f"{path}:{number}: {_reason(error)}") from error
     if rows.unknown and not rows.action:
         raise AnnotationError(
-            f"{path}: none of its action ids ({', '.join(map(str, rows.unknown))}) is a label's; "
-            "give the labels it was made with by --labels"
+            f"{path}: its action ids ({', '.join(map(str, rows.unknown))}) are not in the label "
+            "list; pass the list it was made with by --labels"
         )
     table = rows.table(labels.names)
     _check_fractions(path, table)
@@ -94,103 +94,106 @@ def read_jsonl(path: str | Path, labels: Labels) -> tuple[Detections, Keyframes]
 
 
 def _check_fractions(path: Path, table: Detections) -> None:
-    """Raise AnnotationError for boxes in pixels; a few that reach far may be faults."""
+    """Raise AnnotationError for boxes in pixels; a few large ones may be mere faults."""
     if len(table) and np.median(table.box.max(1)) > 2:
         raise AnnotationError(
-            f"{path}: boxes reach {table.box.max():g}, as pixels do; "
-            "divide x by the width and y by the height of the frame"
+            f"{path}: boxes reach {table.box.max():g} and look like pixels; "
+            "divide x by the frame width and y by the frame height"
         )
 
 
-def read_looked(path: str | Path) -> Keyframes:
-    """The keyframes alone; raises AnnotationError as `read_jsonl` does."""
+def read_jsonl_keyframes(path: str | Path) -> Keyframes:
+    """Read only the keyframes; raises AnnotationError as `read_jsonl` does."""
     path, rows = Path(path), _Rows({}, {})
     for number, line in _objects(path):
         try:
-            rows.look(line)
+            rows.add_keyframe(line)
         except (KeyError, ValueError) as error:
             raise AnnotationError(f"{path}:{number}: {_reason(error)}") from error
     return rows.keyframes()
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number from 1, the object of that line); blank lines are none."""
+    """Yield (line number from 1, object) for each non-blank line."""
     for number, line in enumerate(read_bytes(path).split(b"\n"), 1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            why = error.msg if isinstance(error, json.JSONDecodeError) else "is no JSON text"
-            raise AnnotationError(f"{path}:{number}: {why}; was the file cut off?") from error
+            why = error.msg if isinstance(error, json.JSONDecodeError) else "not JSON text"
+            raise AnnotationError(
+                f"{path}:{number}: {why}; check whether the file is truncated"
+            ) from error
         if not isinstance(value, dict):
             raise AnnotationError(f"{path}:{number}: wants an object of video, time and people")
         yield number, value
 
 
 def _reason(error: Exception) -> str:
-    return f"lacks {error}" if isinstance(error, KeyError) else str(error)
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 @dataclass
 class _Rows:
-    """What was read so far; raises KeyError or ValueError for what is not as said."""
+    """Accumulated rows; methods raise KeyError or ValueError for invalid input."""
 
     classes: dict[int, int]  # id -> column
     names: dict[int, str]  # id -> name
-    looked: list[tuple[str, float]] = field(default_factory=list)
+    processed: list[tuple[str, float]] = field(default_factory=list)
     keyframe: list[int] = field(default_factory=list)  # [n]  of each person
     numbers: list[tuple[float, ...]] = field(default_factory=list)  # [n]  box, score
     track: list[int] = field(default_factory=list)  # [n]
     action: list[tuple[int, int, float]] = field(default_factory=list)  # person, class, score
-    unknown: dict[int, None] = field(default_factory=dict)  # first ids that the labels lack
+    unknown: dict[int, None] = field(default_factory=dict)  # first ids missing from the labels
 
-    def look(self, line: dict[str, Any]) -> None:
-        """One more keyframe."""
+    def add_keyframe(self, line: dict[str, Any]) -> None:
+        """Add a keyframe without its people."""
         video, time = line["video"], line["time"]
         if not isinstance(video, str) or not video:
             raise ValueError(f"video is {video!r}, wants a name")
-        self.looked.append((video, _number("time", time, -1e9, 1e9)))
+        self.processed.append((video, _number("time", time, -1e9, 1e9)))
 
     def add(self, line: dict[str, Any]) -> None:
-        """One more keyframe and its people."""
-        self.look(line)
+        """Add a keyframe and its people."""
+        self.add_keyframe(line)
         for person in _objects_of("people", line["people"]):
             row, box, score = len(self.track), person["box"], person["score"]
             if not isinstance(box, list) or len(box) != 4:
                 raise ValueError(f"box is {box!r}, wants x1, y1, x2, y2")
             sides = [_number("box", side, -3e38, 3e38) for side in box]
             self.numbers.append((*sides, np.nan if score is None else _score(score)))
-            self.keyframe.append(len(self.looked) - 1)
-            self.track.append(_whole("track", person.get("track", -1), -1))
-            for deed in _objects_of("actions", person["actions"]):
-                self._do(row, deed)
+            self.keyframe.append(len(self.processed) - 1)
+            self.track.append(_integer("track", person.get("track", -1), -1))
+            for action in _objects_of("actions", person["actions"]):
+                self._add_action(row, action)
 
-    def _do(self, row: int, deed: dict[str, Any]) -> None:
-        number, name, score = _whole("id", deed["id"], 0), deed.get("name"), _score(deed["score"])
+    def _add_action(self, row: int, action: dict[str, Any]) -> None:
+        number, score = _integer("id", action["id"], 0), _score(action["score"])
+        name = action.get("name")
         if number not in self.classes:
             if len(self.unknown) < 3:
                 self.unknown[number] = None
         elif name is not None and name != self.names[number]:
             raise ValueError(
                 f"action {number} is {name!r} here, {self.names[number]!r} in the labels; "
-                "give its own with --labels"
+                "pass its own with --labels"
             )
         else:
             self.action.append((row, self.classes[number], score))
 
     def table(self, classes: tuple[str, ...]) -> Detections:
-        """All people, in order."""
+        """Return all people, in order."""
         numbers = np.array(self.numbers, np.float32).reshape(-1, 5)
-        looked = self.keyframes()
+        keyframes = self.keyframes()
         keyframe = np.array(self.keyframe, np.intp)
         action = np.full((len(numbers), len(classes)), np.nan, np.float32)
         if self.action:
             row, column, score = zip(*self.action, strict=True)
             action[row, column] = score
         return Detections(
-            video=looked.video[keyframe],
-            time=looked.time[keyframe],
+            video=keyframes.video[keyframe],
+            time=keyframes.time[keyframe],
             box=numbers[:, :4].copy(),
             person=numbers[:, 4].copy(),
             action=action,
@@ -199,10 +202,10 @@ class _Rows:
         )
 
     def keyframes(self) -> Keyframes:
-        """Every keyframe, in order."""
+        """Return all keyframes, in order."""
         return Keyframes(
-            np.array([video for video, _ in self.looked], np.str_),
-            np.array([time for _, time in self.looked], np.float64),
+            np.array([video for video, _ in self.processed], np.str_),
+            np.array([time for _, time in self.processed], np.float64),
         )
 
 
@@ -216,9 +219,9 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
     return float(value)
 
 
-def _whole(name: str, value: Any, low: int) -> int:
+def _integer(name: str, value: Any, low: int) -> int:
     if not _is(value, int) or not low <= value < 2**31:
-        raise ValueError(f"{name} is {_short(value)}, wants a whole number from {low} up")
+        raise ValueError(f"{name} is {_short(value)}, wants an integer >= {low}")
     number: int = value
     return number
 
@@ -228,16 +231,16 @@ def _objects_of(name: str, value: Any) -> list[dict[str, Any]]:
         raise ValueError(f"{name} is {_short(value)}, wants a list")
     for each in value:
         if not isinstance(each, dict):
-            raise ValueError(f"{name} holds {_short(each)}, wants objects")
+            raise ValueError(f"{name} contains {_short(each)}, wants objects")
     return value
 
 
 def _is(value: Any, kind: Any) -> bool:
-    # JSON's true is Python's 1, and no number.
+    # bool is a subclass of int, but true is not a number.
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _short(value: Any) -> str:
-    """A value as JSON has it, the start of a long one."""
+    """Format a value as JSON, truncated to 40 characters."""
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,6 +1,6 @@
-"""What a data set of tubes says of its videos: true tubes, sizes, lengths, classes.
+"""Truth of tube data sets: tubes, video sizes, lengths, classes; and their pixel conventions.
 
-Tubes as data sets write them, frames from 1 and boxes in pixels, and as stadkit has them.
+Data sets count frames from 1 and store boxes in pixels; stadkit uses seconds and fractions.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ Sizes = Mapping[str, tuple[int, int]]  # height, width in pixels
 
 @dataclass(frozen=True)
 class TubeTruth:
-    """Chosen videos of a data set and their true tubes; raises ValueError where not as said.
+    """Selected videos of a data set and their truth tubes; raises ValueError for invalid fields.
 
-    The order of `frames` is the data set's own: detections count videos by it, from 0. Frame f,
+    `frames` is in the data set's order, by which detections number videos from 0. Frame f,
     counted from 1, is at (f - 1) / rate seconds.
     """
 
     tubes: Tubes
     sizes: dict[str, tuple[int, int]]  # height, width in pixels
-    frames: dict[str, int]  # how many each video has
+    frames: dict[str, int]  # frame count of each video
     rate: float  # frames a second
     labels: Labels
-    numbered: bool = True  # detections may name videos by their place in `frames`
+    numbered: bool = True  # detections may name videos by their index in `frames`
 
     def __post_init__(self) -> None:
         if self.tubes.classes != self.labels.names:
-            raise ValueError("TubeTruth.tubes.classes are not the labels' names")
+            raise ValueError("TubeTruth.tubes.classes differ from the labels' names")
         seen = set(self.tubes.video.tolist())
         if set(self.sizes) != set(self.frames) or not seen <= set(self.frames):
-            raise ValueError("TubeTruth.sizes, frames and tubes are not of the same videos")
+            raise ValueError("TubeTruth.sizes, frames and tubes have different videos")
         if not self.rate > 0 or any(count < 0 for count in self.frames.values()):
-            raise ValueError("TubeTruth.rate and frames want numbers above 0")
+            raise ValueError("TubeTruth.rate must be above 0, and frames must not be negative")
         if any(min(size) < 1 for size in self.sizes.values()):
-            raise ValueError("TubeTruth.sizes wants height and width from 1 up")
+            raise ValueError("TubeTruth.sizes must be heights and widths of at least 1")
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -54,15 +54,15 @@ class TubeTruth:
         return tuple(self.frames)
 
     def keyframes(self) -> Keyframes:
-        """Every frame of every video."""
+        """Return every frame of every video."""
         counts = list(self.frames.values())
         video = np.repeat(np.array(self.videos, np.str_), counts)
         time = [np.arange(count) / self.rate for count in counts]
         return Keyframes(video, np.concatenate([np.zeros(0), *time]))
 
 
-def frame_claims(tubes: Tubes) -> Instances:
-    """A row a box, in the tubes' order: the label of its tube, the box's own score."""
+def frame_instances(tubes: Tubes) -> Instances:
+    """Make one row per box, in tube order, with its tube's label and its own score."""
     videos, video = np.unique(tubes.video, return_inverse=True)
     return Instances(
         videos=tuple(videos.tolist()),
@@ -77,32 +77,32 @@ def frame_claims(tubes: Tubes) -> Instances:
 
 @dataclass(frozen=True)
 class PixelTube:
-    """One tube of a file, not yet checked."""
+    """One tube of a file, not yet validated."""
 
     video: str
-    label: int  # counted from 0
+    label: int  # from 0
     score: float
-    rows: NDArray[Any]  # [k, 5 or 6]  frame, x1 y1 x2 y2, and the box's own score
+    rows: NDArray[Any]  # [k, 5 or 6]  frame, x1 y1 x2 y2, and optionally the box score
 
 
 def rows_of(path: Path, where: str, value: Any, width: int) -> NDArray[np.float64]:
-    """An array [k, width] of one tube, k from 1 up; raises AnnotationError for anything else."""
+    """Validate the array [k, width] of one tube, k >= 1; raises AnnotationError otherwise."""
     rows = value if isinstance(value, np.ndarray) else np.array(value, object)
     if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
         names = "frame, x1, y1, x2, y2" + ", score" * (width == 6)
         raise AnnotationError(
-            f"{path}: {where}: wants rows of {names}, has an array of {rows.shape}"
+            f"{path}: {where}: wants rows of {names}, got an array of shape {rows.shape}"
         )
     try:
         return np.asarray(rows, np.float64)
     except (TypeError, ValueError) as error:
-        raise AnnotationError(f"{path}: {where}: holds other things than numbers") from error
+        raise AnnotationError(f"{path}: {where}: contains non-numeric values") from error
 
 
 def from_pixels(
     path: Path, tubes: Sequence[PixelTube], sizes: Sizes, rate: float, classes: tuple[str, ...]
 ) -> Tubes:
-    """The tubes in seconds and fractions; truth, five columns, has score 1 everywhere.
+    """Convert tubes to seconds and fractions; truth (five columns) gets score 1.
 
     Raises AnnotationError: file, tube, reason.
     """
@@ -127,9 +127,9 @@ def from_pixels(
 
 
 def to_pixels(tubes: Tubes, sizes: Sizes, rate: float) -> NDArray[np.float32]:
-    """Frame, x1 y1 x2 y2, score [t, 6] of each box; raises ValueError for a time between frames.
+    """Return frame, x1 y1 x2 y2, score [t, 6] per box; ValueError for a time between frames.
 
-    In float32, as data sets have them: what came from float32 pixels is just that again.
+    In float32, as data sets store them, so float32 pixels round-trip exactly.
     """
     pixels = tubes.box * np.repeat(scale(tubes.video, sizes), np.diff(tubes.start), axis=0)
     frame = frame_numbers(tubes.time, rate)
@@ -137,16 +137,16 @@ def to_pixels(tubes: Tubes, sizes: Sizes, rate: float) -> NDArray[np.float32]:
 
 
 def frame_numbers(time: NDArray[np.float64], rate: float) -> NDArray[np.int64]:
-    """Frames [n], counted from 1, of seconds [n]; raises ValueError for a time between frames."""
+    """Convert seconds [n] to frames [n] from 1; raises ValueError for a time between frames."""
     frame = np.rint(time * rate)
-    # Times may be rounded to a millisecond, as files print them.
+    # Times may be rounded to a millisecond, as printed in files.
     if (np.abs(frame / rate - time) > 0.0006).any():
-        raise ValueError(f"there are times that no frame has at {rate:g} frames a second")
+        raise ValueError(f"some times fall between frames at {rate:g} frames a second")
     return frame.astype(np.int64) + 1
 
 
 def scale(videos: Iterable[str], sizes: Sizes) -> NDArray[np.float64]:
-    """Width, height, width, height [n, 4] of these videos, in pixels."""
+    """Return width, height, width, height [n, 4] of these videos, in pixels."""
     sides = [sizes[video][::-1] * 2 for video in videos]
     return np.array(sides, np.float64).reshape(-1, 4)
 
@@ -158,26 +158,26 @@ def _check(
     start: NDArray[np.int64],
     classes: tuple[str, ...],
 ) -> None:
-    """Raise AnnotationError for the first tube that is not as it should be."""
+    """Raise AnnotationError for the first invalid tube."""
     owner = np.repeat(np.arange(len(tubes)), np.diff(start))
     frame = rows[:, 0]
-    grows = np.append(True, np.diff(frame) > 0)
-    grows[start[:-1]] = True
+    increases = np.append(True, np.diff(frame) > 0)
+    increases[start[:-1]] = True
     score = np.array([tube.score for tube in tubes], np.float64)
     faults = (
-        ("its label is not one of the file's classes", _tubes_without(tubes, len(classes))),
-        ("its score is not a finite number", np.flatnonzero(~np.isfinite(score))),
-        ("a box or frame is not a finite number", owner[~np.isfinite(rows).all(1)]),
-        ("frames are whole numbers from 1 up", owner[(frame < 1) | (frame != np.rint(frame))]),
-        ("its frames do not go up, each once", owner[~grows]),
+        ("the label is not one of the file's classes", _invalid_labels(tubes, len(classes))),
+        ("the score is not finite", np.flatnonzero(~np.isfinite(score))),
+        ("a box or frame is not finite", owner[~np.isfinite(rows).all(1)]),
+        ("frames must be integers >= 1", owner[(frame < 1) | (frame != np.rint(frame))]),
+        ("frames must increase strictly", owner[~increases]),
     )
     for reason, wrong in faults:
         if len(wrong):
             tube = tubes[int(wrong[0])]
-            more = len(np.unique(wrong))
-            count = f" ({more} tubes are wrong)" if more > 1 else ""
+            affected = len(np.unique(wrong))
+            count = f" ({affected} such tubes)" if affected > 1 else ""
             raise AnnotationError(f"{path}: {tube.video}, label {tube.label}: {reason}{count}")
 
 
-def _tubes_without(tubes: Sequence[PixelTube], count: int) -> NDArray[np.intp]:
+def _invalid_labels(tubes: Sequence[PixelTube], count: int) -> NDArray[np.intp]:
     return np.flatnonzero([not 0 <= tube.label < count for tube in tubes])

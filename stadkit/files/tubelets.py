@@ -1,7 +1,7 @@
-"""Tubelets as ACT's and MOC's detectors store them: a pickle a start frame.
+"""Tubelets as ACT's and MOC's detectors store them: one pickle per start frame.
 
 VIDEO/00001.pkl holds {label from 1: array [n, 4 k + 1]}: x1 y1 x2 y2 in pixels for each of the k
-frames from frame 1 on, then the score. There is one for each frame that k frames start at.
+frames from frame 1 on, then the score. Every frame that starts k frames has a file.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ ByFrame = Mapping[str, Mapping[int, Mapping[int, Any]]]  # video, start frame, l
 def read_tubelets(
     source: str | Path | ByFrame, truth: TubeTruth, k: int, name: str | None = None
 ) -> Tubelets:
-    """The tubelets of the truth's videos, by video, start frame and label, then as stored.
+    """Read the tubelets of the truth's videos, by video, start frame and label, then as stored.
 
     `source` is MOC's folder, a pickle of {video: {start frame: {label: array}}}, or that dict,
-    which errors call `name`.
-    Raises AnnotationError: file, reason; a start frame that is missing is one.
+    called `name` in errors.
+    Raises AnnotationError: file, reason; also for a missing start frame.
     """
     name = str(source) if isinstance(source, str | Path) else name or "tubelets"
     arrays: list[NDArray[Any]] = []
     places: list[tuple[int, int, int]] = []
     for video, frame, label, rows in _entries(source, name, truth, k):
         if not 0 < label <= len(truth.labels):
-            raise AnnotationError(f"{name}: {truth.videos[video]}: label {label} is of no class")
+            raise AnnotationError(f"{name}: {truth.videos[video]}: label {label} is not a class")
         arrays.append(_checked(rows, k, f"{name}: {truth.videos[video]}, frame {frame}"))
         places.append((video, frame, label - 1))
     if not arrays:
@@ -46,7 +46,7 @@ def read_tubelets(
     if not np.isfinite(values).all():
         video, frame, _ = place[~np.isfinite(values).all(1)][0]
         raise AnnotationError(
-            f"{name}: {truth.videos[video]}, frame {frame}: a box or score is not a finite number"
+            f"{name}: {truth.videos[video]}, frame {frame}: a box or score is not finite"
         )
     return Tubelets(
         videos=truth.videos,
@@ -60,12 +60,12 @@ def read_tubelets(
 
 
 def write_tubelets(tubelets: Tubelets, truth: TubeTruth, folder: str | Path) -> None:
-    """Write MOC's folder, float32, a pickle for each start frame of each of the truth's videos.
+    """Write MOC's folder, float32, one pickle per start frame of each of the truth's videos.
 
-    Raises ValueError for classes or videos that the truth lacks.
+    Raises ValueError for classes or videos missing from the truth.
     """
     if tubelets.classes != truth.labels.names or not set(tubelets.videos) <= set(truth.frames):
-        raise ValueError("the tubelets are of other classes or videos than the truth")
+        raise ValueError("the tubelets have classes or videos missing from the truth")
     k = tubelets.length
     flat = np.column_stack([tubelets.box.reshape(len(tubelets), -1), tubelets.score])
     rows: dict[tuple[str, int, int], list[int]] = {}
@@ -83,17 +83,17 @@ def write_tubelets(tubelets: Tubelets, truth: TubeTruth, folder: str | Path) -> 
 
 
 def as_table(tubelets: Tubelets, sizes: Sizes, rate: float) -> Detections:
-    """A row for each box: equal boxes of one start frame, scored for several labels, are one.
+    """Make one row per box; equal boxes of one start frame with several labels are merged.
 
-    The rows of a tubelet of two frames or more share a track, numbered in each video from 0;
-    `person` is NaN, and so is an action that has no tubelet. Scores are cut to 0..1.
+    The rows of a tubelet of two or more frames share a track, numbered from 0 in each video;
+    `person` is NaN, as are actions without a tubelet. Scores are clipped to 0..1.
     """
     n, k = len(tubelets), tubelets.length
     key = np.column_stack([tubelets.video, tubelets.frame, tubelets.box.reshape(n, -1)])
     first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)[1:]
     action = np.full((len(first), len(tubelets.classes)), np.nan, np.float32)
     np.fmax.at(action, (group.ravel(), tubelets.label), np.clip(tubelets.score, 0, 1))
-    video = tubelets.video[first]  # by video, so that numbers go up within each
+    video = tubelets.video[first]  # sorted by video, so numbers increase within each
     number = np.arange(len(first)) - np.searchsorted(video, video)
     frame = tubelets.frame[first][:, None] + np.arange(k)
     sides = scale(tubelets.videos, sizes)[video][:, None]
@@ -115,7 +115,7 @@ def _file(folder: Path, video: str, frame: int) -> Path:
 def _entries(
     source: str | Path | ByFrame, name: str, truth: TubeTruth, k: int
 ) -> Iterator[tuple[int, int, int, Any]]:
-    """(place of the video, start frame, label from 1, its array), in order."""
+    """Yield (video index, start frame, label from 1, array), in order."""
     folder = isinstance(source, str | Path) and Path(source).is_dir()
     data: Any = source
     if isinstance(source, str | Path) and not folder:
@@ -137,7 +137,7 @@ def _found(data: Any, name: str, video: str, frame: int) -> Any:
         return data[video][frame]
     except (KeyError, TypeError, IndexError) as error:
         raise AnnotationError(
-            f"{name}: has no tubelets that start at frame {frame} of {video!r}"
+            f"{name}: no tubelets for start frame {frame} of {video!r}"
         ) from error
 
 
@@ -145,5 +145,5 @@ def _checked(rows: Any, k: int, where: str) -> NDArray[Any]:
     wide = 4 * k + 1
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != wide:
         got = f"{rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise AnnotationError(f"{where}: is {got}, wants an array [n, {wide}] for {k} frames")
+        raise AnnotationError(f"{where}: got {got}, wants an array [n, {wide}] for {k} frames")
     return rows

@@ -1,4 +1,4 @@
-"""UCF101-24: GT.pkl, and pyannot.pkl, the corrected annotations that it was made from.
+"""UCF101-24: GT.pkl, and pyannot.pkl, the corrected annotations it was made from.
 
 pyannot.pkl: {video: {"numf": count, "label": from 0, "annotations": [{"label", "sf": first frame
 from 0, "ef": one past the last, "boxes": [k, 4] x y w h in pixels}]}}.
@@ -30,7 +30,7 @@ RATE = 25.0
 
 
 def labels() -> Labels:
-    """The 24 classes, ids 1 to 24."""
+    """Return the 24 classes, ids 1 to 24."""
     return Labels(tuple(range(1, len(NAMES) + 1)), NAMES)
 
 
@@ -41,9 +41,9 @@ def read_gt(
     rate: float = RATE,
     data: Any = None,
 ) -> TubeTruth:
-    """The truth of GT.pkl; raises AnnotationError where it is not of 24 classes."""
+    """Read the truth of GT.pkl; raises AnnotationError when it does not have 24 classes."""
     truth = act.read_gt(path, split, videos, rate, data)
-    return act.of_classes(truth, path, "UCF101-24", len(NAMES))
+    return act.check_class_count(truth, path, "UCF101-24", len(NAMES))
 
 
 def read_pyannot(
@@ -53,28 +53,30 @@ def read_pyannot(
     rate: float = RATE,
     data: Any = None,
 ) -> TubeTruth:
-    """The truth of pyannot.pkl for these videos, or all, in the file's order.
+    """Read the truth of pyannot.pkl for these videos, or all, in file order.
 
-    `sizes` are (height, width) of videos that are not 240 x 320, as those of UCF101 are.
+    `sizes`: (height, width) of videos that differ from UCF101's 240 x 320.
     Raises AnnotationError: file, video, reason.
     """
     path = Path(path)
     data = pickles.load(path) if data is None else data
     if not isinstance(data, dict):
-        raise AnnotationError(f"{path}: is no pyannot.pkl: holds a {type(data).__name__}")
-    wanted = set(data) if videos is None else set(videos)
-    if lacks := sorted(wanted - set(data)):
         raise AnnotationError(
-            f"{path}: has no {lacks[0]!r} ({len(lacks)} of the chosen are missing)"
+            f"{path}: not a pyannot.pkl: contains {type(data).__name__}, not dict"
         )
-    chosen = [video for video in data if video in wanted]
+    wanted = set(data) if videos is None else set(videos)
+    if missing := sorted(wanted - set(data)):
+        raise AnnotationError(
+            f"{path}: video {missing[0]!r} is missing ({len(missing)} of {len(wanted)} videos)"
+        )
+    selected = [video for video in data if video in wanted]
     frames: dict[str, int] = {}
     pieces: list[PixelTube] = []
-    for video in chosen:
+    for video in selected:
         entry = act.with_keys(path, data[video], f"pyannot.pkl at {video!r}", _VIDEO)
-        frames[video] = _whole(path, video, entry, "numf")
+        frames[video] = _integer(path, video, entry, "numf")
         pieces += _tubes(path, video, entry["annotations"])
-    size = {video: (sizes or {}).get(video, SIZE) for video in chosen}
+    size = {video: (sizes or {}).get(video, SIZE) for video in selected}
     tubes = from_pixels(path, pieces, size, rate, NAMES)
     return TubeTruth(tubes, size, frames, rate, labels(), numbered=False)
 
@@ -85,32 +87,32 @@ _TUBE = ("label", "sf", "ef", "boxes")
 
 def _tubes(path: Path, video: str, annotations: Any) -> Iterator[PixelTube]:
     if not isinstance(annotations, list | tuple):
-        raise AnnotationError(f"{path}: {video}: its annotations are no list")
+        raise AnnotationError(f"{path}: {video}: annotations is not a list")
     for number, annotation in enumerate(annotations):
         where = f"{video}, tube {number}"
         tube = act.with_keys(path, annotation, f"pyannot.pkl at {where!r}", _TUBE)
-        first, end = _whole(path, where, tube, "sf"), _whole(path, where, tube, "ef")
+        first, end = _integer(path, where, tube, "sf"), _integer(path, where, tube, "ef")
         boxes = np.asarray(tube["boxes"])
         if boxes.shape != (end - first, 4):
             raise AnnotationError(
-                f"{path}: {where}: has boxes {boxes.shape}, wants ({end - first}, 4) "
+                f"{path}: {where}: boxes have shape {boxes.shape}, wants ({end - first}, 4) "
                 f"for frames {first} to {end}"
             )
         rows = np.column_stack([np.arange(first, end) + 1, corners(boxes)])
         yield PixelTube(
-            video, _whole(path, where, tube, "label"), 1.0, rows_of(path, where, rows, 5)
+            video, _integer(path, where, tube, "label"), 1.0, rows_of(path, where, rows, 5)
         )
 
 
-def _whole(path: Path, where: str, entry: dict[str, Any], key: str) -> int:
+def _integer(path: Path, where: str, entry: dict[str, Any], key: str) -> int:
     value = entry[key]
     if not isinstance(value, int | np.integer) or value < 0:
-        raise AnnotationError(f"{path}: {where}: {key} is {value!r}, not a whole number from 0")
+        raise AnnotationError(f"{path}: {where}: {key} is {value!r}, wants an integer >= 0")
     return int(value)
 
 
 def corners(boxes: NDArray[Any]) -> NDArray[np.float64]:
-    """x y w h [k, 4] of any number type -> x1 y1 x2 y2."""
-    # The file has uint8 and uint16: x + w would wrap round at 255 before the cast.
+    """Convert x y w h [k, 4] of any number type to x1 y1 x2 y2."""
+    # The file has uint8 and uint16, so x + w would overflow at 255 before the cast.
     wide = boxes.astype(np.float64)
     return np.column_stack([wide[:, :2], wide[:, :2] + wide[:, 2:]])

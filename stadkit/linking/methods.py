@@ -1,4 +1,4 @@
-"""Every way of linking on the same table, by name."""
+"""All linking methods behind one function, by name."""
 
 from __future__ import annotations
 
@@ -27,37 +27,38 @@ def link_by(
     sizes: Sizes | None = None,
     options: Options | None = None,
 ) -> Linked:
-    """`track`, or what others do: `act` (ACT, MOC; one frame a tubelet), `mmaction2`, `viterbi`.
+    """Link by `track`, or by a baseline: `act`, `mmaction2` or `viterbi`.
 
-    rate: keyframes a second, by which the others number frames; `act` wants `sizes`. Their tubes
-    are of single classes, and fill no tracks. Raises UsageError for another method, or without
-    sizes where they are wanted.
+    `act` is the linking of ACT and MOC, with tubelets of one frame.
+    rate: keyframes a second, by which the baselines number frames; `act` needs `sizes`. Baselines
+    link each class separately and set no tracks. Raises UsageError for an unknown method, or when
+    sizes are needed but missing.
     """
     check_method(method)
     if method == "track":
         return link(found, keyframes, options)
-    nobody = found.with_track(np.full(len(found), -1, np.int32))
-    return Linked(nobody, _OTHERS[method](found, keyframes, rate, sizes))
+    untracked = found.with_track(np.full(len(found), -1, np.int32))
+    return Linked(untracked, _BASELINES[method](found, keyframes, rate, sizes))
 
 
 def check_method(method: str) -> None:
-    """Raise UsageError for a way of linking that there is not."""
+    """Raise UsageError for an unknown linking method."""
     if method not in METHODS:
         raise UsageError(f"--method {method!r}: wants one of {', '.join(METHODS)}")
 
 
 def one_frame_tubelets(found: Detections, rate: float, sizes: Sizes) -> Tubelets:
-    """A tubelet of one frame for each class of each detection, in pixels by these sizes."""
-    claims = Instances.of(found)
-    side = pixels_of(claims.videos, sizes)
+    """Make a one-frame tubelet for each class of each detection, in pixels."""
+    instances = Instances.of(found)
+    side = pixels_of(instances.videos, sizes)
     return Tubelets(
-        videos=claims.videos,
-        video=claims.video,
-        frame=np.rint(claims.time * rate).astype(np.int64) + 1,
-        label=claims.label,
-        score=claims.score,
-        box=(claims.box * side[claims.video])[:, None],
-        classes=claims.classes,
+        videos=instances.videos,
+        video=instances.video,
+        frame=np.rint(instances.time * rate).astype(np.int64) + 1,
+        label=instances.label,
+        score=instances.score,
+        box=(instances.box * side[instances.video])[:, None],
+        classes=instances.classes,
     )
 
 
@@ -80,9 +81,9 @@ def _by_viterbi(
     return link_viterbi(found, keyframes)
 
 
-_OTHERS: dict[str, Callable[[Detections, Keyframes | None, float, Sizes | None], Tubes]] = {
+_BASELINES: dict[str, Callable[[Detections, Keyframes | None, float, Sizes | None], Tubes]] = {
     "act": _by_act,
     "mmaction2": _by_mmaction2,
     "viterbi": _by_viterbi,
 }
-METHODS = ("track", *_OTHERS)
+METHODS = ("track", *_BASELINES)

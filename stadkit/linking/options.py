@@ -1,4 +1,4 @@
-"""What `track` linking may be told."""
+"""Options of `track` linking."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from stadkit.errors import UsageError
 
 @dataclass(frozen=True)
 class Options:
-    """Defaults suit 1 to 30 keyframes a second; raises UsageError for what cannot be."""
+    """Linking options; defaults suit 1 to 30 keyframes a second. UsageError for invalid values."""
 
-    min_iou: float = 0.2  # of a track's box, grown by its uncertainty, and a detection's
-    merge_iou: float = 0.7  # boxes of one frame that overlap more are one person
-    max_gap: float = 2.0  # seconds that a person may be unseen; three keyframes at least
-    max_fill: float = 1.0  # seconds unseen that a tube may go on over; seven keyframes at most
-    smooth: float = 0.06  # seconds over which boxes are smoothed; 0: not
-    smooth_scores: float = 0.15  # seconds over which actions are
-    min_score: float = 0.05  # of an action at its best, to give a tube
-    switch: float = 0.05  # seconds of full score that starting or ending an action costs
+    min_iou: float = 0.2  # of a detection and a track's predicted box, padded by its uncertainty
+    merge_iou: float = 0.7  # boxes of one frame with a higher IoU are one person
+    max_gap: float = 2.0  # seconds that a track survives unseen; at least three keyframes
+    max_fill: float = 1.0  # seconds unseen that a tube may bridge; at most seven keyframes
+    smooth: float = 0.06  # seconds over which boxes are smoothed; 0: off
+    smooth_scores: float = 0.15  # seconds over which action scores are smoothed; 0: off
+    min_score: float = 0.05  # minimum peak score of an action for a tube
+    switch: float = 0.05  # cost of starting and ending an action, in seconds of full score
 
     def __post_init__(self) -> None:
         for name in ("min_iou", "merge_iou", "min_score"):

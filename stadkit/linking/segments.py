@@ -1,15 +1,8 @@
 """Tracks and their action scores -> tubes: each action of a person from its start to its end.
 
-Tracks and what is done on them -> tubes, one action each.
-
-When a person does what: scores along tracks, cut into stretches of each class.
-
-A two-state Viterbi path for each track and class: a keyframe in a stretch earns what its score
-is above the threshold, times its seconds; starting or ending one costs.
-
-Smoothing along tracks of any length, with time steps of any size.
-
-Tracks on the grid of keyframes: a box and scores at every one from first to last sight.
+Tracks are interpolated at every keyframe from first to last observation, and boxes and scores are
+smoothed over time. A two-state (on/off) Viterbi path per track and class then gives the segments:
+an "on" keyframe gains its score above the threshold, times its duration; each switch has a cost.
 """
 
 from __future__ import annotations
@@ -25,24 +18,27 @@ from stadkit.linking.association import Floats
 from stadkit.linking.options import Options
 from stadkit.tubes import Tubes
 
-# A tube goes on over missed keyframes for as long as two, and no longer than seven: at 25 a second
-# nobody who is there is missed so often in a row.
-FEWEST, MOST = 2, 7
-FARTHEST = 10.0  # seconds that two missed keyframes may take
+# A tube may always bridge two missed keyframes, and never more than seven: at 25 a second, longer
+# runs of misses of a visible person do not occur.
+MIN_BRIDGED, MAX_BRIDGED = 2, 7
+MAX_MIN_BRIDGE_SECONDS = 10.0  # limit on the time that two missed keyframes may span
 Mask = NDArray[np.bool_]
-PEAK = 0.5  # a class is on where its score is above this part of its best on the track
-REACH = 3.0  # of the Gaussian, in its widths
+PEAK_FRACTION = 0.5  # a class is on where its score exceeds this fraction of its peak on the track
+KERNEL_RADIUS = 3.0  # of the Gaussian, in standard deviations
 
 
 def extract_tubes(
     grid: Grid, video: str, classes: tuple[str, ...], interval: float, missed: int, o: Options
 ) -> Tubes:
-    """The tubes of these tracks; `interval` seconds is what a lone keyframe stands for, and over
-    at most `missed` keyframes in a row somebody is rather missed than away."""
+    """Extract the tubes of these tracks.
+
+    interval: duration in seconds of an isolated keyframe; missed: the longest gap, in keyframes,
+    that counts as missed detections rather than an absence.
+    """
     box = smooth(grid.box, grid.time, grid.length, o.smooth, line=True)
     soft = smooth(grid.score, grid.time, grid.length, o.smooth_scores, line=False)
     seconds = _seconds(grid, interval)
-    # Nobody saw what goes on in a long absence: it is the same person, but no tube.
+    # Actions during a long gap are unknown: the track continues, but a tube does not.
     near = grid.unseen <= longest_gap(o.max_fill, interval)
     present = near & (grid.missed <= missed) & _inside(grid)
     on = activity_segments(soft, seconds, present, o.min_score, o.switch)
@@ -56,7 +52,7 @@ def extract_tubes(
         track=grid.track[who],
         start=np.append(0, np.cumsum(last - first + 1)).astype(np.int64),
         time=grid.time[step, n],
-        box=_sound(box[step, n]),
+        box=_ordered_corners(box[step, n]),
         box_score=grid.score[step, n, label[tube]],
         interpolated=~grid.seen[step, n],
         classes=classes,
@@ -64,18 +60,21 @@ def extract_tubes(
 
 
 def longest_gap(seconds: float, interval: float) -> float:
-    """Seconds between two sights that a tube may bridge, with keyframes `interval` apart."""
-    fewest = min((FEWEST + 1) * interval, FARTHEST)
-    return max(min(seconds, (MOST + 1) * interval), fewest) + 1e-6
+    """Return the longest gap in seconds that a tube may bridge, with keyframes `interval` apart."""
+    fewest = min((MIN_BRIDGED + 1) * interval, MAX_MIN_BRIDGE_SECONDS)
+    return max(min(seconds, (MAX_BRIDGED + 1) * interval), fewest) + 1e-6
 
 
 def _inside(grid: Grid) -> NDArray[np.bool_]:
-    """Which steps [T, n] are within their track."""
+    """Mark the steps [T, n] within their track."""
     return np.asarray(np.arange(len(grid.frame))[:, None] < grid.length)
 
 
 def _seconds(grid: Grid, interval: float) -> Floats:
-    """Half the way to each neighbour [T, n]; at the ends as to the one there is."""
+    """Return the duration [T, n] of each keyframe: half the gap to each neighbour.
+
+    At the ends of a track, the gap to the only neighbour counts for both sides.
+    """
     gaps = np.diff(grid.time, axis=0)
     if not len(gaps):
         return np.full(grid.time.shape, interval)
@@ -87,7 +86,7 @@ def _seconds(grid: Grid, interval: float) -> Floats:
 
 
 def _runs(on: NDArray[np.bool_]) -> tuple[Rows, Rows, Rows, Rows]:
-    """(track, class, first step, last step) of each stretch, by track, class and time."""
+    """Return (track, class, first step, last step) of each segment, by track, class and time."""
     path = np.moveaxis(on, 0, -1)  # [n, c, T]
     edge = np.zeros((*path.shape[:2], 1), bool)
     change = np.diff(np.concatenate([edge, path, edge], -1).astype(np.int8), axis=-1)
@@ -97,14 +96,14 @@ def _runs(on: NDArray[np.bool_]) -> tuple[Rows, Rows, Rows, Rows]:
 
 
 def _steps_of_tubes(first: Rows, last: Rows) -> tuple[Rows, Rows]:
-    """The tube and the step of every box."""
+    """Return the tube and the step of every box."""
     length = last - first + 1
     tube = np.repeat(np.arange(len(first)), length)
     return tube, np.arange(len(tube)) - np.repeat(np.cumsum(length) - length - first, length)
 
 
 def _scores(grid: Grid, who: Rows, label: Rows, first: Rows, last: Rows) -> Floats:
-    """The mean score of each stretch, less where few detections carry it."""
+    """Return the mean score of each segment, reduced where few detections support it."""
     zero = np.zeros((1, *grid.score.shape[1:]))
     total = np.concatenate([zero, np.cumsum(grid.score, 0)])
     seen = np.concatenate([zero[..., 0], np.cumsum(grid.seen, 0)])
@@ -113,8 +112,8 @@ def _scores(grid: Grid, who: Rows, label: Rows, first: Rows, last: Rows) -> Floa
     return np.asarray(mean * count / (count + 1))
 
 
-def _sound(box: Floats) -> Floats:
-    """Boxes whose sides are not below 0, as a smoothed one's can be."""
+def _ordered_corners(box: Floats) -> Floats:
+    """Swap inverted corners, which smoothing can produce."""
     return np.concatenate(
         [np.minimum(box[:, :2], box[:, 2:]), np.maximum(box[:, :2], box[:, 2:])], 1
     )
@@ -123,22 +122,22 @@ def _sound(box: Floats) -> Floats:
 def activity_segments(
     score: Floats, seconds: Floats, present: Mask, min_score: float, switch: float
 ) -> Mask:
-    """Which classes are on at which keyframes of which tracks, [T, n, c].
+    """Mark the active classes at each keyframe of each track, [T, n, c].
 
-    score [T, n, c]; seconds [T, n] that each keyframe stands for; present [T, n]: where anything
-    can be on; switch: seconds of full score that a start and an end cost together.
+    score [T, n, c]; seconds [T, n]: duration of each keyframe; present [T, n]: where a class can
+    be on; switch: cost of a start and an end together, in seconds of full score.
     """
     inside = present[..., None]
     peak = np.where(inside, score, 0.0).max(0, initial=0.0)  # [n, c]
-    gain = (score - np.maximum(PEAK * peak, min_score)) * seconds[..., None]
+    gain = (score - np.maximum(PEAK_FRACTION * peak, min_score)) * seconds[..., None]
     on = best_path(np.where(inside, gain, -np.inf), switch * peak / 2)
     return np.asarray(on & (peak >= min_score))
 
 
 def best_path(gain: Floats, cost: Floats) -> Mask:
-    """The on/off paths of most gain: gain [T, ...] of being on, cost [...] of each change.
+    """Return the on/off paths of highest gain: gain [T, ...] of being on, cost [...] per switch.
 
-    Off before the first step and after the last. Of equal paths, one that changes early.
+    Off before the first step and after the last. Ties prefer early switches.
     """
     stay_on, stay_off = np.ones(gain.shape, bool), np.ones(gain.shape, bool)
     on, off = np.full(gain.shape[1:], -np.inf), np.zeros(gain.shape[1:])
@@ -157,10 +156,10 @@ def best_path(gain: Floats, cost: Floats) -> Mask:
 def smooth(
     values: Floats, time: Floats, length: NDArray[np.intp], width: float, line: bool
 ) -> Floats:
-    """Local means of values [T, n, d] at times [T, n] s, `width` the Gaussian's in seconds.
+    """Smooth values [T, n, d] at times [T, n] s by a Gaussian kernel of `width` seconds.
 
-    Only the first `length` [n] steps of each column count. `line` fits a line instead, which
-    follows what moves evenly, at the ends too.
+    Only the first `length` [n] steps of each column count. `line` fits local lines instead of
+    means, which follows constant motion without lag, also at the ends.
     """
     reach = _reach_in_steps(time, length, width)
     if not reach:
@@ -188,20 +187,20 @@ def smooth(
 
 
 def _reach_in_steps(time: Floats, length: NDArray[np.intp], width: float) -> int:
-    """How many steps to each side can weigh anything; 0 where all neighbours are too far."""
+    """Return the kernel radius in steps; 0 where all neighbours are too far."""
     gaps = np.diff(time, axis=0)[np.arange(len(time) - 1)[:, None] < length - 1]
     gaps = gaps[gaps > 0]
-    if not width or not len(gaps) or gaps.min() > REACH * width:
+    if not width or not len(gaps) or gaps.min() > KERNEL_RADIUS * width:
         return 0
-    return min(int(REACH * width / np.median(gaps)) + 1, len(time) - 1)
+    return min(int(KERNEL_RADIUS * width / np.median(gaps)) + 1, len(time) - 1)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The people of one video's keyframes, p of them, after merging, in the order of frames."""
+class TrackedPeople:
+    """p tracked people of one video's keyframes, after merging, sorted by frame."""
 
-    time: Floats  # [f]  seconds of the keyframes looked at, growing
-    frame: Rows  # [p]  growing
+    time: Floats  # [f]  seconds of the processed keyframes, ascending
+    frame: Rows  # [p]  ascending
     box: Floats  # [p, 4]
     score: Floats  # [p, c]  0 where a class was not scored
     track: NDArray[np.int32]  # [p]
@@ -209,25 +208,25 @@ class Seen:
 
 @dataclass(frozen=True)
 class Grid:
-    """n tracks of like length, side by side; beyond a track's length is nothing."""
+    """n tracks of similar length as padded columns; steps beyond a track's length are padding."""
 
     track: NDArray[np.int32]  # [n]
-    length: Rows  # [n]  keyframes from first to last sight
-    frame: Rows  # [T, n]  keyframe, the last one repeated beyond the end
+    length: Rows  # [n]  keyframes from first to last observation
+    frame: Rows  # [T, n]  keyframe; the last one is repeated in the padding
     time: Floats  # [T, n]
-    box: Floats  # [T, n, 4]  straight lines between sights
-    score: Floats  # [T, n, c]  likewise; 0 beyond the end
+    box: Floats  # [T, n, 4]  linear between observations
+    score: Floats  # [T, n, c]  linear between observations; 0 in the padding
     seen: NDArray[np.bool_]  # [T, n]  not interpolated
-    unseen: Floats  # [T, n]  seconds between the sights before and after; 0 where seen
-    missed: Rows  # [T, n]  keyframes between these sights; 0 where seen
+    unseen: Floats  # [T, n]  seconds between the observations around it; 0 where seen
+    missed: Rows  # [T, n]  keyframes between these observations; 0 where seen
 
 
-def grids(seen: Seen, hole: float) -> Iterator[Grid]:
-    """All tracks, those of like length together, so that little is wasted on padding.
+def grids(seen: TrackedPeople, split_gap: float) -> Iterator[Grid]:
+    """Yield all tracks, batched by similar length to limit padding.
 
-    Where keyframes are more than `hole` seconds apart, a track goes on as another row.
+    Where keyframes are more than `split_gap` seconds apart, a track is split into two columns.
     """
-    piece = np.append(0, np.cumsum(np.diff(seen.time) > hole))[seen.frame]
+    piece = np.append(0, np.cumsum(np.diff(seen.time) > split_gap))[seen.frame]
     order = np.lexsort((seen.frame, piece, seen.track))
     whole = seen.track.astype(np.int64) * (int(piece.max(initial=0)) + 1) + piece
     _, start = np.unique(whole[order], return_index=True)
@@ -241,17 +240,22 @@ def grids(seen: Seen, hole: float) -> Iterator[Grid]:
 
 
 def _grid(
-    seen: Seen, order: Rows, track: NDArray[np.int32], start: Rows, ends: Rows, length: Rows
+    seen: TrackedPeople,
+    order: Rows,
+    track: NDArray[np.int32],
+    start: Rows,
+    ends: Rows,
+    length: Rows,
 ) -> Grid:
     steps = np.minimum(np.arange(int(length.max()))[:, None], length - 1)
     frame = seen.frame[order[start]] + steps  # [T, n]
-    before = _last_sight(seen.frame[order], start, ends, frame)
+    before = _last_observation(seen.frame[order], start, ends, frame)
     after = np.minimum(before + (seen.frame[order[before]] < frame), ends)
     a, b = order[before], order[after]
     time = seen.time[frame]
     span = seen.time[seen.frame[b]] - seen.time[seen.frame[a]]
-    gone = time - seen.time[seen.frame[a]]
-    share = np.divide(gone, span, out=np.zeros_like(span), where=span > 0)[..., None]
+    elapsed = time - seen.time[seen.frame[a]]
+    share = np.divide(elapsed, span, out=np.zeros_like(span), where=span > 0)[..., None]
     inside = np.arange(len(frame))[:, None] < length
     return Grid(
         track=track,
@@ -266,13 +270,15 @@ def _grid(
     )
 
 
-def _last_sight(frames: Rows, start: Rows, ends: Rows, wanted: Rows) -> Rows:
-    """The place [T, n] of each track's last sight at or before the wanted frames [T, n].
+def _last_observation(frames: Rows, start: Rows, ends: Rows, wanted: Rows) -> Rows:
+    """Return the index [T, n] of each track's last observation up to the wanted frames [T, n].
 
-    frames: of the sights, track by track, track i from start[i] to ends[i].
+    frames: of the observations, track by track, track i from start[i] to ends[i].
     """
-    far = int(frames.max()) + 1
-    key = np.repeat(np.arange(len(start)), ends - start + 1) * far
-    places = np.concatenate([np.arange(s, e + 1) for s, e in zip(start, ends, strict=True)])
-    at = np.searchsorted(key + frames[places], wanted + np.arange(len(start)) * far, "right") - 1
-    return places[at]
+    stride = int(frames.max()) + 1
+    key = np.repeat(np.arange(len(start)), ends - start + 1) * stride
+    indices = np.concatenate([np.arange(s, e + 1) for s, e in zip(start, ends, strict=True)])
+    at = (
+        np.searchsorted(key + frames[indices], wanted + np.arange(len(start)) * stride, "right") - 1
+    )
+    return indices[at]

@@ -1,8 +1,7 @@
-"""Paths through whole videos, as Gurkirt Singh's and YOWO's linking of single frames finds them.
+"""Viterbi linking through whole videos, as Gurkirt Singh and YOWO link single frames: a baseline.
 
-For each class the path of the most energy goes through one box of every keyframe; its boxes are
-taken out, the next path is sought, until a keyframe has no box left. Nothing is cut in time. It
-is here to be compared with.
+For each class, the path of highest energy takes one box of every keyframe; its boxes are removed
+and the search repeats until a keyframe has no box left. Paths are not trimmed in time.
 """
 
 from __future__ import annotations
@@ -19,32 +18,33 @@ Ints = NDArray[np.int64]
 
 
 def link_viterbi(found: Detections, keyframes: Keyframes | None = None) -> Tubes:
-    """The paths of each class of each video, by video and class, the most energy first.
+    """Link each class of each video; tubes are sorted by video and class, highest energy first.
 
-    The energy of two boxes that follow each other is IoU + s1 + s2 + s1 s2 / 2 of their scores
-    in the class. A keyframe without a box of a class has copies of those of the nearest one that
-    has, the earlier of two as near; they are marked as interpolated. A path's score is the mean
-    of its boxes'. Rows with a NaN score are no boxes of that class. `keyframes` are those looked
-    at; None: those of `found`.
+    The energy of two consecutive boxes is IoU + s1 + s2 + s1 s2 / 2, from their scores in the
+    class. A keyframe without a box of a class copies those of the nearest keyframe that has some
+    (ties: the earlier), marked as interpolated. A path's score is the mean over its boxes. Rows
+    with a NaN score do not count for that class. `keyframes`: those processed; None: those of
+    `found`.
     """
-    looked_at = Keyframes.of(found) if keyframes is None else keyframes
-    frame, times = number_frames(found, looked_at)
+    processed = Keyframes.of(found) if keyframes is None else keyframes
+    frame, times = number_frames(found, processed)
     rows = np.argsort(frame, kind="stable")
     tubes = [
-        _of_video(found, looked_at, *part) for part in _videos(found, looked_at, frame, times, rows)
+        _link_video(found, processed, *part)
+        for part in _videos(found, processed, frame, times, rows)
     ]
     return Tubes.join(tubes, found.classes)
 
 
 def _videos(
-    found: Detections, looked_at: Keyframes, frame: Ints, times: Ints, rows: Ints
+    found: Detections, processed: Keyframes, frame: Ints, times: Ints, rows: Ints
 ) -> list[tuple[Ints, Ints, Ints]]:
-    """For each video its keyframes [t] in order, the rows [n] in them and the place of each."""
+    """Return for each video its sorted keyframes [t], their rows [n] and each row's keyframe."""
     order = np.argsort(times, kind="stable")
     order = order[np.append(True, np.diff(times[order]) > 0)[: len(order)]]
     rows = rows[np.isin(frame[rows], times)]
     place = np.searchsorted(times[order], frame[rows])
-    video = looked_at.video[order]
+    video = processed.video[order]
     cuts = np.flatnonzero(video[1:] != video[:-1]) + 1
     starts = np.concatenate([[0], cuts, [len(order)]])
     row_starts = np.searchsorted(place, starts)
@@ -55,10 +55,10 @@ def _videos(
     ]
 
 
-def _of_video(
-    found: Detections, looked_at: Keyframes, keyframe: Ints, row: Ints, place: Ints
+def _link_video(
+    found: Detections, processed: Keyframes, keyframe: Ints, row: Ints, place: Ints
 ) -> Tubes:
-    """The paths of one video; `row` [n] lie in its keyframes [t] at `place` [n]."""
+    """Find the paths of one video; `row` [n] lies in keyframe number `place` [n] of [t]."""
     table = _table(place, row, len(keyframe))
     score = np.full((len(found.classes), *table.shape), -np.inf)
     score[:, table >= 0] = found.action[table[table >= 0]].T
@@ -66,17 +66,17 @@ def _of_video(
     classes = np.flatnonzero(np.isfinite(score).any((1, 2)))
     source = np.zeros((len(classes), len(keyframe)), np.int64)
     for taken, each in zip(source, score[classes], strict=True):
-        taken[:] = _nearest(looked_at.time[keyframe], each)
+        taken[:] = _nearest(processed.time[keyframe], each)
     score = np.take_along_axis(score[classes], source[:, :, None], 1)
     overlap = _overlaps(found.box[table].astype(np.float64), source)
     label, paths = _paths(score, overlap)
     chosen = np.take_along_axis(table[source[label]], paths[:, :, None], 2)[:, :, 0]
     copied = source[label] != np.arange(len(keyframe))
-    return _tubes(found, looked_at.time[keyframe], classes[label], chosen, copied)
+    return _tubes(found, processed.time[keyframe], classes[label], chosen, copied)
 
 
 def _table(place: Ints, row: Ints, keyframes: int) -> Ints:
-    """The rows [t, b] of each keyframe, -1 where it has fewer than b."""
+    """Return the rows [t, b] of each keyframe, padded by -1."""
     count = np.bincount(place, minlength=keyframes)
     table = np.full((keyframes, int(count.max())), -1, np.int64)
     table[place, np.arange(len(place)) - (np.cumsum(count) - count)[place]] = row
@@ -84,7 +84,7 @@ def _table(place: Ints, row: Ints, keyframes: int) -> Ints:
 
 
 def _nearest(time: Floats, score: Floats) -> Ints:
-    """The keyframe [t] nearest to each that has a box of score [t, b]."""
+    """Return for each keyframe the nearest one [t] with a finite score [t, b]."""
     filled = np.flatnonzero(np.isfinite(score).any(1))
     later = np.clip(np.searchsorted(time[filled], time), 0, len(filled) - 1)
     earlier = np.maximum(later - 1, 0)
@@ -93,7 +93,7 @@ def _nearest(time: Floats, score: Floats) -> Ints:
 
 
 def _overlaps(box: Floats, source: Ints) -> Floats:
-    """IoU [c, t - 1, b, b] of boxes [t, b, 4] and the next, where c classes take them from."""
+    """Return IoU [c, t - 1, b, b] of consecutive boxes [t, b, 4]; source [c, t]: keyframes used."""
     pairs, which = np.unique(
         np.stack([source[:, :-1].ravel(), source[:, 1:].ravel()]), axis=1, return_inverse=True
     )
@@ -103,7 +103,7 @@ def _overlaps(box: Floats, source: Ints) -> Floats:
 
 
 def _paths(score: Floats, overlap: Floats) -> tuple[Ints, Ints]:
-    """The classes [p] and boxes [p, t] of the best paths by class; scores [c, t, b], -inf: none."""
+    """Find the best paths, by class: classes [p], boxes [p, t]; score [c, t, b], -inf: none."""
     score, alive = score.copy(), np.arange(len(score))
     label, paths = [np.zeros(0, np.int64)], [np.zeros((0, score.shape[1]), np.int64)]
     while True:
@@ -120,17 +120,17 @@ def _paths(score: Floats, overlap: Floats) -> tuple[Ints, Ints]:
 
 
 def _best_path(score: Floats, overlap: Floats) -> Ints:
-    """The box [c, t] of the path of the most energy; of equal paths that of the first boxes."""
-    there = np.where(np.isfinite(score), 0.0, -np.inf)
+    """Return the boxes [c, t] of the highest-energy path; ties prefer the first boxes."""
+    mask = np.where(np.isfinite(score), 0.0, -np.inf)
     value = np.where(np.isfinite(score), score, 0.0)
     c, t, _ = score.shape
-    energy, before = there[:, 0], []
+    energy, before = mask[:, 0], []
     for i in range(1, t):
-        one, other = value[:, i - 1, :, None], value[:, i, None]
-        link = overlap[:, i - 1] + one + other + 0.5 * one * other
+        first, second = value[:, i - 1, :, None], value[:, i, None]
+        link = overlap[:, i - 1] + first + second + 0.5 * first * second
         total = energy[:, :, None] + link
         before.append(total.argmax(1))
-        energy = total.max(1) + there[:, i]
+        energy = total.max(1) + mask[:, i]
     path = np.empty((c, t), np.int64)
     path[:, -1] = energy.argmax(1)
     for i in range(t - 1, 0, -1):
@@ -141,7 +141,7 @@ def _best_path(score: Floats, overlap: Floats) -> Ints:
 def _tubes(
     found: Detections, time: Floats, label: Ints, row: Ints, copied: NDArray[np.bool_]
 ) -> Tubes:
-    """A tube for each path of rows [p, t] at the times [t]."""
+    """Make a tube of each path of rows [p, t] at the times [t]."""
     p, t = row.shape
     box_score = found.action[row, label[:, None]].astype(np.float64)
     return Tubes(

@@ -1,1 +1,1 @@
-"""How good a table of detections is."""
+"""Evaluation metrics for detections and tubes."""

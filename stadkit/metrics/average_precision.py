@@ -1,8 +1,7 @@
-"""Average precision: the area under the precision-recall curve, by envelope or by straight lines.
+"""Average precision: the area under the precision-recall curve.
 
-Average precision: the area under the precision envelope over all recalls (VOC 2010 on).
-
-Average precision as ACT and MOC compute it: the area under straight lines, in float32.
+Either under the precision envelope over all recalls (VOC 2010 on), or by the trapezoidal rule in
+float32, as ACT and MOC compute it.
 """
 
 from __future__ import annotations
@@ -12,27 +11,27 @@ from numpy.typing import NDArray
 
 
 def average_precision(right: NDArray[np.bool_], truths: int) -> float:
-    """AP of detections that are right or not, best first; NaN without truth."""
+    """AP under the precision envelope; `right` is best first; NaN without truth."""
     if not truths:
         return float("nan")
     at = np.flatnonzero(right)
     precision = np.arange(1, len(at) + 1) / (at + 1)
-    # Between two right ones precision only falls, so that these places hold the envelope.
+    # Precision only falls between right detections, so these indices hold the envelope.
     envelope = np.maximum.accumulate(precision[::-1])
     return float(envelope.sum() / truths)
 
 
 def known_mean(values: NDArray[np.float64]) -> float:
-    """The mean of those that are not NaN, as evaluators take it over classes; NaN of none."""
+    """Mean of the non-NaN values, as evaluators average over classes; NaN without any."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
 def trapezoid_precision(right: NDArray[np.bool_], truths: int) -> float:
-    """AP of detections that are right or not, best first; NaN without truth.
+    """AP by the trapezoidal rule; `right` is best first; NaN without truth.
 
-    The points of recall and precision are joined by straight lines, from precision 1 at
-    recall 0 on; there is no envelope, and nothing after the last detection.
+    (recall, precision) points are joined by straight lines from precision 1 at recall 0, without
+    an envelope; the area ends at the last detection.
     """
     if not truths:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Whether the boxes of shared frames meet, and their actions and scores are what they should be."""
+"""Sanity checks of boxes, actions and scores at the frames that found and truth share."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from stadkit.metrics.mismatch import because, some
 
 Boxes = NDArray[np.float64]
 
-_HARDLY = 0.02  # of the boxes of truth: what boxes in a wrong unit overlap by chance
-_LOOKED_AT = 2000  # frames whose boxes are compared: enough to know, and quick
+_CHANCE_OVERLAP = 0.02  # share of truth boxes that boxes in a wrong unit overlap by chance
+_MAX_FRAMES = 2000  # frames whose boxes are compared: enough to be sure, and fast
 
 
 def check_boxes(
@@ -28,13 +28,13 @@ def check_boxes(
     files: str,
     ids: Sequence[int] | None,
 ) -> list[str]:
-    """Notes on boxes and actions that hardly meet, an error where no box meets another.
+    """Return notes when boxes or actions hardly match; raise when no boxes overlap.
 
-    `keys` [n] and [m] are the frames of the rows, -1 for one that does not count, `shared` those
-    that both have, `files` names both and `ids` [c] are the classes' numbers in them.
+    `keys` [n] and [m]: the frames of the rows, -1: does not count; `shared`: the common frames;
+    `files`: names of both files; `ids` [c]: the class ids in the files.
     """
-    looked_at = shared[:: -(-len(shared) // _LOOKED_AT)]
-    rows = [np.flatnonzero(np.isin(key, looked_at)) for key in keys]
+    sampled = shared[:: -(-len(shared) // _MAX_FRAMES)]
+    rows = [np.flatnonzero(np.isin(key, sampled)) for key in keys]
     frame, box = [keys[i][rows[i]] for i in (0, 1)], (found.box[rows[0]], truth.box[rows[1]])
 
     def near(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -42,45 +42,46 @@ def check_boxes(
 
     best, overlap = best_truth(frame[0], frame[1], *box)
     why, sure = mismatch.why_boxes(*box, near)
-    if sure and near(*box) < _HARDLY:
+    if sure and near(*box) < _CHANCE_OVERLAP:
         _raise_boxes("hardly any", box, files, why)
     if not (overlap > 0).any() and _never_meet(found, truth, keys):
         _raise_boxes("no", box, files, why)
     if sure:
         return [f"few boxes overlap; {why}"]
     at = np.flatnonzero(overlap >= 0.5)
-    said, was = found.label[rows[0]][at], truth.label[rows[1]][best[at]]
-    named = (said >= 0) & (was >= 0)
+    found_label, true_label = found.label[rows[0]][at], truth.label[rows[1]][best[at]]
+    named = (found_label >= 0) & (true_label >= 0)
     at, number = at[named], np.arange(len(found.classes)) if ids is None else np.asarray(ids)
     score = found.score[rows[0]][at]
-    why = mismatch.why_labels(number[said[named]], number[was[named]], score, best[at])
+    pair = number[found_label[named]], number[true_label[named]]
+    why = mismatch.why_labels(*pair, score, best[at])
     return [why] if why else []
 
 
 def _raise_boxes(how_many: str, boxes: tuple[Boxes, Boxes], files: str, why: str) -> NoReturn:
     found, truth = (
-        # Rows of one box follow each other: of some hundred there are three to show.
+        # Rows of one box are adjacent: 300 rows hold at least three boxes to show.
         some(list(dict.fromkeys(" ".join(f"{s:g}" for s in box) for box in part[:300].tolist())))
         for part in boxes
     )
     raise NothingMatchedError(
         f"{files} have {how_many} overlapping boxes: found has {found}; truth has {truth}"
-        + because(why, "boxes are x1, y1, x2, y2 in fractions of the frame")
+        + because(why, "boxes must be x1, y1, x2, y2 in fractions of the frame")
     )
 
 
 def check_scores(found: Instances) -> list[str]:
-    """A note on detections that all have one score, as those without a column of scores do."""
+    """Return a note when all detections have the same score, as without a score column."""
     if len(found) < 2 or not (found.score == found.score[0]).all():
         return []
     return [
-        f"all detections have score {found.score[0]:g}, so that their order in the file decides; "
-        "is there no column of scores?"
+        f"all detections have score {found.score[0]:g}, so they are ranked in file order; check "
+        "that the file has a score column"
     ]
 
 
 def _never_meet(found: Instances, truth: Instances, keys: list[NDArray[np.int64]]) -> bool:
-    """Whether no box of all the frames, not only of those looked at, overlaps another."""
+    """Whether no boxes overlap in any shared frame, not only in the sampled ones."""
     a, b = (np.flatnonzero(key >= 0) for key in keys)
     overlap = best_truth(keys[0][a], keys[1][b], found.box[a], truth.box[b])[1]
     return not (overlap > 0).any()

@@ -1,10 +1,8 @@
-"""Which rows count: by keyframes, by class and score, by area, by the cap of a protocol.
+"""Select the rows that a protocol counts: by keyframe, class, score, area and per-frame cap.
 
-The heaps of ActivityNet's script, whose order its equal scores go in.
-
-The script pushes the rows of a frame into a heap, each as (score, action, y1, x1, y2, x2), and
-goes through it as it lies, not in the order of the file. A full heap gives up its least for a
-row with a better score.
+ActivityNet's script breaks score ties by heap order, which is reproduced here: it pushes the rows
+of a frame into a heap as (score, action, y1, x1, y2, x2) and iterates over it in memory order,
+not file order. In a full heap, the minimum is replaced by a row with a better score.
 """
 
 from __future__ import annotations
@@ -22,19 +20,19 @@ from stadkit.metrics.matching import frames_of, in_class
 from stadkit.metrics.protocols import Protocol
 
 Mask = NDArray[np.bool_]
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd, with bits all over: 2**64 over the golden ratio
+_HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing: 2**64 / golden ratio, odd
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The frames of found [n] and truth [m], and the rows that count."""
+    """The frames of found [n] and truth [m], and masks of the rows that count."""
 
     found_frame: Ints  # [n]
     truth_frame: Ints  # [m]
     found: Mask  # [n]
-    truth: Mask  # [m]  can be found
-    missed: Mask  # [m]  in an excluded frame, yet lowers recall
-    held: Ints | None = None  # [n]  place in the heap of the frame, where the protocol has heaps
+    truth: Mask  # [m]  can be matched
+    missed: Mask  # [m]  in an excluded frame, but lowers recall
+    heap_index: Ints | None = None  # [n]  index in the frame's heap, for protocols with heaps
 
 
 def count_rows(
@@ -44,32 +42,32 @@ def count_rows(
     excluded: Keyframes | None,
     only: Keyframes | None,
 ) -> Counted:
-    """Which rows of found and truth count under these rules."""
-    given = [frames for frames in (excluded, only) if frames is not None]
-    found_frame, truth_frame, *listed = frames_of(found, truth, *given)
-    gone = listed.pop(0) if excluded is not None else None
-    asked = listed.pop(0) if only is not None else None
-    left_out = _without(truth_frame, gone)
-    known = (truth.label >= 0) & _within(truth_frame, asked)
-    there = known & left_out
+    """Select the rows of found and truth that count under these rules."""
+    lists = [frames for frames in (excluded, only) if frames is not None]
+    found_frame, truth_frame, *listed = frames_of(found, truth, *lists)
+    excluded_frames = listed.pop(0) if excluded is not None else None
+    only_frames = listed.pop(0) if only is not None else None
+    included = _without(truth_frame, excluded_frames)
+    known = (truth.label >= 0) & _within(truth_frame, only_frames)
+    matchable = known & included
     counts = (found.label >= 0) & ~np.isnan(found.score)
-    counts &= _within(found_frame, asked) & _without(found_frame, gone)
-    held = None
+    counts &= _within(found_frame, only_frames) & _without(found_frame, excluded_frames)
+    heap_index = None
     if rules.ties == "heap":
-        held = np.full(len(found), -1, np.int64)
-        held[counts] = heap_places(found.select(counts), found_frame[counts], rules.cap)
-        counts &= held >= 0
+        heap_index = np.full(len(found), -1, np.int64)
+        heap_index[counts] = heap_places(found.select(counts), found_frame[counts], rules.cap)
+        counts &= heap_index >= 0
     elif rules.cap is not None:
         counts[counts] = best_of_frame(found_frame[counts], found.score[counts], rules.cap)
-    if rules.unseen == "dropped":
-        counts &= _within(found_frame, truth_frame[there])
+    if rules.unlabelled == "dropped":
+        counts &= _within(found_frame, truth_frame[matchable])
     counts &= _has_area(found.box, rules)
-    missed = known & ~left_out if rules.excluded == "missed" else np.zeros_like(known)
-    return Counted(found_frame, truth_frame, counts, there, missed, held)
+    missed = known & ~included if rules.excluded == "missed" else np.zeros_like(known)
+    return Counted(found_frame, truth_frame, counts, matchable, missed, heap_index)
 
 
 def best_of_frame(frame: Ints, score: NDArray[np.float64], cap: int) -> Mask:
-    """Which rows [n] are among the `cap` best of their frame; the earlier of equals are."""
+    """Mark the rows [n] among the `cap` best of their frame; ties prefer earlier rows."""
     kept = np.ones(len(frame), bool)
     _, number, count = np.unique(frame, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(count[number] > cap)
@@ -90,7 +88,7 @@ def _has_area(box: NDArray[np.float64], rules: Protocol) -> Mask:
 
 
 def _within(frame: Ints, listed: Ints | None) -> Mask:
-    """Which frames [n] are listed; without a list, all."""
+    """Mark the frames [n] that are listed; without a list, all."""
     if listed is None:
         return np.ones(len(frame), bool)
     listed = np.unique(listed)
@@ -102,52 +100,52 @@ def _within(frame: Ints, listed: Ints | None) -> Mask:
 
 
 def _without(frame: Ints, listed: Ints | None) -> Mask:
-    """Which frames [n] are not listed; without a list, all."""
+    """Mark the frames [n] that are not listed; without a list, all."""
     return np.ones(len(frame), bool) if listed is None else ~_within(frame, listed)
 
 
 def heap_places(found: Instances, frame: Ints, cap: int | None) -> Ints:
-    """The place of each row [n] in the heap of its frame; -1: not held, when `cap` are.
+    """Return the index of each row [n] in its frame's heap; -1: dropped by `cap`.
 
-    Places are only told in frames where they matter, those with equal scores of a class or
+    Indices are computed only for frames where they matter, those with score ties in a class or
     more than `cap` rows; elsewhere all are 0.
     """
     place = np.zeros(len(found), np.int64)
-    rows = np.flatnonzero(_asked(found, frame, cap))
+    rows = np.flatnonzero(_needs_heap(found, frame, cap))
     if not len(rows):
         return place
     rows = rows[stable_order(frame[rows])]
     x1, y1, x2, y2 = found.box[rows].T
-    upward = np.lexsort((x2, y2, x1, y1, found.label[rows], found.score[rows]))
+    ascending = np.lexsort((x2, y2, x1, y1, found.label[rows], found.score[rows]))
     rank = np.empty(len(rows), np.int64)
-    rank[upward] = np.arange(len(rows))
-    held = _held(rank, run_starts(frame[rows]), found.score[rows[upward]].tolist(), cap)
+    rank[ascending] = np.arange(len(rows))
+    heaps = _final_heaps(rank, run_starts(frame[rows]), found.score[rows[ascending]].tolist(), cap)
     place[rows] = -1
-    for heap in held:
-        place[rows[upward[heap]]] = np.arange(len(heap))
+    for heap in heaps:
+        place[rows[ascending[heap]]] = np.arange(len(heap))
     return place
 
 
-def _asked(found: Instances, frame: Ints, cap: int | None) -> NDArray[np.bool_]:
-    """Which rows [n] are in a frame where the heap matters."""
-    # One number for class, frame and score, as sorting by each takes a second on AVA's size. Two
-    # that are equal by chance only make a heap that is not needed. 0 is added to make -0 one.
+def _needs_heap(found: Instances, frame: Ints, cap: int | None) -> NDArray[np.bool_]:
+    """Mark the rows [n] of frames where heap order matters."""
+    # One hash of class, frame and score, as sorting by each takes a second on AVA. A collision
+    # only builds an unneeded heap. Adding 0 turns -0 into 0.
     group = in_class(frame, found.label, len(found.classes)).view(np.uint64)
-    mixed = group * _SPREAD ^ (found.score + 0).view(np.uint64)
+    mixed = group * _HASH_MULTIPLIER ^ (found.score + 0).view(np.uint64)
     order = np.argsort(mixed)
-    twin = ~run_starts(mixed[order])
+    tied = ~run_starts(mixed[order])
     _, number, count = np.unique(frame, return_inverse=True, return_counts=True)
-    asked = count > cap if cap is not None else np.zeros(len(count), bool)
-    asked[number[order[twin]]] = True
-    return np.asarray(asked[number])
+    needed = count > cap if cap is not None else np.zeros(len(count), bool)
+    needed[number[order[tied]]] = True
+    return np.asarray(needed[number])
 
 
-def _held(
+def _final_heaps(
     rank: Ints, start: NDArray[np.bool_], score: list[float], cap: int | None
 ) -> list[list[int]]:
-    """What the heaps hold in the end, as ranks [n] of rows, `score` [n] of each rank.
+    """Return the final contents of the heaps as ranks [n] of rows; `score` [n] is by rank.
 
-    `start` is where the rows of a heap begin.
+    `start` marks the first row of each heap.
     """
     heaps = []
     for ranks in np.split(rank, np.flatnonzero(start)[1:]):

@@ -1,4 +1,4 @@
-"""Found against truth, all of it: frame mAP, people, tubes, coverage, faults and mistakes."""
+"""Full evaluation of detections: frame mAP, people, tubes, coverage, faults and mistakes."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from stadkit.tubes import Tubelets, Tubes
 
 @dataclass(frozen=True)
 class EvaluationSide:
-    """One of the two: rows of frames, and tubes where the file has them.
+    """Detections or truth: instances, and tubes where the file has them.
 
-    `looked`: keyframes that are known to have been looked at, rows or not.
+    `processed`: keyframes known to have been processed, with or without rows.
     """
 
-    claims: Instances
-    faults: Faults  # of the whole side
-    files: tuple[Faults, ...]  # the same by its files
+    instances: Instances
+    faults: Faults  # of all files
+    files: tuple[Faults, ...]  # of each file
     tubes: Tubes | None = None
     tubelets: Tubelets | None = None
-    looked: Keyframes | None = None
-    notes: tuple[str, ...] = ()  # how it was read, where that is not plain
+    processed: Keyframes | None = None
+    notes: tuple[str, ...] = ()  # non-obvious choices made when reading
 
 
 @dataclass(frozen=True)
 class TubeFacts:
-    """What a data set of tubes says of its videos."""
+    """Video metadata of a tube data set."""
 
     sizes: dict[str, tuple[int, int]] | None  # height, width in pixels
     rate: float  # frames a second
@@ -53,7 +53,7 @@ class TubeFacts:
 
 @dataclass(frozen=True)
 class Scores:
-    """What `score` found out."""
+    """Results of `evaluate`."""
 
     protocol: str
     labels: Labels
@@ -64,22 +64,22 @@ class Scores:
     coverage: Coverage
     faults: tuple[Faults, ...]
     mistakes: Mistakes
-    found: Instances  # with the scores that they were ranked by
-    notes: tuple[str, ...] = ()  # how files were read, what an option does not touch
+    found: Instances  # with the scores used for ranking
+    notes: tuple[str, ...] = ()  # how files were read, and options without effect
 
     def to_json(self) -> dict[str, Any]:
-        """For machines: fractions of 1, null where there is no truth."""
+        """Return the results as a JSON object: fractions of 1, null without truth."""
         ids = [str(number) for number in self.labels.ids]
         columns: dict[str, Sequence[Any]] = {
             "name": self.labels.names,
-            "ap": _plain(self.frames.ap.mean(0)),
+            "ap": _json_list(self.frames.ap.mean(0)),
             "ap_at": _by_class(
                 {f"{iou:g}": self.frames.ap[k] for k, iou in enumerate(self.frames.ious)}
             ),
             "video_ap": (
                 [None] * len(ids) if self.tubes is None else _by_class(self.tubes.per_class())
             ),
-            "recall": _plain(self.frames.recall.mean(0)),
+            "recall": _json_list(self.frames.recall.mean(0)),
             "truth": self.frames.truths.tolist(),
             "found": self.frames.detections.tolist(),
         }
@@ -131,33 +131,33 @@ def evaluate(
     excluded: Keyframes | None = None,
     cap: int | None = None,
 ) -> Scores:
-    """Everything there is to say of found against truth.
+    """Score found against truth by all metrics.
 
     `protocol` is one of PROTOCOLS or, for tubes, "multisports" or "act"; None: "act" for
-    tubelets, "multisports" for other true tubes, else "ava". Raises NothingMatchedError where
-    nothing of one meets the other, UsageError for a protocol that does not fit.
+    tubelets, "multisports" for other truth tubes, else "ava". Raises NothingMatchedError when
+    the two have nothing in common, UsageError for an unsuitable protocol.
     """
-    name = protocol if protocol is not None else _default(found, truth)
+    name = protocol if protocol is not None else _default_protocol(found, truth)
     rules = _rules(name, truth)
     coverage = check(
-        found.claims,
-        truth.claims,
+        found.instances,
+        truth.instances,
         found.faults,
         truth.faults,
         excluded,
         labels.ids,
-        found.looked,
+        found.processed,
     )
     options: dict[str, Any] = {"ious": ious, "excluded": excluded, "cap": cap}
     if name == "act":
-        frames, people, ranked = _counted_by_act(found.claims, truth, facts, options)
+        frames, people, ranked = _act_results(found.instances, truth, facts, options)
     else:
-        options["protocol"], ranked = rules, found.claims
-        with ThreadPoolExecutor(1) as pool:  # NumPy lets two cores work
-            boxes = pool.submit(person_ap, ranked, truth.claims, **options)
-            frames = frame_map(ranked, truth.claims, **options)
+        options["protocol"], ranked = rules, found.instances
+        with ThreadPoolExecutor(1) as pool:  # NumPy releases the GIL
+            boxes = pool.submit(person_ap, ranked, truth.instances, **options)
+            frames = frame_map(ranked, truth.instances, **options)
         people = boxes.result()
-    wrong = mistakes(ranked, truth.claims, frames, excluded)
+    wrong = mistakes(ranked, truth.instances, frames, excluded)
     if name == "multisports":
         frames = _without_unscored(frames)
     tubes = _tubes(found, truth, facts, name)
@@ -172,27 +172,29 @@ def evaluate(
         faults=found.files + truth.files,
         mistakes=wrong,
         found=ranked,
-        notes=found.notes + truth.notes + (_untouched(truth, options) if tubes else ()),
+        notes=found.notes
+        + truth.notes
+        + (_options_without_effect(truth, options) if tubes else ()),
     )
 
 
-def _default(found: EvaluationSide, truth: EvaluationSide) -> str:
+def _default_protocol(found: EvaluationSide, truth: EvaluationSide) -> str:
     if truth.tubes is None:
         return "ava"
     return "multisports" if found.tubelets is None else "act"
 
 
-def _untouched(truth: EvaluationSide, options: dict[str, Any]) -> tuple[str, ...]:
-    """What is said of options that choose frames or boxes: tubes are compared whole."""
-    cut = truth.tubes is not None and len(truth.claims) < len(truth.tubes.time)
-    asked = {
+def _options_without_effect(truth: EvaluationSide, options: dict[str, Any]) -> tuple[str, ...]:
+    """Note the options that select frames or boxes: they have no effect on video mAP."""
+    cut = truth.tubes is not None and len(truth.instances) < len(truth.tubes.time)
+    options_used = {
         "--exclude": options["excluded"] is not None,
         "--only-found": cut,
         "--cap": options["cap"] is not None,
         "--iou": tuple(options["ious"]) != (0.5,),
     }
-    names = ", ".join(name for name, given in asked.items() if given)
-    return (f"video mAP is of whole tubes: {names} only for frames",) if names else ()
+    names = ", ".join(name for name, used in options_used.items() if used)
+    return (f"video mAP compares whole tubes and ignores {names}",) if names else ()
 
 
 def _rules(name: str, truth: EvaluationSide) -> Protocol:
@@ -200,36 +202,36 @@ def _rules(name: str, truth: EvaluationSide) -> Protocol:
         return protocol_of(name)
     if truth.tubes is None:
         frames = ", ".join(PROTOCOLS)
-        raise UsageError(f"protocol {name} is for true tubes; for keyframes there are {frames}")
-    return MULTISPORTS  # "act" counts by itself
+        raise UsageError(f"protocol {name} needs truth tubes; for keyframes choose {frames}")
+    return MULTISPORTS  # "act" has its own matching
 
 
 def _groups(labels: Labels) -> dict[str, tuple[str, ...]]:
-    """Groups of classes that papers report: AVA's three, MultiSports' four."""
+    """Return the class groups that papers report: AVA's three, MultiSports' four."""
     if len(labels) == MULTISPORTS_CLASSES and set(UNSCORED) <= set(labels.names):
         return sports(labels.names)
     groups = ava_groups()
     known = {name for names in groups.values() for name in names}
-    # Own classes may be called "stand" or "walk" too; groups of some of them say nothing.
+    # Custom labels may share names like "stand" or "walk"; partial groups mean nothing.
     return groups if set(labels.names) <= known else {}
 
 
 def _without_unscored(frames: FrameMap) -> FrameMap:
     if not set(UNSCORED) <= set(frames.classes):
         return frames
-    out = np.isin(np.array(frames.classes), UNSCORED)
-    return replace(frames, ap=np.where(out, np.nan, frames.ap))
+    is_unscored = np.isin(np.array(frames.classes), UNSCORED)
+    return replace(frames, ap=np.where(is_unscored, np.nan, frames.ap))
 
 
-def _counted_by_act(
+def _act_results(
     found: Instances, truth: EvaluationSide, facts: TubeFacts | None, options: dict[str, Any]
 ) -> tuple[FrameMap, FrameMap, Instances]:
-    """Of frames, of people, and the rows with the scores that they are ranked by."""
+    """Return (frame mAP, person AP, rows with the scores used for ranking)."""
     if facts is None or facts.sizes is None:
         raise UsageError(NO_SIZES)
     options = options | {"sizes": facts.sizes, "rate": facts.rate}
-    frames, ranked = act_count(found, truth.claims, **options)
-    return frames, act_person_ap(found, truth.claims, **options), ranked
+    frames, ranked = act_count(found, truth.instances, **options)
+    return frames, act_person_ap(found, truth.instances, **options), ranked
 
 
 def _tubes(
@@ -246,13 +248,13 @@ def _tubes(
     )
 
 
-def _plain(values: NDArray[np.float64]) -> list[float | None]:
+def _json_list(values: NDArray[np.float64]) -> list[float | None]:
     return [_or_none(value) for value in values.tolist()]
 
 
 def _by_class(ap: dict[str, NDArray[np.float64]]) -> list[dict[str, float | None]]:
-    """AP [c] by name -> by name, a table a class."""
-    columns = [_plain(values) for values in ap.values()]
+    """Transpose AP [c] by name into one dict per class."""
+    columns = [_json_list(values) for values in ap.values()]
     return [dict(zip(ap, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

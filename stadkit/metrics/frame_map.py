@@ -1,10 +1,9 @@
-"""Frame mAP: average precision of boxes with actions, as each protocol counts.
+"""Frame mAP: average precision of boxes with actions, by each protocol.
 
-Per class, detections go from the best score down; `ranking.py` says what becomes of equal
-scores. Each looks only at the truth of its class in its frame that it overlaps most (the first
-of equals): it is right when their IoU is at least the threshold and nobody before it has that
-truth, else wrong. It never falls back to its second-best truth. `protocols.py` says where
-evaluators part.
+Per class, detections are visited in order of descending score; see `ranking.py` for ties. Each
+can only match the truth of its class and frame with the largest IoU (ties: the first): it is
+right when the IoU reaches the threshold and no earlier detection has that truth, else wrong. It
+never falls back to its second-best truth. `protocols.py` lists how evaluators differ.
 """
 
 from __future__ import annotations
@@ -27,37 +26,37 @@ from stadkit.metrics.ranking import Orders, orders
 
 @dataclass(frozen=True)
 class Steps:
-    """What was found out on the way to an AP, for those who look at the same rows again."""
+    """Intermediate results of an AP, for reuse by the error analysis."""
 
     rows: Counted
-    best: NDArray[np.int32]  # [n]  the row of truth that each looks at; -1: none
+    best: NDArray[np.int32]  # [n]  truth row of largest IoU; -1: none
 
 
 @dataclass(frozen=True)
 class FrameMap:
-    """Frame AP of c classes at k IoU thresholds, and how each row of `found` [n] was counted."""
+    """Frame AP of c classes at k IoU thresholds, and the outcome of each row of `found` [n]."""
 
     protocol: Protocol
     ious: tuple[float, ...]  # [k]
     ap: NDArray[np.float64]  # [k, c]  NaN: no truth, or undetected where the protocol says so
-    right: NDArray[np.bool_]  # [k, n]  False for rows that were not counted
+    right: NDArray[np.bool_]  # [k, n]  False for rows that do not count
     counted: NDArray[np.bool_]  # [n]
     truths: NDArray[np.int64]  # [c]
-    detections: NDArray[np.int64]  # [c]     counted ones
+    detections: NDArray[np.int64]  # [c]     counted rows
     recall: NDArray[np.float64]  # [k, c]  NaN: no truth
     classes: tuple[str, ...]
-    # The counted rows of each class, best first: equal scores as AP took them.
+    # The counted rows of each class, best first, with ties as ranked for AP.
     ranking: tuple[NDArray[np.intp], ...] = field(repr=False, compare=False)
     steps: Steps | None = field(default=None, repr=False, compare=False)
 
     @property
     def mean(self) -> float:
-        """Mean AP over thresholds and the classes that have one; NaN when none has."""
+        """Mean AP over thresholds and classes with an AP; NaN without any."""
         return known_mean(self.ap)
 
     @property
     def per_class(self) -> dict[str, float]:
-        """AP of each class, the mean over the thresholds."""
+        """AP of each class, averaged over the thresholds."""
         return dict(zip(self.classes, self.ap.mean(0).tolist(), strict=True))
 
 
@@ -71,17 +70,17 @@ def frame_map(
     only: Keyframes | None = None,
     cap: int | None = None,
 ) -> FrameMap:
-    """Frame mAP; rows without a class or with a score of NaN do not count.
+    """Compute the frame mAP; rows without a class or with a NaN score do not count.
 
-    `excluded` frames do not count, nor do frames that `only` lacks. `cap` replaces the
-    protocol's; 0 lifts it. Inverted boxes in `found` do not count in any protocol.
-    Raises UsageError for an unknown protocol, ValueError for other classes in found than in
-    truth, or thresholds not above 0.
+    `excluded` frames do not count, nor do frames missing from `only`. `cap` replaces the
+    protocol's cap; 0 removes it. Inverted boxes in `found` never count.
+    Raises UsageError for an unknown protocol, ValueError when classes of found and truth differ,
+    or for thresholds not above 0.
     """
     if found.classes != truth.classes:
         raise ValueError(f"found has classes {found.classes}, truth {truth.classes}")
     if not ious or min(ious) <= 0:
-        raise ValueError(f"IoU thresholds {tuple(ious)}: wants one or more, above 0")
+        raise ValueError(f"IoU thresholds are {tuple(ious)}; wants one or more, above 0")
     rules = protocol_of(protocol).with_cap(cap)
     rows = count_rows(found, truth, rules, excluded, only)
     both = orders(found, truth, rows, rules)
@@ -99,10 +98,10 @@ def person_ap(
     only: Keyframes | None = None,
     cap: int | None = None,
 ) -> FrameMap:
-    """AP of the boxes alone, one class "person": each box of a frame once, by its best score.
+    """Compute the AP of boxes alone, as class "person": each unique box, by its best score.
 
-    Rows without a class count here, in both tables. Of the rows of a box, the best one is
-    counted. Raises what `frame_map` raises.
+    Rows without a class count here, in both tables. Of the rows of a box, only the best one
+    counts. Raises as `frame_map` does.
     """
     found_people, row = people(found)
     truth_people, _ = people(truth)
@@ -122,9 +121,9 @@ def person_ap(
 
 
 def group_means(result: FrameMap, groups: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
-    """Mean AP of the classes of each group, NaN where none of them has one.
+    """Average the AP over the classes of each group; NaN when none has an AP.
 
-    Names that the result's classes lack are passed over.
+    Names that are not among the result's classes are ignored.
     """
     names = np.array(result.classes, np.str_)
     return {
@@ -141,21 +140,22 @@ def _right(
     rules: Protocol,
     ious: Sequence[float],
 ) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
-    """Which rows of found are right at each threshold [k, n], and the truth they look at [n]."""
-    classes, there, counted = len(found.classes), np.flatnonzero(rows.truth), rows.found
+    """Mark the right rows of found at each threshold [k, n]; also return their best truth [n]."""
+    classes, matchable, counted = len(found.classes), np.flatnonzero(rows.truth), rows.found
     dtype = np.float32 if rules.float32 else np.float64
     best, overlap = best_truth(
         np.where(counted, in_class(rows.found_frame, found.label, classes), -1),
-        in_class(rows.truth_frame[there], truth.label[there], classes),
+        in_class(rows.truth_frame[matchable], truth.label[matchable], classes),
         found.box.astype(dtype, copy=False),
-        truth.box[there].astype(dtype, copy=False),
+        truth.box[matchable].astype(dtype, copy=False),
     )
-    turn = np.concatenate([np.zeros(0, np.intp), *(mine[best[mine] >= 0] for mine in both.claims)])
+    parts = (claims[best[claims] >= 0] for claims in both.claims)
+    claim_order = np.concatenate([np.zeros(0, np.intp), *parts])
     right = np.zeros((len(ious), len(found)), bool)
     for k, threshold in enumerate(ious):
-        right[k, first_claims(best, turn[overlap[turn] >= threshold])] = True
-    seen = best >= 0
-    best[seen] = there[best[seen]]
+        right[k, first_claims(best, claim_order[overlap[claim_order] >= threshold])] = True
+    matched = best >= 0
+    best[matched] = matchable[best[matched]]
     return right, best
 
 

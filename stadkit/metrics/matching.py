@@ -1,4 +1,4 @@
-"""Which truth each detection looks at: the one of its frame and class that it overlaps most."""
+"""Match detections to truth: each to the truth of its frame and class with the largest IoU."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from stadkit.instances import Instances
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32 | np.float64]
 
-_PAIRS_A_BLOCK = 1 << 16  # compared at once, so that they stay in the processor's cache
+_BLOCK_SIZE = 1 << 16  # pairs compared at once, to fit the CPU cache
 
 
 def frames_of(*tables: Instances | Keyframes) -> tuple[Ints, ...]:
-    """A number for each row of each table: equal where video and millisecond are equal.
+    """Number the frame of each row of each table: equal for equal video and millisecond.
 
-    The numbers are not dense, and at least 0.
+    Numbers are >= 0, but not dense.
     """
     videos: dict[str, int] = {}
     video = [_video_numbers(table, videos) for table in tables]
     ms = [milliseconds(table.time) for table in tables]
     low = min((int(part.min()) for part in ms if len(part)), default=0)
     span = max((int(part.max()) for part in ms if len(part)), default=0) - low + 1
-    if span * max(len(videos), 1) > 2**40:  # a class is yet to be packed beside the frame
+    if span * max(len(videos), 1) > 2**40:  # leave room to pack the class into the same int64
         rank = np.unique(np.concatenate(ms), return_inverse=True)[1]
         ends = np.cumsum([len(part) for part in ms])[:-1]
         ms = [part.astype(np.int64) for part in np.split(rank, ends)]
@@ -37,7 +37,7 @@ def frames_of(*tables: Instances | Keyframes) -> tuple[Ints, ...]:
 
 
 def _video_numbers(table: Instances | Keyframes, known: dict[str, int]) -> Ints:
-    """The number of each row's video; videos that are new are added to the known."""
+    """Return the number of each row's video; new videos are added to `known`."""
     if isinstance(table, Instances):
         return _numbers(table.videos, known)[table.video]
     names, row = np.unique(table.video, return_inverse=True)
@@ -51,10 +51,10 @@ def _numbers(names: Iterable[str], known: dict[str, int]) -> Ints:
 def best_truth(
     found_group: Ints, truth_group: Ints, found_box: Floats, truth_box: Floats
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """For each detection the row of the truth in its group that it overlaps most, and the IoU.
+    """Find for each detection the truth row of its group with the largest IoU, and the IoU.
 
-    Groups [n] and [m], -1 for a row that looks at nothing; boxes [n, 4] and [m, 4] -> rows
-    int32 [n], -1 where the group has no truth, and IoU [n], 0 there. Of equal IoUs, the first.
+    Groups [n] and [m], -1: never matched; boxes [n, 4] and [m, 4] -> rows int32 [n], -1 where the
+    group has no truth, and IoU [n], 0 there. Ties take the first row.
     """
     best = np.full(len(found_group), -1, np.int32)
     overlap = np.zeros(len(found_group), np.float64)
@@ -68,22 +68,22 @@ def best_truth(
     at[at == len(group)] = 0
     rows = np.flatnonzero(group[at] == found_group)
     start, count = start[at[rows]], count[at[rows]]
-    for part in blocks(count, _PAIRS_A_BLOCK):
+    for part in blocks(count, _BLOCK_SIZE):
         a, b = expand_ranges(start[part], count[part])
-        b, here = order[b], rows[part]
-        pair_iou = iou(found_box[here[a]], truth_box[b])
+        b, detections = order[b], rows[part]
+        pair_iou = iou(found_box[detections[a]], truth_box[b])
         winner = _first_largest(pair_iou, count[part])
-        best[here], overlap[here] = b[winner], pair_iou[winner]
+        best[detections], overlap[detections] = b[winner], pair_iou[winner]
     return best, overlap
 
 
 def in_class(frame: Ints, label: NDArray[np.int32], classes: int) -> Ints:
-    """A number [n] for each row, equal where frame and class are."""
+    """Number the rows [n] by frame and class."""
     return frame * classes + label
 
 
 def blocks(count: NDArray[Any], size: int) -> Iterator[slice]:
-    """Slices of rows, each with about `size` pairs together where row i has `count[i]`."""
+    """Yield slices of rows with about `size` pairs in total, where row i has `count[i]` pairs."""
     total = np.cumsum(count)
     edges = np.arange(0, int(total[-1]) if len(total) else 0, size)
     cuts = np.unique(np.append(np.searchsorted(total, edges, "right"), len(count)))
@@ -92,7 +92,7 @@ def blocks(count: NDArray[Any], size: int) -> Iterator[slice]:
 
 
 def _first_largest(value: NDArray[np.float64], count: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Where the largest of each run of `count` values is, the first of equals."""
+    """Return the index of the largest of each run of `count` values; ties take the first."""
     before = np.cumsum(count) - count
     largest = np.maximum.reduceat(value, before)
     at = np.flatnonzero(value == np.repeat(largest, count))
@@ -102,9 +102,8 @@ def _first_largest(value: NDArray[np.float64], count: NDArray[np.intp]) -> NDArr
 def iou(a: Floats, b: Floats) -> NDArray[np.float64]:
     """IoU [n] of boxes a and b [n, 4], row by row; 0 where the union is empty.
 
-    In this order, as the last bit decides at an IoU of just the threshold: sides and areas in
-    the boxes' precision, the shared area and the quotient in float64. mmaction2, which has
-    boxes in float32, computes so.
+    Sides and areas are computed in the boxes' precision, intersection and quotient in float64, as
+    in mmaction2 with float32 boxes: the last bit decides for an IoU exactly at the threshold.
     """
     ax1, ay1, ax2, ay2 = a.T
     bx1, by1, bx2, by2 = b.T
@@ -117,9 +116,9 @@ def iou(a: Floats, b: Floats) -> NDArray[np.float64]:
 
 
 def first_claims(best: NDArray[np.int32], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Of these rows, in the order in which they claim the truth in `best` [n], each one's first."""
+    """Return the first of these rows, in claim order, for each truth of `best` [n]."""
     if not len(rows):
         return rows
     first = np.full(int(best[rows].max()) + 1, -1, np.intp)
-    first[best[rows[::-1]]] = rows[::-1]  # where places are equal, the last written stays
+    first[best[rows[::-1]]] = rows[::-1]  # the last write to an index wins
     return first[first >= 0]

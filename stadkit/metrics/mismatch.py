@@ -1,7 +1,7 @@
-"""Why two files do not meet: the likely reason, in words that say what to do about it.
+"""Guess why two files do not match, and describe the fix.
 
-Every function here gives an empty text where no reason that it knows explains the files. A guess
-must explain half of what there is to explain: a wrong hint is worse than none.
+Every function returns an empty string when no known reason fits. A guess must explain at least
+half of the rows: a wrong hint is worse than none.
 """
 
 from __future__ import annotations
@@ -14,48 +14,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENOUGH = 0.5  # share of the smaller side that a reason must explain
-_RATES = (25, 30, 24, 50, 60, 29.97, 23.976, 15, 10)  # frames a second, the usual ones first
+_RATES = (25, 30, 24, 50, 60, 29.97, 23.976, 15, 10)  # frames a second, common ones first
 _AVA_START = 900  # seconds: where AVA's frame numbers start
-_FEW = 10  # boxes: fewer prove nothing
-_NEAR = 100  # milliseconds: two writings of one time
+_MIN_BOXES = 10  # fewer prove nothing
+_MAX_ROUNDING_MS = 100  # larger differences are not rounding
 
 
 class Frames(NamedTuple):
-    """Some frames, each once, in order of video and time."""
+    """Unique frames, sorted by video and time."""
 
-    video: NDArray[np.int64]  # [n] a number that stands for the same video on both sides
-    ms: NDArray[np.int64]  # [n] whole milliseconds
+    video: NDArray[np.int64]  # [n] video number, common to both sides
+    ms: NDArray[np.int64]  # [n] integer milliseconds
 
     @property
     def key(self) -> NDArray[np.int64]:
-        """One number [n] a frame, from 0 up, in the same order."""
-        # 2 ** 38 ms are eight years: only what is no time at all is brought together here.
+        """Encode each frame as one number [n] >= 0, preserving order."""
+        # 2 ** 38 ms are eight years: clipping only affects nonsense times.
         return self.video * 2**40 + np.clip(self.ms, -(2**38), 2**38) + 2**39
 
     @classmethod
     def of(cls, key: NDArray[np.int64]) -> Frames:
-        """The frames that have these keys, in that order."""
+        """Decode keys to frames, in that order."""
         return cls(key // 2**40, key % 2**40 - 2**39)
 
     def first(self, count: int) -> Frames:
-        """The first of them."""
+        """Return the first `count` frames."""
         return Frames(self.video[:count], self.ms[:count])
 
     def among(self, videos: NDArray[np.int64]) -> Frames:
-        """The frames of these videos."""
+        """Return the frames of these videos."""
         kept = np.isin(self.video, videos)
         return Frames(self.video[kept], self.ms[kept])
 
 
 def why_videos(found: Sequence[str], truth: Sequence[str]) -> str:
-    """Why no id of one side is an id of the other."""
-    for words, plain in _PLAINER:
-        if {plain(name) for name in found} & {plain(name) for name in truth}:
-            return f"they are the same {words}; rename them in one of the two"
+    """Guess why the two sides share no video id."""
+    for words, normalize in _NORMALIZATIONS:
+        if {normalize(name) for name in found} & {normalize(name) for name in truth}:
+            return f"they match {words}; rename them in one of the two"
     for one in found[:200]:
         for other in truth[:2000]:
             if min(len(one), len(other)) > 2 and (one in other or other in one):
-                return f"{one!r} and {other!r} are alike: take off what one has more"
+                return f"{one!r} and {other!r} differ by a prefix or suffix; remove it"
     return ""
 
 
@@ -67,44 +67,44 @@ def _base(name: str) -> str:
     return re.split(r"[/\\]", name.rstrip("/\\"))[-1]
 
 
-_PLAINER: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("without the blanks around them", str.strip),
-    ("in one letter case", str.casefold),
-    ("without file endings", _stem),
+_NORMALIZATIONS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("without surrounding whitespace", str.strip),
+    ("ignoring case", str.casefold),
+    ("without file extensions", _stem),
     ("without folders", _base),
-    ("without folders and file endings", lambda name: _stem(_base(name))),
-    ("without the zeros in front", lambda name: name.lstrip("0")),
+    ("without folders and file extensions", lambda name: _stem(_base(name))),
+    ("without leading zeros", lambda name: name.lstrip("0")),
 )
 
 
 def why_times(found: Frames, truth: Frames) -> tuple[str, float]:
-    """Why few times of one side are times of the other, in videos that both have.
+    """Guess why few times match, in the videos that both sides have.
 
-    The share of the frames that would meet is given too, 0 where no reason is known.
+    Also returns the share of frames that would match after the fix; 0 without a reason.
     """
-    best, told = share(found, truth), ""
+    best, reason = share(found, truth), ""
     enough = max(ENOUGH, 2 * best)
     for clock in _clocks():
         for side, one, other in (("found", found, truth), ("truth", truth, found)):
             reached = share(_at(one, clock.seconds(one.ms / 1000)), other)
             if reached >= enough and reached > best:
-                best, told = reached, f"the times of {side} look like {clock.words}"
-    if told:
-        return told, best
-    told = _near(found, truth) or _shifted(found, truth)
-    return told, ENOUGH if told else 0.0
+                best, reason = reached, f"the times of {side} look like {clock.words}"
+    if reason:
+        return reason, best
+    reason = _near(found, truth) or _shifted(found, truth)
+    return reason, ENOUGH if reason else 0.0
 
 
 def share(found: Frames, truth: Frames) -> float:
-    """Frames that both have, over those of the side that has fewer; 0 where one is empty."""
+    """Return the shared frames over those of the smaller side; 0 where one is empty."""
     fewer = min(len(found.ms), len(truth.ms))
     return len(np.intersect1d(found.key, truth.key)) / fewer if fewer else 0.0
 
 
 class _Clock(NamedTuple):
-    """Numbers n that stand for start + (n - first) / rate seconds."""
+    """A time encoding: number n means start + (n - first) / rate seconds."""
 
-    words: str  # what they may be, and what to do
+    words: str  # the encoding, and the fix
     rate: float
     first: int = 0
     start: int = 0
@@ -116,12 +116,12 @@ class _Clock(NamedTuple):
 def _clocks() -> Iterator[_Clock]:
     yield _Clock("milliseconds; divide them by 1000", 1000)
     for rate in _RATES:
-        yield _Clock(f"frame numbers; divide them by {rate:g} a second", rate)
+        yield _Clock(f"frame numbers; divide them by {rate:g} frames a second", rate)
     for rate in _RATES:
-        yield _Clock(f"frame numbers from 1; make them (n - 1) / {rate:g}", rate, first=1)
+        yield _Clock(f"frame numbers from 1; convert them by (n - 1) / {rate:g}", rate, first=1)
     for rate in _RATES:
-        cure = f"make them {_AVA_START} + n / {rate:g}"
-        yield _Clock(f"frame numbers from second {_AVA_START}; {cure}", rate, start=_AVA_START)
+        fix = f"convert them by {_AVA_START} + n / {rate:g}"
+        yield _Clock(f"frame numbers from second {_AVA_START}; {fix}", rate, start=_AVA_START)
 
 
 def _at(frames: Frames, seconds: NDArray[Any]) -> Frames:
@@ -129,52 +129,52 @@ def _at(frames: Frames, seconds: NDArray[Any]) -> Frames:
 
 
 def _near(found: Frames, truth: Frames) -> str:
-    """Times that miss each other by little, as rounding does."""
+    """Detect times that differ slightly, as by rounding."""
     few, many = (found, truth) if len(found.ms) <= len(truth.ms) else (truth, found)
     if not len(few.ms):
         return ""
     keys, at = many.key, np.searchsorted(many.key, few.key)
     before, after = keys[np.maximum(at - 1, 0)], keys[np.minimum(at, len(keys) - 1)]
     gap = int(np.median(np.minimum(abs(few.key - before), abs(few.key - after))))
-    if not 0 < gap <= _NEAR:
+    if not 0 < gap <= _MAX_ROUNDING_MS:
         return ""
     return (
-        f"they miss each other by about {gap / 1000:g} s, and times are the same to a "
-        "millisecond; write the same times in both or, where the truth counts frames, give their "
-        "own --rate"
+        f"they differ by about {gap / 1000:g} s, and must agree to a millisecond; write the same "
+        "times in both files or, if truth has frame numbers, pass its frame rate by --rate"
     )
 
 
 def _shifted(found: Frames, truth: Frames) -> str:
-    """Times that differ by one number of seconds throughout."""
+    """Detect times that differ by a constant offset."""
     gaps = [
         np.subtract.outer(truth.ms[truth.video == v][:300], found.ms[found.video == v][:300])
         for v in np.intersect1d(found.video, truth.video)[:20]
     ]
     values, counts = np.unique(np.concatenate([gap.ravel() for gap in gaps]), return_counts=True)
-    # Of shifts that do as well, the smallest: times at one a second fit many.
+    # Of equally good shifts, take the smallest: times at 1 Hz fit many.
     order = np.lexsort((abs(values), -counts))
     shift = int(values[order[0]]) / 1000
     reached = share(_at(found, found.ms / 1000 + shift), truth)
-    # Times at one a second fit each other easily, so that more is asked for here.
+    # Times at 1 Hz match easily by chance, so the threshold is stricter here.
     if not shift or reached < 0.8:
         return ""
-    return f"the times of found fit when {abs(shift):g} s are {'added' if shift > 0 else 'taken'}"
+    fix = "added to" if shift > 0 else "subtracted from"
+    return f"the times match when {abs(shift):g} s is {fix} the times of found"
 
 
 def why_boxes(
     found: NDArray[np.float64], truth: NDArray[np.float64], near: Near
 ) -> tuple[str, bool]:
-    """Why boxes [n, 4] and [m, 4] of the same frames lie apart, and whether that is sure.
+    """Guess why boxes [n, 4] and [m, 4] of the same frames do not overlap; and if that is certain.
 
-    `near(found, truth)` is the share of truth's boxes that one of found overlaps by half.
+    `near(found, truth)` is the share of truth boxes that a found box overlaps by half.
     """
     for side, one, other in (("found", found, truth), ("truth", truth, found)):
         if len(one) and len(other) and _reach(one) > 2 >= _reach(other):
             parts = [n for n in (100, 1000) if near(*_ordered(side, one / n, other)) >= ENOUGH]
-            cure = f"parts of {parts[0]} do; divide them by {parts[0]}" if parts else _PIXELS
-            return f"the boxes of {side} reach {one.max():g}, as {cure}", True
-    best, told = near(found, truth), ""
+            unit = f"1/{parts[0]} parts; divide them by {parts[0]}" if parts else _PIXELS
+            return f"the boxes of {side} reach {one.max():g} and look like {unit}", True
+    best, reason = near(found, truth), ""
     enough = max(ENOUGH, 2 * best)
     if enough >= 1:
         return "", False
@@ -183,11 +183,11 @@ def why_boxes(
             reached = near(*_ordered(side, corners(one), other))
             if reached >= enough and reached > best:
                 best = reached
-                told = f"the boxes of {side} look like {words}; write x1, y1, x2, y2"
-    return told, bool(told) and min(len(found), len(truth)) >= _FEW
+                reason = f"the boxes of {side} look like {words}; write x1, y1, x2, y2"
+    return reason, bool(reason) and min(len(found), len(truth)) >= _MIN_BOXES
 
 
-_PIXELS = "pixels do; divide x by the width and y by the height of the frame"
+_PIXELS = "pixels; divide x by the frame width and y by the frame height"
 Near = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 
 
@@ -198,7 +198,7 @@ def _ordered(
 
 
 def _reach(box: NDArray[np.float64]) -> float:
-    """How far most boxes reach: 1 at most in fractions, more in pixels."""
+    """Return the median maximum coordinate: at most 1 in fractions, more in pixels."""
     return float(np.median(box.max(1)))
 
 
@@ -216,23 +216,23 @@ def why_labels(
     score: NDArray[np.float64],
     person: NDArray[np.integer[Any]],
 ) -> str:
-    """Why boxes that lie on each other have other action ids: a row [n] a pair of them.
+    """Guess why overlapping boxes have different action ids; one row [n] per pair of boxes.
 
-    `person` is the truth that a detection lies on; of its detections the best `score` counts.
+    `person` is the truth that a detection overlaps; its detection of the best `score` counts.
     """
     order = np.lexsort((-score, person))
     first = np.ones(len(order), bool)
     first[1:] = person[order][1:] != person[order][:-1]
     found, truth = found[order[first]], truth[order[first]]
-    if len(found) < _FEW:
+    if len(found) < _MIN_BOXES:
         return ""
     same, more, less = (float((found + by == truth).mean()) for by in (0, 1, -1))
     if max(more, less) < max(ENOUGH / 2, 2 * same):
         return ""
     by = "+1" if more > less else "-1"
     return (
-        f"where boxes overlap the action is right in {same:.0%}, and with {by} on the ids of "
-        f"found in {max(more, less):.0%}; does one file count from 0?"
+        f"where boxes overlap, the action is right in {same:.0%}, but in {max(more, less):.0%} "
+        f"with {by} on the ids of found; check whether one file counts from 0"
     )
 
 
@@ -245,15 +245,15 @@ _ORDERS: tuple[tuple[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]],
 
 
 def some(names: Sequence[str]) -> str:
-    """Three of them, in quotes."""
+    """List the first three names, quoted."""
     return listed([repr(name) for name in names])
 
 
 def listed(words: Sequence[str]) -> str:
-    """The first three, and whether there are more."""
+    """List the first three words, with an ellipsis if there are more."""
     return ", ".join(words[:3]) + (", ..." if len(words) > 3 else "")
 
 
 def because(why: str, otherwise: str) -> str:
-    """The end of a sentence: the reason, or what is right."""
+    """Return a clause with the reason, or else the general rule."""
     return f"; {why or otherwise}"

@@ -1,4 +1,4 @@
-"""People out of rows a class: each box of a frame once."""
+"""Reduce instances to people: one row per unique box of a frame."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from stadkit.metrics.matching import Ints, frames_of
 
 
 def people(table: Instances) -> tuple[Instances, NDArray[np.intp]]:
-    """A row a box and frame, all of one class "person", with its best score; and the row it was.
+    """Keep the best-scored row of each box and frame, as class "person"; also return its index.
 
-    Of equal scores the first row. Rows with a score of NaN are left out, those without a class
-    are not. Two people of one frame with the very same box are one.
+    Ties take the first row. Rows with NaN scores are dropped, rows without a class are kept. Two
+    people of one frame with exactly the same box count as one.
     """
     unknown = np.isnan(table.score)
-    # Mostly all have a score, and then a copy of a large table is spared.
+    # Usually all rows have a score; this avoids copying a large table.
     scored = np.flatnonzero(~unknown) if unknown.any() else slice(None)
     (frame,) = frames_of(table)
     person = same_box(frame[scored], table.box[scored])
     rows = _best_rows(person, table.score[scored])
     rows = rows if isinstance(scored, slice) else scored[rows]
-    alone = replace(table.select(rows), label=np.zeros(len(rows), np.int32), classes=("person",))
-    return alone, rows
+    reduced = replace(table.select(rows), label=np.zeros(len(rows), np.int32), classes=("person",))
+    return reduced, rows
 
 
 def same_box(frame: Ints, box: NDArray[np.float64]) -> NDArray[np.intp]:
-    """A number [n], 0 on, for each row: equal where frame [n] and box [n, 4] are equal."""
+    """Number the rows [n] from 0: equal for equal frame [n] and box [n, 4]."""
     columns = (frame, *box.T)
-    # Rows of a box mostly follow each other: sorting the first of each run is enough.
+    # Rows of a box are mostly adjacent: only the first of each run is sorted.
     start = changes(columns)
     firsts = np.flatnonzero(start)
     heads = [column[firsts] for column in columns]
@@ -44,7 +44,7 @@ def same_box(frame: Ints, box: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def changes(columns: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-    """Which rows [n] differ from the row before in any of the columns; the first does."""
+    """Mark the rows [n] that differ from the previous row in any column, and the first row."""
     start = np.ones(len(columns[0]), bool)
     start[1:] = False
     for column in columns:
@@ -53,12 +53,12 @@ def changes(columns: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
 
 
 def _best_rows(group: NDArray[np.intp], score: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The row with the best score of each group, the first of equals, in the order of rows."""
+    """Return the best-scored row of each group, sorted; ties take the first row."""
     best = np.full(int(group.max(initial=-1)) + 1, -np.inf)
     starts = np.flatnonzero(changes([group]))
     if len(starts):
         np.maximum.at(best, group[starts], np.maximum.reduceat(score, starts))
     rows = np.flatnonzero(score == best[group])[::-1]
     first = np.empty(len(best), np.intp)
-    first[group[rows]] = rows  # where places are equal, the last written stays
+    first[group[rows]] = rows  # the last write to an index wins
     return np.sort(first)

@@ -1,4 +1,4 @@
-"""Plots of a frame mAP: AP a class, precision and recall, confusion, calibration."""
+"""Plots of a frame mAP: AP per class, precision and recall, confusion, calibration."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 NAMES = ("ap.png", "precision_recall.png", "confusion.png", "calibration.png")
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
-_LONGEST = 42  # letters of a class's name that are drawn
+_MAX_NAME_LENGTH = 42  # letters of a class name
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "grid.color": "#dddddd",
-    "text.parse_math": False,  # a name may hold dollars
+    "text.parse_math": False,  # class names may contain $
     "figure.dpi": 110,
 }
 Floats = NDArray[np.float64]
 
 
 def write_plots(folder: Path, found: Instances, result: FrameMap, wrong: Mistakes) -> list[Path]:
-    """Write the pictures of NAMES into a folder, made where it is not there; their paths.
+    """Write the plots of NAMES into a folder, created if missing; return their paths.
 
     Raises UsageError without matplotlib.
     """
@@ -57,21 +57,21 @@ def write_plots(folder: Path, found: Instances, result: FrameMap, wrong: Mistake
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """matplotlib in our style; raises UsageError where it is not installed."""
+    """Apply our matplotlib style; raises UsageError when matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError as error:
         raise UsageError(
-            "plots need matplotlib, which is not installed; pip install 'stadkit[report]'"
+            "plots need matplotlib, which is not installed; run pip install 'stadkit[report]'"
         ) from error
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box.
+        # Glyphs missing from the font are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
 
 
 def ap_bars(result: FrameMap) -> Figure:
-    """A bar a class, the best on top, with its AP and how much truth it has."""
+    """Draw one bar per class, best on top, with its AP and number of truth boxes."""
     ap = result.ap.mean(0)
     rows = np.flatnonzero(~np.isnan(ap))
     rows = rows[np.argsort(ap[rows], kind="stable")]
@@ -80,31 +80,31 @@ def ap_bars(result: FrameMap) -> Figure:
     axes.barh(place, ap[rows], color=BLUE, height=0.75)
     for y, row in enumerate(rows.tolist()):
         text = f"{100 * ap[row]:.1f}  ({result.truths[row]:,})"
-        # White behind it, where it lies on the line of the mean.
-        behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-        axes.text(ap[row] + 0.008, y, text, va="center", fontsize=7, color=GREY, bbox=behind)
+        # White background, for text that crosses the mean line.
+        background = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+        axes.text(ap[row] + 0.008, y, text, va="center", fontsize=7, color=GREY, bbox=background)
     axes.axvline(result.mean, color=ORANGE, linewidth=1.5)
     axes.set_yticks(place, [_short(result.classes[row]) for row in rows], fontsize=8)
     axes.set_xlim(0, 1.12)
     axes.set_xticks(np.linspace(0, 1, 6), [f"{p}" for p in range(0, 101, 20)])
     axes.set_ylim(-0.7, max(len(rows), 1) - 0.3)
-    axes.set_xlabel("AP, percent (boxes of truth in brackets)")
+    axes.set_xlabel("AP, percent (number of truth boxes in parentheses)")
     axes.grid(axis="x")
     axes.set_title(f"Frame AP, {_at(result)}: mean {_percent(result.mean, 2)} (line)", loc="left")
     return figure
 
 
 def curves(result: FrameMap) -> Figure:
-    """Precision over recall, a small picture a class, in the order of the classes."""
+    """Draw precision over recall, one panel per class, in class order."""
     rows = np.flatnonzero(result.truths > 0)
     across = int(min(8, max(1, np.ceil(np.sqrt(1.6 * len(rows))))))
     down = max(1, -(-len(rows) // across))
     figure = _empty(1.75 * across + 0.4, 1.55 * down + 0.9)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    drawn = precision_recall(result)
+    curve_of_class = precision_recall(result)
     for place, axes in enumerate(panels.ravel()):
         if place < len(rows):
-            _curve(axes, *drawn[rows[place]])
+            _curve(axes, *curve_of_class[rows[place]])
             name = _short(result.classes[rows[place]], 22)
             axes.set_title(f"{name}\nAP {_percent(result.ap[0, rows[place]], 1)}", fontsize=7)
         else:
@@ -129,13 +129,13 @@ def _curve(axes: Axes, recall: NDArray[np.float64], precision: NDArray[np.float6
 
 
 def confusion(wrong: Mistakes) -> Figure:
-    """What was there, a row a class, and what the best detections said, in shares of the truth."""
+    """Draw the confusion matrix: truth by row, top detections by column, in shares of truth."""
     counts = wrong.confusion
     of = np.append(wrong.truths, counts[-1].sum())
     used = np.flatnonzero((counts.sum(0) + counts.sum(1))[:-1])
     kept = np.append(used, len(counts) - 1)
     counts = counts[np.ix_(kept, kept)]
-    # Many wrong claims of one truth are more than it is.
+    # Several wrong detections of one truth can exceed its count.
     share = np.minimum(counts / np.maximum(of[kept], 1)[:, None], 1)
     names = [_short(wrong.classes[row], 24) for row in used.tolist()]
     side = 3.2 + 0.19 * max(len(kept), 12)
@@ -148,11 +148,11 @@ def confusion(wrong: Mistakes) -> Figure:
     axes.set_yticks(np.arange(len(kept)) - 0.5, minor=True)
     axes.grid(which="minor", color="#eeeeee", linewidth=0.5)
     axes.tick_params(which="both", length=0)
-    axes.set_xlabel("said by the best detections")
+    axes.set_xlabel("predicted by the top detections")
     axes.set_ylabel("truth")
     if len(kept) <= 16:
         _write_shares(axes, share)
-    axes.set_title(f"Confusion at IoU {wrong.min_iou:g}: shares of a row's truth", loc="left")
+    axes.set_title(f"Confusion at IoU {wrong.min_iou:g}: shares of each row's truth", loc="left")
     figure.colorbar(image, ax=axes, shrink=0.5, pad=0.02)
     return figure
 
@@ -166,7 +166,7 @@ def _write_shares(axes: Axes, share: NDArray[np.float64]) -> None:
 
 
 def reliability(found: Instances, result: FrameMap) -> Figure:
-    """The share of detections that are right, over their score; below, how many there are."""
+    """Draw the share of right detections over score, and the number of detections below."""
     table = calibration(found, result)
     figure = _empty(5.2, 5.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -176,7 +176,7 @@ def reliability(found: Instances, result: FrameMap) -> Figure:
     above.plot([0, 1], [0, 1], color=ORANGE, linewidth=1.5)
     above.set_ylim(0, 1.02)
     above.set_xlim(0, 1)
-    above.set_ylabel("share that is right")
+    above.set_ylabel("share right")
     above.grid()
     below.bar(middle, table.count, width=0.9 * width, color=GREY)
     if table.count.any():
@@ -188,7 +188,7 @@ def reliability(found: Instances, result: FrameMap) -> Figure:
     below.grid(axis="y")
     error = f"{table.error:.3f}" if np.isfinite(table.error) else "-"
     title = f"Calibration at IoU {result.ious[0]:g}: error {error}"
-    above.set_title(f"{title}\nline: score = share that is right", loc="left")
+    above.set_title(f"{title}\nline: score = share right", loc="left")
     return figure
 
 
@@ -198,7 +198,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _empty(width: float, height: float) -> Figure:
-    """A figure of so many inches."""
+    """Make an empty figure of this size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -211,18 +211,18 @@ def _at(result: FrameMap) -> str:
 
 
 def _percent(value: float, digits: int) -> str:
-    """ "34.4"; a dash for what has no value."""
+    """Format a fraction as "34.4"; a dash for NaN."""
     return f"{100 * value:.{digits}f}" if np.isfinite(value) else "-"
 
 
-def _short(name: str, letters: int = _LONGEST) -> str:
+def _short(name: str, letters: int = _MAX_NAME_LENGTH) -> str:
     return name if len(name) <= letters else name[: letters - 1].rstrip() + "…"
 
 
 def precision_recall(result: FrameMap) -> list[tuple[Floats, Floats]]:
-    """(recall, precision) of each class at the first threshold, after each right detection.
+    """Return (recall, precision) of each class at the first threshold, after each right detection.
 
-    Precision is the envelope that AP is the area of; nothing for a class without truth.
+    Precision is the envelope whose area is AP; empty for a class without truth.
     """
     curves = []
     for rows, truths in zip(result.ranking, result.truths.tolist(), strict=True):
@@ -235,25 +235,25 @@ def precision_recall(result: FrameMap) -> list[tuple[Floats, Floats]]:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Detections by score, in bins of equal width over 0..1; bins without one are NaN."""
+    """Detections binned by score, in equal widths over 0..1; empty bins are NaN."""
 
     edges: Floats  # [b + 1]
     count: NDArray[np.int64]  # [b]
-    score: Floats  # [b]  their mean
-    right: Floats  # [b]  the share of them that is right
+    score: Floats  # [b]  mean score
+    right: Floats  # [b]  share right
 
     @property
     def error(self) -> float:
-        """How far score and share lie apart, the mean over detections (ECE); NaN without any."""
-        some = self.count > 0
-        gap = abs(self.score[some] - self.right[some])
-        return float(np.average(gap, weights=self.count[some])) if some.any() else float("nan")
+        """Expected calibration error (ECE): mean |score - share right|; NaN without detections."""
+        filled = self.count > 0
+        gap = abs(self.score[filled] - self.right[filled])
+        return float(np.average(gap, weights=self.count[filled])) if filled.any() else float("nan")
 
 
 def calibration(found: Instances, result: FrameMap, bins: int = 10) -> Calibration:
-    """How often detections of a score are right, at the first threshold.
+    """Compute how often detections of each score are right, at the first threshold.
 
-    Only classes with truth, and scores within 0..1, which others than probabilities are not.
+    Only classes with truth count, and scores within 0..1 (probabilities).
     """
     scored = result.counted & (found.score >= 0) & (found.score <= 1)
     scored &= result.truths[found.label.clip(min=0)] > 0

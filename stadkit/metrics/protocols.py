@@ -1,7 +1,7 @@
-"""Whose frame mAP: the ways of counting that published numbers come from.
+"""Frame mAP protocols: the matching rules of the evaluators behind published numbers.
 
-All look only at the truth of its class that a detection overlaps most, and take the area under
-the monotone precision envelope. They part where the fields of `Protocol` say.
+All match a detection only to the truth of its class with the largest IoU, and take the area under
+the monotone precision envelope. They differ in the fields of `Protocol`.
 """
 
 from __future__ import annotations
@@ -15,43 +15,42 @@ from stadkit.errors import UsageError
 
 @dataclass(frozen=True)
 class Protocol:
-    """How one evaluator counts."""
+    """The matching rules of one evaluator."""
 
     name: str
-    unseen: str = "wrong"  # detections in frames without truth: "wrong" | "dropped"
-    order: str = (
-        "score"  # who claims a truth first in a frame: best "score" | earlier in the "file"
-    )
-    # Who of equal scores in a frame does: the "first" or the "last" row, or the one that its
-    # "heap" holds first. "sort": the one that the ranking has first.
+    unlabelled: str = "wrong"  # detections in frames without truth: "wrong" | "dropped"
+    # Which row of a frame claims a truth first: the best "score" | the earliest in the "file"
+    order: str = "score"
+    # Which of tied rows in a frame claims first: the "first" or "last" row, the first in the
+    # "heap", or ("sort") the first in the ranking.
     ties: Literal["first", "last", "heap", "sort"] = "last"
-    # In whose order frames go into the ranking, which turns it round for equal scores.
+    # Order in which frames enter the ranking sort, which affects ties.
     frames: Literal["found", "truth"] = "found"
-    cap: int | None = None  # best rows that count in a frame, all known classes together
-    float32: bool = False  # boxes and IoU, else float64
-    undetected: float = 0.0  # AP of a class with truth and no detection; NaN: not in the mean
+    cap: int | None = None  # best rows that count in a frame, over all known classes
+    float32: bool = False  # precision of boxes and IoU, else float64
+    undetected: float = 0.0  # AP of a class with truth but no detections; NaN: not in the mean
     no_area: str = "dropped"  # detections without area: "dropped" | "wrong"
-    excluded: str = "gone"  # truth in excluded frames: "gone" | "missed", which lowers recall
+    excluded: str = "dropped"  # truth in excluded frames: "dropped" | "missed" (lowers recall)
 
     def with_cap(self, cap: int | None) -> Protocol:
-        """The same with this cap, where it is one; 0: no cap. Raises UsageError below 0."""
+        """Return the protocol with this cap, if not None; 0: no cap. UsageError below 0."""
         if cap is None:
             return self
         if cap < 0:
-            raise UsageError(f"cap {cap} is below 0; give how many rows a frame may have, 0: all")
+            raise UsageError(f"cap is {cap}; wants the maximum rows per frame, or 0 for all")
         return replace(self, cap=cap or None)
 
 
 _ALL = (
     Protocol("ava"),  # AlphAction, STMixer
-    # get_ava_performance.py since May 2020, and as it was in 2019
-    Protocol("activitynet", unseen="dropped", ties="heap", cap=50),
+    # get_ava_performance.py since May 2020, and its 2019 version
+    Protocol("activitynet", unlabelled="dropped", ties="heap", cap=50),
     Protocol("activitynet-2019", ties="heap", cap=50),
     Protocol("slowfast", order="file", ties="first"),  # PySlowFast, EVAD
-    # Its truth is counted before excluded frames are left out.
+    # It counts truth before dropping excluded frames.
     Protocol(
         "mmaction2",
-        unseen="dropped",
+        unlabelled="dropped",
         ties="first",
         frames="truth",
         float32=True,
@@ -62,17 +61,17 @@ _ALL = (
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}
 
-# Frames of true tubes; ACT also counts otherwise, in `act_count`.
+# For frames of truth tubes; the rest of ACT's rules is in `act_count`.
 MULTISPORTS = Protocol("multisports", ties="sort")
-ACT = Protocol("act", ties="sort", no_area="wrong")  # the last pixel is inside: a line has an area
+ACT = Protocol("act", ties="sort", no_area="wrong")  # the last pixel is inside: a line has area
 
 
 def protocol_of(name: str | Protocol) -> Protocol:
-    """The protocol of that name; raises UsageError when there is none."""
+    """Return the protocol of this name; raises UsageError for an unknown name."""
     if isinstance(name, Protocol):
         return name
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     near = get_close_matches(name, PROTOCOLS, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"no protocol called {name!r}; {hint}There are {', '.join(PROTOCOLS)}")
+    raise UsageError(f"unknown protocol {name!r}; {hint}choose one of {', '.join(PROTOCOLS)}")

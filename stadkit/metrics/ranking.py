@@ -1,10 +1,9 @@
-"""In which order rows claim truth, and in which they are ranked: equal scores as in the reference.
+"""Order in which rows claim truth, and order of the AP ranking, with ties as in the reference.
 
-An evaluator goes from frame to frame, and through the rows of each from the best score down (or
-as they lie in the file): so they claim truth. Then it sorts all rows of a class by score, with
-NumPy's default sort, which moves equal scores about: how far hangs on where they stood before,
-on NumPy's version and on the processor. Here the same rows go into the same sort in the same
-order, so that they come out as the reference's do.
+An evaluator visits frame by frame, and the rows of each by descending score (or in file order) to
+claim truth. Then it sorts all rows of a class by score with NumPy's default, unstable sort: the
+order of ties depends on the input order, the NumPy version and the processor. Here the same rows
+enter the same sort in the same order, which reproduces the reference's ties.
 """
 
 from __future__ import annotations
@@ -24,27 +23,30 @@ from stadkit.metrics.protocols import Protocol
 class Orders:
     """The counted rows of each class, in two orders."""
 
-    claims: list[Rows]  # who claims truth first
+    claims: list[Rows]  # in the order of claiming truth
     ranking: list[Rows]  # best first
 
 
 def orders(found: Instances, truth: Instances, rows: Counted, rules: Protocol) -> Orders:
-    """Both orders of the counted rows of `found`."""
-    as_met = by_class(np.where(rows.found, found.label, -1), len(found.classes))
+    """Compute both orders of the counted rows of `found`."""
+    in_file_order = by_class(np.where(rows.found, found.label, -1), len(found.classes))
     if rules.ties == "sort":
-        ranking = [of_class[np.argsort(-found.score[of_class])] for of_class in as_met]
+        ranking = [of_class[np.argsort(-found.score[of_class])] for of_class in in_file_order]
         return Orders(ranking, ranking)
     if rules.frames == "truth":
         frame = frame_places(rows.found_frame, rows.truth_frame[truth.label >= 0])
     else:
         frame = frame_places(rows.found_frame, rows.found_frame[found.label >= 0])
-    claims = [_in_turn(of_class, found.score, frame, rows.held, rules) for of_class in as_met]
+    claims = [
+        _claim_order(of_class, found.score, frame, rows.heap_index, rules)
+        for of_class in in_file_order
+    ]
     score = found.score.astype(np.float32) if rules.float32 else found.score
     return Orders(claims, [of_class[np.argsort(score[of_class])[::-1]] for of_class in claims])
 
 
 def by_class(label: NDArray[np.int32], classes: int) -> list[Rows]:
-    """The rows of each class in their order; those outside 0..classes - 1 are in none."""
+    """Return the rows of each class in order; labels outside 0..classes - 1 are dropped."""
     if not classes:
         return []
     order = stable_order(label)
@@ -52,7 +54,7 @@ def by_class(label: NDArray[np.int32], classes: int) -> list[Rows]:
 
 
 def frame_places(frame: Ints, met: Ints) -> Ints:
-    """The place of each row's frame [n] among those of `met` [m], by their first rows; or -1."""
+    """Rank each row's frame [n] by its first row in `met` [m]; -1: not in `met`."""
     heads = met[run_starts(met)]
     number, first = np.unique(heads, return_index=True)
     if not len(number):
@@ -66,14 +68,14 @@ def frame_places(frame: Ints, met: Ints) -> Ints:
     return np.asarray(known[np.cumsum(start) - 1])
 
 
-def _in_turn(
-    rows: Rows, score: NDArray[np.float64], frame: Ints, held: Ints | None, rules: Protocol
+def _claim_order(
+    rows: Rows, score: NDArray[np.float64], frame: Ints, heap_index: Ints | None, rules: Protocol
 ) -> Rows:
-    """The rows of a class in the order in which they claim truth."""
+    """Sort the rows of a class in the order of claiming truth."""
     if rules.order == "score":
         if rules.ties == "last":
             rows = rows[::-1]
-        elif held is not None:
-            rows = rows[stable_order(held[rows])]
+        elif heap_index is not None:
+            rows = rows[stable_order(heap_index[rows])]
         rows = rows[stable_order_of_floats(-score[rows])]
     return rows[stable_order(frame[rows])]

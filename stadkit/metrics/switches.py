@@ -1,10 +1,10 @@
-"""Identity switches: how often who a true person is said to be changes.
+"""Identity metrics of tracks: ID switches and IDF1.
 
-As in CLEAR MOT (Bernardin and Stiefelhagen 2008): people are matched at each keyframe, one to
-one, best overlap first; a switch is a match to another track than at the person's match before.
-A linker that finds nothing has no switches, nor has one whose only track runs over everybody.
-So look at IDF1 too (Ristani et al. 2016): true and found trajectories are paired, one to one, so
-that most boxes fit; boxes that do not fit count against both sides.
+ID switches as in CLEAR MOT (Bernardin and Stiefelhagen 2008): people are matched one to one at
+each keyframe, best overlap first; a switch is a match to a different track than at the person's
+previous match. A linker that finds nothing has no switches, nor has one with a single track over
+all people, so IDF1 is reported too (Ristani et al. 2016): true and found trajectories are matched
+one to one to maximize the matching boxes; other boxes count against both sides.
 """
 
 from __future__ import annotations
@@ -27,94 +27,94 @@ Columns = list[NDArray[Any]]
 
 @dataclass(frozen=True)
 class Switches:
-    """How often tracks change, of how many times they could."""
+    """ID switch and IDF1 counts."""
 
     switches: int
-    pairs: int  # matched boxes that have a match of the same person before them
-    matched: int  # true boxes
-    truths: int  # boxes
-    same: int  # IDTP: boxes that fit when trajectories are paired so that most do
-    found: int  # boxes, of whatever track
+    pairs: int  # matched true boxes with an earlier match of the same person
+    matched: int  # matched true boxes
+    truths: int  # true boxes
+    same: int  # IDTP: matching boxes under the best assignment of trajectories
+    found: int  # found boxes of any track
 
     @property
     def recall(self) -> float:
-        """IDR: true boxes on the one trajectory that is theirs; NaN without any."""
+        """IDR: share of true boxes on the assigned trajectory; NaN without true boxes."""
         return self.same / self.truths if self.truths else float("nan")
 
     @property
     def idf1(self) -> float:
-        """Boxes that fit, of all true and found ones; NaN without any."""
+        """IDF1 over all true and found boxes; NaN without boxes."""
         return _f1(self.same, self.truths, self.found)
 
     @property
     def share(self) -> float:
-        """Switches a pair; NaN when there are none."""
+        """Switches per pair; NaN without pairs."""
         return self.switches / self.pairs if self.pairs else float("nan")
 
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Boxes of found or true people, n of them."""
+    """n boxes of found or true people."""
 
     video: Names  # [n]
     ms: Ints  # [n]
-    kind: Ints  # [n]     only boxes of one kind meet
-    who: Ints  # [n]     within a video and kind; -1: matched, but not counted
-    path: Ints  # [n]     the trajectory, likewise
+    kind: Ints  # [n]     class; only boxes of the same kind are matched
+    who: Ints  # [n]     identity within a video and kind; -1: matched, but not counted
+    path: Ints  # [n]     trajectory within a video and kind; -1: not counted
     box: Floats  # [n, 4]
 
 
 def switches_of_people(found: Detections, truth: Detections, min_iou: float = 0.5) -> Switches:
-    """Over the tracks of two tables; rows without a track are passed over.
+    """Compare the tracks of two tables; rows without a track are ignored.
 
-    A person is the same after a gap too.
+    A person keeps the same identity after a gap.
     """
-    return _switches(_of_people(found), _of_people(truth), min_iou)
+    return _switches(_people_boxes(found), _people_boxes(truth), min_iou)
 
 
 def switches_of_tubes(
     found: Tubes, truth: Tubes, people: Detections, min_iou: float = 0.5
 ) -> Switches:
-    """Within true tubes, each class by itself, so that linkers of single classes can be compared.
+    """Compare tubes within each class, so that single-class linkers can be compared.
 
-    `people` are all true ones: a tube of someone beside who does another thing is matched to
-    them. A found tube without a track is a person of its own; interpolated boxes count.
-    Trajectories are tubes: who does a thing twice has two of them, on one track or not.
+    `people` are all true people: a tube on a neighbour with another action is matched to them
+    instead. A found tube without a track counts as its own person; interpolated boxes count.
+    Trajectories are tubes: an action performed twice gives two, on one track or not.
     """
-    one, others = _of_tubes(truth, np.arange(len(truth))), _of_others(people)
+    true_boxes, others = _tube_boxes(truth, np.arange(len(truth))), _other_class_boxes(people)
     columns = {
-        name: np.concatenate([getattr(one, name), getattr(others, name)])
+        name: np.concatenate([getattr(true_boxes, name), getattr(others, name)])
         for name in ("video", "ms", "kind", "who", "path", "box")
     }
-    # Numbers of tubes without a track begin after all tracks.
-    alone = found.track.max(initial=-1) + 1 + np.arange(len(found))
-    who = np.where(found.track >= 0, found.track, alone)
-    return _switches(_of_tubes(found, who), _Boxes(**columns), min_iou)
+    # Tubes without a track get numbers after all track numbers.
+    trackless = found.track.max(initial=-1) + 1 + np.arange(len(found))
+    who = np.where(found.track >= 0, found.track, trackless)
+    return _switches(_tube_boxes(found, who), _Boxes(**columns), min_iou)
 
 
 def best_idf1(found: Tubes, truth: Tubes, min_iou: float = 0.5) -> float:
-    """IDF1 of the found tubes of some score or more, at the score that is best; NaN: no boxes.
+    """Return the IDF1 of found tubes at the best score threshold; NaN without boxes.
 
-    Linkers give tubes of doubtful classes too, for mAP; who looks at tubes leaves those out.
-    Scores tried part the tubes into fortieths, the best first.
+    Linkers also output tubes of doubtful classes, for mAP; in practice, users filter these out.
+    The thresholds tried are the 40-quantiles of the tubes' scores.
     """
-    boxes, true = (_of_tubes(part, np.arange(len(part))) for part in (found, truth))
-    i, j = _near(boxes, true, *_cells(boxes, true), min_iou)
-    fits, count = _fits(boxes.path[i], true.path[j], j)
+    boxes, true = (_tube_boxes(part, np.arange(len(part))) for part in (found, truth))
+    i, j = _overlapping_pairs(boxes, true, *_cells(boxes, true), min_iou)
+    fits, count = _trajectory_overlaps(boxes.path[i], true.path[j], j)
     size = np.diff(found.start)
-    told = []
+    values = []
     for score in np.unique(np.quantile(found.score, np.arange(40) / 40)) if len(found) else ():
         good = found.score >= score
         kept = good[fits[0]]
-        told.append(_f1(_same(fits[:, kept], count[kept]), len(true.path), int(size[good].sum())))
-    return max(told, default=_f1(0, len(true.path), 0))
+        values.append(_f1(_idtp(fits[:, kept], count[kept]), len(true.path), int(size[good].sum())))
+    return max(values, default=_f1(0, len(true.path), 0))
 
 
 def _f1(same: int, truths: int, found: int) -> float:
     return 2 * same / (truths + found) if truths + found else float("nan")
 
 
-def _of_people(table: Detections) -> _Boxes:
+def _people_boxes(table: Detections) -> _Boxes:
     kept = table.select(table.track >= 0)
     return _Boxes(
         video=kept.video,
@@ -126,8 +126,8 @@ def _of_people(table: Detections) -> _Boxes:
     )
 
 
-def _of_others(people: Detections) -> _Boxes:
-    """Each person in each class that they do not do."""
+def _other_class_boxes(people: Detections) -> _Boxes:
+    """Return each person once for each class that they do not perform."""
     row, kind = np.nonzero(~(people.action > 0.5))
     return _Boxes(
         video=people.video[row],
@@ -139,7 +139,7 @@ def _of_others(people: Detections) -> _Boxes:
     )
 
 
-def _of_tubes(tubes: Tubes, who: Ints) -> _Boxes:
+def _tube_boxes(tubes: Tubes, who: Ints) -> _Boxes:
     return _Boxes(
         video=tubes.video[tubes.owner],
         ms=milliseconds(tubes.time),
@@ -151,50 +151,53 @@ def _of_tubes(tubes: Tubes, who: Ints) -> _Boxes:
 
 
 def _switches(found: _Boxes, truth: _Boxes, min_iou: float) -> Switches:
-    track, person = _own(found, found.who), _own(truth, truth.who)
-    i, j = _near(found, truth, *_cells(found, truth), min_iou)
-    mine, its = _matched(i, j)
-    mine, its = mine[truth.who[its] >= 0], its[truth.who[its] >= 0]
-    order = np.lexsort((truth.ms[its], person[its]))
-    again = ~run_starts(person[its][order])
-    changed = again.copy()
-    changed[1:] &= np.diff(track[mine][order]) != 0
+    track, person = _identities(found, found.who), _identities(truth, truth.who)
+    i, j = _overlapping_pairs(found, truth, *_cells(found, truth), min_iou)
+    found_rows, truth_rows = _greedy_pairs(i, j)
+    found_rows, truth_rows = (
+        found_rows[truth.who[truth_rows] >= 0],
+        truth_rows[truth.who[truth_rows] >= 0],
+    )
+    order = np.lexsort((truth.ms[truth_rows], person[truth_rows]))
+    repeated = ~run_starts(person[truth_rows][order])
+    changed = repeated.copy()
+    changed[1:] &= np.diff(track[found_rows][order]) != 0
     counted = truth.path[j] >= 0
-    path, true = _own(found, found.path), _own(truth, truth.path)
+    path, true = _identities(found, found.path), _identities(truth, truth.path)
     return Switches(
         switches=int(changed.sum()),
-        pairs=int(again.sum()),
-        matched=len(its),
+        pairs=int(repeated.sum()),
+        matched=len(truth_rows),
         truths=int((truth.who >= 0).sum()),
-        same=_same(*_fits(path[i[counted]], true[j[counted]], j[counted])),
+        same=_idtp(*_trajectory_overlaps(path[i[counted]], true[j[counted]], j[counted])),
         found=len(found.who),
     )
 
 
 def _cells(found: _Boxes, truth: _Boxes) -> tuple[Ints, Ints]:
-    """A number for each video, kind and time."""
+    """Number the rows by video, kind and time."""
     columns = ([each.video, each.kind, each.ms] for each in (found, truth))
     return _numbers(*columns)
 
 
-def _own(boxes: _Boxes, name: Ints) -> Ints:
-    """A number for each video, kind and name."""
+def _identities(boxes: _Boxes, name: Ints) -> Ints:
+    """Number the rows by video, kind and name."""
     return _numbers([boxes.video, boxes.kind, name], [boxes.video[:0], name[:0], name[:0]])[0]
 
 
-def _fits(path: Ints, true: Ints, row: Ints) -> tuple[Ints, Ints]:
-    """Trajectories (found, true) [2, q] that fit, and in how many true boxes [q].
+def _trajectory_overlaps(path: Ints, true: Ints, row: Ints) -> tuple[Ints, Ints]:
+    """Return the overlapping (found, true) trajectories [2, q] and their matching true boxes [q].
 
-    From pairs [p] of boxes that do: their trajectories, and the rows of the true ones.
+    path [p] and true [p]: trajectories of matching box pairs; row [p]: rows of the true boxes.
     """
-    # A track may have several boxes of one person at a keyframe.
+    # A track may have several boxes on one person at a keyframe.
     once = np.unique(np.stack([path, row]), axis=1, return_index=True)[1]
     both, count = np.unique(np.stack([path, true])[:, once], axis=1, return_counts=True)
     return both, count
 
 
-def _same(both: Ints, count: Ints) -> int:
-    """The most boxes that fit when trajectories are paired; `both` [2, p] fit in `count` [p]."""
+def _idtp(both: Ints, count: Ints) -> int:
+    """Maximize the matching boxes over one-to-one assignments; `both` [2, p] share `count` [p]."""
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -203,20 +206,20 @@ def _same(both: Ints, count: Ints) -> int:
         return 0
     tracks, people = both[0].max() + 1, both[1].max() + 1
     graph = coo_array((count, (both[0], tracks + both[1])), shape=(tracks + people,) * 2)
-    island = connected_components(graph, directed=False)[1][both[0]]
+    component = connected_components(graph, directed=False)[1][both[0]]
     total = 0
-    for number in np.unique(island):
-        mine = island == number
-        rows, row = np.unique(both[0, mine], return_inverse=True)
-        columns, column = np.unique(both[1, mine], return_inverse=True)
+    for number in np.unique(component):
+        in_component = component == number
+        rows, row = np.unique(both[0, in_component], return_inverse=True)
+        columns, column = np.unique(both[1, in_component], return_inverse=True)
         fits = np.zeros((len(rows), len(columns)), np.int64)
-        fits[row, column] = count[mine]
+        fits[row, column] = count[in_component]
         total += int(fits[linear_sum_assignment(fits, maximize=True)].sum())
     return total
 
 
 def _numbers(one: Columns, other: Columns) -> tuple[Ints, Ints]:
-    """A number for each row [n], [m] of two tables by their columns: equal where all are."""
+    """Number the rows [n], [m] of two tables: equal numbers where all columns are equal."""
     number = np.zeros(len(one[0]) + len(other[0]), np.int64)
     for columns in zip(one, other, strict=True):
         value = np.unique(np.concatenate(columns), return_inverse=True)[1]
@@ -224,10 +227,10 @@ def _numbers(one: Columns, other: Columns) -> tuple[Ints, Ints]:
     return number[: len(one[0])], number[len(one[0]) :]
 
 
-def _near(
+def _overlapping_pairs(
     found: _Boxes, truth: _Boxes, cell: Ints, true_cell: Ints, min_iou: float
 ) -> tuple[Ints, Ints]:
-    """Pairs (found, truth) of boxes that overlap enough, best overlap first."""
+    """Return (found, truth) pairs of boxes with IoU >= min_iou, best overlap first."""
     i, j = join_equal(cell, true_cell)
     overlap = iou_of_pairs(sides(found.box[i]), sides(truth.box[j]), 0.0)
     near = np.flatnonzero(overlap >= min_iou)
@@ -235,21 +238,21 @@ def _near(
     return i[order], j[order]
 
 
-def _matched(i: Ints, j: Ints) -> tuple[Ints, Ints]:
-    """The pairs that remain when each box is in one only, those before first."""
+def _greedy_pairs(i: Ints, j: Ints) -> tuple[Ints, Ints]:
+    """Match greedily: keep pairs, in order, whose boxes are in no earlier kept pair."""
     pairs = [(i[:0], j[:0])]
     while len(i):
-        # A pair that comes first for both of its boxes is one that a greedy walk would take.
-        best = _firsts(i) & _firsts(j)
+        # A pair that comes first for both of its boxes is in the greedy matching.
+        best = _first_occurrences(i) & _first_occurrences(j)
         pairs.append((i[best], j[best]))
         left = ~np.isin(i, i[best]) & ~np.isin(j, j[best])
         i, j = i[left], j[left]
-    mine, its = zip(*pairs, strict=True)
-    return np.concatenate(mine), np.concatenate(its)
+    found_rows, truth_rows = zip(*pairs, strict=True)
+    return np.concatenate(found_rows), np.concatenate(truth_rows)
 
 
-def _firsts(number: Ints) -> NDArray[np.bool_]:
-    """Where each number [p] stands first."""
+def _first_occurrences(number: Ints) -> NDArray[np.bool_]:
+    """Mark the first occurrence of each number [p]."""
     first = np.zeros(len(number), bool)
     first[np.unique(number, return_index=True)[1]] = True
     return first

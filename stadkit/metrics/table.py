@@ -1,4 +1,4 @@
-"""Scores as people read them: a table of classes, then the sums."""
+"""Human-readable scores: a table of classes, then summary lines."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from stadkit.metrics.evaluate import Scores
 
-WIDE = 200  # columns, where stdout is no terminal
-LEAST = 8  # letters of a name that are shown; a terminal that lacks them breaks lines
-# What --sort takes: the place of a class, worst or fewest first.
+DEFAULT_WIDTH = 200  # columns, when stdout is not a terminal
+MIN_NAME_WIDTH = 8  # letters of a class name; on narrower terminals, lines wrap
+# Sort keys of --sort, worst or fewest first.
 SORTS: dict[str, Callable[[Any], Any]] = {
     "id": lambda row: row["id"],
     "ap": lambda row: row["ap"],
@@ -26,34 +26,36 @@ SORTS: dict[str, Callable[[Any], Any]] = {
 
 
 def show(scores: Scores, sort: str) -> None:
-    """Print the table and the sums on stdout."""
+    """Print the table and the summary lines on stdout."""
     from rich.console import Console
 
     out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     if not out.is_terminal:
-        out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=WIDE)
-    # No cell is ever cut by rich, which would make 1.00 of 100.00.
-    out.print(_fitted(_table(scores, sort), out), crop=False)
-    for line in sums(scores):
+        out = Console(
+            file=sys.stdout, markup=False, highlight=False, emoji=False, width=DEFAULT_WIDTH
+        )
+    # Rich must not crop cells, which would turn 100.00 into 1.00.
+    out.print(_fit_to_terminal(_table(scores, sort), out), crop=False)
+    for line in summary_lines(scores):
         out.print(line, soft_wrap=True)
 
 
-def _fitted(table: Table, out: Console) -> Table:
-    """The table, with names as short as this terminal needs, and numbers whole."""
+def _fit_to_terminal(table: Table, out: Console) -> Table:
+    """Fit the table to this terminal by shortening names, never numbers."""
     from rich.measure import Measurement
 
     def columns() -> int:
         return Measurement.get(out, out.options.update(max_width=10**6), table).maximum
 
     names, full = table.columns[1], columns()
-    names.width = LEAST
-    names.width = max(LEAST, min(full, out.width) - (columns() - LEAST))
+    names.width = MIN_NAME_WIDTH
+    names.width = max(MIN_NAME_WIDTH, min(full, out.width) - (columns() - MIN_NAME_WIDTH))
     table.width = columns()
     return table
 
 
 def _table(scores: Scores, sort: str) -> Table:
-    """A row a class that has truth; the others are in the words on coverage."""
+    """Make one row per class with truth; other classes are listed under coverage."""
     from rich.table import Table
     from rich.text import Text
 
@@ -69,7 +71,7 @@ def _table(scores: Scores, sort: str) -> Table:
 
 
 def _thresholds(scores: Scores) -> list[str]:
-    """Columns of single thresholds, where there are two or three."""
+    """Return the columns of single thresholds, if there are two or three."""
     ious = scores.frames.ious
     return [f"AP@{iou:g}" for iou in ious] if 1 < len(ious) <= 3 else []
 
@@ -80,7 +82,7 @@ def _rows(scores: Scores) -> list[dict[str, Any]]:
         {
             "id": number,
             "name": frames.classes[c],
-            # Not in the mean, and so after all that are.
+            # NaN is excluded from the mean, so it sorts last.
             "ap": float(np.nan_to_num(frames.ap[:, c].mean(), nan=np.inf)),
             "at": frames.ap[:, c].tolist() if _thresholds(scores) else [],
             "recall": float(frames.recall[:, c].mean()),
@@ -92,8 +94,8 @@ def _rows(scores: Scores) -> list[dict[str, Any]]:
     ]
 
 
-def sums(scores: Scores) -> list[str]:
-    """The means, a line each."""
+def summary_lines(scores: Scores) -> list[str]:
+    """Return the means, one line each."""
     frames, people = scores.frames, scores.people
     at = "IoU " + ", ".join(f"{iou:g}" for iou in frames.ious)
     if len(frames.ious) > 3:
@@ -108,62 +110,62 @@ def sums(scores: Scores) -> list[str]:
     ]
     groups = {name: value for name, value in scores.groups.items() if not np.isnan(value)}
     if groups:
-        told = ", ".join(f"{name} {percent(value).strip()}" for name, value in groups.items())
-        lines.append(f"groups      {told}")
+        means = ", ".join(f"{name} {percent(value).strip()}" for name, value in groups.items())
+        lines.append(f"groups      {means}")
     if scores.tubes is not None:
-        told = ", ".join(
+        means = ", ".join(
             f"{name} {percent(v).strip()}" for name, v in scores.tubes.summary().items()
         )
-        lines.append(f"video mAP   {told}  ({scores.tubes.protocol})")
+        lines.append(f"video mAP   {means}  ({scores.tubes.protocol})")
     return lines
 
 
 def coverage_notes(scores: Scores) -> list[str]:
-    """What to know beside the numbers, and what to do about them: for stderr."""
+    """Return notes on coverage, faults and mistakes, with advice: for stderr."""
     from stadkit.metrics.mistakes import BOXED
 
     coverage, wrong = scores.coverage, scores.mistakes
     lines = [*scores.notes, *coverage.lines(), *_advice(scores)]
     lines += [f"{faults.path}: {line}" for faults in scores.faults for line in faults.lines()]
     shares = ", ".join(f"{kind} {share:.0%}" for kind, share in wrong.shares.items())
-    missed, unboxed = int(wrong.missed.sum()), int(wrong.unseen.sum())
+    missed, unboxed = int(wrong.missed.sum()), int(wrong.missed_without_box.sum())
     lines += [
-        f"of the {int(wrong.kinds.sum()):,} best detections: {shares}",
-        f"of {int(wrong.truths.sum()):,} in truth {missed:,} are missed, {unboxed:,} of them "
+        f"the {int(wrong.kinds.sum()):,} top detections are: {shares}",
+        f"{missed:,} of {int(wrong.truths.sum()):,} truth labels are missed, {unboxed:,} of them "
         f"without a box of any action (IoU {BOXED:g})",
     ]
     if pairs := wrong.worst_pairs[:3]:
-        told = "; ".join(f"{said!r} where truth has {was!r}" for was, said, _ in pairs)
-        lines.append(f"most often said wrongly: {told}")
+        confusions = "; ".join(f"{found!r} instead of {true!r}" for true, found, _ in pairs)
+        lines.append(f"most frequent confusions: {confusions}")
     if scores.frames.mean == 0:
         lines.append(
-            f"warning: no detection is right at IoU {scores.frames.ious[0]:g}: look at the shares "
-            "above, and at a drawn video (stadkit detect --save-video)"
+            f"warning: no detection is right at IoU {scores.frames.ious[0]:g}; check the shares "
+            "above, and a rendered video (stadkit detect --save-video)"
         )
     return lines
 
 
 def _advice(scores: Scores) -> list[str]:
-    """What to do where the two were not made for the same keyframes."""
+    """Return advice for found and truth that cover different keyframes."""
     from stadkit.metrics.video_map import TUBE_PROTOCOLS
 
     coverage, lines = scores.coverage, []
-    unseen = coverage.found_keyframes - coverage.shared_keyframes
-    dense = scores.tubes is not None or scores.protocol in TUBE_PROTOCOLS  # all is labelled
-    wrong = scores.frames.protocol.unseen == "wrong" and not dense
-    if wrong and unseen > 0.02 * coverage.found_keyframes:
+    missed_without_box = coverage.found_keyframes - coverage.shared_keyframes
+    dense = scores.tubes is not None or scores.protocol in TUBE_PROTOCOLS  # every frame is labelled
+    wrong = scores.frames.protocol.unlabelled == "wrong" and not dense
+    if wrong and missed_without_box > 0.02 * coverage.found_keyframes:
         lines.append(
-            "keyframes without truth: their detections count as wrong; if nobody labelled them, "
-            "use --protocol activitynet, which drops them"
+            "detections at keyframes without truth count as wrong; if these keyframes were never "
+            "labelled, use --protocol activitynet, which drops them"
         )
     if 2 * coverage.shared_keyframes < coverage.truth_keyframes and not coverage.notes:
         lines.append(
-            "warning: most keyframes of truth have no detection, and so their truth counts as "
-            "missed; --partial scores only the videos, --only-found only the keyframes of found"
+            "warning: most truth keyframes have no detections, so their truth counts as missed; "
+            "--partial scores only the videos of found, --only-found only its keyframes"
         )
     return lines
 
 
 def percent(value: float) -> str:
-    """ "34.38"; a dash for what has no value."""
+    """Format a fraction as "34.38"; a dash for NaN."""
     return f"{100 * value:5.2f}" if np.isfinite(value) else "    -"

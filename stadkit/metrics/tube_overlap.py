@@ -1,10 +1,10 @@
-"""Overlap of tubes: their IoU in time, times the mean IoU of their boxes at common frames.
+"""Tube overlap (temporal IoU times mean box IoU at common frames) and NMS of whole tubes.
 
-References differ at the edges: ACT and MOC count the last pixel and the last frame as inside
-(`edge` 1), MultiSports and mmaction2 measure from the first to the last (`edge` 0), so that
-tubes which share one frame overlap by 0, and so does a tube of one frame with any other.
+The reference implementations differ at the edges: ACT and MOC count the last pixel and the last
+frame as inside (`edge` 1), MultiSports and mmaction2 measure from first to last (`edge` 0), so
+tubes that share one frame have overlap 0, as has a tube of one frame with any other.
 
-Non-maximum suppression of whole tubes, as ACT and MOC do before they count.
+ACT and MOC suppress overlapping tubes before scoring.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from stadkit.metrics.matching import blocks
 from stadkit.pairwise import Sides, best_first, iou_of_pairs, sides
 from stadkit.tubes import Tubes
 
-_BOXES_A_BLOCK = 1 << 16  # compared at once, so that they stay in the processor's cache
+_BLOCK_SIZE = 1 << 16  # boxes compared at once, to fit the CPU cache
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """Tubes by whole frames, n of them, t boxes."""
+    """n tubes indexed by frame number, with t boxes."""
 
-    start: Ints  # [n + 1]  first box of each tube, and t
+    start: Ints  # [n + 1]  first box of each tube, then t
     frame: Ints  # [t]
     box: Sides  # [4, t]  float64
     first: Ints  # [n]  first frame
     last: Ints  # [n]
-    hull: Sides  # [4, n]  around all boxes of a tube
-    gapless: bool  # each tube has a box at each frame from first to last
+    hull: Sides  # [4, n]  bounding box of all boxes of a tube
+    gapless: bool  # every tube has a box at each frame from first to last
 
     @classmethod
     def of(cls, tubes: Tubes, rate: float, sizes: dict[str, tuple[int, int]] | None) -> Tracks:
-        """At `rate` frames a second, in pixels by the videos' height and width, or fractions.
+        """Convert tubes at `rate` frames a second, to pixels given (height, width) of each video.
 
         Raises UsageError when `sizes` lacks a video, or two boxes of a tube fall into one frame.
         """
@@ -50,9 +50,8 @@ class Tracks:
             row = int(np.flatnonzero(~later)[0])
             video = str(tubes.video[tubes.owner[row]])
             raise UsageError(
-                f"video {video!r}: two boxes of one tube are in the frame at"
-                f" {tubes.time[row]:g} s when there are {rate:g} frames a second; give the"
-                " videos' own frame rate"
+                f"video {video!r}: two boxes of one tube fall into the frame at"
+                f" {tubes.time[row]:g} s at {rate:g} frames a second; pass the videos' frame rate"
             )
         box = sides(tubes.box if sizes is None else in_pixels(tubes, sizes))
         head, tail = tubes.start[:-1], tubes.start[1:] - 1
@@ -67,7 +66,7 @@ class Tracks:
         )
 
     def rows(self, tube: Ints, frame: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-        """The boxes [p] of these tubes at these frames, each within its tube; False: none."""
+        """Return the boxes [p] of tubes at frames within them; False where the frame has no box."""
         row = self.start[tube] + frame - self.first[tube]
         if self.gapless:
             return row, np.ones(len(row), bool)
@@ -83,14 +82,14 @@ class Tracks:
 
 def in_pixels(tubes: Tubes, sizes: dict[str, tuple[int, int]]) -> NDArray[np.float64]:
     videos, video = np.unique(tubes.video, return_inverse=True)
-    lacking = [name for name in videos.tolist() if name not in sizes]
-    if lacking:
+    missing = [name for name in videos.tolist() if name not in sizes]
+    if missing:
         raise UsageError(
-            f"no width and height for video {lacking[0]!r} ({len(lacking)} such); tubes are"
-            " compared in pixels: take them out, or give the truth file that lists the videos"
+            f"no width and height for video {missing[0]!r} ({len(missing)} of {len(videos)}); tubes"
+            " are compared in pixels: remove these videos, or pass a truth file that lists them"
         )
-    # Boxes are mostly printed in whole or decimal pixels; a fraction and back leaves a trace
-    # that an IoU of just the threshold would show.
+    # Files mostly hold whole or decimal pixels; the pixel -> fraction -> pixel round trip adds an
+    # error that would matter for an IoU exactly at the threshold.
     pixels = tubes.box * scale(videos.tolist(), sizes)[np.repeat(video, np.diff(tubes.start))]
     return np.asarray(np.round(pixels, 6))
 
@@ -103,13 +102,13 @@ def _hulls(box: Sides, head: Ints) -> Sides:
 
 
 def tube_overlap(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np.float64]:
-    """Overlap [p] of tubes i [p] of `a` with tubes j [p] of `b`, 0..1."""
+    """Compute the overlap [p], 0..1, of tubes i [p] of `a` with tubes j [p] of `b`."""
     shared = np.minimum(a.last[i], b.last[j]) - np.maximum(a.first[i], b.first[j]) + edge
     either = np.maximum(a.last[i], b.last[j]) - np.minimum(a.first[i], b.first[j]) + edge
     low = np.maximum(a.hull[:2].take(i, 1), b.hull[:2].take(j, 1))
     high = np.minimum(a.hull[2:].take(i, 1), b.hull[2:].take(j, 1))
     result = np.zeros(len(i))
-    # Two tubes of one frame are 0 / 0 at edge 0; the reference calls neither right.
+    # Two one-frame tubes give 0 / 0 at edge 0; the reference counts them as 0.
     touching = np.flatnonzero((shared > 0) & (high - low + edge > 0).all(0))
     share = shared[touching] / either[touching]
     result[touching] = share * _mean_iou(a, b, i[touching], j[touching], edge)
@@ -117,11 +116,11 @@ def tube_overlap(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray
 
 
 def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np.float64]:
-    """Mean IoU [p] at the frames at which both have a box; 0 where there is none."""
+    """Compute the mean IoU [p] over frames where both tubes have a box; 0 without any."""
     first = np.maximum(a.first[i], b.first[j])
     count = np.minimum(a.last[i], b.last[j]) - first + 1
     total, common = np.zeros(len(i)), np.zeros(len(i))
-    for part in blocks(count, _BOXES_A_BLOCK):
+    for part in blocks(count, _BLOCK_SIZE):
         pair, frame = expand_ranges(first[part], count[part])
         if not len(pair):
             continue
@@ -138,9 +137,9 @@ def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np
 def tube_nms(
     tracks: Tracks, group: Ints, score: NDArray[np.float64], max_overlap: float, edge: float
 ) -> NDArray[np.bool_]:
-    """Which tubes [n] stay: in each group, those that no better one overlaps by more.
+    """Mark the tubes [n] kept by NMS: in each group, those no better kept tube overlaps by more.
 
-    Only tubes that stay suppress others. Of equal scores the last row is the better one.
+    Of equal scores, the last row is the better one.
     """
     kept = np.zeros(len(group), bool)
     left = best_first(group, score)

@@ -1,14 +1,14 @@
-"""Video mAP: average precision of tubes, as MultiSports and as ACT and MOC count it.
+"""Video mAP: average precision of tubes by the MultiSports and the ACT/MOC protocols.
 
-Both go down the tubes of a class from the best score, equal scores in the order of the rows.
+Both visit the tubes of a class in order of descending score, ties in row order.
 
-"multisports" (and mmaction2): a tube looks at the truth of its video that it overlaps most (the
-first of equals). It is right when the overlap is at least the threshold and no better tube has
-that truth. AP is the area under the precision envelope.
+"multisports" (and mmaction2): a tube is matched to the truth of its video with the largest
+overlap (ties: the first). It is right when the overlap reaches the threshold and no better tube
+has that truth. AP is the area under the precision envelope.
 
-"act" (and MOC): of tubes that overlap by more than 0.3 only the best stays. A truth that was
-found is gone, so that a later tube can take its next best one. AP is the area under the line
-through the points of precision and recall, in float32, from precision 1 at recall 0.
+"act" (and MOC): of tubes with overlap above 0.3, only the best is kept. A matched truth is
+removed, so a later tube can take its next best one. AP is the trapezoidal area under the
+precision-recall points, in float32, from precision 1 at recall 0.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ THRESHOLDS: tuple[float, ...] = tuple(
 )
 TUBE_PROTOCOLS = ("multisports", "act")
 NO_SIZES = (
-    "protocol act counts pixels, and the truth does not say how large the videos are; "
-    "give a GT.pkl, or choose --protocol multisports"
+    "protocol act works in pixels, but the truth has no video sizes; "
+    "pass a GT.pkl, or choose --protocol multisports"
 )
-NMS = 0.3  # "act": overlap of tubes above which only the better one stays
+NMS_OVERLAP = 0.3  # "act": maximum overlap of two kept tubes
 
-# MultiSports leaves these out of its means: they hardly occur in its test set.
+# MultiSports excludes these from its means: they hardly occur in its test set.
 UNSCORED = (
     "aerobic kick jump",
     "aerobic off axis jump",
@@ -59,24 +59,24 @@ class VideoMap:
     thresholds: tuple[float, ...]  # [k]
     ap: NDArray[np.float64]  # [k, c]  NaN: no truth, or not scored
     right: NDArray[np.bool_]  # [k, n]
-    counted: NDArray[np.bool_]  # [n]  False: suppressed by a better tube, or not scored
+    counted: NDArray[np.bool_]  # [n]  False: suppressed by a better tube, or class not scored
     truths: Ints  # [c]
-    detections: Ints  # [c]  tubes that counted
-    unscored: tuple[str, ...]  # classes that the protocol leaves out
+    detections: Ints  # [c]  counted tubes
+    unscored: tuple[str, ...]  # classes that the protocol excludes
     classes: tuple[str, ...]
 
     def mean(self, threshold: float) -> float:
-        """mAP at a threshold; NaN when no class has truth. Raises ValueError for another one."""
+        """mAP at a computed threshold (else ValueError); NaN when no class has truth."""
         if threshold not in self.thresholds:
-            raise ValueError(f"no threshold {threshold}; these were computed: {self.thresholds}")
+            raise ValueError(f"threshold {threshold} was not computed; have {self.thresholds}")
         return known_mean(self.ap[self.thresholds.index(threshold)])
 
     def summary(self) -> dict[str, float]:
-        """mAP by name: 0.2, 0.5, 0.75 and the ranges, as far as thresholds were computed."""
+        """mAP by name: 0.2, 0.5, 0.75 and the ranges whose thresholds were computed."""
         return {name: known_mean(ap) for name, ap in self.per_class().items()}
 
     def per_class(self) -> dict[str, NDArray[np.float64]]:
-        """AP [c] by the names of `summary`, NaN for a class without truth or not scored."""
+        """AP [c] by the names of `summary`; NaN for a class without truth or not scored."""
         place = {value: k for k, value in enumerate(self.thresholds)}
         named = {f"{value:g}": (value,) for value in (0.2, 0.5, 0.75)} | RANGES
         return {
@@ -95,17 +95,17 @@ def video_map(
     protocol: str = "multisports",
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> VideoMap:
-    """AP of each class at each threshold of the tubes' overlap.
+    """Compute the AP of each class at each tube overlap threshold.
 
-    `sizes` are height and width in pixels of each video; with None boxes are compared in
-    fractions, which "act" cannot, as it counts pixels. `rate`: frames a second.
-    Raises UsageError for a wrong protocol, sizes or rate, ValueError when classes differ.
+    `sizes`: height and width in pixels of each video; None compares boxes in fractions, which
+    "act" does not support. `rate`: frames a second.
+    Raises UsageError for an invalid protocol, sizes or rate, ValueError when classes differ.
     """
     if found.classes != truth.classes:
         raise ValueError(f"found has classes {found.classes}, truth {truth.classes}")
     if protocol not in TUBE_PROTOCOLS:
         raise UsageError(
-            f"no video protocol {protocol!r}; there are {' and '.join(TUBE_PROTOCOLS)}"
+            f"unknown video protocol {protocol!r}; choose {' or '.join(TUBE_PROTOCOLS)}"
         )
     if protocol == "act" and sizes is None:
         raise UsageError(NO_SIZES)
@@ -114,33 +114,33 @@ def video_map(
     tracks, true_tracks = Tracks.of(found, rate, sizes), Tracks.of(truth, rate, sizes)
     group, true_group = _groups(found, truth)
     unscored = () if act else _unscored(truth.classes)
-    left_out = np.array([name in unscored for name in truth.classes], bool)
-    counted = ~left_out[found.label]
+    excluded = np.array([name in unscored for name in truth.classes], bool)
+    counted = ~excluded[found.label]
     if act:
-        counted &= tube_nms(tracks, group, found.score, NMS, edge)
+        counted &= tube_nms(tracks, group, found.score, NMS_OVERLAP, edge)
     i, j = join_equal(group, true_group)
     i, j = i[counted[i]], j[counted[i]]
-    turn = np.argsort(np.argsort(-found.score, kind="stable"))
-    pairs = _Pairs.of(i, j, turn, tube_overlap(tracks, true_tracks, i, j, edge))
+    rank = np.argsort(np.argsort(-found.score, kind="stable"))
+    pairs = _Pairs.of(i, j, rank, tube_overlap(tracks, true_tracks, i, j, edge))
     right = np.zeros((len(thresholds), len(found)), bool)
     for row, threshold in enumerate(thresholds):
         right[row, pairs.taken(threshold) if act else pairs.claimed(threshold)] = True
-    truths = np.where(left_out, 0, np.bincount(truth.label, minlength=len(left_out)))
+    truths = np.where(excluded, 0, np.bincount(truth.label, minlength=len(excluded)))
     return VideoMap(
         protocol=protocol,
         thresholds=tuple(thresholds),
         ap=_precision(found, right, counted, truths, act),
         right=right,
         counted=counted,
-        truths=np.bincount(truth.label, minlength=len(left_out)),
-        detections=np.bincount(found.label[counted], minlength=len(left_out)),
+        truths=np.bincount(truth.label, minlength=len(excluded)),
+        detections=np.bincount(found.label[counted], minlength=len(excluded)),
         unscored=unscored,
         classes=truth.classes,
     )
 
 
 def _groups(found: Tubes, truth: Tubes) -> tuple[Ints, Ints]:
-    """A number for each tube [n] and [m]: equal where video and class are."""
+    """Number the tubes [n] and [m] by video and class."""
     video = np.unique(np.concatenate([found.video, truth.video]), return_inverse=True)[1]
     group = video * len(truth.classes) + np.concatenate([found.label, truth.label])
     return group[: len(found)], group[len(found) :]
@@ -152,28 +152,28 @@ def _unscored(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Tubes and truths of one video and class; by tube from the best score, by overlap."""
+    """(tube, truth) pairs of one video and class; sorted by tube score, then by overlap."""
 
     found: Ints  # [p]
     truth: Ints  # [p]
-    turn: Ints  # [p]  place of the tube by score
+    rank: Ints  # [p]  rank of the tube by score
     overlap: NDArray[np.float64]  # [p]
 
     @classmethod
-    def of(cls, found: Ints, truth: Ints, turn: Ints, overlap: NDArray[np.float64]) -> _Pairs:
-        order = np.lexsort((truth, -overlap, turn[found]))
-        return cls(found[order], truth[order], turn[found][order], overlap[order])
+    def of(cls, found: Ints, truth: Ints, rank: Ints, overlap: NDArray[np.float64]) -> _Pairs:
+        order = np.lexsort((truth, -overlap, rank[found]))
+        return cls(found[order], truth[order], rank[found][order], overlap[order])
 
     def claimed(self, threshold: float) -> Ints:
-        """The tubes that are right when each looks at its best truth alone."""
-        best = np.flatnonzero(run_starts(self.turn))
+        """Return the tubes that are right when each can only take its best truth."""
+        best = np.flatnonzero(run_starts(self.rank))
         best = best[self.overlap[best] >= threshold]
         return self.found[best[np.unique(self.truth[best], return_index=True)[1]]]
 
     def taken(self, threshold: float) -> Ints:
-        """The tubes that are right when each takes the best truth that is left."""
-        near = np.flatnonzero(self.overlap >= threshold)
-        return self.found[near[greedy_match(self.turn[near], self.truth[near])]]
+        """Return the tubes that are right when each takes its best remaining truth."""
+        close = np.flatnonzero(self.overlap >= threshold)
+        return self.found[close[greedy_match(self.rank[close], self.truth[close])]]
 
 
 def _precision(
@@ -183,7 +183,7 @@ def _precision(
     truths: Ints,
     trapezoid: bool,
 ) -> NDArray[np.float64]:
-    """AP [k, c] of `right` [k, n] among the tubes that are counted [n]."""
+    """Compute AP [k, c] from `right` [k, n] over the counted tubes [n]."""
     area = trapezoid_precision if trapezoid else average_precision
     ap = np.full((len(right), len(truths)), np.nan)
     for label, total in enumerate(truths.tolist()):

@@ -89,7 +89,7 @@ class FoundPeople:
 def read_labelled_truth(job: PseudoLabelJob) -> Truth:
     """Read the truth and its labels; raises AnnotationError or UsageError for an invalid file."""
     from stadkit.files.ava_csv import read_truth
-    from stadkit.files.ava_rows import read_claims
+    from stadkit.files.ava_rows import read_instances
     from stadkit.readers.rows import one_file
 
     path = job.truth
@@ -98,7 +98,7 @@ def read_labelled_truth(job: PseudoLabelJob) -> Truth:
         raise UsageError(f"{path}: is not a CSV; give truth in AVA's format")
     source = job.labels or labels_beside(path) or _labels_beside_any(job.detections) or AVA_80
     labels = read_labels_option(source)
-    faults = read_claims(path, labels, truth=True)[1]  # rejects invalid boxes
+    faults = read_instances(path, labels, truth=True)[1]  # rejects invalid boxes
     table = read_truth(path, labels)
     if not len(table):
         raise AnnotationError(f"{path}: has no rows; give truth with labelled keyframes")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from stadkit.console import console, write_json
 from stadkit.metrics.mismatch import some
-from stadkit.metrics.table import WIDE, percent
+from stadkit.metrics.table import DEFAULT_WIDTH, percent
 from stadkit.pseudo_labelling.inputs import FoundPeople, Truth
 from stadkit.pseudo_labelling.job import PseudoLabelJob, sources_of
 from stadkit.tla import Check, Labelled, Notes
@@ -159,7 +159,9 @@ def _print_tables(checks: Mapping[str, Check]) -> None:
     """Print a row per strategy and, for a single strategy, a row per class."""
     out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     if not out.is_terminal:
-        out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=WIDE)
+        out = Console(
+            file=sys.stdout, markup=False, highlight=False, emoji=False, width=DEFAULT_WIDTH
+        )
     if len(checks) == 1:
         (result,) = checks.values()
         by_class = result.by_class()

@@ -14,7 +14,7 @@ from stadkit.errors import NothingMatchedError, UsageError, VideoError
 from stadkit.pseudo_labelling.inputs import Truth, check_videos
 from stadkit.pseudo_labelling.job import PseudoLabelJob
 from stadkit.runs.inputs import Input, gather
-from stadkit.tla.neighbours import SPACINGS, spacing
+from stadkit.tla.neighbours import DEFAULT_GAP_SPACINGS, spacing
 from stadkit.video.check import check_file, shown
 from stadkit.video.decode import probe
 from stadkit.zoo import sha256
@@ -114,7 +114,7 @@ def _max_gaps(job: PseudoLabelJob, truth: Truth) -> dict[str, float]:
     """Video -> largest distance in seconds of a frame from its labelled keyframe."""
     if job.options.max_gap is not None:
         return dict.fromkeys(truth.videos, job.options.max_gap)
-    return {video: SPACINGS * gap for video, gap in spacing(truth.keyframes).items()}
+    return {video: DEFAULT_GAP_SPACINGS * gap for video, gap in spacing(truth.keyframes).items()}
 
 
 def _shifted(times: Sequence[float], by: float) -> list[float]:

@@ -120,10 +120,10 @@ def _read_found(
 
 def only_videos(found: EvaluationSide, truth: EvaluationSide) -> EvaluationSide:
     """The truth of the videos with detections and, if known, of all processed videos."""
-    videos = {found.claims.videos[i] for i in np.unique(found.claims.video).tolist()}
-    videos |= set() if found.looked is None else set(found.looked.video.tolist())
-    selected = np.array([video in videos for video in truth.claims.videos], bool)
-    return _part(truth, selected[truth.claims.video], videos)
+    videos = {found.instances.videos[i] for i in np.unique(found.instances.video).tolist()}
+    videos |= set() if found.processed is None else set(found.processed.video.tolist())
+    selected = np.array([video in videos for video in truth.instances.videos], bool)
+    return _part(truth, selected[truth.instances.video], videos)
 
 
 def only_keyframes(found: EvaluationSide, truth: EvaluationSide) -> EvaluationSide:
@@ -133,8 +133,8 @@ def only_keyframes(found: EvaluationSide, truth: EvaluationSide) -> EvaluationSi
     """
     from stadkit.metrics.matching import frames_of
 
-    tables = [found.claims] + ([] if found.looked is None else [found.looked])
-    true_frames, *found_frames = frames_of(truth.claims, *tables)
+    tables = [found.instances] + ([] if found.processed is None else [found.processed])
+    true_frames, *found_frames = frames_of(truth.instances, *tables)
     return _part(truth, np.isin(true_frames, np.concatenate(found_frames)), None)
 
 
@@ -147,4 +147,4 @@ def _part(
     tubes = truth.tubes
     if tubes is not None and videos is not None:
         tubes = tubes.select(np.isin(tubes.video, np.array(sorted(videos), np.str_)))
-    return replace(truth, claims=truth.claims.select(rows), tubes=tubes)
+    return replace(truth, instances=truth.instances.select(rows), tubes=tubes)

@@ -47,7 +47,7 @@ def found_rows(path: Path, labels: Labels, label_file: Path | None, truth: Path)
         rows = int(counts[unknown].sum())
         whole = whole.with_kind("unknown name", rows, words)
         parts = _with_kind(parts, path, "unknown name", rows, words)
-    return EvaluationSide(claims, whole, parts, looked=keyframes_beside(path), notes=notes)
+    return EvaluationSide(claims, whole, parts, processed=keyframes_beside(path), notes=notes)
 
 
 def one_file(truth: Path) -> None:
@@ -82,10 +82,10 @@ def _read(
     files: list[Path], path: Path, labels: Labels, truth: bool
 ) -> tuple[Instances, Faults, tuple[Faults, ...]]:
     """Rows, the faults of all files together, and those of each file."""
-    from stadkit.files.ava_rows import read_claims_of
-    from stadkit.files.faults import SOME, Faults, Place, repeated
+    from stadkit.files.ava_rows import read_instances_of
+    from stadkit.files.faults import MAX_EXAMPLES, Faults, Place, repeated
 
-    claims, faults = read_claims_of(files, labels, truth=truth)
+    claims, faults = read_instances_of(files, labels, truth=truth)
     kinds: dict[str, tuple[int, tuple[Place, ...]]] = {}
     for one in faults:
         for kind, (rows, lines) in one.kinds.items():
@@ -98,7 +98,9 @@ def _read(
         f"{claims.classes[claims.label[row]]!r}"
         for row in duplicates[:1].tolist()
     ]
-    whole = Faults(path, kinds, unknown[:SOME]).with_kind("repeated", len(duplicates), words)
+    whole = Faults(path, kinds, unknown[:MAX_EXAMPLES]).with_kind(
+        "repeated", len(duplicates), words
+    )
     return claims, whole, _with_kind(tuple(faults), path, "repeated", len(duplicates), words)
 
 

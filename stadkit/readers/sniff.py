@@ -65,9 +65,11 @@ def keyframes_beside(path: Path) -> Keyframes | None:
     """
     from stadkit.detections import Keyframes
     from stadkit.files.ava_rows import csv_files
-    from stadkit.files.jsonl import read_looked
+    from stadkit.files.jsonl import read_jsonl_keyframes
 
-    parts = [read_looked(lines) for file in csv_files(path) for lines in jsonl_beside(file)[:1]]
+    parts = [
+        read_jsonl_keyframes(lines) for file in csv_files(path) for lines in jsonl_beside(file)[:1]
+    ]
     if not parts:
         return None
     return Keyframes(

@@ -49,11 +49,11 @@ def rate_note(path: Path, truth: TubeTruth) -> str:
 def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> EvaluationSide:
     """Tubes, found or true; raises AnnotationError for an invalid true box."""
     from stadkit.files.tube_faults import faults_of_tubes
-    from stadkit.files.tube_truth import frame_claims
+    from stadkit.files.tube_truth import frame_instances
     from stadkit.metrics.evaluate import EvaluationSide
 
     faults = faults_of_tubes(path, tubes, truth)
-    return EvaluationSide(frame_claims(tubes), faults, (faults,), tubes)
+    return EvaluationSide(frame_instances(tubes), faults, (faults,), tubes)
 
 
 def side_of_pickle(path: Path, truth: TubeTruth) -> EvaluationSide:
@@ -110,9 +110,9 @@ def _side_of_tubelets(
 
     tubelets = read_tubelets(source, truth, tubelet_length(source), str(path))
     side = side_of_tubes(path, link_act(tubelets, truth.sizes, truth.rate), truth=False)
-    claims = _frames(tubelets, truth)
-    faults = faults_of_tubelets(path, tubelets, claims.box)
-    return replace(side, claims=claims, faults=faults, files=(faults,), tubelets=tubelets)
+    instances = _frames(tubelets, truth)
+    faults = faults_of_tubelets(path, tubelets, instances.box)
+    return replace(side, instances=instances, faults=faults, files=(faults,), tubelets=tubelets)
 
 
 def _frames(tubelets: Tubelets, truth: TubeTruth) -> Instances:

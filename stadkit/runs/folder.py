@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from stadkit.console import console, one_line
-from stadkit.errors import StadkitError, UsageError
+from stadkit.errors import StadkitError, UsageError, VideoError
 from stadkit.runs.pictures import remove
 from stadkit.runs.record import VideoRecord
 from stadkit.zoo import sha256
@@ -160,7 +160,13 @@ class RunFolder:
     ) -> VideoRecord:
         """Record that an input failed, and remove the files that it claimed."""
         self.drop(name, files)
-        failed = replace(record, status="failed", reason=one_line(error), seconds=round(seconds, 2))
+        failed = replace(
+            record,
+            status="failed",
+            reason=one_line(error),
+            unusable=isinstance(error, VideoError) and record.reader is None,
+            seconds=round(seconds, 2),
+        )
         return self.end(name, failed)
 
     def finished(self, name: str, mark: str) -> VideoRecord | None:

@@ -1,4 +1,4 @@
-"""The Playground: rendered people with exact truth at every frame."""
+"""The Playground: rendered people with exact ground truth at every frame."""
 
 from stadkit.synth.classes import CLASSES, labels
 from stadkit.synth.clip import RenderedClip, render_clip

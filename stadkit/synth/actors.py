@@ -1,8 +1,7 @@
-"""Actors: a body with its clothes, its props, and what it does over time.
+"""Actors: a body with clothes, a timeline of actions, and the chair, bed or mount it uses.
 
-What one person does over time: stretches of a pose and a gesture, blended at their seams.
-
-Actors: a body with its clothes and timeline, and the chair, bed or mount that it uses.
+A timeline is a sequence of segments, each with a pose and optionally a gesture, blended at their
+boundaries.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from stadkit.synth import mounts
 from stadkit.synth.classes import CLASSES, GESTURES, POSES
 from stadkit.synth.draws import Floats, Rng, happens, pick
-from stadkit.synth.figure import OWN, Figure, Model, Part
+from stadkit.synth.figure import FIRST_PROP_MATERIAL, Figure, Model, Part
 from stadkit.synth.gestures import add_gesture
 from stadkit.synth.look import GADGET, Look, draw_look
 from stadkit.synth.paths import Path
@@ -24,12 +23,12 @@ from stadkit.synth.people import person
 from stadkit.synth.poses import bed_height, mount_of, on_seat, pose_motion, turns_over
 from stadkit.synth.skeleton import PELVIS, Build, Manner, Motion, joints, to_world
 
-STRETCH = (1.2, 4.0)  # seconds that one action lasts
-SEAM = 0.3  # seconds of blending
-# Weights of the poses for a whole body in view, and for an upper body.
+SEGMENT_SECONDS = (1.2, 4.0)  # duration range of a segment
+BLEND_SECONDS = 0.3  # blending time between segments
+# Pose weights for full bodies in view, and for upper bodies.
 POSE_WEIGHTS = (0.24, 0.15, 0.12, 0.14, 0.11, 0.09, 0.08, 0.09)
 UPPER_WEIGHTS = (0.45, 0.15, 0.07, 0.22, 0.05, 0.03, 0.02, 0.02)
-# How likely a pose carries a gesture, and which (wave, clap, punch, kick, raise arms, phone).
+# For each pose, the chance of a gesture, and the weights of the gestures in order of GESTURES.
 GESTURE_CHANCE = (0.8, 0.45, 0.12, 0.5, 0.0, 0.4, 0.35, 0.35)
 GESTURE_WEIGHTS = (
     (0.8, 0.8, 1.5, 2.3, 0.8, 0.7),
@@ -47,8 +46,8 @@ PHONE = GESTURES.index("phone")
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """One action: from `start` on, until the next stretch."""
+class Segment:
+    """One action segment, from `start` until the next segment."""
 
     start: float  # seconds
     pose: int  # index in POSES
@@ -58,65 +57,65 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A person's motion and true actions at given times."""
+    """A person's motion and true actions over time."""
 
     motion: Motion
     action: NDArray[np.bool_]  # [T, C]
-    stretch: NDArray[np.int32]  # [T]  index into stretches
-    stretches: tuple[Stretch, ...]
+    segment: NDArray[np.int32]  # [T]  index into segments
+    segments: tuple[Segment, ...]
 
 
-def draw_stretches(rng: Rng, start: float, end: float, upper: bool = False) -> list[Stretch]:
-    """Stretches that cover start..end; the first has begun before."""
-    out, at = [], start - rng.uniform(0, STRETCH[1])
-    while at < end:
-        until = at + rng.uniform(*STRETCH)
-        drawn = _draw_stretch(rng, at, upper)
-        if until > start:
+def draw_segments(rng: Rng, start: float, end: float, upper: bool = False) -> list[Segment]:
+    """Draw segments that cover start..end; the first begins earlier."""
+    out, time = [], start - rng.uniform(0, SEGMENT_SECONDS[1])
+    while time < end:
+        end_of_segment = time + rng.uniform(*SEGMENT_SECONDS)
+        drawn = _draw_segment(rng, time, upper)
+        if end_of_segment > start:
             out.append(drawn)
-        at = until
+        time = end_of_segment
     return out
 
 
-def _draw_stretch(rng: Rng, start: float, upper: bool) -> Stretch:
+def _draw_segment(rng: Rng, start: float, upper: bool) -> Segment:
     pose = pick(rng, UPPER_WEIGHTS if upper else POSE_WEIGHTS)
     gesture = -1
     if happens(rng, GESTURE_CHANCE[pose]):
         gesture = pick(rng, GESTURE_WEIGHTS[pose])
-    if upper and gesture == KICK:  # nobody could see it
+    if upper and gesture == KICK:  # legs are out of view
         gesture = -1
     manner = Manner.draw(rng)
     if POSES[pose] == "jump" and turns_over(manner):
         gesture = -1  # the hands are busy
-    return Stretch(start, pose, gesture, manner)
+    return Segment(start, pose, gesture, manner)
 
 
-def play(stretches: list[Stretch], t: Floats) -> Timeline:
-    """The motion and labels of these stretches at times t [T], seconds, ascending."""
-    motion, current = _play_one(stretches[0], t), np.zeros(len(t), np.int32)
-    for i, stretch in enumerate(stretches[1:], 1):
-        ramp = np.clip((t - stretch.start) / SEAM + 0.5, 0, 1)
+def play(segments: list[Segment], t: Floats) -> Timeline:
+    """The motion and labels of these segments at times t [T], seconds, ascending."""
+    motion, current = _play_segment(segments[0], t), np.zeros(len(t), np.int32)
+    for i, segment in enumerate(segments[1:], 1):
+        ramp = np.clip((t - segment.start) / BLEND_SECONDS + 0.5, 0, 1)
         if ramp.any():
-            motion = motion.blend(_play_one(stretch, t), ramp * ramp * (3 - 2 * ramp))
-        current[t >= stretch.start] = i
+            motion = motion.blend(_play_segment(segment, t), ramp * ramp * (3 - 2 * ramp))
+        current[t >= segment.start] = i
     action = np.zeros((len(t), len(CLASSES)), np.bool_)
-    for i, stretch in enumerate(stretches):
-        action[current == i, stretch.pose] = True
-        if stretch.gesture >= 0:
-            action[current == i, len(POSES) + stretch.gesture] = True
-    return Timeline(motion, action, current, tuple(stretches))
+    for i, segment in enumerate(segments):
+        action[current == i, segment.pose] = True
+        if segment.gesture >= 0:
+            action[current == i, len(POSES) + segment.gesture] = True
+    return Timeline(motion, action, current, tuple(segments))
 
 
-def _play_one(stretch: Stretch, t: Floats) -> Motion:
-    motion = pose_motion(stretch.pose, t, stretch.manner)
-    if stretch.gesture >= 0:
-        add_gesture(motion, stretch.gesture, t, stretch.manner)
+def _play_segment(segment: Segment, t: Floats) -> Motion:
+    motion = pose_motion(segment.pose, t, segment.manner)
+    if segment.gesture >= 0:
+        add_gesture(motion, segment.gesture, t, segment.manner)
     return motion
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody at given times."""
+    """A person in the scene over time."""
 
     figure: Figure
     timeline: Timeline
@@ -124,67 +123,71 @@ class Actor:
 
 @dataclass(frozen=True)
 class Role:
-    """What is known of an actor before it has a place: body, clothes, timeline, points."""
+    """An actor before placement: body, clothes, timeline, points."""
 
     build: Build
     look: Look
     timeline: Timeline
     local: Floats  # [T, K, 3]  the body in its own frame
-    make: Callable[..., Figure] = person  # of its points, build, look, telephone and number
+    make_figure: Callable[..., Figure] = person  # of points, build, look, phone and number
 
     @property
     def speed(self) -> Floats:
-        """[T] body heights a second along the heading."""
+        """[T] speed along the heading in body heights per second."""
         return self.timeline.motion.speed * self.build.scale
 
 
 def draw_role(rng: Rng, t: Floats, upper: bool = False) -> Role:
-    """Somebody who acts at times t [T], seconds; `upper`: seen from the hips up."""
+    """Draw an actor at times t [T], seconds; `upper`: seen from the hips up."""
     build, look = Build.draw(rng), draw_look(rng)
-    timeline = play(draw_stretches(rng, float(t[0]), float(t[-1]), upper), t)
+    timeline = play(draw_segments(rng, float(t[0]), float(t[-1]), upper), t)
     return Role(build, look, timeline, joints(timeline.motion, build))
 
 
 def place(rng: Rng, role: Role, path: Path, number: int) -> Actor:
-    """The actor on its path, with what it sits, lies or rides on."""
-    figure = role.make(role.local, role.build, role.look, _phone(role.timeline), number)
+    """Place an actor on its path, with what it sits, lies or rides on."""
+    figure = role.make_figure(role.local, role.build, role.look, _phone(role.timeline), number)
     used = mounts.materials(rng)
     figure = replace(
         figure,
-        shown=_shown(figure, role.timeline),
-        # The materials between the look's and OWN are never asked for.
-        materials=(*figure.materials, *figure.materials[:1] * (OWN - len(figure.materials)), *used),
+        visible=_part_visibility(figure, role.timeline),
+        # The materials between the look's and the props' are never used.
+        materials=(
+            *figure.materials,
+            *figure.materials[:1] * (FIRST_PROP_MATERIAL - len(figure.materials)),
+            *used,
+        ),
     )
-    for i, stretch in enumerate(role.timeline.stretches):
-        now = role.timeline.stretch == i
-        model = _support(rng, role, stretch, now) if now.any() else None
+    for i, segment in enumerate(role.timeline.segments):
+        active = role.timeline.segment == i
+        model = _draw_support(rng, role, segment, active) if active.any() else None
         if model is not None:
-            figure = _using(figure, model, now)
+            figure = _with_prop(figure, model, active)
     world = to_world(figure.world, path.x, path.z, path.yaw)
     return Actor(replace(figure, world=world), role.timeline)
 
 
 def _phone(timeline: Timeline) -> int:
-    for stretch in timeline.stretches:
-        if stretch.gesture == PHONE:
-            return stretch.manner.side
+    for segment in timeline.segments:
+        if segment.gesture == PHONE:
+            return segment.manner.side
     return -1
 
 
-def _shown(figure: Figure, timeline: Timeline) -> Mask:
-    """Which parts are there [T, N]: all but the telephone between calls."""
-    shown = np.ones((len(timeline.action), len(figure.parts)), np.bool_)
+def _part_visibility(figure: Figure, timeline: Timeline) -> Mask:
+    """Visibility of the parts [T, N]: all but the phone while not in use."""
+    visible = np.ones((len(timeline.action), len(figure.parts)), np.bool_)
     calling = timeline.action[:, len(POSES) + PHONE]
     for n, part in enumerate(figure.parts):
         if part.material == GADGET:
-            shown[:, n] = calling
-    return shown
+            visible[:, n] = calling
+    return visible
 
 
-def _support(rng: Rng, role: Role, stretch: Stretch, now: Mask) -> Model | None:
-    """What this stretch of action needs under it."""
-    pose, q, size = POSES[stretch.pose], stretch.manner, role.build.scale
-    height = float(np.median(role.local[now, PELVIS, 1]))
+def _draw_support(rng: Rng, role: Role, segment: Segment, active: Mask) -> Model | None:
+    """Draw the seat, bed or mount of a segment; None if it needs none."""
+    pose, q, size = POSES[segment.pose], segment.manner, role.build.scale
+    height = float(np.median(role.local[active, PELVIS, 1]))
     if pose == "sit" and on_seat(q):
         return mounts.seat(rng, height, size) if happens(rng, 0.75) else None
     if pose == "lie" and bed_height(q) > 0.02:
@@ -201,18 +204,23 @@ def _support(rng: Rng, role: Role, stretch: Stretch, now: Mask) -> Model | None:
     }[mount_of(q)](size)
 
 
-def _using(figure: Figure, model: Model, now: Mask) -> Figure:
-    """The figure with a thing's parts added, there at the times `now` [T]."""
+def _with_prop(figure: Figure, model: Model, active: Mask) -> Figure:
+    """The figure with a prop's parts added, visible at the times `active` [T]."""
     first = figure.world.shape[1]
     parts = tuple(
-        Part(tuple(p + first for p in part.points), part.radii, part.material + OWN, part.bias)
+        Part(
+            tuple(p + first for p in part.points),
+            part.radii,
+            part.material + FIRST_PROP_MATERIAL,
+            part.bias,
+        )
         for part in model.parts
     )
-    assert figure.shown is not None
-    there = np.repeat(now[:, None], len(parts), 1)
+    assert figure.visible is not None
+    visible = np.repeat(active[:, None], len(parts), 1)
     return replace(
         figure,
-        world=np.concatenate([figure.world, model.moved(len(now))], 1),
+        world=np.concatenate([figure.world, model.moved(len(active))], 1),
         parts=figure.parts + parts,
-        shown=np.concatenate([figure.shown, there], 1),
+        visible=np.concatenate([figure.visible, visible], 1),
     )

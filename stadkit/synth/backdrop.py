@@ -1,4 +1,4 @@
-"""The place behind the people: ground in perspective, and a wall or the open."""
+"""The background: ground in perspective, and a wall or an outdoor horizon."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from stadkit.synth.camera import Camera
-from stadkit.synth.draws import Floats, Pixels, Rng, colour, happens, muted, paint, pick
+from stadkit.synth.draws import Floats, Pixels, Rng, colour, cv_colour, happens, muted, pick
 from stadkit.synth.texture import foliage, noise, to_pixels
 from stadkit.synth.wall import paint_wall
 
-MARGIN = 32  # pixels painted beyond the picture, for a camera that sways
-GROUND = 224  # pixels of the ground's texture
+MARGIN = 32  # pixels painted beyond the frame, for camera sway
+GROUND = 224  # side of the ground texture in pixels
 WALL_HEIGHT, WALL_WIDTH = 160, 320
 WALL_TALL = 2.0  # body heights
 _MARGIN_SHIFT = np.array([[1, 0, MARGIN], [0, 1, MARGIN], [0, 0, 1]], np.float64)
@@ -21,12 +21,12 @@ _MARGIN_SHIFT = np.array([[1, 0, MARGIN], [0, 1, MARGIN], [0, 0, 1]], np.float64
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What stands still behind everything."""
+    """The static background image."""
 
     pixels: Pixels  # [H + 2 * MARGIN, W + 2 * MARGIN, 3]
 
     def at(self, sway: Floats, width: int, height: int) -> Pixels:
-        """The picture [height, width, 3] under the camera's sway [2, 3]."""
+        """The background [height, width, 3] under the camera's sway [2, 3]."""
         place = sway.copy()
         place[:, 2] -= place[:, :2] @ np.array([MARGIN, MARGIN])
         return np.asarray(
@@ -36,7 +36,7 @@ class Backdrop:
 
 
 def draw_backdrop(rng: Rng, camera: Camera, wall: float) -> Backdrop:
-    """A place, with what ends the ground `wall` body heights away."""
+    """Draw a background whose ground ends `wall` body heights away."""
     size = (camera.image_height + 2 * MARGIN, camera.width + 2 * MARGIN)
     indoors = happens(rng, 0.6)
     pixels = paint_sky(rng, size)
@@ -49,7 +49,7 @@ def draw_backdrop(rng: Rng, camera: Camera, wall: float) -> Backdrop:
 
 
 def paint_sky(rng: Rng, size: tuple[int, int]) -> Pixels:
-    """A sky [*size, 3] with its clouds."""
+    """Paint a sky [*size, 3] with clouds."""
     low, high = rng.uniform(120, 245, 3), rng.uniform(90, 230, 3)
     high[2] = max(high[2], rng.uniform(140, 235))
     ramp = np.linspace(0, 1, size[0])[:, None, None]
@@ -61,9 +61,9 @@ def paint_sky(rng: Rng, size: tuple[int, int]) -> Pixels:
 
 
 def _warp(homography: Floats, texture: Pixels, size: tuple[int, int]) -> Pixels:
-    """The texture, mirrored on and on, as a plane in the picture [*size, 3] with its margin."""
+    """Warp the texture, repeated by reflection, to a plane in the image [*size, 3] with margin."""
     height, width = texture.shape[:2]
-    # Warping inside a picture costs a fraction of warping beyond its border.
+    # Warping inside an image is much faster than beyond its border.
     wide = cv2.copyMakeBorder(texture, height, height, width, width, cv2.BORDER_REFLECT_101)
     inner = np.array([[1, 0, -width], [0, 1, -height], [0, 0, 1]], np.float64)
     warped = cv2.warpPerspective(
@@ -77,13 +77,13 @@ def _warp(homography: Floats, texture: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def lay_ground(rng: Rng, camera: Camera, pixels: Pixels, texture: Pixels, cell: float) -> None:
-    """Cover the picture below the horizon; a pixel of the texture is `cell` body heights."""
+    """Paint the ground below the horizon; a texture pixel is `cell` body heights."""
     angle = 0.0 if happens(rng, 0.5) else rng.uniform(-0.8, 0.8)
     across = cell * np.array([np.cos(angle), 0, np.sin(angle)])
     along = cell * np.array([-np.sin(angle), 0, np.cos(angle)])
     homography = camera.plane(rng.uniform(-2, 2, 3) * (1, 0, 1), across, along)
     warped = _warp(homography, texture, pixels.shape[:2])
-    # Far ground is smaller than the pixels: fade to its mean, as the eye would.
+    # Distant ground is finer than a pixel: fade to its mean.
     row = np.arange(pixels.shape[0]) - MARGIN - camera.horizon
     below = row > 0.5
     clear = np.clip(row * cell * 6, 0, 1)[:, None, None]
@@ -93,7 +93,7 @@ def lay_ground(rng: Rng, camera: Camera, pixels: Pixels, texture: Pixels, cell: 
 
 
 def _ground_texture(rng: Rng, indoors: bool) -> tuple[Pixels, float]:
-    """A texture [GROUND, GROUND, 3] and the body heights that one of its pixels covers."""
+    """A texture [GROUND, GROUND, 3] and the size of its pixels in body heights."""
     kinds = ("planks", "tiles", "carpet", "plain", "court") if indoors else OUTDOORS
     kind = kinds[pick(rng, (1,) * len(kinds))]
     base = muted(rng)
@@ -126,20 +126,20 @@ def _water(rng: Rng) -> Pixels:
     return to_pixels(base * (1 + 0.22 * waves[..., None]))
 
 
-def _lay_boards(rng: Rng, texture: Floats, both: bool) -> None:
+def _lay_boards(rng: Rng, texture: Floats, grid: bool) -> None:
     step, gap = int(rng.integers(6, 40)), rng.uniform(0.5, 1.2)
     for x in range(0, GROUND, step):
         texture[:, x : x + step] *= 1 + rng.normal(0, 0.05)
         texture[:, x : x + 1] *= gap
-        if both:
+        if grid:
             texture[x : x + 1] *= gap
-    if both and happens(rng, 0.3):
+    if grid and happens(rng, 0.3):
         row, column = np.indices((GROUND, GROUND)) // step
         texture[(row + column) % 2 == 0] *= rng.uniform(0.4, 0.85)
 
 
 def _line_court(rng: Rng, texture: Floats) -> None:
-    line = paint(np.full(3, rng.uniform(180, 250)) if happens(rng, 0.7) else colour(rng))
+    line = cv_colour(np.full(3, rng.uniform(180, 250)) if happens(rng, 0.7) else colour(rng))
     for _ in range(int(rng.integers(2, 7))):
         at = int(rng.integers(0, GROUND))
         ends = ((at, 0), (at, GROUND)) if happens(rng, 0.5) else ((0, at), (GROUND, at))
@@ -148,17 +148,17 @@ def _line_court(rng: Rng, texture: Floats) -> None:
     cv2.circle(texture, middle, int(rng.integers(20, 70)), line, 3, cv2.LINE_AA)
 
 
-def _scatter(rng: Rng, texture: Floats, most: int) -> None:
-    for _ in range(int(rng.integers(0, most))):
+def _scatter(rng: Rng, texture: Floats, max_spots: int) -> None:
+    for _ in range(int(rng.integers(0, max_spots))):
         at = (int(rng.integers(0, GROUND)), int(rng.integers(0, GROUND)))
         axes = (int(rng.integers(2, 30)), int(rng.integers(2, 18)))
-        cv2.ellipse(texture, at, axes, rng.uniform(0, 180), 0, 360, paint(muted(rng)), -1)
+        cv2.ellipse(texture, at, axes, rng.uniform(0, 180), 0, 360, cv_colour(muted(rng)), -1)
 
 
 def lay_wall(rng: Rng, camera: Camera, pixels: Pixels, texture: Pixels, wall: float) -> None:
-    """Put up a wall of this texture `wall` body heights away."""
+    """Paint a wall with this texture `wall` body heights away."""
     height, width = texture.shape[:2]
-    # A far wall is a large one: the picture shall not see the texture repeat itself often.
+    # Distant walls are larger, so that the texture rarely repeats in the frame.
     tall = max(WALL_TALL, rng.uniform(0.6, 1.1) * wall * camera.image_height / camera.focal)
     cell = tall / height
     turn = 0.0 if happens(rng, 0.5) else rng.uniform(-0.45, 0.45)
@@ -170,7 +170,7 @@ def lay_wall(rng: Rng, camera: Camera, pixels: Pixels, texture: Pixels, wall: fl
 
 
 def _above(camera: Camera, middle: Floats, across: Floats, pixels: Pixels) -> Pixels:
-    """A mask [H, W] of the picture above a wall's foot; the wall goes through `middle`."""
+    """A mask [H, W] of the image above the base of a wall through `middle`."""
     foot = camera.plane(middle * (1, 0, 1), across, np.zeros(3))
     ends = [_MARGIN_SHIFT @ foot @ np.array([a, 0, 1]) for a in (-20, 20)]
     (u1, v1), (u2, v2) = ((e[0] / max(e[2], 1e-3), e[1] / max(e[2], 1e-3)) for e in ends)
@@ -185,7 +185,7 @@ def _above(camera: Camera, middle: Floats, across: Floats, pixels: Pixels) -> Pi
 
 
 def put_distance(rng: Rng, camera: Camera, pixels: Pixels, wall: float) -> None:
-    """Hills, houses, trees, hedges and crowds between the ground and the sky."""
+    """Paint hills, houses, trees, hedges and crowds between the ground and the sky."""
     horizon = round(camera.horizon) + MARGIN
     height = pixels.shape[0]
     if not 4 < horizon < height:
@@ -226,15 +226,15 @@ def _houses(rng: Rng, pixels: Pixels, base: int) -> None:
 
 
 def _crowd(rng: Rng, pixels: Pixels, base: int) -> None:
-    """People too small to count: under 8 pixels tall, without truth."""
+    """Paint people under 8 pixels tall, too small to be annotated."""
     for _ in range(int(rng.integers(4, 40))):
         tall = rng.uniform(3, 7.4)
         x = int(rng.integers(0, pixels.shape[1]))
         y = int(base + rng.uniform(0, 4))
         wide = max(1, round(tall * 0.25))
         top, hip = (x, int(y - tall)), (x + wide, int(y - tall * 0.45))
-        cv2.rectangle(pixels, top, hip, paint(colour(rng)), -1)
-        cv2.rectangle(pixels, (x, hip[1]), (x + wide - 1, y), paint(colour(rng)), -1)
+        cv2.rectangle(pixels, top, hip, cv_colour(colour(rng)), -1)
+        cv2.rectangle(pixels, (x, hip[1]), (x + wide - 1, y), cv_colour(colour(rng)), -1)
         cv2.circle(pixels, (x + wide // 2, top[1]), 1, (170, 130, 100), -1)
 
 

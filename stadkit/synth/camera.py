@@ -1,4 +1,4 @@
-"""The camera: perspective from a raised, tilted place, with shake, pan, zoom and roll."""
+"""The camera: perspective from a raised, tilted position, with shake, pan, zoom and roll."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 
 from stadkit.synth.draws import Floats, Rng, happens
 
-NEAREST = 0.15  # body heights: what comes closer is drawn as if it were here
+MIN_DEPTH = 0.15  # body heights: closer points are clamped to this depth
 
 
 @dataclass(frozen=True)
 class View:
-    """Points as the camera sees them."""
+    """Projected points."""
 
     uv: Floats  # [T, K, 2]  pixels
-    scale: Floats  # [T, K]  pixels a body height
+    scale: Floats  # [T, K]  pixels per body height
     depth: Floats  # [T, K]  body heights
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole at (0, height, 0) that looks along +z, `pitch` radians downwards."""
+    """A pinhole camera at (0, height, 0) facing +z, `pitch` radians downwards."""
 
     focal: float  # pixels
     width: int
     image_height: int
     height: float  # body heights above the ground
     pitch: float
-    sway: Floats  # [T, 2, 3]  what shake, pan, zoom and roll do to the picture
+    sway: Floats  # [T, 2, 3]  affine image motion by shake, pan, zoom and roll
 
     def plane(self, origin: Floats, across: Floats, along: Floats) -> Floats:
-        """The homography [3, 3] from plane coordinates (a, b) to the unswayed picture.
+        """The homography [3, 3] from plane coordinates (a, b) to the image without sway.
 
         The plane's point is origin + a * across + b * along, each [3] in the world.
         """
@@ -46,10 +46,10 @@ class Camera:
         return np.asarray(lens @ inside)
 
     def see(self, world: Floats) -> View:
-        """Points [T, K, 3] of the world in the swayed picture at each time."""
+        """Project world points [T, K, 3] to the image with sway at each time."""
         cos, sin = np.cos(self.pitch), np.sin(self.pitch)
         y = world[..., 1] - self.height
-        depth = np.maximum(cos * world[..., 2] - sin * y, NEAREST)
+        depth = np.maximum(cos * world[..., 2] - sin * y, MIN_DEPTH)
         u = self.width / 2 + self.focal * world[..., 0] / depth
         v = self.image_height / 2 - self.focal * (cos * y + sin * world[..., 2]) / depth
         flat = np.stack([u, v], -1)
@@ -58,19 +58,19 @@ class Camera:
         return View(uv, self.focal * zoom[:, None] / depth, depth)
 
     def at_depth(self, depth: float, u: float, body: float = 0.5) -> tuple[float, float]:
-        """Ground place (x, z) of a body whose middle is this deep, seen in column u."""
+        """Ground position (x, z) of a body whose centre has this depth, seen in column u."""
         cos, sin = np.cos(self.pitch), np.sin(self.pitch)
         z = (depth - sin * (self.height - body)) / cos
         return depth * (u - self.width / 2) / self.focal, z
 
     @property
     def horizon(self) -> float:
-        """The row of the horizon in the unswayed picture."""
+        """The row of the horizon in the image without sway."""
         return float(self.image_height / 2 - self.focal * np.tan(self.pitch))
 
 
 def draw_pitch(rng: Rng, upper: bool) -> float:
-    """Radians downwards: level mostly, a sixth of the whole bodies seen from high above."""
+    """Draw a pitch in radians downwards: mostly level, a sixth of full bodies from high above."""
     if upper:
         return rng.normal(0.05, 0.09)
     if happens(rng, 0.17):
@@ -79,9 +79,9 @@ def draw_pitch(rng: Rng, upper: bool) -> float:
 
 
 def draw_sway(rng: Rng, t: Floats, width: int, height: int, steady: bool) -> Floats:
-    """Affine maps [T, 2, 3] of the picture at times t [T]; the key time is 0.
+    """Draw affine maps [T, 2, 3] of the image at times t [T]; the key time is 0.
 
-    `steady` cameras (long videos) neither pan nor roll far.
+    `steady` cameras (long videos) neither pan nor roll.
     """
     roll = 0.0
     if not steady and happens(rng, 0.22):

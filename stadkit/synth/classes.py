@@ -1,12 +1,12 @@
-"""What rendered people do: exactly one pose each, and any gesture on top, as in AVA."""
+"""Classes of rendered people: exactly one pose each, plus optional gestures, as in AVA."""
 
 from __future__ import annotations
 
 from stadkit.labels import Labels
 
 # "sit" includes crouching, kneeling and sitting on the ground; "ride" is any of bicycle,
-# motorcycle, scooter and horse. "jump" includes the rare leaps that turn over: cartwheels and
-# handstands, which belong to no other class.
+# motorcycle, scooter and horse. "jump" includes rare cartwheels and handstands, which fit no
+# other class.
 POSES = ("stand", "walk", "run", "sit", "bend", "jump", "lie", "ride")
 GESTURES = ("wave", "clap", "punch", "kick", "raise arms", "phone")
 CLASSES: tuple[str, ...] = POSES + GESTURES

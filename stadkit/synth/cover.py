@@ -1,4 +1,4 @@
-"""What stands before the lens: parts of things so near that they are only shapes."""
+"""Foreground occluders: objects so near to the lens that only shapes are visible."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from stadkit.synth.draws import Floats, Pixels, Rng, colour, happens, pick
 from stadkit.synth.figure import Canvas
 from stadkit.synth.texture import NEUTRAL, cloth, foliage, noise, to_pixels
 
-COVER = 65535  # the id of what hides people without being a figure
+COVER = 65535  # the id of occluders that are not figures
 
 
 @dataclass(frozen=True)
 class Cover:
-    """A picture and the part of it that is there."""
+    """An occluder: an image and its mask."""
 
     pixels: Pixels  # [H, W, 3]
-    mask: Pixels  # [H, W]  255 where it is
+    mask: Pixels  # [H, W]  255 inside
 
     def lay(self, canvas: Canvas, shift: Floats) -> None:
-        """Put it over the canvas, moved by shift [2] pixels."""
+        """Paint it over the canvas, moved by shift [2] pixels."""
         place = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
         size = (self.mask.shape[1], self.mask.shape[0])
         mask = cv2.warpAffine(self.mask, place, size, flags=cv2.INTER_NEAREST)
@@ -32,26 +32,26 @@ class Cover:
 
 
 def draw_cover(rng: Rng, height: int, width: int) -> Cover:
-    """Tables, leaves, bars, shoulders of chairs, edges of doors, blurred by their nearness."""
+    """Draw a table, leaves, bars, chair backs or a door edge, often out of focus."""
     mask = np.zeros((height, width), np.uint8)
     kind = pick(rng, (1.0, 1.0, 0.6, 0.8, 0.8))
     if kind == 0:
-        _slab(rng, mask)
+        _table_mask(rng, mask)
     elif kind == 1:
-        _growth(rng, mask)
+        _leaf_mask(rng, mask)
     elif kind == 2:
-        _bars(rng, mask)
+        _bar_mask(rng, mask)
     elif kind == 3:
-        _rounds(rng, mask)
+        _oval_mask(rng, mask)
     else:
-        _edge(rng, mask)
-    pixels = _stuff(rng, height, width, leafy=kind == 1)
+        _door_mask(rng, mask)
+    pixels = _texture(rng, height, width, leafy=kind == 1)
     if happens(rng, 0.4):
         pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.5, 3)), np.uint8)
     return Cover(pixels, mask)
 
 
-def _stuff(rng: Rng, height: int, width: int, leafy: bool) -> Pixels:
+def _texture(rng: Rng, height: int, width: int, leafy: bool) -> Pixels:
     if leafy:
         green = np.array([rng.uniform(30, 120), rng.uniform(60, 150), rng.uniform(20, 90)])
         return foliage(rng, height, width, green, rng.uniform(0.6, 2))
@@ -64,7 +64,7 @@ def _stuff(rng: Rng, height: int, width: int, leafy: bool) -> Pixels:
     return to_pixels(colour(rng) * (rough * slope)[..., None])
 
 
-def _slab(rng: Rng, mask: Pixels) -> None:
+def _table_mask(rng: Rng, mask: Pixels) -> None:
     height, width = mask.shape
     x, y = rng.uniform(-0.1, 0.8) * width, rng.uniform(0.62, 0.92) * height
     wide, lean = rng.uniform(0.15, 0.7) * width, rng.normal(0, 0.08, 2) * height
@@ -72,7 +72,7 @@ def _slab(rng: Rng, mask: Pixels) -> None:
     cv2.fillConvexPoly(mask, corners.astype(np.int32), (255,), cv2.LINE_8)
 
 
-def _growth(rng: Rng, mask: Pixels) -> None:
+def _leaf_mask(rng: Rng, mask: Pixels) -> None:
     height, width = mask.shape
     ramp = np.linspace(-1.5, 1.5, height)[:, None] - rng.uniform(0.7, 1.5)
     if happens(rng, 0.25):
@@ -82,7 +82,7 @@ def _growth(rng: Rng, mask: Pixels) -> None:
     mask[ramp + 0.45 * noise(rng, height, width, 7, 0.6) > 0] = 255
 
 
-def _bars(rng: Rng, mask: Pixels) -> None:
+def _bar_mask(rng: Rng, mask: Pixels) -> None:
     height, width = mask.shape
     step, thick = (
         int(width * rng.uniform(0.06, 0.25)),
@@ -94,7 +94,7 @@ def _bars(rng: Rng, mask: Pixels) -> None:
     cv2.line(mask, (0, top), (width, top + int(rng.normal(0, 6))), (255,), thick)
 
 
-def _rounds(rng: Rng, mask: Pixels) -> None:
+def _oval_mask(rng: Rng, mask: Pixels) -> None:
     height, width = mask.shape
     for _ in range(int(rng.integers(1, 4))):
         at = (int(rng.uniform(0, 1) * width), int(rng.uniform(0.8, 1.15) * height))
@@ -102,7 +102,7 @@ def _rounds(rng: Rng, mask: Pixels) -> None:
         cv2.ellipse(mask, at, axes, rng.uniform(-30, 30), 0, 360, (255,), -1)
 
 
-def _edge(rng: Rng, mask: Pixels) -> None:
+def _door_mask(rng: Rng, mask: Pixels) -> None:
     height, width = mask.shape
     x, lean = rng.uniform(0.03, 0.25) * width, rng.normal(0, 0.05) * width
     corners = np.array([[-1, -1], [x, -1], [x + lean, height], [-1, height]])

@@ -1,6 +1,6 @@
-"""Truth made into what a fair detector would have found: boxes off, people missed, false ones.
+"""Simulated detections from ground truth: jittered boxes, missed people, false positives.
 
-Nothing is rendered and no model runs. Linking is measured with it, as the true tubes are known.
+Nothing is rendered and no model runs. Used to evaluate linking, as the true tubes are known.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from stadkit.detections import Detections, Keyframes, milliseconds, number_frames
 from stadkit.synth.draws import Rng
 
-# Beta distributions of the scores.
-RIGHT, WRONG = (6, 2), (1, 8)  # of a class that a person does, and does not do: .75 and .11
-PERSON, NOBODY = (8, 2), (2, 4)  # of a person, and of a false box: .80 and .33
+# Beta distributions of the scores, and their means.
+TRUE_CLASS, OTHER_CLASS = (6, 2), (1, 8)  # 0.75 and 0.11
+PERSON, FALSE_BOX = (8, 2), (2, 4)  # 0.80 and 0.33
 
 Floats32 = NDArray[np.float32]
 
@@ -28,29 +28,33 @@ def degrade(
     miss: float = 0.35,
     false: float = 0.05,
 ) -> tuple[Detections, Keyframes]:
-    """Detections at keyframes `every` seconds, and all these keyframes; the same for a seed.
+    """Simulate detections at keyframes every `every` seconds; returns them and the keyframes.
 
-    `truth` is dense. Keyframes go from 0 to its last time in each video; its rows at other times
-    are passed over. Each side of a box moves by a normal of `jitter` widths or heights of the
-    box. Each person is missed by a chance of `miss`, whatever else is. Then there are
-    `false` times as many boxes of nobody as there are true people, at any keyframe and place, of
-    true people's sizes, scored high in one class by chance. Tracks are -1; people of a keyframe
-    come by their score, best first.
+    Reproducible by seed. `truth` is dense. Keyframes run from 0 to the last time of each video;
+    rows at other times are ignored. Each side of a box is moved by normal noise of `jitter` widths
+    or heights of the box. Each person is missed independently with probability `miss`. False
+    boxes, `false` times as many as true people, have random keyframes and positions, the sizes of
+    true people and a high score in one random class. Tracks are -1; people of a keyframe are
+    ordered by score, best first.
     """
     rng = np.random.default_rng(seed)
     keyframes = _keyframes(truth, every)
-    frame, looked_at = number_frames(truth, keyframes)
-    there = truth.select(np.isin(frame, looked_at))
-    people = _scored(rng, replace(there, box=_moved(rng, there.box, jitter)), PERSON, RIGHT)
-    seen = people.select(rng.random(len(there)) >= miss)
-    nobody = _scored(rng, _nobody(rng, there, keyframes, false), NOBODY, NOBODY)
-    both = Detections.join([seen, nobody], truth.classes)
+    frame, keyframe_ids = number_frames(truth, keyframes)
+    at_keyframes = truth.select(np.isin(frame, keyframe_ids))
+    people = _with_scores(
+        rng, replace(at_keyframes, box=_jittered(rng, at_keyframes.box, jitter)), PERSON, TRUE_CLASS
+    )
+    found = people.select(rng.random(len(at_keyframes)) >= miss)
+    wrong = _with_scores(
+        rng, _false_boxes(rng, at_keyframes, keyframes, false), FALSE_BOX, FALSE_BOX
+    )
+    both = Detections.join([found, wrong], truth.classes)
     (frame,) = number_frames(both)
     return both.select(np.lexsort((-both.person, frame))), keyframes
 
 
 def _keyframes(truth: Detections, every: float) -> Keyframes:
-    """0, every, 2 every, ... to the last time of each video; raises ValueError if every <= 0."""
+    """0, every, 2 * every, ... up to the last time of each video; ValueError if every <= 0."""
     if not every > 0:
         raise ValueError(f"every is {every}, wants seconds above 0")
     videos, video = np.unique(truth.video, return_inverse=True)
@@ -61,8 +65,8 @@ def _keyframes(truth: Detections, every: float) -> Keyframes:
     return Keyframes(np.repeat(videos, count), milliseconds(step * every) / 1000)
 
 
-def _moved(rng: Rng, box: Floats32, jitter: float) -> Floats32:
-    """Boxes [n, 4] with each side moved, cut to the frame; none is left without area."""
+def _jittered(rng: Rng, box: Floats32, jitter: float) -> Floats32:
+    """Jitter the sides of boxes [n, 4] and clip them to the frame; none becomes empty."""
     size = np.tile(box[:, 2:] - box[:, :2], 2)
     moved = np.clip(box + size * rng.normal(0, jitter, box.shape), 0, 1).reshape(-1, 2, 2)
     moved.sort(axis=1)
@@ -70,29 +74,31 @@ def _moved(rng: Rng, box: Floats32, jitter: float) -> Floats32:
     return np.where(flat, box, moved.reshape(-1, 4).astype(np.float32))
 
 
-def _nobody(rng: Rng, there: Detections, keyframes: Keyframes, share: float) -> Detections:
-    """False boxes at keyframes by chance, `share` times as many as `there`; each does one class."""
-    number, c = round(share * len(there)), len(there.classes)
+def _false_boxes(rng: Rng, people: Detections, keyframes: Keyframes, share: float) -> Detections:
+    """False boxes of one class each at random keyframes, `share` times as many as `people`."""
+    number, c = round(share * len(people)), len(people.classes)
     when = rng.integers(0, max(len(keyframes), 1), number)
-    model = there.select(rng.integers(0, max(len(there), 1), number))
-    size = np.minimum(model.box[:, 2:] - model.box[:, :2], 1)
+    source = people.select(rng.integers(0, max(len(people), 1), number))
+    size = np.minimum(source.box[:, 2:] - source.box[:, :2], 1)
     corner = (rng.random((number, 2)) * (1 - size)).astype(np.float32)
-    does = np.arange(c) == rng.integers(0, max(c, 1), number)[:, None]
+    action = np.arange(c) == rng.integers(0, max(c, 1), number)[:, None]
     return replace(
-        model,
+        source,
         video=keyframes.video[when],
         time=keyframes.time[when],
         box=np.concatenate([corner, corner + size], 1),
-        action=does.astype(np.float32),
+        action=action.astype(np.float32),
     )
 
 
-def _scored(
-    rng: Rng, table: Detections, person: tuple[float, float], right: tuple[float, float]
+def _with_scores(
+    rng: Rng, table: Detections, person: tuple[float, float], true_class: tuple[float, float]
 ) -> Detections:
-    """The same rows with a detector's scores, by these Beta distributions, and no tracks."""
+    """The rows with scores drawn from these Beta distributions, and no tracks."""
     shape = table.action.shape
-    score = np.where(table.action > 0.5, rng.beta(*right, shape), rng.beta(*WRONG, shape))
+    score = np.where(
+        table.action > 0.5, rng.beta(*true_class, shape), rng.beta(*OTHER_CLASS, shape)
+    )
     return replace(
         table,
         person=rng.beta(*person, len(table)).astype(np.float32),

@@ -1,4 +1,4 @@
-"""Small draws that every scene makes; all take the clip's own generator."""
+"""Random draws shared by all scenes, using the clip's generator."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Rng = np.random.Generator
 
 
 def pick(rng: Rng, weights: Sequence[float]) -> int:
-    """An index drawn with these weights, which need not sum to one."""
-    # Generator.choice does the same at twenty times the cost.
+    """Draw an index with these weights, which need not sum to one."""
+    # Generator.choice takes twenty times as long.
     left = rng.random() * sum(weights)
     for i, weight in enumerate(weights):
         left -= weight
@@ -31,7 +31,7 @@ def happens(rng: Rng, chance: float) -> bool:
 
 
 def colour(rng: Rng) -> Floats:
-    """A paint or cloth colour [3], RGB 5..250: dark greys, light greys, or a hue."""
+    """Draw an artificial colour [3], RGB 5..250: dark grey, light grey, or a hue."""
     kind = rng.random()
     if kind < 0.28:
         rgb = rng.uniform(15, 80) + rng.uniform(-12, 12, 3)
@@ -46,13 +46,13 @@ def colour(rng: Rng) -> Floats:
 
 
 def muted(rng: Rng) -> Floats:
-    """A colour of rooms and grounds [3], RGB: mostly warm or grey, of middle brightness."""
+    """Draw a muted colour [3], RGB, for walls and grounds: mostly warm or grey, medium bright."""
     hue = rng.normal(0.09, 0.04) if happens(rng, 0.5) else rng.random()
     saturation = 0.55 * rng.random() ** 2
     return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, saturation, rng.uniform(0.25, 0.92)))
 
 
-def paint(rgb: Floats, gain: float = 1.0) -> tuple[float, float, float]:
-    """A colour [3] times a gain as OpenCV takes it."""
+def cv_colour(rgb: Floats, gain: float = 1.0) -> tuple[float, float, float]:
+    """A colour [3] times a gain as an OpenCV scalar, clipped to 0..255."""
     r, g, b = (rgb * gain).tolist()
     return min(max(r, 0.0), 255.0), min(max(g, 0.0), 255.0), min(max(b, 0.0), 255.0)

@@ -1,10 +1,7 @@
-"""What cameras, codecs and bad transmission do to pictures.
+"""Image degradation by cameras, codecs and transmission.
 
-Cameras and light of photographs: casts, low light, vignettes, halos, strong compression.
-
-What a camera and a codec do to pictures: light, colour, blur, noise, compression.
-
-Frames broken on their way, as in a bad transmission: nobody can be found in them.
+Camcorders and photo cameras: colour, light, vignetting, blur, noise, halos and compression.
+Glitches corrupt single frames in transmission, so that no person is recognizable.
 """
 
 from __future__ import annotations
@@ -21,14 +18,14 @@ from stadkit.synth.figure import FLAT
 from stadkit.synth.light import Light, draw_light
 from stadkit.synth.texture import BANK, grain_bank
 
-# Random numbers apart from the scene's own: a scene with glitches is the same scene, and what is
-# broken with a small share stays broken with a larger one.
+# A random number stream separate from the scene's: glitches leave the scene unchanged, and frames
+# corrupted at a small share are also corrupted at a larger one.
 STREAM = 0x611C
 BLOCKS = 15  # macroblocks along the shorter side
 
 
 def draw_photo(rng: Rng) -> Camcorder:
-    """A camera whose colours and faults vary further than a camcorder's."""
+    """Draw a photo camera, with more varied colours and defects than a camcorder."""
     grey, dim = happens(rng, 0.08), happens(rng, 0.07)
     return replace(
         draw_camcorder(rng),
@@ -42,7 +39,7 @@ def draw_photo(rng: Rng) -> Camcorder:
 
 
 def _photo_curve(rng: Rng, dim: bool) -> Pixels:
-    """One tint for all there is, then gamma and contrast; a curve like a film's where steep."""
+    """A global tint, then gamma and contrast, with a film-like curve if steep."""
     tint = np.exp(rng.normal(0, 0.05, 3) + rng.normal(0, 0.09) * np.array([1.0, 0.1, -1.0]))
     gain = rng.uniform(0.5, 0.8) if dim else rng.uniform(0.95, 1.3)
     level = np.linspace(0, 1, 256)[:, None] * tint * gain
@@ -54,7 +51,7 @@ def _photo_curve(rng: Rng, dim: bool) -> Pixels:
 
 
 def draw_photo_light(rng: Rng, height: int, width: int) -> Light:
-    """Light with, often, the dark corners of a lens."""
+    """Draw a light, often with vignetting."""
     light = draw_light(rng, height, width)
     if not happens(rng, 0.4):
         return light
@@ -66,20 +63,20 @@ def draw_photo_light(rng: Rng, height: int, width: int) -> Light:
 
 @dataclass(frozen=True)
 class Camcorder:
-    """One camera's faults, the same for all frames of a clip."""
+    """The defects of a camera, constant over a clip."""
 
-    curve: Pixels  # [1, 256, 3]  brightness, contrast and cast as a table
+    curve: Pixels  # [1, 256, 3]  lookup table of brightness, contrast and colour cast
     saturation: float  # 0: grey
-    shrink: float  # 1, or how many times coarser the sensor is
-    blur: float  # pixels; never none, as figures are painted with hard edges
-    grain: float  # spread of the noise in grey levels, 0: none
+    shrink: float  # downscaling factor of the sensor resolution, 1: none
+    blur: float  # pixels; always above 0, as figures are painted with hard edges
+    grain: float  # std of the noise in grey levels, 0: none
     quality: int  # JPEG quality, 0: none
-    sharpen: float  # strength of the halo, 0: none
-    smear: Floats | None  # [k, k]  the kernel of a camera that shakes while it looks
+    sharpen: float  # halo strength, 0: none
+    smear: Floats | None  # [k, k]  blur kernel of camera shake
 
 
 def draw_camcorder(rng: Rng) -> Camcorder:
-    """A camera, from clean to poor."""
+    """Draw a camcorder, from good to poor."""
     saturation = 1.0
     if happens(rng, 0.4):
         saturation = 0.0 if happens(rng, 0.18) else rng.uniform(0.3, 1.25)
@@ -96,7 +93,7 @@ def draw_camcorder(rng: Rng) -> Camcorder:
 
 
 def _codec_curve(rng: Rng) -> Pixels:
-    # Gamma above 1.25 or brightness below -.03 made clips that were black.
+    # Gamma above 1.25 or brightness below -0.03 gave black clips.
     gamma, contrast = rng.uniform(0.75, 1.2), rng.uniform(0.65, 1.15)
     bright, cast = rng.uniform(-0.03, 0.12), rng.normal(1, 0.06, 3)
     level = np.linspace(0, 1, 256)[:, None] ** gamma
@@ -114,7 +111,7 @@ def _smear(rng: Rng) -> Floats:
 
 
 def degrade(pixels: Pixels, camcorder: Camcorder, rng: Rng) -> Pixels:
-    """A frame [H, W, 3] as this camera would give it; `rng` draws the noise."""
+    """Degrade a frame [H, W, 3] with this camera's defects; `rng` draws the noise."""
     c = camcorder
     if c.shrink > 1:
         pixels = _coarser(pixels, c.shrink)
@@ -165,18 +162,18 @@ def _compressed(pixels: Pixels, quality: int) -> Pixels:
 
 @dataclass(frozen=True)
 class Glitches:
-    """Which frames of a video are broken, and how: the same for the same seed."""
+    """The corrupted frames of a video, reproducible by seed."""
 
     lost: NDArray[np.bool_]  # [T]
     seed: tuple[int, ...]
 
     @classmethod
     def draw(cls, seed: tuple[int, ...], frames: int, share: float) -> Glitches:
-        """Each of so many frames is broken with this chance, 0..1, whatever its neighbours are."""
+        """Corrupt each of `frames` frames independently with probability `share`."""
         return cls(np.random.default_rng((*seed, STREAM)).random(frames) < share, seed)
 
     def transmit(self, pixels: Pixels, t: int) -> Pixels:
-        """Frame t [H, W, 3] as it arrives."""
+        """Frame t [H, W, 3] after transmission."""
         if not self.lost[t]:
             return pixels
         rng = np.random.default_rng((*self.seed, STREAM, t))
@@ -184,13 +181,13 @@ class Glitches:
 
 
 def _scrambled(pixels: Pixels, rng: Rng) -> Pixels:
-    """Macroblocks in wrong places, a third of them without detail."""
+    """Shuffle macroblocks, a third of them without detail."""
     height, width = pixels.shape[:2]
     side = max(min(height, width) // BLOCKS, 4)
     down, across = -(-height // side), -(-width // side)
     margin = ((0, down * side - height), (0, across * side - width), (0, 0))
-    whole = np.pad(pixels, margin, mode="edge").reshape(down, side, across, side, 3)
-    blocks = rng.permutation(whole.swapaxes(1, 2).reshape(-1, side, side, 3))
+    padded = np.pad(pixels, margin, mode="edge").reshape(down, side, across, side, 3)
+    blocks = rng.permutation(padded.swapaxes(1, 2).reshape(-1, side, side, 3))
     flat = rng.random(len(blocks)) < 1 / 3
     blocks[flat] = blocks[flat].mean((1, 2), keepdims=True).astype(np.uint8)
     picture = blocks.reshape(down, across, side, side, 3).swapaxes(1, 2)
@@ -198,13 +195,13 @@ def _scrambled(pixels: Pixels, rng: Rng) -> Pixels:
 
 
 def _smeared(pixels: Pixels, rng: Rng) -> Pixels:
-    """One column of the picture over all of it."""
+    """Repeat one column over the whole image."""
     column = int(rng.integers(0, pixels.shape[1]))
     return np.repeat(pixels[:, column : column + 1], pixels.shape[1], 1)
 
 
 def _snow(pixels: Pixels, rng: Rng) -> Pixels:
-    """Noise, brighter in some bands than in others."""
+    """Noise in brighter and darker bands."""
     height, width = pixels.shape[:2]
     rows = np.arange(height)[:, None]
     band = 0.7 + 0.3 * np.sin(rows * rng.uniform(2, 9) / height + rng.uniform(0, 2 * np.pi))

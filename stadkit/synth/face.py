@@ -1,4 +1,4 @@
-"""Faces and hats, painted on a head in the direction that it looks."""
+"""Faces and hats, painted on a head in its viewing direction."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stadkit.synth.draws import Floats, paint
+from stadkit.synth.draws import Floats, cv_colour
 from stadkit.synth.figure import FINE, FLAT, RING, Canvas, fine
 from stadkit.synth.look import EXTRA, HAIR, SKIN, Look
 from stadkit.synth.skeleton import CROWN, CROWN_UP, EAR, FACE, HEAD
 
-DETAIL = 4.5  # pixels of head radius from which on eyes are drawn
+DETAIL = 4.5  # minimum head radius in pixels for drawing eyes
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head in the picture: centre, axes of its own (pixels) and whether it looks this way."""
+    """A head in the image: centre and axes in pixels, and how far it faces the camera."""
 
     centre: Floats  # [2]
-    ahead: Floats  # [2]  where the nose points
+    ahead: Floats  # [2]  direction of the nose
     right: Floats  # [2]  the person's left ear is at -right
     up: Floats  # [2]
     radius: float  # pixels
-    towards: float  # 1: looks into the camera, -1: away from it
+    towards: float  # 1: faces the camera, -1: faces away
 
     def at(self, ahead: float, right: float, up: float) -> Floats:
-        """A place on the head, in head radii along its axes."""
+        """A point on the head, in head radii along its axes."""
         place: Floats = self.centre + ahead * self.ahead + right * self.right + up * self.up
         return place
 
     def oval(self, centre: Floats, wide: float, tall: float) -> Floats:
-        """Outline [10, 2] of an oval in pixels, its height along the head's."""
+        """Outline [10, 2] of an oval in pixels, aligned with the head."""
         up = self.up / max(float(np.hypot(*self.up)), 1e-6)
         across = np.array([-up[1], up[0]])
         return np.asarray(centre + wide * RING[:, :1] * across + tall * RING[:, 1:] * up)
@@ -40,7 +40,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Face:
-    """How one person's head looks; `draw` is what a Figure calls."""
+    """The appearance of a person's head; `draw` is the face callback of a Figure."""
 
     look: Look
     radius: float  # body heights
@@ -67,7 +67,7 @@ class Face:
     def _fill(self, canvas: Canvas, outline: Floats, material: int, first: int) -> None:
         shape = fine(outline)
         rgb = self.look.materials[material].rgb
-        cv2.fillConvexPoly(canvas.pixels, shape, paint(rgb), cv2.LINE_AA, FINE)
+        cv2.fillConvexPoly(canvas.pixels, shape, cv_colour(rgb), cv2.LINE_AA, FINE)
         cv2.fillConvexPoly(canvas.ids, shape, (first + material,), cv2.LINE_8, FINE)
 
     def _draw_skin(self, canvas: Canvas, head: Head, first: int) -> None:
@@ -100,23 +100,23 @@ class Face:
         eye = head.at(0.85, 0.36 * side, 0.02)
         dark = 0.35 * skin + (10, 8, 8)
         socket = fine(head.oval(eye, 0.2 * r, 0.13 * r))
-        cv2.fillConvexPoly(canvas.pixels, socket, paint(skin * 0.84), cv2.LINE_AA, FINE)
+        cv2.fillConvexPoly(canvas.pixels, socket, cv_colour(skin * 0.84), cv2.LINE_AA, FINE)
         if r > 9:
             dark = 0.15 * skin + (18, 14, 12)
             white = fine(head.oval(eye, 0.13 * r, 0.06 * r))
-            cv2.fillConvexPoly(canvas.pixels, white, paint(0.5 * skin + 95), cv2.LINE_AA, FINE)
+            cv2.fillConvexPoly(canvas.pixels, white, cv_colour(0.5 * skin + 95), cv2.LINE_AA, FINE)
             if self.look.glasses:
                 rim = fine(head.oval(eye, 0.24 * r, 0.18 * r))
                 cv2.polylines(canvas.pixels, [rim], True, (40, 38, 40), 1, cv2.LINE_AA, FINE)
         pupil = fine(head.oval(eye, 0.07 * r, 0.07 * r))
-        cv2.fillConvexPoly(canvas.pixels, pupil, paint(dark), cv2.LINE_AA, FINE)
+        cv2.fillConvexPoly(canvas.pixels, pupil, cv_colour(dark), cv2.LINE_AA, FINE)
         brow = (head.at(0.85, 0.18 * side, 0.25), head.at(0.78, 0.55 * side, 0.24))
         self._line(canvas, brow, (self.look.materials[HAIR].rgb + skin) / 2, line)
 
     @staticmethod
     def _line(canvas: Canvas, ends: tuple[Floats, Floats], rgb: Floats, thickness: int) -> None:
         a, b = (tuple(int(v) for v in fine(end)) for end in ends)
-        cv2.line(canvas.pixels, a, b, paint(rgb), thickness, cv2.LINE_AA, FINE)
+        cv2.line(canvas.pixels, a, b, cv_colour(rgb), thickness, cv2.LINE_AA, FINE)
 
     def _draw_hat(self, canvas: Canvas, head: Head, first: int) -> None:
         r, kind = head.radius, self.look.hat

@@ -1,10 +1,7 @@
-"""Figures: anything made of rounded parts in space, and the canvas that they are painted on.
+"""Figures: objects of rounded parts in space, their outlines, and the canvas for painting them.
 
-A part is the convex hull of balls around points: one ball, a limb (two), a trunk (more).
-
-Building figures of things: points and parts collected one after the other.
-
-Outlines: what the parts of a figure look like from the camera, at every time at once.
+A part is the convex hull of balls around points: one ball, a limb (two), a trunk (more). `Model`
+builds objects from points and parts; `outline` projects a figure's parts at all times at once.
 """
 
 from __future__ import annotations
@@ -18,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stadkit.synth.camera import View
-from stadkit.synth.draws import Floats, Pixels, paint
+from stadkit.synth.draws import Floats, Pixels, cv_colour
 from stadkit.synth.texture import TILE
 
 FLAT = 128  # the shading value that multiplies by one
-MATERIALS = 16  # a figure's id is its number times this, plus the material
-OWN = 8  # materials from here on are things that the figure uses: chairs, mounts
+MATERIALS = 16  # an id is a figure's number times this, plus the material
+FIRST_PROP_MATERIAL = 8  # materials from this index on belong to props in use: chairs, mounts
 Ids = NDArray[np.uint16]
 FINE = 4  # bits of sub-pixel precision in OpenCV's polygons
 UNIT = 1 << FINE
 Outline = NDArray[np.int32]  # [M, 2]  sub-pixel units
-_NOTHING: Outline = np.zeros((1, 2), np.int32)
+_EMPTY_OUTLINE: Outline = np.zeros((1, 2), np.int32)
 _HALF = np.linspace(-np.pi / 2, np.pi / 2, 6)
 _ANGLES = np.linspace(0, 2 * np.pi, 11)[:-1]
 RING = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], -1)  # [10, 2]
@@ -36,7 +33,7 @@ RING = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], -1)  # [10, 2]
 
 @dataclass(frozen=True)
 class Part:
-    """The hull of balls; `bias` > 0 paints it as if it were that much further away."""
+    """A convex hull of balls; `bias` is added to its depth when sorting."""
 
     points: tuple[int, ...]
     radii: tuple[float, ...]  # body heights
@@ -46,21 +43,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Material:
-    """A colour [3] and its tile [TILE, TILE, 3], or None for no cloth."""
+    """A colour [3] and a cloth tile [TILE, TILE, 3], or None for no cloth."""
 
     rgb: Floats
     tile: Pixels | None = None
-    tile_size: float = 0.3  # body heights that a tile covers
+    tile_size: float = 0.3  # size of a tile in body heights
 
     @cached_property
-    def paint(self) -> tuple[float, float, float]:
-        """The colour as OpenCV takes it."""
-        return paint(self.rgb)
+    def cv_colour(self) -> tuple[float, float, float]:
+        """The colour as an OpenCV scalar."""
+        return cv_colour(self.rgb)
 
     @cached_property
     def spread(self) -> Pixels:
-        """The tile [3 * TILE, 3 * TILE, 3] with its mirror images about it: warping inside a
-        picture costs a third of warping beyond its border."""
+        """The tile [3 * TILE, 3 * TILE, 3] surrounded by its reflections: warping inside an image
+        takes a third of the time of warping beyond its border."""
         assert self.tile is not None
         border = cv2.copyMakeBorder(self.tile, TILE, TILE, TILE, TILE, cv2.BORDER_REFLECT_101)
         return np.asarray(border, np.uint8)
@@ -68,38 +65,38 @@ class Material:
 
 @dataclass
 class Canvas:
-    """The picture being painted and, beside it, who is where."""
+    """The image being painted, and the id of the figure at each pixel."""
 
     pixels: Pixels  # [H, W, 3]
-    ids: Ids  # [H, W]  0: nothing, else number * MATERIALS + material
-    shade: Pixels  # [H, W]  scratch
+    ids: Ids  # [H, W]  0: background, else number * MATERIALS + material
+    shade: Pixels  # [H, W]  scratch buffer
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Points in space over time, parts on them, what they are made of and how light falls."""
+    """Points in space over time, with parts, materials and shading."""
 
     world: Floats  # [T, K, 3]
     parts: tuple[Part, ...]
     materials: tuple[Material, ...]
     contrast: tuple[float, float] = (0.8, 1.08)  # gain at the rim, gain towards the light
-    axis: tuple[int, int] = (0, 1)  # the points that cloth hangs between
+    axis: tuple[int, int] = (0, 1)  # indices of the points that orient the cloth
     face: Callable[[Canvas, Floats, Floats, Floats, int], None] | None = None
     face_after: int = -1  # index of the part that is the head
     number: int = 1
-    shown: NDArray[np.bool_] | None = None  # [T, N]  which parts are there; None: all, always
-    round: bool = False  # light falls off in steps from core to rim, and the edge is soft
+    visible: NDArray[np.bool_] | None = None  # [T, N]  which parts are visible; None: all, always
+    round: bool = False  # shaded in steps from core to rim, with soft edges
 
 
 @dataclass
 class Model:
-    """A thing of balls and limbs in its own frame: x to its right, y up, z ahead."""
+    """An object of balls and limbs in its own frame: x to its right, y up, z ahead."""
 
-    points: list[Floats] = field(default_factory=list)  # each [3], or [T, 3] where it moves
+    points: list[Floats] = field(default_factory=list)  # each [3], or [T, 3] if moving
     parts: list[Part] = field(default_factory=list)
 
     def point(self, x: float | Floats, y: float | Floats, z: float | Floats) -> int:
-        """Add a point (numbers, or arrays [T]); gives its index."""
+        """Add a point (numbers, or arrays [T]); returns its index."""
         self.points.append(np.stack(np.broadcast_arrays(x, y, z), -1).astype(np.float64))
         return len(self.points) - 1
 
@@ -113,13 +110,13 @@ class Model:
 
     def box(self, low: tuple[float, float, float], high: tuple[float, float, float],
             material: int, bias: float = 0) -> None:  # fmt: skip
-        """Add a box between two corners, its edges a little round."""
+        """Add a box between two corners, with slightly rounded edges."""
         (x1, y1, z1), (x2, y2, z2) = low, high
         corners = tuple(self.point(x, y, z) for x in (x1, x2) for y in (y1, y2) for z in (z1, z2))
         self.hull(corners, 0.008, material, bias)
 
     def wheel(self, z: float, radius: float, thick: float, material: int, spokes: bool) -> None:
-        """Add an upright wheel on the ground at z: a ring, or a disc."""
+        """Add an upright wheel on the ground at z: a ring if spoked, else a disc."""
         angles = np.linspace(0, 2 * np.pi, 11)[:-1]
         ring = [self.point(0, radius + radius * np.sin(a), z + radius * np.cos(a)) for a in angles]
         if not spokes:
@@ -135,17 +132,17 @@ class Model:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Every part's outline at every time, in sub-pixel units."""
+    """Outlines of all parts at all times, in sub-pixel units."""
 
     view: View
     order: NDArray[np.int64]  # [T, N]  far to near
     rim: list[list[Outline]]  # [T][N]  outline [M, 2]
-    core: list[list[Outline]]  # [T][N]  the part of it that is in the light
-    extent: Floats  # [T, 4]  x1 y1 x2 y2 about all parts that are there, pixels
+    core: list[list[Outline]]  # [T][N]  outline of the lit area
+    extent: Floats  # [T, 4]  x1 y1 x2 y2 around all visible parts, pixels
 
 
 def fine(points: Floats) -> NDArray[np.int32]:
-    """Pixel coordinates as OpenCV's polygons take them with `shift=FINE`."""
+    """Pixel coordinates in fixed point for OpenCV's polygons with `shift=FINE`."""
     return np.rint(np.clip(points, -4000, 4000) * UNIT).astype(np.int32)
 
 
@@ -161,10 +158,10 @@ def limb_outlines(a: Floats, ra: Floats, b: Floats, rb: Floats) -> Floats:
 
 
 def outline(figure: Figure, view: View, light: Floats) -> Shapes:
-    """The shapes of a figure seen so, lit from `light` [2] (a direction in the picture)."""
+    """Outlines of a figure in a view, lit from `light` [2] (a direction in the image)."""
     times, count = len(view.uv), len(figure.parts)
-    rims: list[list[Outline]] = [[_NOTHING] * count for _ in range(times)]
-    cores: list[list[Outline]] = [[_NOTHING] * count for _ in range(times)]
+    rims: list[list[Outline]] = [[_EMPTY_OUTLINE] * count for _ in range(times)]
+    cores: list[list[Outline]] = [[_EMPTY_OUTLINE] * count for _ in range(times)]
     depth = np.empty((times, count))
     for n, part in enumerate(figure.parts):
         depth[:, n] = view.depth[:, list(part.points)].mean(1) + part.bias
@@ -182,13 +179,13 @@ def _extent(figure: Figure, view: View) -> Floats:
     radii = np.array([r for part in figure.parts for r in part.radii])
     reach = np.maximum(view.scale[:, points] * radii, 0.6)[..., None]
     uv = view.uv[:, points]
-    there = np.ones(reach.shape, np.bool_)
-    if figure.shown is not None:
+    visible = np.ones(reach.shape, np.bool_)
+    if figure.visible is not None:
         sizes = [len(part.points) for part in figure.parts]
-        there = np.repeat(figure.shown, sizes, axis=1)[..., None]
-    low = np.where(there, uv - reach, np.inf).min(1)
-    high = np.where(there, uv + reach, -np.inf).max(1)
-    if figure.face is not None:  # hats reach further than heads
+        visible = np.repeat(figure.visible, sizes, axis=1)[..., None]
+    low = np.where(visible, uv - reach, np.inf).min(1)
+    high = np.where(visible, uv + reach, -np.inf).max(1)
+    if figure.face is not None:  # hats extend beyond heads
         hat = 0.1 * view.scale[:, :1]
         low, high = low - hat, high + hat
     return np.concatenate([low, high], 1)
@@ -202,7 +199,7 @@ def _outline_limbs(
     rims: list[list[Outline]],
     cores: list[list[Outline]],
 ) -> None:
-    """Outline all two-ended parts at once: most of a body."""
+    """Outline all limbs at once: most of a body."""
     ends = np.array([figure.parts[n].points for n in limbs]).T  # [2, N]
     radii = np.array([figure.parts[n].radii for n in limbs]).T[:, None]  # [2, 1, N]
     uv = np.stack([view.uv[:, end] for end in ends])  # [2, T, N, 2]

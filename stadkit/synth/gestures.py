@@ -1,9 +1,4 @@
-"""Gestures: each overwrites the limbs it needs in the motion of a pose.
-
-Arms that do nothing in particular: the ways in which people hold them.
-
-The six gestures: each overwrites the limbs it needs in the motion of a pose.
-"""
+"""The six gestures, each overwriting the limbs it needs in a pose's motion, and idle arms."""
 
 from __future__ import annotations
 
@@ -28,8 +23,8 @@ from stadkit.synth.skeleton import (
     Motion,
 )
 
-# arm, arm out, forearm, forearm out: hanging, on the hips, folded, loose, before the belly,
-# low before the belly, behind the back
+# arm, arm out, forearm, forearm out: hanging, on the hips, folded, loose, in front of the belly,
+# low in front of the belly, behind the back
 IDLE_ARMS = (
     (0.05, 0.12, 0.2, 0.06),
     (-0.35, 0.75, 0.3, -0.75),
@@ -39,11 +34,11 @@ IDLE_ARMS = (
     (0.3, 0.2, 1.2, -0.1),
     (-0.3, 0.2, -0.55, -0.5),
 )
-MOVING_IDLE = (4, 5)  # hands that talk
+MOVING_IDLE = (4, 5)  # gesticulating hands
 
 
 def idle_arms(m: Motion, t: Floats, q: Manner, style: int) -> None:
-    """Arms that do nothing in particular."""
+    """Set the arms to an idle style."""
     for side in (LEFT, RIGHT):
         habit = q.n[side : side + 8 : 2] * (0.15, 0.08, 0.2, 0.15)
         m.limbs[:, side, ARM : FORE_OUT + 1] = np.array(IDLE_ARMS[style]) + habit
@@ -53,7 +48,7 @@ def idle_arms(m: Motion, t: Floats, q: Manner, style: int) -> None:
 
 
 def wave(m: Motion, t: Floats, q: Manner) -> None:
-    """One forearm up, swinging from side to side."""
+    """Raise one forearm and swing it from side to side."""
     arm = m.limbs[:, q.side]
     arm[:, ARM] = 0.2 + 0.2 * q.n[0]
     arm[:, ARM_OUT] = 1.5 + 0.45 * q.n[1]
@@ -62,7 +57,7 @@ def wave(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def clap(m: Motion, t: Floats, q: Manner) -> None:
-    """Both hands meet before the chest, or overhead."""
+    """Clap both hands in front of the chest or overhead."""
     beat = q.wave(2 + 1.2 * q.tempo, t)[:, None]
     high = q.n[3] > 1.2
     m.limbs[:, :, ARM] = 2.2 if high else 0.55 + 0.2 * q.n[0]
@@ -72,7 +67,7 @@ def clap(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def punch(m: Motion, t: Floats, q: Manner) -> None:
-    """Fists from the chin to the front in turn, the body behind them."""
+    """Punch alternately from the chin, with the torso twisting."""
     beat = q.wave(1.0 + 0.6 * q.tempo, t)
     for side, sign in ((LEFT, 1), (RIGHT, -1)):
         out = np.clip(sign * beat, 0, 1) ** 2
@@ -89,7 +84,7 @@ def punch(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def kick(m: Motion, t: Floats, q: Manner) -> None:
-    """A leg swings from behind to hip height or higher, fists up."""
+    """Kick to hip height or higher, fists up."""
     rate = 0.7 + 0.35 * q.tempo
     out = np.clip(q.wave(rate, t), 0, 1) ** 1.5
     wind = np.clip(q.wave(rate, t, 1.1), 0, 1)
@@ -104,7 +99,7 @@ def kick(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def raise_arms(m: Motion, t: Floats, q: Manner) -> None:
-    """Both arms overhead, in a V or straight up."""
+    """Raise both arms overhead, in a V or straight up."""
     beat = 0.15 * q.wave(0.5 + 0.6 * q.tempo, t)[:, None]
     m.limbs[:, :, ARM] = 2.85 + 0.2 * q.n[0] + beat
     m.limbs[:, :, ARM_OUT] = 0.2 + 0.15 * q.n[1]
@@ -113,7 +108,7 @@ def raise_arms(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def phone(m: Motion, t: Floats, q: Manner) -> None:
-    """A hand at the ear, or a telephone looked at before the chest."""
+    """Hold a phone to the ear, or look at it in front of the chest."""
     arm = m.limbs[:, q.side]
     if at_ear(q):
         arm[:, ARM], arm[:, ARM_OUT] = 0.5 + 0.15 * q.n[0], 0.4 + 0.15 * q.n[1]
@@ -125,7 +120,7 @@ def phone(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def at_ear(q: Manner) -> bool:
-    """Whether this manner of telephoning is a call."""
+    """Whether the phone is held to the ear."""
     return bool(q.n[6] < 0.3)
 
 
@@ -140,5 +135,5 @@ GESTURE_MOTION: tuple[Callable[[Motion, Floats, Manner], None], ...] = (
 
 
 def add_gesture(m: Motion, gesture: int, t: Floats, q: Manner) -> None:
-    """Put a gesture (its index in GESTURES) on top of a pose's motion, at times t [T]."""
+    """Overlay a gesture (its index in GESTURES) on a pose's motion, at times t [T]."""
     GESTURE_MOTION[gesture](m, t, q)

@@ -1,4 +1,4 @@
-"""Light of a scene: shadows on the ground, and patches of light and shade over everything."""
+"""Scene light: shadows on the ground, and patches of light and shade over the whole image."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from stadkit.synth.texture import noise
 
 @dataclass(frozen=True)
 class Light:
-    """Where light comes from and what it leaves dark."""
+    """Direction of the light, and its shadows and patches."""
 
-    lean: Floats  # [2]  ground x, z that a shadow goes for each height
-    strength: float  # 0..1 of the ground shadows
-    softness: float  # pixels at 144 lines
-    side: Floats  # [2]  direction of the light in the picture, for shading
-    patches: Pixels | None  # [H, W]  gain times FLAT over everything
+    lean: Floats  # [2]  ground offset x, z of a shadow per unit of height
+    strength: float  # 0..1, of the ground shadows
+    softness: float  # pixels at an image height of 144
+    side: Floats  # [2]  direction of the light in the image, for shading
+    patches: Pixels | None  # [H, W]  gain times FLAT over the image
 
 
 def draw_light(rng: Rng, height: int, width: int) -> Light:
-    """A sun or a ceiling."""
+    """Draw sunlight or indoor light."""
     sunny = happens(rng, 0.35)
     return Light(
         lean=rng.normal(0, 0.7 if sunny else 0.12, 2),
@@ -39,7 +39,7 @@ def draw_light(rng: Rng, height: int, width: int) -> Light:
 def _patches(rng: Rng, height: int, width: int) -> Pixels:
     if happens(rng, 0.5):
         gain = 1 + rng.uniform(0.05, 0.25) * noise(rng, height, width, 3, rng.uniform(0.5, 2))
-    else:  # the light of a window, or the shade of a house
+    else:  # light from a window, or the shade of a house
         gain = np.ones((height, width), np.float32)
         corners = rng.uniform(-0.3, 1.3, (4, 2)) * (width, height)
         hull = cv2.convexHull(corners.astype(np.float32))[:, 0].astype(np.int32)
@@ -49,7 +49,7 @@ def _patches(rng: Rng, height: int, width: int) -> Pixels:
 
 
 def shadow_view(camera: Camera, light: Light, world: Floats) -> View:
-    """Points [T, K, 3] thrown on the ground, as the camera sees them."""
+    """Project points [T, K, 3] to their shadows on the ground, and these to the image."""
     thrown = world.copy()
     height = world[..., 1]
     thrown[..., 0] += light.lean[0] * height
@@ -59,7 +59,7 @@ def shadow_view(camera: Camera, light: Light, world: Floats) -> View:
 
 
 def lay_shadows(pixels: Pixels, shadows: list[Floats], light: Light) -> Pixels:
-    """The picture with the hulls of these thrown points [K, 2] darkened; half resolution."""
+    """Darken the convex hulls of shadow points [K, 2], at half resolution."""
     height, width = pixels.shape[0] // 2 + 1, pixels.shape[1] // 2 + 1
     mask = np.full((height, width), 255, np.uint8)
     level = 255 * (1 - light.strength)
@@ -72,6 +72,6 @@ def lay_shadows(pixels: Pixels, shadows: list[Floats], light: Light) -> Pixels:
 
 
 def lay_patches(pixels: Pixels, patches: Pixels) -> Pixels:
-    """The picture under patches of light [H, W]."""
+    """Apply patches of light [H, W] to the image."""
     gain = cv2.merge([patches, patches, patches])
     return np.asarray(cv2.multiply(pixels, gain, scale=1 / FLAT), np.uint8)

@@ -1,4 +1,4 @@
-"""Looks: skin, hair, clothes and what is carried, drawn once a person."""
+"""The look of a person: skin, hair, clothes and accessories."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SKIN, TOP, BOTTOM, HAIR, SHOE, EXTRA, GADGET = range(7)
 
 @dataclass(frozen=True)
 class Look:
-    """What a person wears and how it takes the light."""
+    """A person's clothes, hair, accessories and shading."""
 
     materials: tuple[Material, ...]  # skin, top, bottom, hair, shoe, extra, gadget
     sleeves: str  # "long", "short", "none"
@@ -32,12 +32,12 @@ class Look:
     bag: str  # "", "backpack", "hand"
     beard: bool
     glasses: bool
-    loose: float  # clothes' radius over the limb's
+    loose: float  # ratio of the radius of clothes to that of the limb
     contrast: tuple[float, float]
 
 
 def draw_look(rng: Rng) -> Look:
-    """Somebody's clothes."""
+    """Draw a look."""
     skirt = ("", "short", "long")[pick(rng, (0.8, 0.12, 0.08))]
     return Look(
         materials=_draw_materials(rng),
@@ -57,7 +57,7 @@ def draw_look(rng: Rng) -> Look:
 
 
 def draw_contrast(rng: Rng) -> tuple[float, float]:
-    """Gains at the rim and in the light; near 1 and 1 in flat light."""
+    """Draw the gains at the rim and in the light; both near 1 in flat light."""
     return rng.uniform(0.5, 0.98), rng.uniform(1.0, 1.18)
 
 

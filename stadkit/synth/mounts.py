@@ -1,4 +1,4 @@
-"""What people sit, lie and ride on, in the frame of the person: it moves and turns with them."""
+"""Seats, beds and mounts, in the person's frame of reference, so that they move along."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from stadkit.synth.texture import cloth, plain
 
 
 def materials(rng: Rng) -> tuple[Material, ...]:
-    """Two materials: a body's and a frame's."""
+    """Draw two materials: for the body and for the frame."""
     body = cloth(rng, 0.08) if happens(rng, 0.5) else plain(rng, colour(rng), 0.06)
     return Material(*body), Material(colour(rng))
 
 
 def seat(rng: Rng, height: float, size: float) -> Model:
-    """A chair, stool, armchair or bench whose seat is at this height."""
+    """Draw a chair, stool, armchair or bench with the seat at `height`."""
     model, kind = Model(), rng.random()
     half, top = 0.13 * size * rng.uniform(0.9, 1.4), max(height - 0.07 * size, 0.05)
     wide = half * (3.0 if kind > 0.85 else 1.0)
@@ -34,7 +34,7 @@ def seat(rng: Rng, height: float, size: float) -> Model:
 
 
 def bed(rng: Rng, height: float, size: float) -> Model:
-    """A bed, bench or mat under somebody lying, its top at this height."""
+    """Draw a bed, bench or mat for a lying person, its top at `height`."""
     model = Model()
     wide, long = rng.uniform(0.2, 0.5) * size, rng.uniform(0.45, 0.7) * size
     model.box((-wide, 0.0, -long), (wide, max(height, 0.015), long), 0, 0.3)
@@ -44,7 +44,7 @@ def bed(rng: Rng, height: float, size: float) -> Model:
 
 
 def bicycle(size: float) -> Model:
-    """Two wheels, a frame, a saddle and a bar."""
+    """A bicycle: two wheels, a frame, a saddle and a handlebar."""
     model, radius = Model(), 0.185 * size
     for z in (-0.3 * size, 0.32 * size):
         model.wheel(z, radius, 0.01 * size, 1, spokes=True)
@@ -62,7 +62,7 @@ def bicycle(size: float) -> Model:
 
 
 def motorcycle(size: float) -> Model:
-    """Two thick wheels and a body between them."""
+    """A motorcycle: two thick wheels and a body between them."""
     model, radius = Model(), 0.17 * size
     for z in (-0.36 * size, 0.4 * size):
         model.wheel(z, radius, 0.02 * size, 1, spokes=False)
@@ -77,7 +77,7 @@ def motorcycle(size: float) -> Model:
 
 
 def scooter(size: float) -> Model:
-    """A board on two small wheels with an upright bar."""
+    """A scooter: a board on two small wheels with an upright handlebar."""
     model = Model()
     for z in (-0.2 * size, 0.25 * size):
         model.wheel(z, 0.04 * size, 0.012 * size, 1, spokes=False)
@@ -91,7 +91,7 @@ def scooter(size: float) -> Model:
 
 
 def animal(t: Floats, size: float, rate: float, neck: float, long: float) -> Model:
-    """Four legs that walk, a barrel, a neck, a head and a tail; `size` is the back's height.
+    """An animal: four walking legs, a trunk, a neck, a head and a tail; `size`: height of its back.
 
     `rate` is in Hz; `neck` (in heights) makes it a horse (.45) or a dog (.15).
     """

@@ -1,4 +1,4 @@
-"""Painting figures: parts from far to near, then cloth and shade over the whole silhouette."""
+"""Painting figures: parts back to front, then cloth and shading over the silhouette."""
 
 from __future__ import annotations
 
@@ -9,20 +9,29 @@ import numpy as np
 
 from stadkit.synth.camera import View
 from stadkit.synth.draws import Floats, Pixels
-from stadkit.synth.figure import FINE, FLAT, MATERIALS, OWN, Canvas, Figure, Material, Shapes
+from stadkit.synth.figure import (
+    FINE,
+    FIRST_PROP_MATERIAL,
+    FLAT,
+    MATERIALS,
+    Canvas,
+    Figure,
+    Material,
+    Shapes,
+)
 from stadkit.synth.texture import NEUTRAL, TILE
 
-# How far from rim to core a step of light is, and its share of the way from dark to light: the
-# last steps are narrower than the core, as light on a cylinder is.
+# For each shading step its position from rim to core, and its level from dark to light. The last
+# steps are narrower than the core, as on a cylinder.
 LEVELS = ((0.4, 0.4), (0.8, 0.7), (1.2, 0.9), (1.6, 1.0))
-NEAR = 60  # pixels a body height from which on these steps are seen
-SCRAP = 20  # pixels of a material that are too few for its cloth to be seen
+MIN_STEP_SCALE = 60  # pixels per body height from which these steps are visible
+MIN_CLOTH_PIXELS = 20  # of a material, for its cloth to be visible
 
 Area = tuple[slice, slice]  # rows, columns
 
 
 def draw(figure: Figure, shapes: Shapes, t: int, canvas: Canvas) -> int:
-    """Paint a figure at frame t; gives the pixels that its own parts cover, before occlusion."""
+    """Paint a figure at frame t; returns the pixels of its own parts, before occlusion."""
     area = _area(shapes.extent[t], canvas.ids.shape)
     if area is None:
         return 0
@@ -30,24 +39,24 @@ def draw(figure: Figure, shapes: Shapes, t: int, canvas: Canvas) -> int:
     canvas.shade[area] = FLAT
     behind = canvas.pixels[area].copy() if figure.round else None
     for n in shapes.order[t].tolist():
-        if figure.shown is None or figure.shown[t, n]:
+        if figure.visible is None or figure.visible[t, n]:
             _draw_part(figure, shapes, n, t, canvas, first)
             if n == figure.face_after and figure.face is not None:
                 view = shapes.view
                 figure.face(canvas, view.uv[t], view.scale[t], view.depth[t], first)
     ids = canvas.ids[area]
-    mine = (ids >= first) & (ids < first + MATERIALS)
-    covered = int(np.count_nonzero(mine & (ids < first + OWN)))
-    if mine.any():
+    mask = (ids >= first) & (ids < first + MATERIALS)
+    covered = int(np.count_nonzero(mask & (ids < first + FIRST_PROP_MATERIAL)))
+    if mask.any():
         _lay_cloths(figure, shapes.view, t, canvas, area)
-        _lay_shade(shapes.view.scale[t, 0], canvas, area, mine.view(np.uint8), figure.round)
+        _lay_shade(shapes.view.scale[t, 0], canvas, area, mask.view(np.uint8), figure.round)
         if behind is not None:
-            _soften(canvas.pixels[area], behind, mine.view(np.uint8))
+            _soften(canvas.pixels[area], behind, mask.view(np.uint8))
     return covered
 
 
 def _area(extent: Floats, size: tuple[int, ...]) -> Area | None:
-    """The rows and columns of the picture about x1 y1 x2 y2, None where none are inside."""
+    """The rows and columns of the image around x1 y1 x2 y2; None if outside the image."""
     x1, y1, x2, y2 = (int(min(max(v, -9.0), 9999.0)) for v in extent.tolist())
     x1, y1, x2, y2 = max(x1 - 2, 0), max(y1 - 2, 0), min(x2 + 3, size[1]), min(y2 + 3, size[0])
     if x2 - x1 < 2 or y2 - y1 < 2:
@@ -59,13 +68,13 @@ def _draw_part(figure: Figure, shapes: Shapes, n: int, t: int, canvas: Canvas, f
     material = figure.parts[n].material
     rim = shapes.rim[t][n]
     dark, light = figure.contrast
-    # Not anti-aliased: cloth and shade are laid over exactly these pixels, and every camera
-    # blurs a little.
-    cv2.fillConvexPoly(canvas.pixels, rim, figure.materials[material].paint, cv2.LINE_8, FINE)
+    # Not anti-aliased: cloth and shading cover exactly these pixels, and every camera blurs a
+    # little.
+    cv2.fillConvexPoly(canvas.pixels, rim, figure.materials[material].cv_colour, cv2.LINE_8, FINE)
     cv2.fillConvexPoly(canvas.ids, rim, (first + material,), cv2.LINE_8, FINE)
     cv2.fillConvexPoly(canvas.shade, rim, (FLAT * dark,), cv2.LINE_8, FINE)
     core = shapes.core[t][n]
-    near = shapes.view.scale[t, 0] > NEAR
+    near = shapes.view.scale[t, 0] > MIN_STEP_SCALE
     if figure.round and near and len(core) == len(rim):
         for s, lit in LEVELS:
             level = np.rint(rim + s * (core - rim)).astype(np.int32)
@@ -84,10 +93,10 @@ def _lay_cloths(figure: Figure, view: View, t: int, canvas: Canvas, area: Area) 
         material = figure.materials[m]
         if material.tile is None:
             continue
-        mask = (ids == figure.number * MATERIALS + m).view(np.uint8)
-        if cv2.countNonZero(mask) >= SCRAP:
+        material_mask = (ids == figure.number * MATERIALS + m).view(np.uint8)
+        if cv2.countNonZero(material_mask) >= MIN_CLOTH_PIXELS:
             place = _tile_to_area(ends, unit, material.tile_size, area)
-            cv2.copyTo(_times_cloth(pixels, material, place), mask, pixels)
+            cv2.copyTo(_times_cloth(pixels, material, place), material_mask, pixels)
 
 
 def _times_cloth(pixels: Pixels, material: Material, place: Floats) -> Pixels:
@@ -105,8 +114,8 @@ def _times_cloth(pixels: Pixels, material: Material, place: Floats) -> Pixels:
 def _tile_to_area(
     ends: tuple[list[float], list[float]], unit: float, size: float, area: Area
 ) -> Floats:
-    """The map [2, 3] from a spread tile to the area: its middle between the ends, its rows
-    from the high one to the low one; `unit` is pixels a body height."""
+    """Affine map [2, 3] from a spread tile to the area: centred between the ends, its rows from
+    the high end to the low one; `unit`: pixels per body height."""
     (x1, y1), (x2, y2) = ends
     down_x, down_y = x1 - x2, y1 - y2
     pixel = size * unit / TILE / max(math.hypot(down_x, down_y), 0.08 * unit)
@@ -117,18 +126,18 @@ def _tile_to_area(
     return np.array([[down_y, down_x, x], [-down_x, down_y, y]])
 
 
-def _lay_shade(scale: float, canvas: Canvas, area: Area, mine: Pixels, sharp: bool = False) -> None:
+def _lay_shade(scale: float, canvas: Canvas, area: Area, mask: Pixels, sharp: bool = False) -> None:
     pixels = canvas.pixels[area]
     width = min(int(scale * (0.008 if sharp else 0.03)) * 2 + 3, 31)
     soft = cv2.blur(cv2.blur(canvas.shade[area], (width, width)), (width, width))
     soft = cv2.merge([soft, soft, soft])
-    cv2.copyTo(cv2.multiply(pixels, soft, scale=1 / FLAT), mine, pixels)
+    cv2.copyTo(cv2.multiply(pixels, soft, scale=1 / FLAT), mask, pixels)
 
 
-def _soften(pixels: Pixels, behind: Pixels, mine: Pixels) -> None:
-    """Let what is behind a figure through at its edge; `mine` [H, W] is 1 where the figure is."""
-    cover = cv2.blur(mine * np.uint8(255), (3, 3))
-    edge = ((cover < 255) & (mine > 0)).view(np.uint8)
+def _soften(pixels: Pixels, behind: Pixels, mask: Pixels) -> None:
+    """Blend a figure's edge with the background; `mask` [H, W] is 1 on the figure."""
+    cover = cv2.blur(mask * np.uint8(255), (3, 3))
+    edge = ((cover < 255) & (mask > 0)).view(np.uint8)
     cover = cv2.merge([cover, cover, cover])
     mixed = cv2.add(
         cv2.multiply(pixels, cover, scale=1 / 255),

@@ -1,4 +1,4 @@
-"""Where people go: straight on for clips, to and fro within bounds for long videos."""
+"""Paths on the ground: straight for clips, wandering within bounds for long videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stadkit.synth.draws import Floats, Rng, happens
 
 @dataclass(frozen=True)
 class Path:
-    """A person's place on the ground and heading over time."""
+    """A person's ground position and heading over time."""
 
     x: Floats  # [T]  body heights
     z: Floats  # [T]
@@ -20,7 +20,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The ground that people of a long video keep to; wider than the picture, so they leave."""
+    """Ground bounds of people in long videos; wider than the frame, so that they leave it."""
 
     left: float
     right: float
@@ -29,7 +29,7 @@ class Bounds:
 
 
 def draw_heading(rng: Rng) -> float:
-    """A yaw; two in five face the camera, one in eight shows its back."""
+    """Draw a yaw; two in five face the camera, one in eight faces away."""
     if happens(rng, 0.4):
         return np.pi + rng.normal(0, 0.5)
     if happens(rng, 0.2):
@@ -38,7 +38,7 @@ def draw_heading(rng: Rng) -> float:
 
 
 def straight(rng: Rng, t: Floats, speed: Floats, x: float, z: float, heading: float) -> Path:
-    """A path with a slight turn that is at (x, z) when t is 0; speed [T] at times t [T]."""
+    """A slightly curved path through (x, z) at t = 0; speed [T] at times t [T]."""
     yaw = heading + rng.normal(0, 0.15) * t
     step = np.diff(t, prepend=t[0])
     dx, dz = np.cumsum(speed * np.sin(yaw) * step), np.cumsum(speed * np.cos(yaw) * step)

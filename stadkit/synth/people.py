@@ -1,4 +1,4 @@
-"""People as figures: which parts a body and its clothes are made of."""
+"""People as figures: the parts of a body and its clothes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from stadkit.synth.skeleton import HAIR as HAIR_END
 
 
 def person(world: Floats, build: Build, look: Look, phone: int = -1, number: int = 0) -> Figure:
-    """A figure for the points [T, 31, 3]; `phone` is the side that holds one, -1 none."""
+    """A figure for the points [T, 31, 3]; `phone`: the side that holds a phone, -1 for none."""
     size = build.scale
     parts = [_scaled(part, size) for part in _parts(build, look, phone)]
     head = Part((HEAD, CROWN), (build.head * 0.98 * size, build.head * 0.9 * size), HAIR, -0.02)

@@ -1,4 +1,4 @@
-"""The Playground on disk: long videos with truth at every frame."""
+"""Writing the Playground: long videos with ground truth at every frame."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ from stadkit.tubes import Tubes
 from stadkit.video.write import VideoWriter
 
 FILES = ("dense.csv", "sparse.csv", "tubes.json", "labels.txt", "glitches.csv", "args.yaml")
-OWN_VIDEO = re.compile(r"playground-\d+-\d+\.mp4")
+VIDEO_NAME = re.compile(r"playground-\d+-\d+\.mp4")
 
 
 @dataclass(frozen=True)
 class Footage:
-    """How the videos shall be."""
+    """Properties of the videos; raises UsageError for invalid values."""
 
     seconds: float = 12.0
     fps: float = 25.0
     width: int = 320
     height: int = 240
-    pace: float = 1.0  # people go along their paths so many times as fast; limbs as ever
-    glitches: float = 0.0  # share of the frames that are broken; the truth goes on
+    pace: float = 1.0  # factor on the speed along paths; limb motion is unchanged
+    glitches: float = 0.0  # share of corrupted frames; the truth is unchanged
 
     def __post_init__(self) -> None:
         if not 0.2 <= self.seconds <= 3600:
-            raise UsageError(f"seconds is {self.seconds:g}; a video lasts 0.2 to 3600")
+            raise UsageError(f"seconds is {self.seconds:g}; give 0.2 to 3600")
         if not 1 <= self.fps <= 120:
-            raise UsageError(f"fps is {self.fps:g}; give 1 to 120 frames a second")
+            raise UsageError(f"fps is {self.fps:g}; give 1 to 120 frames per second")
         if not (64 <= self.width <= 4096 and 64 <= self.height <= 4096):
-            raise UsageError(f"size is {self.width}x{self.height}; sides are 64 to 4096 pixels")
+            raise UsageError(f"size is {self.width}x{self.height}; give sides of 64 to 4096 pixels")
         if not 0.1 <= self.pace <= 10:
-            raise UsageError(f"pace is {self.pace:g}; give 0.1 to 10 times the usual")
+            raise UsageError(f"pace is {self.pace:g}; give a factor of 0.1 to 10")
         if not 0 <= self.glitches <= 1:
-            raise UsageError(f"glitches is {self.glitches:g}; give a share of the frames, 0 to 1")
+            raise UsageError(f"glitches is {self.glitches:g}; give a share of frames from 0 to 1")
 
     @property
     def times(self) -> list[float]:
-        """Seconds of the frames, to a millisecond."""
+        """Frame times in seconds, rounded to milliseconds."""
         frames = max(1, round(self.seconds * self.fps))
         return [round(1000 * i / self.fps) / 1000 for i in range(frames)]
 
     def facts(self) -> dict[str, Any]:
-        """The fields by name; pace and glitches only where they are not as usual."""
-        usual = {"pace": 1.0, "glitches": 0.0}
-        return {name: value for name, value in asdict(self).items() if usual.get(name) != value}
+        """The fields by name; pace and glitches only if not the defaults."""
+        defaults = {"pace": 1.0, "glitches": 0.0}
+        return {name: value for name, value in asdict(self).items() if defaults.get(name) != value}
 
 
 def write_playground(
@@ -75,27 +75,28 @@ def write_playground(
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> int:
-    """Write OUT/videos/*.mp4 and their truth; gives the number of people-frames annotated.
+    """Write OUT/videos/*.mp4 and their truth; returns the number of annotated boxes.
 
-    dense.csv has truth at every frame, sparse.csv at one frame a second, tubes.json each
-    stretch of an action, glitches.csv (where some are asked for) the broken frames; the same
-    seed and footage give the same bytes of them for any number of `jobs` (processes).
-    `progress` is told each video's name when it is done.
-    Raises UsageError where `out` holds files and `overwrite` is not said.
+    dense.csv has the truth at every frame, sparse.csv at one frame per second, tubes.json each
+    action segment, and glitches.csv (with glitches) the corrupted frames. Equal seed and footage
+    give identical bytes of these files for any number of `jobs` (processes). `progress` is called
+    with each finished video's name. Raises UsageError if `out` contains files, unless `overwrite`.
     """
     out, footage = Path(out), footage or Footage()
     if videos < 1 or seed < 0:
-        raise UsageError(f"{videos} videos of seed {seed}: give at least 1 video, a seed from 0")
-    _make_room(out, overwrite)
+        raise UsageError(
+            f"videos is {videos} and seed is {seed}; give at least 1 video and a seed of at least 0"
+        )
+    _prepare_folder(out, overwrite)
     tables = []
-    for table in _film_all(partial(film, out / "videos", footage, seed), videos, jobs):
+    for table in _render_all(partial(render_video, out / "videos", footage, seed), videos, jobs):
         tables.append(table[1])
         if progress:
             progress(table[0])
     dense = Detections.join(tables, CLASSES)
     _write_truth(out, dense, footage, [name_of(seed, i) for i in range(videos)])
     if footage.glitches:
-        write_text(out / "glitches.csv", _broken(footage, videos, seed))
+        write_text(out / "glitches.csv", _glitch_lines(footage, videos, seed))
     facts = {"videos": videos, "seed": seed, **footage.facts()}
     write_text(out / "args.yaml", [f"{name}: {value}\n" for name, value in facts.items()])
     return len(dense)
@@ -106,21 +107,23 @@ def name_of(seed: int, index: int) -> str:
     return f"playground-{seed}-{index:04d}"
 
 
-def _make_room(out: Path, overwrite: bool) -> None:
+def _prepare_folder(out: Path, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file, not a folder; name another with --output")
+        raise UsageError(f"{out}: is a file, not a folder; choose another with --output")
     if out.is_dir() and any(out.iterdir()):
         if not overwrite:
-            raise UsageError(f"{out}: holds files; say --overwrite, or another folder with -o")
+            raise UsageError(
+                f"{out}: is not empty; use --overwrite, or choose another folder with --output"
+            )
         for name in FILES:
             (out / name).unlink(missing_ok=True)
         for path in sorted((out / "videos").glob("*.mp4")):
-            if OWN_VIDEO.fullmatch(path.name):
+            if VIDEO_NAME.fullmatch(path.name):
                 path.unlink()
     (out / "videos").mkdir(parents=True, exist_ok=True)
 
 
-def _film_all(
+def _render_all(
     one: Callable[[int], tuple[str, Detections]], videos: int, jobs: int
 ) -> Iterator[tuple[str, Detections]]:
     if jobs <= 1 or videos == 1:
@@ -130,12 +133,12 @@ def _film_all(
         yield from pool.map(one, range(videos))
 
 
-def film(folder: Path, footage: Footage, seed: int, index: int) -> tuple[str, Detections]:
-    """Render one video into a folder; gives its name and its truth at every frame."""
+def render_video(folder: Path, footage: Footage, seed: int, index: int) -> tuple[str, Detections]:
+    """Render one video to a folder; returns its name and the truth at every frame."""
     name, times = name_of(seed, index), footage.times
     rng = np.random.default_rng((seed, index, 0x57AD))
     scene = draw_long_scene(rng, np.array(times), footage.height, footage.width, footage.pace)
-    way = Glitches.draw((seed, index), len(times), footage.glitches)
+    transmission = Glitches.draw((seed, index), len(times), footage.glitches)
     tables = []
     writer = VideoWriter(
         folder / f"{name}.mp4", footage.width, footage.height, footage.fps, threads=1
@@ -145,10 +148,10 @@ def film(folder: Path, footage: Footage, seed: int, index: int) -> tuple[str, De
             staged = stage(piece)
             for t in range(len(piece.camera.sway)):
                 painted = paint_frame(piece, staged, t)
-                number = piece.first + t
-                pixels = way.transmit(develop(piece, painted.pixels, t), number)
-                writer.write(pixels, times[number])
-                tables.append(_table(name, times[number], truth(piece, staged, painted, t)))
+                frame = piece.first + t
+                pixels = transmission.transmit(develop(piece, painted.pixels, t), frame)
+                writer.write(pixels, times[frame])
+                tables.append(_table(name, times[frame], truth(piece, staged, painted, t)))
     return name, Detections.join(tables, CLASSES)
 
 
@@ -173,8 +176,8 @@ def _write_truth(out: Path, dense: Detections, footage: Footage, names: list[str
     write_tubes_json(Tubes.join(tubes, CLASSES), labels(), out / "tubes.json", names)
 
 
-def _broken(footage: Footage, videos: int, seed: int) -> Iterator[str]:
-    """A line a broken frame: video, time."""
+def _glitch_lines(footage: Footage, videos: int, seed: int) -> Iterator[str]:
+    """A line per corrupted frame: video, time."""
     for i in range(videos):
         lost = Glitches.draw((seed, i), len(footage.times), footage.glitches).lost
         for frame in np.flatnonzero(lost).tolist():
@@ -184,7 +187,7 @@ def _broken(footage: Footage, videos: int, seed: int) -> Iterator[str]:
 def _once_a_second(
     dense: Detections, footage: Footage
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """The rows [n] at the frames nearest to whole seconds."""
+    """Mask [n] of the rows at the frames nearest to whole seconds."""
     times = np.array(footage.times)
     frames = abs(times[None] - np.arange(int(times[-1]) + 1)[:, None]).argmin(1)
     kept: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.isin(

@@ -1,12 +1,7 @@
-"""The eight poses: each fills a still motion with the angles of one way to be.
+"""The eight poses: each sets the joint angles of a still motion.
 
-Poses on the feet (or, rarely, the hands): stand, walk, run, bend, jump.
-
-Poses off the feet: sitting, crouching and kneeling; lying.
-
-Riding: astride a bicycle, motorcycle or horse, or upright on a scooter.
-
-The eight poses: each fills a still motion with the angles of one way to be.
+On the feet (rarely the hands): stand, walk, run, bend, jump. Off the feet: sit, which includes
+crouching and kneeling, and lie. Riding: astride a bicycle, motorcycle or horse, or on a scooter.
 """
 
 from __future__ import annotations
@@ -41,7 +36,7 @@ from stadkit.synth.skeleton import (
 
 
 def stand(m: Motion, t: Floats, q: Manner) -> None:
-    """Upright on both feet, swaying a little."""
+    """Stand upright on both feet, swaying slightly."""
     sway = q.wave(q.sway, t)
     idle_arms(m, t, q, q.idle)
     m.trunk[:, TORSO_PITCH] = 0.03 + 0.05 * q.n[8] + 0.03 * sway
@@ -73,12 +68,12 @@ def _gait(m: Motion, t: Floats, q: Manner, running: bool) -> None:
         limb[:, FORE] = limb[:, ARM] + elbow
         limb[:, FORE_OUT] = -0.25 if running else 0.02
     m.trunk[:, TORSO_TWIST] = (0.25 if running else 0.15) * q.wave(rate, t)
-    # A leg of .47 body heights covers four times its sine of the reach in a double step.
+    # A double step of a leg of 0.47 body heights covers four times its length times sin(reach).
     m.speed[:] = 4 * 0.47 * np.sin(min(reach, 1.2)) * rate * (1.25 if running else 1.0)
 
 
 def walk(m: Motion, t: Floats, q: Manner) -> None:
-    """A stride with straight legs; some carry their arms."""
+    """Walk with straight legs; some hold their arms."""
     _gait(m, t, q, running=False)
     m.trunk[:, TORSO_PITCH] = 0.06 + 0.06 * q.n[8]
     if q.variant < 0.2:
@@ -86,14 +81,14 @@ def walk(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def run(m: Motion, t: Floats, q: Manner) -> None:
-    """Leaning forward, knees high, elbows bent, both feet off the ground at times."""
+    """Run: leaning forward, knees high, elbows bent, both feet off the ground at times."""
     _gait(m, t, q, running=True)
     m.trunk[:, TORSO_PITCH] = 0.22 + 0.06 * q.n[8]
     m.trunk[:, JUMP] = 0.035 * abs(q.wave(1.5 * q.cadence, t, 0.7))
 
 
 def bend(m: Motion, t: Floats, q: Manner) -> None:
-    """The upper body down to the level or further, hands at work below."""
+    """Bend the upper body to horizontal or lower, hands working below."""
     m.trunk[:, TORSO_PITCH] = 1.2 + 0.25 * q.n[8] + 0.15 * q.amplitude * q.wave(q.sway, t)
     m.trunk[:, HEAD_PITCH] = 0.15 * q.n[7]
     m.limbs[:, LEFT, HIP], m.limbs[:, RIGHT, HIP] = 0.1, 0.02 + 0.2 * q.n[9]
@@ -109,7 +104,7 @@ def bend(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def jump(m: Motion, t: Floats, q: Manner) -> None:
-    """Up and down on the spot, as a jumping jack, or (rarely) over the hands."""
+    """Jump on the spot, as a jumping jack, or (rarely) over the hands."""
     if turns_over(q):
         return _turn_over(m, t, q)
     beat = q.wave(q.jump_rate, t)
@@ -131,7 +126,7 @@ def jump(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def turns_over(q: Manner) -> bool:
-    """Whether this manner of jumping is a cartwheel or a handstand."""
+    """Whether the jump is a cartwheel or a handstand."""
     return q.variant > 0.88
 
 
@@ -151,7 +146,7 @@ def _turn_over(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def sit(m: Motion, t: Floats, q: Manner) -> None:
-    """On a seat, on the ground, crouching or kneeling."""
+    """Sit on a seat or on the ground, crouch or kneel."""
     idle_arms(m, t, q, (0, 4, 5, 2)[q.idle % 4])
     m.trunk[:, TORSO_PITCH] = 0.08 + 0.15 * q.n[8] + 0.04 * q.wave(q.sway, t)
     m.limbs[:, :, HIP_OUT] = 0.1 + 0.12 * abs(q.n[1])
@@ -166,7 +161,7 @@ def sit(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def on_seat(q: Manner) -> bool:
-    """Whether this manner of sitting takes a chair."""
+    """Whether the person sits on a seat."""
     return q.variant < 0.6
 
 
@@ -207,7 +202,7 @@ def _kneel(m: Motion, q: Manner) -> None:
 
 
 def lie(m: Motion, t: Floats, q: Manner) -> None:
-    """On the back, the belly or a side; on the ground or on something flat."""
+    """Lie on the back, belly or side; on the ground or on a bed."""
     idle_arms(m, t, q, (0, 4, 3, 0)[q.idle % 4])
     m.limbs[:, :, HIP_OUT] = 0.08 + 0.12 * abs(q.n[1])
     m.trunk[:, TORSO_PITCH] = 0.05 * q.wave(q.sway, t)
@@ -234,28 +229,28 @@ def lie(m: Motion, t: Floats, q: Manner) -> None:
 
 
 def bed_height(q: Manner) -> float:
-    """Body heights of what this manner of lying lies on; mostly 0, the ground."""
+    """Height of the bed in body heights; mostly 0, the ground."""
     return 0.2 * float(max(q.n[13] - 0.2, 0.0))
 
 
 def ride(m: Motion, t: Floats, q: Manner) -> None:
-    """Astride a bicycle, motorcycle or horse, or upright on a scooter."""
+    """Ride astride a bicycle, motorcycle or horse, or standing on a scooter."""
     {"bicycle": _pedal, "motorcycle": _astride, "horse": _astride, "scooter": _scoot}[mount_of(q)](
         m, t, q
     )
 
 
 def mount_of(q: Manner) -> str:
-    """What this manner of riding rides."""
+    """The mount: bicycle, motorcycle, horse or scooter."""
     return next(
         name
-        for name, until in (
+        for name, upper_limit in (
             ("bicycle", 0.5),
             ("motorcycle", 0.68),
             ("horse", 0.84),
             ("scooter", 1.1),
         )
-        if q.variant < until
+        if q.variant < upper_limit
     )
 
 

@@ -1,4 +1,4 @@
-"""Things in the scene that are nobody, of the same parts, cloth and light as people."""
+"""Props: distractors built from the same parts, cloth and light as people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stadkit.synth.texture import cloth, plain
 
 
 def draw_prop(rng: Rng, t: Floats, x: float, z: float, number: int) -> Figure:
-    """Some thing on the ground at (x, z) at time 0, still or moving; t [T] in seconds."""
+    """Draw a prop on the ground, at (x, z) at time 0, still or moving; t [T] in seconds."""
     kind = pick(rng, WEIGHTS)
     model, speed = MAKERS[kind](rng, t)
     yaw = rng.uniform(0, 2 * np.pi)
@@ -37,7 +37,7 @@ def draw_prop(rng: Rng, t: Floats, x: float, z: float, number: int) -> Figure:
 
 
 def _axis(world: Floats) -> tuple[int, int]:
-    """The lowest and the highest point, between which cloth hangs."""
+    """The lowest and the highest point, which orient the cloth."""
     height = world[0, :, 1]
     return int(height.argmin()), int(height.argmax())
 
@@ -78,7 +78,7 @@ def _lamp(rng: Rng, t: Floats) -> tuple[Model, float]:
 
 
 def _coat_stand(rng: Rng, t: Floats) -> tuple[Model, float]:
-    """Shoulders and sleeves on a pole: a body without head, hands and legs."""
+    """A coat on a stand: shoulders and sleeves without head, hands and legs."""
     model, top, drop = Model(), rng.uniform(0.65, 1.1), rng.uniform(0.25, 0.5)
     sway = 0.015 * np.sin(2 * np.pi * 0.5 * t)
     if happens(rng, 0.7):
@@ -98,7 +98,7 @@ def _chair(rng: Rng, t: Floats) -> tuple[Model, float]:
     return seat(rng, rng.uniform(0.3, 0.5), rng.uniform(0.8, 1.3)), 0.0
 
 
-def _beast(rng: Rng, t: Floats) -> tuple[Model, float]:
+def _animal(rng: Rng, t: Floats) -> tuple[Model, float]:
     walking = happens(rng, 0.6)
     size, neck = rng.uniform(0.18, 0.95), rng.uniform(0.02, 0.5)
     rate = rng.uniform(0.8, 2.2) if walking else 0.0
@@ -116,7 +116,7 @@ def _ball(rng: Rng, t: Floats) -> tuple[Model, float]:
 
 
 def _box(rng: Rng, t: Floats) -> tuple[Model, float]:
-    """Crates, cupboards, bins, bollards: often as tall as a person."""
+    """A crate, cupboard, bin or bollard, often as tall as a person."""
     model = Model()
     wide, deep, tall = rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.3), rng.uniform(0.15, 1.2)
     model.box((-wide, 0, -deep), (wide, tall, deep), 0)
@@ -149,7 +149,7 @@ def _bush(rng: Rng, t: Floats) -> tuple[Model, float]:
 
 
 def _tangle(rng: Rng, t: Floats) -> tuple[Model, float]:
-    """Limbs joined at random, swaying: parts of people that make no person."""
+    """Randomly joined swaying limbs that form no person."""
     model = Model()
     last = model.point(0, rng.uniform(0, 0.7), 0)
     for _ in range(int(rng.integers(2, 9))):
@@ -183,7 +183,7 @@ MAKERS: tuple[Callable[[Rng, Floats], tuple[Model, float]], ...] = (
     _lamp,
     _coat_stand,
     _chair,
-    _beast,
+    _animal,
     _ball,
     _box,
     _car,

@@ -1,8 +1,7 @@
-"""Scenes: everything that is seen at given times, and how one frame of it is painted.
+"""Scenes and the painting of their frames.
 
-Where people go: straight on for clips, to and fro within bounds for long videos.
-
-Scenes for long videos: people wander within bounds wider than the picture.
+In scenes for long videos people wander within bounds wider than the frame; short clips have
+straight paths (see `clip`).
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from stadkit.synth.paths import Bounds, wander
 from stadkit.synth.props import draw_prop
 from stadkit.synth.skeleton import JOINTS, Motion
 
-PEOPLE = (0.2, 0.32, 0.26, 0.14, 0.08)  # weights of 1, 2, ... people
-BLOCK = 50  # frames whose outlines are held at once
-cv2.setNumThreads(1)  # many processes render at once
+PEOPLE_WEIGHTS = (0.2, 0.32, 0.26, 0.14, 0.08)  # weights of 1, 2, ... people
+BLOCK = 50  # frames whose outlines are in memory at once
+cv2.setNumThreads(1)  # several processes render in parallel
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is, at T times; people have the numbers from 1 in the order of `actors`."""
+    """The contents of a scene at T times; people are numbered from 1 in the order of `actors`."""
 
     camera: Camera
     backdrop: Backdrop
@@ -44,12 +43,12 @@ class Scene:
     camcorder: Camcorder
     grain: int  # seed of the noise
     size: tuple[int, int]  # height, width
-    first: int = 0  # number of its first frame, where the scene is a piece of a longer one
+    first: int = 0  # index of its first frame, for a block of a longer scene
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A figure with its outlines, its distance and its shadow at every time."""
+    """A figure with its outlines, distance and shadow at every time."""
 
     figure: Figure
     shapes: Shapes
@@ -59,15 +58,15 @@ class Staged:
 
 @dataclass(frozen=True)
 class Painted:
-    """One frame."""
+    """A painted frame."""
 
     pixels: Pixels  # [H, W, 3]
     ids: Ids  # [H, W]
-    covered: tuple[int, ...]  # pixels of each actor inside the picture, before occlusion
+    covered: tuple[int, ...]  # pixels of each actor inside the frame, before occlusion
 
 
 def stage(scene: Scene) -> tuple[Staged, ...]:
-    """Outlines of all figures at all times, people first."""
+    """Compute the outlines of all figures at all times, people first."""
     people = [actor.figure for actor in scene.actors]
     return tuple(_stage_one(scene, figure) for figure in (*people, *scene.props))
 
@@ -81,7 +80,7 @@ def _stage_one(scene: Scene, figure: Figure) -> Staged:
 
 
 def paint_frame(scene: Scene, staged: tuple[Staged, ...], t: int) -> Painted:
-    """Frame t before it is developed: backdrop, shadows, figures from far to near, cover."""
+    """Paint frame t before camera effects: backdrop, shadows, figures back to front, cover."""
     height, width = scene.size
     pixels = scene.backdrop.at(scene.camera.sway[t], width, height)
     if staged:
@@ -101,7 +100,7 @@ def paint_frame(scene: Scene, staged: tuple[Staged, ...], t: int) -> Painted:
 
 
 def develop(scene: Scene, pixels: Pixels, t: int) -> Pixels:
-    """The painted pixels [H, W, 3] of frame t as the camera gives them."""
+    """Apply light patches and camera effects to the painted pixels [H, W, 3] of frame t."""
     if scene.light.patches is not None:
         pixels = lay_patches(pixels, scene.light.patches)
     grain: Rng = np.random.default_rng((scene.grain, scene.first + t))
@@ -109,10 +108,10 @@ def develop(scene: Scene, pixels: Pixels, t: int) -> Pixels:
 
 
 def draw_long_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 1.0) -> Scene:
-    """A scene at times t [T], seconds from 0 on; people go `pace` times as fast as usual."""
+    """Draw a scene at times t [T], seconds from 0; people move `pace` times as fast as usual."""
     camera, depth = _draw_camera(rng, t, height, width)
     light = draw_light(rng, height, width)
-    people = 1 + pick(rng, PEOPLE)
+    people = 1 + pick(rng, PEOPLE_WEIGHTS)
     bounds = _bounds(camera, depth)
     actors = tuple(_draw_actor(rng, t, camera, bounds, i + 1, pace) for i in range(people))
     wall = bounds.far + rng.uniform(0.4, 2.5)
@@ -130,7 +129,7 @@ def draw_long_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 
 
 
 def _draw_camera(rng: Rng, t: Floats, height: int, width: int) -> tuple[Camera, float]:
-    """A camera, and the depth at which people are as tall as drawn."""
+    """Draw a camera, and the depth that gives people the drawn height."""
     focal = width / 2 / np.tan(np.radians(rng.uniform(40, 75)) / 2)
     near = happens(rng, 0.15)
     tall = height * (rng.uniform(0.9, 1.4) if near else rng.uniform(0.38, 0.85))
@@ -143,7 +142,7 @@ def _draw_camera(rng: Rng, t: Floats, height: int, width: int) -> tuple[Camera, 
 
 
 def _bounds(camera: Camera, depth: float) -> Bounds:
-    """Ground a little wider than the picture at the nearest depth."""
+    """Bounds slightly wider than the frame at the nearest depth."""
     half = 0.53 * camera.width * depth / camera.focal
     near = camera.at_depth(0.9 * depth, 0)[1]
     far = camera.at_depth(1.7 * depth, 0)[1]
@@ -155,7 +154,7 @@ def _draw_actor(
 ) -> Actor:
     role = draw_role(rng, t)
     start = rng.uniform(bounds.left, bounds.right), rng.uniform(bounds.near, bounds.far)
-    # The path has its own clock: its bends and turns are as wide as ever.
+    # The path has its own clock, so that pace does not change its shape.
     return place(rng, role, wander(rng, pace * t, role.speed, start, bounds), number)
 
 
@@ -166,14 +165,14 @@ def _draw_props(
     for i in range(pick(rng, (0.2, 0.3, 0.25, 0.15, 0.1))):
         away = depth * (rng.uniform(0.6, 0.9) if happens(rng, 0.15) else rng.uniform(1.0, 2.4))
         x, z = camera.at_depth(away, camera.width * rng.uniform(0, 1))
-        # Moving things come and go: each is in the middle of its way at its own time.
+        # Moving props come and go: each is halfway along its path at a random time.
         late = t - rng.uniform(t[0], t[-1])
         props.append(draw_prop(rng, late, x, z, people + 1 + i))
     return tuple(props)
 
 
 def blocks(scene: Scene, frames: int) -> Iterator[Scene]:
-    """The scene in consecutive pieces of at most BLOCK frames, so that memory stays small."""
+    """Split the scene into consecutive blocks of at most BLOCK frames, to limit memory."""
     for start in range(0, frames, BLOCK):
         yield _cut(scene, slice(start, min(start + BLOCK, frames)))
 
@@ -192,16 +191,16 @@ def _cut(scene: Scene, when: slice) -> Scene:
 
 
 def _cut_figure(figure: Figure, when: slice) -> Figure:
-    if figure.shown is None:
+    if figure.visible is None:
         return replace(figure, world=figure.world[when])
-    shown = figure.shown[when]
-    used = np.flatnonzero(shown.any(0))  # a body's parts come first, so the head keeps its index
+    visible = figure.visible[when]
+    used = np.flatnonzero(visible.any(0))  # a body's parts come first, so the head keeps its index
     used = np.union1d(used, np.arange(figure.face_after + 1))
     return replace(
         figure,
         world=figure.world[when],
         parts=tuple(figure.parts[n] for n in used),
-        shown=shown[:, used],
+        visible=visible[:, used],
     )
 
 
@@ -211,5 +210,5 @@ def _cut_timeline(timeline: Timeline, when: slice) -> Timeline:
         timeline,
         motion=Motion(motion.trunk[when], motion.limbs[when], motion.speed[when]),
         action=timeline.action[when],
-        stretch=timeline.stretch[when],
+        segment=timeline.segment[when],
     )

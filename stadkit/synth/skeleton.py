@@ -1,6 +1,6 @@
-"""Bodies: bone lengths, and where the joints are for a motion (forward kinematics).
+"""Body model: bone lengths, joint angles over time, and forward kinematics.
 
-Motion of a body: joint angles over time, and the manner in which one person moves.
+`Motion` holds the joint angles, `Manner` the random parameters of how a person moves.
 """
 
 from __future__ import annotations
@@ -21,19 +21,30 @@ JOINTS = (
 PELVIS, CHEST, NECK, HEAD = range(4)
 SHOULDER, ELBOW, WRIST, HAND = (4, 8), (5, 9), (6, 10), (7, 11)
 HIP_JOINT, KNEE_JOINT, ANKLE, TOE = (12, 16), (13, 17), (14, 18), (15, 19)
-MIRRORED = (*range(4), *range(8, 12), *range(4, 8), *range(16, 20), *range(12, 16))  # left: right
-# Points that are no joints but move with the body: clothes, hair and faces hang on them.
+MIRRORED = (
+    *range(4),
+    *range(8, 12),
+    *range(4, 8),
+    *range(16, 20),
+    *range(12, 16),
+)  # left and right swapped
+# Points besides the joints that move with the body: anchors of clothes, hair and faces.
 FACE, EAR, CROWN, BACK, BELLY, HAIR = 20, 21, 22, 23, 24, 25
 THIGH, HEM, BAG = (26, 27), (28, 29), 30
 POINTS = 31
-CROWN_UP = 0.3  # head radii from the middle of the head to the point CROWN
-# How far flesh reaches below a joint, body heights: puts the lowest one on the ground.
+CROWN_UP = 0.3  # head radii from the centre of the head to the point CROWN
+# Flesh below a joint in body heights: the lowest point touches the ground.
 FLESH = np.full(POINTS, 0.02)
+FLESH[[PELVIS, CHEST, *HIP_JOINT]] = 0.07
+FLESH[[*KNEE_JOINT, *ANKLE]] = 0.036
+FLESH[[*HAND, *TOE]] = 0.012
+FLESH[[NECK, HEAD]] = 0.055
+FLESH[20:] = -1.0  # never what a body stands on
 # Columns of Motion.trunk. Angles are radians, heights are body heights.
 TORSO_PITCH, TORSO_ROLL, TORSO_TWIST, JUMP, HEAD_YAW, HEAD_PITCH, BODY_PITCH, BODY_ROLL = range(8)
 TRUNK = 8
 # Columns of Motion.limbs. HIP, ARM and FORE are directions from straight down (0) to the front
-# (pi / 2); *_OUT turn them away from the body's middle; KNEE is the angle at the knee.
+# (pi / 2); *_OUT rotate them away from the body's midline; KNEE is the knee angle.
 HIP, HIP_OUT, KNEE, ARM, ARM_OUT, FORE, FORE_OUT = range(7)
 LIMB = 7
 LEFT, RIGHT = 0, 1
@@ -41,9 +52,9 @@ LEFT, RIGHT = 0, 1
 
 @dataclass(frozen=True)
 class Build:
-    """One body's bone lengths in body heights, before `scale`."""
+    """Bone lengths of a body in body heights, before `scale`."""
 
-    scale: float  # 1 = a grown person; children less
+    scale: float  # 1 = adult; children are smaller
     torso: float
     neck: float
     shoulder: float
@@ -59,7 +70,7 @@ class Build:
 
     @classmethod
     def draw(cls, rng: Rng) -> Build:
-        """Four grown people to one child."""
+        """Draw a body; about one in six is a child."""
         child = happens(rng, 0.16)
         scale = rng.uniform(0.48, 0.84) if child else rng.uniform(0.88, 1.1)
         return cls(
@@ -80,7 +91,7 @@ class Build:
 
 
 def joints(motion: Motion, build: Build) -> Floats:
-    """Points [T, 31, 3] of a body that looks along +z, x to its right, y up, ground at y = 0."""
+    """Points [T, 31, 3] of a body facing +z, x to its right, y up, ground at y = 0."""
     p: Floats = np.zeros((len(motion.speed), POINTS, 3))
     up, right = _torso_axes(motion)
     p[:, NECK] = up * build.torso
@@ -104,7 +115,7 @@ def _torso_axes(motion: Motion) -> tuple[Floats, Floats]:
 
 
 def direction(forward: Floats, out: Floats, sign: int) -> Floats:
-    """Unit vectors [T, 3]: from down, turned to the front by `forward` and aside by `out`."""
+    """Unit vectors [T, 3]: straight down, rotated forwards by `forward` and sideways by `out`."""
     return np.stack(
         [sign * np.sin(out), -np.cos(out) * np.cos(forward), np.cos(out) * np.sin(forward)], -1
     )
@@ -142,7 +153,7 @@ def _put_leg(p: Floats, motion: Motion, build: Build, side: int, sign: int) -> N
     p[:, HIP_JOINT[side], 0] = sign * build.hip
     thigh = direction(limb[:, HIP], limb[:, HIP_OUT], sign)
     p[:, KNEE_JOINT[side]] = p[:, HIP_JOINT[side]] + thigh * build.thigh
-    # A knee far out to the side (sitting cross-legged) brings the shin back to the middle.
+    # With a knee far out to the side (sitting cross-legged) the shin points back inwards.
     fold = np.where(limb[:, HIP_OUT] > 0.7, -0.6, limb[:, HIP_OUT])
     p[:, ANKLE[side]] = p[:, KNEE_JOINT[side]] + direction(shin, fold, sign) * build.shin
     tip = np.clip(shin, -1.2, 0.6) * 0.7
@@ -170,7 +181,7 @@ def _turn_body(p: Floats, pitch: Floats, roll: Floats) -> Floats:
 
 
 def to_world(p: Floats, x: Floats, z: Floats, yaw: Floats) -> Floats:
-    """Body points [T, K, 3] turned by yaw [T] (0 looks along +z) and put at x, z [T]."""
+    """Rotate body points [T, K, 3] by yaw [T] (0 faces +z) and move them to x, z [T]."""
     cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     return np.stack(
         [
@@ -184,19 +195,19 @@ def to_world(p: Floats, x: Floats, z: Floats, yaw: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Motion:
-    """Joint angles at each time; poses and gestures fill its arrays."""
+    """Joint angles over time, set by poses and gestures."""
 
     trunk: Floats  # [T, 8]
     limbs: Floats  # [T, 2, 7]  left, right
-    speed: Floats  # [T]  forward, body heights a second
+    speed: Floats  # [T]  forward, body heights per second
 
     @classmethod
     def still(cls, times: int) -> Motion:
-        """All angles zero: upright, arms hanging."""
+        """A motion with all angles zero: upright, arms hanging."""
         return cls(np.zeros((times, TRUNK)), np.zeros((times, 2, LIMB)), np.zeros(times))
 
     def blend(self, other: Motion, weight: Floats) -> Motion:
-        """This motion where weight [T] is 0, the other where it is 1."""
+        """Interpolate: this motion for weight [T] 0, the other for 1."""
         w = weight[:, None]
         return Motion(
             self.trunk * (1 - w) + other.trunk * w,
@@ -207,24 +218,24 @@ class Motion:
 
 @dataclass(frozen=True)
 class Manner:
-    """The random numbers of one stretch of action: tempo, amplitude, variant and habits."""
+    """The random parameters of one action segment: tempo, amplitude, variant and habits."""
 
-    sway: float  # Hz, of the slow sway of anybody alive
+    sway: float  # Hz, of the slow body sway
     phase: float  # radians
     amplitude: float  # about 1
-    cadence: float  # double steps a second when walking
-    idle: int  # which way unused arms hang
-    swing: float  # of the arms when walking
-    variant: float  # 0..1, chooses among ways of doing the same
+    cadence: float  # double steps per second when walking
+    idle: int  # style of idle arms
+    swing: float  # arm swing when walking
+    variant: float  # 0..1, selects a variant of the action
     jump_rate: float  # Hz
     jump_height: float  # body heights
-    side: int  # LEFT or RIGHT does the one-sided gestures
+    side: int  # LEFT or RIGHT, for one-sided gestures
     tempo: float  # 0..1, of gestures
-    n: Floats  # [16]  normal draws within +-2, one a habit
+    n: Floats  # [16]  normal draws clipped to +-2, one per habit
 
     @classmethod
     def draw(cls, rng: Rng) -> Manner:
-        """One manner."""
+        """Draw random parameters."""
         return cls(
             sway=rng.uniform(0.15, 0.5),
             phase=rng.uniform(0, 2 * np.pi),
@@ -241,5 +252,5 @@ class Manner:
         )
 
     def wave(self, hertz: float, t: Floats, shift: float = 0.0) -> Floats:
-        """A sine of this frequency at times t [T], from this manner's phase."""
+        """A sine of this frequency at times t [T], starting at `phase`."""
         return np.asarray(np.sin(2 * np.pi * hertz * t + self.phase + shift))

@@ -1,12 +1,8 @@
-"""Textures: noise, cloth, and the surfaces and colours of photographs.
+"""Colours and textures: natural colours, multi-octave noise, foliage, cloth and surfaces.
 
-Colours as photographs have them: woods, greys, greens, skins; few loud ones.
-
-Textures: multi-octave noise, foliage, and the cloth that people and things wear.
-
-A tile multiplies a colour: NEUTRAL leaves it as it is, so one warp and one product draw it.
-
-Surfaces of photographs, as textures: boards, bricks, tiles, grass, sand, snow, water, cloth.
+Colours follow photographs: woods, greys, greens, skin tones and few saturated ones. Surfaces are
+planks, bricks, tiles, grass, sand, snow, water and others. A cloth tile multiplies a colour, and
+NEUTRAL leaves it unchanged, so that drawing cloth takes one warp and one product.
 """
 
 from __future__ import annotations
@@ -17,7 +13,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from stadkit.synth.draws import Floats, Pixels, Rng, colour, happens, paint, pick
+from stadkit.synth.draws import Floats, Pixels, Rng, colour, cv_colour, happens, pick
 
 SKINS = np.array(
     [[245, 220, 200], [235, 195, 170], [225, 175, 140], [200, 145, 110], [160, 105, 75],
@@ -53,21 +49,21 @@ CLOTH_WEIGHTS = (0.4, 0.11, 0.06, 0.09, 0.04, 0.12, 0.03, 0.07, 0.05, 0.05)
 Surface = Callable[[Rng, int, int], Pixels]
 
 
-def of(rng: Rng, family: tuple[tuple[int, int, int], ...]) -> Floats:
-    """A colour [3] of this family, RGB 5..250."""
+def family_colour(rng: Rng, family: tuple[tuple[int, int, int], ...]) -> Floats:
+    """Draw a colour [3] of this family, RGB 5..250."""
     rgb = np.array(family[int(rng.integers(0, len(family)))], np.float64)
     return np.clip(rgb * rng.uniform(0.78, 1.2) + rng.normal(0, 6, 3), 5, 250)
 
 
-def natural(rng: Rng) -> Floats:
-    """A colour [3] of things about us; a tenth of them is loud."""
+def natural_colour(rng: Rng) -> Floats:
+    """Draw a natural colour [3]; a tenth are saturated."""
     if happens(rng, 0.1):
         return colour(rng)
-    return of(rng, FAMILIES[pick(rng, WEIGHTS)])
+    return family_colour(rng, FAMILIES[pick(rng, WEIGHTS)])
 
 
-def skin(rng: Rng) -> Floats:
-    """A skin [3], between those of SKINS too."""
+def skin_colour(rng: Rng) -> Floats:
+    """Draw a skin colour [3], from SKINS or interpolated between two of them."""
     a, b = SKINS[rng.integers(0, len(SKINS), 2)]
     mix = a + (b - a) * rng.random() if happens(rng, 0.5) else a
     return np.asarray(np.clip(mix * rng.uniform(0.8, 1.08) * rng.normal(1, 0.025, 3), 5, 250))
@@ -75,7 +71,7 @@ def skin(rng: Rng) -> Floats:
 
 @lru_cache(maxsize=8)
 def noise_bank(octaves: int, first: int = 2) -> Floats:
-    """Noise [BANK, BANK] of mean 0 and spread 1, falling by 1/f; the same in every process."""
+    """Noise [BANK, BANK] with mean 0, std 1 and a 1/f spectrum; identical in every process."""
     rng = np.random.default_rng(octaves * 100 + first)
     out = np.zeros((BANK, BANK), np.float32)
     for i in range(octaves):
@@ -88,15 +84,15 @@ def noise_bank(octaves: int, first: int = 2) -> Floats:
 
 @lru_cache(maxsize=1)
 def grain_bank() -> Floats:
-    """White noise [BANK, BANK, 3] of spread 1, the same in every process."""
+    """White noise [BANK, BANK, 3] with std 1, identical in every process."""
     rng = np.random.default_rng(5)
     return np.asarray(rng.normal(0, 1, (BANK, BANK, 3)).astype(np.float32))
 
 
 def noise(rng: Rng, height: int, width: int, octaves: int = 6, zoom: float = 1.0) -> Floats:
-    """A piece [height, width] of the noise bank, mean near 0, spread near 1.
+    """A crop [height, width] of the noise bank, with mean near 0 and std near 1.
 
-    `zoom` 2 shows features twice as large.
+    `zoom` 2 doubles the size of features.
     """
     bank = noise_bank(octaves, 4)
     h, w = (min(BANK, max(4, int(side / zoom))) for side in (height, width))
@@ -109,7 +105,7 @@ def noise(rng: Rng, height: int, width: int, octaves: int = 6, zoom: float = 1.0
 
 
 def foliage(rng: Rng, height: int, width: int, base: Floats, leaf: float = 1.0) -> Pixels:
-    """Leaves [height, width, 3]: patches of light and dark of one colour at two sizes."""
+    """Leaves [height, width, 3]: light and dark patches of one colour at two scales."""
     fine = noise(rng, height, width, 7, 0.35 * leaf)
     coarse = noise(rng, height, width, 3, 0.6)
     shade = 0.75 + 0.28 * np.tanh(1.5 * fine) + 0.2 * coarse
@@ -118,12 +114,12 @@ def foliage(rng: Rng, height: int, width: int, base: Floats, leaf: float = 1.0) 
 
 
 def to_pixels(values: Floats) -> Pixels:
-    """Values clipped to 0..255 as bytes."""
+    """Clip values to 0..255 and convert them to uint8."""
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
 def cloth(rng: Rng, wrinkles: float, kind: str | None = None) -> tuple[Floats, Pixels]:
-    """A colour [3] and the tile [TILE, TILE, 3] that makes the cloth of it."""
+    """A base colour [3] and the tile [TILE, TILE, 3] that multiplies it."""
     kind = kind or CLOTHS[pick(rng, CLOTH_WEIGHTS)]
     first, second = colour(rng), colour(rng)
     albedo = np.empty((TILE, TILE, 3), np.float32)
@@ -131,13 +127,13 @@ def cloth(rng: Rng, wrinkles: float, kind: str | None = None) -> tuple[Floats, P
     _pattern(rng, albedo, kind, second)
     albedo *= 1 + wrinkles * noise(rng, TILE, TILE, 6, rng.uniform(0.4, 1.5))[..., None]
     albedo *= 1 + 0.8 * wrinkles * _folds(rng)[..., None]
-    # Near every channel's brightest value is the base, so that no factor exceeds one by much.
+    # The base is near each channel's maximum, so that no factor exceeds one by much.
     base = np.maximum(0.95 * albedo[::3, ::3].reshape(-1, 3).max(0), 1.0)
     return base, to_pixels(albedo / base * NEUTRAL)
 
 
 def _folds(rng: Rng) -> Floats:
-    """Light and dark streaks [TILE, TILE] in one direction, as cloth falls."""
+    """Light and dark streaks [TILE, TILE] in one direction: the folds of hanging cloth."""
     streaks = noise(rng, TILE, TILE, 5, rng.uniform(0.3, 0.8))
     long = cv2.resize(streaks[:: int(rng.integers(3, 8))], (TILE, TILE))
     turn = cv2.getRotationMatrix2D((TILE / 2, TILE / 2), rng.uniform(-90, 90), 1)
@@ -145,7 +141,7 @@ def _folds(rng: Rng) -> Floats:
 
 
 def plain(rng: Rng, rgb: Floats, roughness: float) -> tuple[Floats, Pixels]:
-    """This colour with noise of this strength: fur, bark, wood, stone, plaster."""
+    """A plain colour with noise of strength `roughness`: fur, bark, wood, stone, plaster."""
     rough = 1 + roughness * noise(rng, TILE, TILE, 6, rng.uniform(0.3, 1.2))
     tile = np.repeat(rough[..., None], 3, 2) * NEUTRAL
     return rgb, to_pixels(tile)
@@ -177,20 +173,20 @@ def _dots(rng: Rng, albedo: Floats, second: Floats, many_colours: bool) -> None:
     radius = int(rng.integers(1, 6))
     for _ in range(int(rng.integers(12, 50))):
         at = (int(rng.integers(0, TILE)), int(rng.integers(0, TILE)))
-        cv2.circle(albedo, at, radius, paint(colour(rng) if many_colours else second), -1)
+        cv2.circle(albedo, at, radius, cv_colour(colour(rng) if many_colours else second), -1)
 
 
 def _emblem(rng: Rng, albedo: Floats, second: Floats) -> None:
     for _ in range(int(rng.integers(1, 4))):
         points = TILE / 2 + rng.normal(0, TILE / 7, (int(rng.integers(3, 7)), 2))
-        cv2.fillPoly(albedo, [points.astype(np.int32)], paint(second))
+        cv2.fillPoly(albedo, [points.astype(np.int32)], cv_colour(second))
     if happens(rng, 0.5):  # a number or a word, unreadable
         strokes = TILE / 2 + rng.normal(0, TILE / 8, (int(rng.integers(3, 8)), 2))
-        cv2.polylines(albedo, [strokes.astype(np.int32)], False, paint(colour(rng)), 3)
+        cv2.polylines(albedo, [strokes.astype(np.int32)], False, cv_colour(colour(rng)), 3)
 
 
 def streaks(rng: Rng, height: int, width: int, along: int, zoom: float = 0.6) -> Floats:
-    """Noise [height, width] drawn out `along` times down the rows."""
+    """Noise [height, width] stretched vertically by a factor of `along`."""
     short = noise(rng, max(4, height // along), width, 7, zoom)
     return np.asarray(cv2.resize(short, (width, height), interpolation=cv2.INTER_LINEAR))
 
@@ -198,7 +194,7 @@ def streaks(rng: Rng, height: int, width: int, along: int, zoom: float = 0.6) ->
 def _cells(
     rng: Rng, height: int, width: int, tall: int, wide: int, shift: float, spread: float
 ) -> tuple[Floats, Floats]:
-    """Gains [H, W] of a grid of bricks, and 1 where its joints are."""
+    """Gains [H, W] of a grid of bricks, and a mask [H, W] of the joints."""
     y, x = np.arange(height)[:, None], np.arange(width)[None]
     row = y // tall
     across = (x + np.asarray(row * shift * wide).astype(np.int64)) % max(width, 1)
@@ -221,7 +217,7 @@ def _masonry(
 
 
 def planks(rng: Rng, height: int, width: int) -> Pixels:
-    """Boards along the rows, each with its own tone, grain and ends."""
+    """Floorboards, each with its own tone, grain and ends."""
     wide = int(rng.integers(5, 34))
     long = int(rng.uniform(0.35, 1.6) * height)
     gain, joint = _cells(rng, width, height, wide, long, rng.uniform(0.2, 0.8), 0.1)
@@ -230,7 +226,7 @@ def planks(rng: Rng, height: int, width: int) -> Pixels:
     tone *= 1 - joint.T * rng.uniform(0.1, 0.6)
     tint = 1 + 0.06 * grain[..., None] * np.array([0.3, 0.0, -0.6])
     family = WOODS if happens(rng, 0.85) else STONES
-    return to_pixels(of(rng, family) * tone[..., None] * tint)
+    return to_pixels(family_colour(rng, family) * tone[..., None] * tint)
 
 
 def bricks(rng: Rng, height: int, width: int) -> Pixels:
@@ -238,15 +234,15 @@ def bricks(rng: Rng, height: int, width: int) -> Pixels:
     tall = int(rng.integers(4, 14))
     family = BRICKS if happens(rng, 0.65) else STONES
     size = (height, width, tall, int(tall * rng.uniform(1.8, 3.2)))
-    return _masonry(rng, of(rng, family), of(rng, STONES), size, 0.5, 0.13)
+    return _masonry(rng, family_colour(rng, family), family_colour(rng, STONES), size, 0.5, 0.13)
 
 
 def tiles(rng: Rng, height: int, width: int) -> Pixels:
-    """Square tiles or slabs, a third of them in two colours."""
+    """Tiles or slabs, a third of the time in two colours."""
     tall = int(rng.integers(6, 40))
     wide = int(tall * rng.uniform(0.8, 1.6))
-    base = of(rng, FAMILIES[int(rng.integers(0, 4))])
-    out = _masonry(rng, base, of(rng, STONES), (height, width, tall, wide), 0.0, 0.04)
+    base = family_colour(rng, FAMILIES[int(rng.integers(0, 4))])
+    out = _masonry(rng, base, family_colour(rng, STONES), (height, width, tall, wide), 0.0, 0.04)
     if happens(rng, 0.33):
         row, column = np.arange(height)[:, None] // tall, np.arange(width)[None] // wide
         odd = (row + column) % 2 == 0
@@ -255,8 +251,8 @@ def tiles(rng: Rng, height: int, width: int) -> Pixels:
 
 
 def grass(rng: Rng, height: int, width: int) -> Pixels:
-    """Lawn, meadow or leaves on the ground."""
-    base = of(rng, GREENS)
+    """Lawn, meadow or fallen leaves."""
+    base = family_colour(rng, GREENS)
     out = foliage(rng, height, width, base, rng.uniform(0.3, 1.0))
     soft = cv2.addWeighted(out, 0.55, np.full_like(out, base.astype(np.uint8)), 0.45, 0)
     return np.asarray(soft if happens(rng, 0.6) else out, np.uint8)
@@ -273,33 +269,33 @@ def _loose(rng: Rng, height: int, width: int, rgb: Floats, rough: float) -> Pixe
 def sand(rng: Rng, height: int, width: int) -> Pixels:
     """Sand, earth or clay."""
     family = EARTHS if happens(rng, 0.75) else BRICKS
-    return _loose(rng, height, width, of(rng, family), rng.uniform(0.03, 0.15))
+    return _loose(rng, height, width, family_colour(rng, family), rng.uniform(0.03, 0.15))
 
 
 def snow(rng: Rng, height: int, width: int) -> Pixels:
-    """Snow with blue hollows."""
+    """Snow with bluish hollows."""
     rgb = np.array([225, 231, 240]) * rng.uniform(0.85, 1.05)
     return _loose(rng, height, width, rgb, rng.uniform(0.01, 0.05))
 
 
 def asphalt(rng: Rng, height: int, width: int) -> Pixels:
     """Road or concrete, often with painted lines."""
-    out = _loose(rng, height, width, of(rng, STONES), rng.uniform(0.02, 0.08))
+    out = _loose(rng, height, width, family_colour(rng, STONES), rng.uniform(0.02, 0.08))
     for _ in range(int(rng.integers(0, 5))):
         a, b = rng.uniform(0, 1, 2)
         ends = ((int(a * width), 0), (int(a * width), height))
         if happens(rng, 0.5):
             ends = ((0, int(b * height)), (width, int(b * height)))
-        cv2.line(out, *ends, paint(of(rng, WHITES)), int(rng.integers(1, 7)))
+        cv2.line(out, *ends, cv_colour(family_colour(rng, WHITES)), int(rng.integers(1, 7)))
     return out
 
 
 def court(rng: Rng, height: int, width: int) -> Pixels:
-    """A playing field in one colour with lines."""
+    """A sports court: one colour with lines."""
     families = (GREENS, BLUES, BRICKS, WOODS)
-    rgb = of(rng, families[int(rng.integers(0, 4))])
+    rgb = family_colour(rng, families[int(rng.integers(0, 4))])
     out = _loose(rng, height, width, rgb, 0.02)
-    line = paint(of(rng, WHITES))
+    line = cv_colour(family_colour(rng, WHITES))
     for _ in range(int(rng.integers(1, 6))):
         a = int(rng.uniform(0, 1) * height)
         ends = ((0, a), (width, a)) if happens(rng, 0.5) else ((a, 0), (a, height))
@@ -317,27 +313,27 @@ def water(rng: Rng, height: int, width: int) -> Pixels:
 
 
 def plaster(rng: Rng, height: int, width: int) -> Pixels:
-    """A painted wall: one colour that hardly changes."""
-    rgb = natural(rng) if happens(rng, 0.45) else of(rng, WHITES)
+    """A painted wall: a nearly uniform colour."""
+    rgb = natural_colour(rng) if happens(rng, 0.45) else family_colour(rng, WHITES)
     return _loose(rng, height, width, rgb, rng.uniform(0.005, 0.04))
 
 
 def carpet(rng: Rng, height: int, width: int) -> Pixels:
-    """Carpets, curtains and wallpaper: a pattern that repeats."""
+    """Carpet, curtain or wallpaper: a repeating pattern."""
     side = int(rng.integers(8, 40))
-    small = natural(rng) * np.ones((side, side, 1), np.float32)
+    small = natural_colour(rng) * np.ones((side, side, 1), np.float32)
     for _ in range(int(rng.integers(1, 6))):
         at = (int(rng.integers(0, side)), int(rng.integers(0, side)))
         axes = (int(rng.integers(1, 2 + side // 3)), int(rng.integers(1, 2 + side // 3)))
-        rgb = paint(natural(rng))
+        rgb = cv_colour(natural_colour(rng))
         cv2.ellipse(small, at, axes, rng.uniform(0, 180), 0, 360, rgb, -1)
-    again = np.tile(small, (-(-height // side), -(-width // side), 1))[:height, :width]
-    return to_pixels(again * (1 + 0.06 * noise(rng, height, width, 7, 0.5))[..., None])
+    tiled = np.tile(small, (-(-height // side), -(-width // side), 1))[:height, :width]
+    return to_pixels(tiled * (1 + 0.06 * noise(rng, height, width, 7, 0.5))[..., None])
 
 
 def cloudy(rng: Rng, height: int, width: int) -> Pixels:
-    """A 1/f field between three colours: the statistics of pictures without their things."""
-    a, b, c = (natural(rng) for _ in range(3))
+    """A 1/f field between three colours: the statistics of photographs without objects."""
+    a, b, c = (natural_colour(rng) for _ in range(3))
     zoom = rng.uniform(0.5, 2.5)
     first = np.clip(0.5 + rng.uniform(0.2, 0.5) * noise(rng, height, width, 7, zoom), 0, 1)
     second = np.clip(0.4 + 0.4 * noise(rng, height, width, 6, zoom), 0, 1)

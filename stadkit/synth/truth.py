@@ -1,6 +1,6 @@
-"""Truth from the id map: who is visible, and the box of what is visible.
+"""Ground truth from the id map: the visible people, and the boxes of their visible parts.
 
-True tubes: one for each unbroken stretch in which a person is seen doing something.
+True tubes: one for each uninterrupted interval in which a person is seen performing an action.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from stadkit.detections import Detections, milliseconds
 from stadkit.synth.draws import Floats
-from stadkit.synth.figure import MATERIALS, OWN, Ids
+from stadkit.synth.figure import FIRST_PROP_MATERIAL, MATERIALS, Ids
 from stadkit.synth.scene import Painted, Scene, Staged
 from stadkit.synth.skeleton import HEAD, JOINTS
 from stadkit.tubes import Tubes
 
-VISIBLE = 0.25  # of the pixels that a person has inside the picture
-INSIDE = 5  # joints in the picture, unless the head is
-LARGE = 0.06  # of the picture: who covers as much is there without head and joints
-TALL, WIDE, AREA = 9, 4, 25  # pixels: smaller people are not counted
+MIN_VISIBLE = 0.25  # minimum share of a person's pixels inside the frame
+MIN_JOINTS_INSIDE = 5  # minimum number of joints in the frame, unless the head is
+LARGE_SHARE = 0.06  # share of the frame from which a person counts without head and joints
+MIN_HEIGHT, MIN_WIDTH, MIN_AREA = 9, 4, 25  # pixels: smaller people are ignored
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The people of one frame."""
+    """The annotated people of one frame."""
 
     box: NDArray[np.float32]  # [n, 4]  x1 y1 x2 y2, fractions of the frame
     person: NDArray[np.int32]  # [n]  index of the actor
@@ -33,14 +33,14 @@ class Truth:
 
 
 def truth(scene: Scene, staged: tuple[Staged, ...], painted: Painted, t: int) -> Truth:
-    """Who is to be found in frame t."""
+    """The people to be detected in frame t."""
     height, width = scene.size
     scale = np.array([width, height, width, height])
     rows = []
     for i, actor in enumerate(scene.actors):
         uv = staged[i].shapes.view.uv[t, : len(JOINTS)]
         box = _visible_box(painted.ids, i + 1, painted.covered[i])
-        large = painted.covered[i] >= LARGE * width * height
+        large = painted.covered[i] >= LARGE_SHARE * width * height
         if box is not None and (large or _enough_inside(uv, width, height)):
             rows.append((box / scale, i, actor.timeline.action[t]))
     return _table(rows, len(scene.actors[0].timeline.action[0]) if scene.actors else 0)
@@ -56,42 +56,42 @@ def _table(rows: list[tuple[Floats, int, NDArray[np.bool_]]], classes: int) -> T
 
 
 def _visible_box(ids: Ids, number: int, covered: int) -> Floats | None:
-    """Extent [4] in pixels of a person's own pixels, None where too few are left."""
+    """Bounding box [4] of a person's visible pixels; None if there are too few."""
     first = number * MATERIALS
-    mine = (ids >= first) & (ids < first + OWN)
-    count = int(np.count_nonzero(mine))
-    if count < max(AREA, VISIBLE * covered):
+    mask = (ids >= first) & (ids < first + FIRST_PROP_MATERIAL)
+    count = int(np.count_nonzero(mask))
+    if count < max(MIN_AREA, MIN_VISIBLE * covered):
         return None
-    x, y = np.flatnonzero(mine.any(0)), np.flatnonzero(mine.any(1))
+    x, y = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     box = np.array([x[0], y[0], x[-1] + 1, y[-1] + 1], np.float64)
-    if box[3] - box[1] < TALL or box[2] - box[0] < WIDE:
+    if box[3] - box[1] < MIN_HEIGHT or box[2] - box[0] < MIN_WIDTH:
         return None
     return box
 
 
 def _enough_inside(uv: Floats, width: int, height: int) -> bool:
-    """A head in the picture, or a quarter of the joints: the frame hides people too."""
+    """Whether the head or a quarter of the joints is inside the frame."""
     inside: NDArray[np.bool_] = np.all((uv >= 0) & (uv <= (width, height)), axis=1)
-    return bool(inside[HEAD] or inside.sum() >= INSIDE)
+    return bool(inside[HEAD] or inside.sum() >= MIN_JOINTS_INSIDE)
 
 
 def true_tubes(truth: Detections, step: float) -> Tubes:
-    """The tubes of one video's truth at every frame; frames are `step` seconds apart.
+    """The tubes of a video's dense truth, with frames `step` seconds apart.
 
-    A tube ends where its person is hidden or stops; it starts at its first frame's time and
-    ends at its last one's. Tubes come by person, class and start.
+    A tube ends when its person is hidden or stops the action; its times are those of its first and
+    last frame. Tubes are ordered by person, class and start.
     """
     tubes = [
-        _tube(truth, piece, c)
+        _tube(truth, rows, c)
         for person in np.unique(truth.track)
         for c in range(len(truth.classes))
-        for piece in _unbroken(truth, person, c, step)
+        for rows in _intervals(truth, person, c, step)
     ]
     return Tubes.join(tubes, truth.classes)
 
 
-def _unbroken(truth: Detections, person: int, c: int, step: float) -> list[NDArray[np.intp]]:
-    """The rows [k] of a person doing c, in order of time, cut where a frame is missing."""
+def _intervals(truth: Detections, person: int, c: int, step: float) -> list[NDArray[np.intp]]:
+    """The rows [k] of a person performing c, ordered by time, split where a frame is missing."""
     rows = np.flatnonzero((truth.track == person) & (truth.action[:, c] == 1))
     if not len(rows):
         return []

@@ -1,4 +1,4 @@
-"""Scenes of the wide variety: close-ups, crowds, people at tables, whole bodies, and nobody."""
+"""Scenes of the wide variety: close-ups, crowds, tables, full bodies, and empty scenes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stadkit.synth.actors import Actor, Role, draw_stretches, place, play
+from stadkit.synth.actors import Actor, Role, draw_segments, place, play
 from stadkit.synth.camera import Camera, draw_pitch, draw_sway
 from stadkit.synth.classes import POSES
 from stadkit.synth.cover import draw_cover
@@ -29,36 +29,36 @@ from stadkit.synth.wide_people import Features, draw_build, draw_wide_look, dres
 
 @dataclass(frozen=True)
 class Framing:
-    """How a picture shows its people."""
+    """How people are framed in the image."""
 
-    tall: float  # of a body, in picture heights
-    top: float  # of the first one's head, in picture heights
+    tall: float  # height of a body, in image heights
+    top: float  # top of the first person's head, in image heights
     people: int
-    upper: bool  # legs are mostly out of the picture
-    pose: str = ""  # that everybody takes, "" for any
-    spread: tuple[float, float] = (0.8, 1.9)  # depths of the others, in the first one's
-    row: float = 0.0  # body heights between neighbours in a row, 0: anywhere
+    upper: bool  # legs are mostly out of the frame
+    pose: str = ""  # pose of the people, "" for any
+    spread: tuple[float, float] = (0.8, 1.9)  # depths of the others relative to the first
+    row: float = 0.0  # distance of neighbours in a row in body heights, 0: no row
 
 
 def draw_framing(rng: Rng) -> Framing:
-    """Whole bodies, close-ups, people at tables, rows, crowds, nobody."""
+    """Draw a framing: full bodies, close-ups, tables, rows, crowds, or no people."""
     kind = pick(rng, (0.33, 0.22, 0.14, 0.08, 0.13, 0.1))
-    few = 1 + pick(rng, (0.42, 0.3, 0.16, 0.08, 0.04))
+    people = 1 + pick(rng, (0.42, 0.3, 0.16, 0.08, 0.04))
     if kind == 0:
         tall = float(np.exp(rng.uniform(-1.6, 0.2)))
         top = min(rng.uniform(0.02, 1.0), max(0.98 - tall, -0.15))
-        return Framing(tall, top, few, False)
+        return Framing(tall, top, people, False)
     if kind == 1:
         tall = float(np.exp(rng.uniform(0.25, 1.6)))
-        legs = happens(rng, 0.15)  # or a trunk: the head is out of the picture
+        legs = happens(rng, 0.15)  # or the trunk: the head is out of the frame
         top = rng.uniform(0.5, 0.8) - tall * rng.uniform(0.4, 1) if legs else rng.uniform(-0.1, 0.4)
-        return Framing(tall, top, few, not legs, spread=(0.85, 2.4))
+        return Framing(tall, top, people, not legs, spread=(0.85, 2.4))
     if kind == 2:
         tall = rng.uniform(0.7, 2.2)
         top = rng.uniform(-0.25, 0.15) * tall
         pose = "sit" if happens(rng, 0.8) else "stand"
         row = rng.uniform(0.25, 0.5) if happens(rng, 0.6) else 0.0
-        return Framing(tall, top, few, True, pose, (0.9, 1.5), row)
+        return Framing(tall, top, people, True, pose, (0.9, 1.5), row)
     if kind == 3:
         tall, pose = rng.uniform(0.35, 1.1), "stand" if happens(rng, 0.7) else ""
         row = rng.uniform(0.22, 0.4)
@@ -72,7 +72,7 @@ def draw_framing(rng: Rng) -> Framing:
 
 
 def draw_wide_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 1.0) -> Scene:
-    """A scene at times t [T], the key time at 0."""
+    """Draw a scene at times t [T], with the key time at 0."""
     framing = draw_framing(rng)
     camera, first = _draw_camera(rng, t, height, width, framing)
     desk = framing.upper and framing.pose != ""
@@ -100,10 +100,10 @@ def draw_wide_scene(rng: Rng, t: Floats, height: int, width: int, pace: float = 
 def _draw_camera(
     rng: Rng, t: Floats, height: int, width: int, framing: Framing
 ) -> tuple[Camera, tuple[float, float, float]]:
-    """A camera, and the depth, x and z of the first person; close-ups are taken from afar."""
+    """Draw a camera, and the first person's depth, x and z; close-ups use long focal lengths."""
     focal = width / 2 / np.tan(np.radians(rng.uniform(25, 75)) / 2)
     tall, top = framing.tall * height, framing.top * height
-    afar = 0.8 if framing.upper and framing.pose else 0.0  # or tables would fill the picture
+    afar = 0.8 if framing.upper and framing.pose else 0.0  # or tables would fill the frame
     focal = max(focal, tall * (afar + rng.uniform(0.7, 1.3)))
     pitch = draw_pitch(rng, framing.upper)
     depth = max(focal * np.cos(pitch) / tall, 0.5)
@@ -116,15 +116,15 @@ def _draw_camera(
 
 
 def draw_wide_role(rng: Rng, t: Floats, framing: Framing) -> Role:
-    """Somebody of the wide variety; `framing.pose` is what most of them do."""
+    """Draw an actor of the wide variety; most take `framing.pose`."""
     build, look = draw_build(rng), draw_wide_look(rng)
-    stretches = draw_stretches(rng, float(t[0]), float(t[-1]), framing.upper)
+    segments = draw_segments(rng, float(t[0]), float(t[-1]), framing.upper)
     if framing.pose and happens(rng, 0.85):
         pose, on_chair = POSES.index(framing.pose), rng.uniform(0, 0.6)
-        stretches = [
-            replace(s, pose=pose, manner=replace(s.manner, variant=on_chair)) for s in stretches
+        segments = [
+            replace(s, pose=pose, manner=replace(s.manner, variant=on_chair)) for s in segments
         ]
-    timeline = play(stretches, t)
+    timeline = play(segments, t)
     local = joints(timeline.motion, build)
     return Role(build, look, timeline, local, dresser(Features.draw(rng)))
 
@@ -155,7 +155,7 @@ def _draw_actors(
 def _places(
     rng: Rng, camera: Camera, first: tuple[float, float, float], framing: Framing
 ) -> list[tuple[float, float]]:
-    """Ground places (x, z) of everybody."""
+    """Ground positions (x, z) of all people."""
     depth, x, z = first
     out = [(x, z)] if framing.people else []
     start, back = x - framing.row * rng.integers(0, max(framing.people, 1)), rng.uniform(0.15, 0.5)

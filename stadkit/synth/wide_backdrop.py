@@ -1,7 +1,7 @@
-"""Backdrops of the wide variety: rooms, streets, fields, tables, blurs, heaps of shapes.
+"""Backdrops and props of the wide variety.
 
-More things that are nobody: tables with what lies on them, fruit, rails of clothes, large
-animals, vehicles; in colours of things and, at times, of skin.
+Backdrops are rooms, streets, fields, tables, blurs and piles of shapes. Props add distractors:
+set tables, fruit, clothes rails, large animals and vehicles, in natural and sometimes skin colours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stadkit.synth.backdrop import (
     put_distance,
 )
 from stadkit.synth.camera import Camera
-from stadkit.synth.clutter import tone
+from stadkit.synth.clutter import object_colour
 from stadkit.synth.draws import Floats, Pixels, Rng, happens, pick
 from stadkit.synth.figure import Figure, Material, Model
 from stadkit.synth.mounts import animal
@@ -39,7 +39,7 @@ Place = Callable[[Rng, Camera, float, tuple[int, int]], Pixels]
 
 
 def draw_wide_backdrop(rng: Rng, camera: Camera, wall: float, near: bool) -> Backdrop:
-    """A place; `near` people stand before a blurred one more often."""
+    """Draw a backdrop, blurred more often behind `near` people."""
     if happens(rng, 0.12):
         return draw_backdrop(rng, camera, wall)
     size = (camera.image_height + 2 * MARGIN, camera.width + 2 * MARGIN)
@@ -49,7 +49,7 @@ def draw_wide_backdrop(rng: Rng, camera: Camera, wall: float, near: bool) -> Bac
 
 
 def draw_still_life(rng: Rng, camera: Camera) -> Backdrop:
-    """What fills a picture without people: food, heaps, racks, vehicles, bare surfaces."""
+    """Draw a scene without people: food, piles, racks, vehicles, bare surfaces."""
     size = (camera.image_height + 2 * MARGIN, camera.width + 2 * MARGIN)
     kind = (_table, _table, _heap, _street, _room)[int(rng.integers(0, 5))]
     return Backdrop(_finish(rng, kind(rng, camera, 2.0, size), 0.3))
@@ -57,12 +57,12 @@ def draw_still_life(rng: Rng, camera: Camera) -> Backdrop:
 
 def _room(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixels:
     pixels = np.empty((*size, 3), np.uint8)
-    pixels[:] = to_pixels(palette.of(rng, palette.WHITES))
+    pixels[:] = to_pixels(palette.family_colour(rng, palette.WHITES))
     kind = surfaces.INDOORS[int(rng.integers(0, len(surfaces.INDOORS)))]
     lay_ground(rng, camera, pixels, kind(rng, GROUND, GROUND), rng.uniform(0.006, 0.014))
     side = surfaces.WALLS[int(rng.integers(0, len(surfaces.WALLS)))]
     texture = side(rng, WALL_HEIGHT, WALL_WIDTH)
-    _strew(rng, texture, clutter.ON_WALLS, 9)
+    _scatter(rng, texture, clutter.WALL_OBJECTS, 9)
     lay_wall(rng, camera, pixels, texture, wall)
     return pixels
 
@@ -74,13 +74,13 @@ def _open(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixel
     if happens(rng, 0.5):
         put_distance(rng, camera, pixels, wall)
     else:
-        _behind(rng, camera, pixels)
+        _skyline(rng, camera, pixels)
     return pixels
 
 
 def _sky(rng: Rng, size: tuple[int, int]) -> Pixels:
-    """From blue or grey above to pale below."""
-    high = palette.of(rng, palette.BLUES if happens(rng, 0.6) else palette.STONES)
+    """A gradient from blue or grey above to pale below."""
+    high = palette.family_colour(rng, palette.BLUES if happens(rng, 0.6) else palette.STONES)
     low = high + (245 - high) * rng.uniform(0.2, 0.9)
     ramp = np.linspace(0, 1, size[0])[:, None, None]
     sky = np.broadcast_to(high * (1 - ramp) + low * ramp, (*size, 3)).copy()
@@ -88,8 +88,8 @@ def _sky(rng: Rng, size: tuple[int, int]) -> Pixels:
     return to_pixels(sky + (242 - sky) * clouds[..., None] * 0.8)
 
 
-def _behind(rng: Rng, camera: Camera, pixels: Pixels) -> None:
-    """Woods, hedges, walls or houses up to some height above the horizon."""
+def _skyline(rng: Rng, camera: Camera, pixels: Pixels) -> None:
+    """Draw woods, hedges, walls or houses above the horizon."""
     foot = round(camera.horizon) + MARGIN + int(rng.uniform(0, 0.1) * pixels.shape[0])
     top = max(0, foot - int(rng.uniform(0.05, 0.9) * pixels.shape[0]))
     part = pixels[top : min(foot, len(pixels))]
@@ -104,16 +104,18 @@ def _behind(rng: Rng, camera: Camera, pixels: Pixels) -> None:
             clutter.trunks(rng, part)
         return
     part[:] = surfaces.WALLS[int(rng.integers(0, len(surfaces.WALLS)))](rng, *part.shape[:2])
-    _strew(rng, part, clutter.OUTSIDE, 7)
+    _scatter(rng, part, clutter.OUTDOOR_OBJECTS, 7)
 
 
-def _strew(rng: Rng, pixels: Pixels, things: tuple[clutter.Thing, ...], most: int) -> None:
-    for _ in range(int(rng.integers(0, most))):
-        things[int(rng.integers(0, len(things)))](rng, pixels)
+def _scatter(
+    rng: Rng, pixels: Pixels, painters: tuple[clutter.Painter, ...], max_count: int
+) -> None:
+    for _ in range(int(rng.integers(0, max_count))):
+        painters[int(rng.integers(0, len(painters)))](rng, pixels)
 
 
 def _blur(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixels:
-    """A background out of focus, with or without lights."""
+    """An out-of-focus background, with or without lights."""
     pixels = surfaces.cloudy(rng, *size)
     clutter.leaves(rng, pixels)
     pixels[:] = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(3, 14))
@@ -126,36 +128,36 @@ def _heap(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixel
     pixels = surfaces.cloudy(rng, *size)
     clutter.leaves(rng, pixels)
     if happens(rng, 0.6):
-        clutter.heap(rng, pixels)
+        clutter.large_pile(rng, pixels)
     clutter.haze(rng, pixels)
     return pixels
 
 
 def _street(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixels:
-    """Fronts and vehicles seen square on; their ground is a strip."""
+    """Facades and vehicles seen frontally, above a strip of ground."""
     pixels = _sky(rng, size)
     foot = int(size[0] * rng.uniform(0.65, 1.0))
-    _strew(rng, pixels[:foot], (clutter.front, clutter.trunks, clutter.poster), 6)
+    _scatter(rng, pixels[:foot], (clutter.facade, clutter.trunks, clutter.poster), 6)
     clutter.vehicle(rng, pixels[: min(size[0], foot + 12)])
     if size[0] - foot > 8:
         pixels[foot:] = surfaces.asphalt(rng, size[0] - foot, size[1])
-    _strew(rng, pixels, clutter.OUTSIDE, 3)
+    _scatter(rng, pixels, clutter.OUTDOOR_OBJECTS, 3)
     return pixels
 
 
 def _table(rng: Rng, camera: Camera, wall: float, size: tuple[int, int]) -> Pixels:
-    """A table top, or any surface, that fills the picture, with things on it."""
+    """A surface that fills the frame, such as a table top, with objects on it."""
     kind = surfaces.TABLES[int(rng.integers(0, len(surfaces.TABLES)))]
     pixels = kind(rng, *size)
-    if happens(rng, 0.5):  # aslant
+    if happens(rng, 0.5):  # seen at an angle
         pixels[:] = _tilted(rng, pixels)
     if happens(rng, 0.85):
-        _strew(rng, pixels, clutter.ON_TABLES, 9)
+        _scatter(rng, pixels, clutter.TABLE_OBJECTS, 9)
     return pixels
 
 
 def _tilted(rng: Rng, pixels: Pixels) -> Pixels:
-    """The picture as a plane that recedes."""
+    """Warp the image to a receding plane."""
     height, width = pixels.shape[:2]
     narrow = rng.uniform(0.1, 0.45) * width
     flat = np.array([[narrow, 0], [width - narrow, 0], [width, height], [0, height]])
@@ -171,7 +173,7 @@ PLACES: tuple[Place, ...] = (_room, _open, _blur, _heap, _table, _street)
 
 
 def _finish(rng: Rng, pixels: Pixels, blurred: float) -> Pixels:
-    """Uneven light, and the blur of what lies behind the focus."""
+    """Apply uneven light and defocus blur."""
     height, width = pixels.shape[:2]
     slope = rng.uniform(-0.3, 0.3, 2)
     gain = 1 + slope[0] * np.linspace(-1, 1, width)[None] + slope[1] * np.linspace(-1, 1, height)[
@@ -185,17 +187,17 @@ def _finish(rng: Rng, pixels: Pixels, blurred: float) -> Pixels:
 
 
 def draw_wide_prop(rng: Rng, t: Floats, x: float, z: float, number: int) -> Figure:
-    """Some thing on the ground at (x, z), still; t [T] in seconds."""
+    """Draw a static prop on the ground at (x, z); t [T] in seconds."""
     if happens(rng, 0.5):
-        thing = draw_prop(rng, t, x, z, number)
-        return replace(thing, materials=_materials(rng), round=True)
+        prop = draw_prop(rng, t, x, z, number)
+        return replace(prop, materials=_materials(rng), round=True)
     model = MAKERS[int(rng.integers(0, len(MAKERS)))](rng, t)
     yaw = rng.uniform(0, 2 * np.pi)
     return stand(rng, model, t, (x, z, yaw), number)
 
 
 def stand(rng: Rng, model: Model, t: Floats, at: tuple[float, float, float], number: int) -> Figure:
-    """A thing at x, z with this yaw."""
+    """Place a model at x, z with this yaw."""
     x, z, yaw = (np.full(len(t), value) for value in at)
     world = to_world(model.moved(len(t)), x, z, yaw)
     height = world[0, :, 1]
@@ -216,16 +218,16 @@ def _materials(rng: Rng) -> tuple[Material, ...]:
         if happens(rng, 0.25):
             made.append(Material(*cloth(rng, rng.uniform(0.02, 0.2)), 0.3))
         else:
-            made.append(Material(*plain(rng, tone(rng), rng.uniform(0.01, 0.2)), 0.3))
+            made.append(Material(*plain(rng, object_colour(rng), rng.uniform(0.01, 0.2)), 0.3))
     return tuple(made)
 
 
 def table(rng: Rng, half: float, tall: float, deep: float) -> Model:
-    """A table or a counter 2 * half wide, with dishes, bottles, screens and fruit on it."""
+    """A table or counter 2 * half wide, with dishes, bottles, screens and fruit on it."""
     model = Model()
     model.box((-half, tall - 0.03, -deep), (half, tall, deep), 0)
     if happens(rng, 0.5):
-        front = -deep * rng.uniform(0.3, 0.95)  # a panel or a cloth that hides legs
+        front = -deep * rng.uniform(0.3, 0.95)  # a panel or tablecloth that hides legs
         low = rng.uniform(0, 0.6) * tall
         model.box((-half, low, front), (half, tall - 0.02, front + 0.02), 0, 0.01)
     else:
@@ -260,7 +262,7 @@ def _set_table(rng: Rng, t: Floats) -> Model:
 
 
 def _rail(rng: Rng, t: Floats) -> Model:
-    """Clothes that hang from a rail, seen from any side."""
+    """Clothes hanging from a rail, seen from any side."""
     model, half, top = Model(), rng.uniform(0.3, 0.9), rng.uniform(0.75, 1.1)
     ends = model.point(-half, top, 0), model.point(half, top, 0)
     model.limb(ends[0], ends[1], 0.012, 0.012, 2)
@@ -277,7 +279,7 @@ def _rail(rng: Rng, t: Floats) -> Model:
 
 
 def _bananas(rng: Rng, t: Floats) -> Model:
-    """Bent tapered limbs from one stalk, as large as arms or legs."""
+    """A bunch of bent tapered limbs, as large as arms or legs."""
     model, size = Model(), rng.uniform(0.15, 0.6)
     stalk = model.point(0, size * rng.uniform(0.6, 1.2), 0)
     for _ in range(int(rng.integers(2, 7))):
@@ -294,8 +296,8 @@ def _bananas(rng: Rng, t: Floats) -> Model:
     return model
 
 
-def _large_beast(rng: Rng, t: Floats) -> Model:
-    """Elephants, cows, bears: thick legs, and sometimes a trunk."""
+def _large_animal(rng: Rng, t: Floats) -> Model:
+    """An elephant, cow or bear: thick legs, sometimes a trunk."""
     size = rng.uniform(0.5, 1.6)
     model = animal(t, size, 0.0, rng.uniform(-0.1, 0.3), rng.uniform(0.7, 1.3))
     fat = rng.uniform(1.2, 2.3)
@@ -311,7 +313,7 @@ def _large_beast(rng: Rng, t: Floats) -> Model:
 
 
 def _pots(rng: Rng, t: Floats) -> Model:
-    """Vases, statues of blocks, hydrants, bottles: round things on top of each other."""
+    """A vase, statue, hydrant or bottle: stacked round parts."""
     model, y = Model(), 0.0
     scale = rng.uniform(0.4, 1.5)
     for _ in range(int(rng.integers(1, 6))):
@@ -323,7 +325,7 @@ def _pots(rng: Rng, t: Floats) -> Model:
 
 
 def _large_box(rng: Rng, t: Floats) -> Model:
-    """Buses, lorries, fridges, stalls."""
+    """A bus, lorry, fridge or stall."""
     model = Model()
     w, h, d = rng.uniform(0.2, 0.7), rng.uniform(0.5, 1.6), rng.uniform(0.2, 2.0)
     model.box((-w, 0.08, -d), (w, h, d), 0)
@@ -336,7 +338,7 @@ def _large_box(rng: Rng, t: Floats) -> Model:
 
 
 def _planks(rng: Rng, t: Floats) -> Model:
-    """Boards, surfboards, ladders and poles that stand or lean."""
+    """Standing or leaning boards, surfboards, ladders and poles."""
     model = Model()
     for _ in range(int(rng.integers(1, 5))):
         x, lean = rng.normal(0, 0.25), rng.normal(0, 0.2)
@@ -352,7 +354,7 @@ MAKERS: tuple[Callable[[Rng, Floats], Model], ...] = (
     _set_table,
     _rail,
     _bananas,
-    _large_beast,
+    _large_animal,
     _pots,
     _large_box,
     _planks,

@@ -1,8 +1,6 @@
-"""People of the wide variety: bodies, hair, clothes and faces.
+"""People of the wide variety: more varied bodies, hair, clothes and faces.
 
-Faces of the wide variety: chins, ears, fringes, lips, dark glasses, light over the round.
-
-People of the wide variety: more bodies, hair, clothes, and shapes that a near camera sees.
+Adds details visible to a near camera: chins, ears, fringes, lips, sunglasses, shaded faces, hands.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import cv2
 import numpy as np
 
 from stadkit.synth import texture
-from stadkit.synth.draws import Floats, Rng, happens, paint, pick
+from stadkit.synth.draws import Floats, Rng, cv_colour, happens, pick
 from stadkit.synth.face import Face, Head
 from stadkit.synth.figure import FINE, FLAT, Canvas, Figure, Material, Part, fine
 from stadkit.synth.look import BOTTOM, EXTRA, HAIR, SHOE, SKIN, TOP, Look, draw_look
@@ -39,8 +37,8 @@ from stadkit.synth.skeleton import (
 )
 from stadkit.synth.texture import cloth, plain
 
-LEVELS = 4  # steps of light from a face's edge to its middle
-# Points after the skeleton's own.
+LEVELS = 4  # shading steps from a face's edge to its centre
+# Points appended to the skeleton's.
 CHIN, NAPE, BUN, TAIL = range(POINTS, POINTS + 4)
 LOCK, SLOPE, BREAST, FINGER, HEEL, CALF = (
     (POINTS + 4 + 2 * i, POINTS + 5 + 2 * i) for i in range(6)
@@ -49,20 +47,20 @@ LOCK, SLOPE, BREAST, FINGER, HEEL, CALF = (
 
 @dataclass(frozen=True)
 class Features:
-    """What tells one face from another, in head radii about their usual places."""
+    """Facial features; factors and head radii relative to the standard face."""
 
     wide: float
     jaw: float
-    eyes: float  # how large
-    fringe: float  # how far hair falls over the forehead, 0: not
+    eyes: float  # size factor
+    fringe: float  # how far hair covers the forehead, 0: none
     lips: float
     smile: bool
     shades: bool
-    light: float  # -1..1, the side that is lit
+    light: float  # -1..1, horizontal direction of the light
 
     @classmethod
     def draw(cls, rng: Rng) -> Features:
-        """One face's."""
+        """Draw random features."""
         return cls(
             wide=rng.uniform(0.9, 1.1),
             jaw=rng.uniform(0.75, 1.2),
@@ -77,7 +75,7 @@ class Features:
 
 @dataclass(frozen=True)
 class WideFace(Face):
-    """A head painted with more than ovals."""
+    """A face with more detail than the standard one."""
 
     features: Features
 
@@ -145,10 +143,10 @@ class WideFace(Face):
         size: tuple[float, float],
         rgb: Floats,
     ) -> None:
-        # A feature turned away from us is narrow.
+        # Features turned away from the camera are narrow.
         wide = size[0] * head.radius * (0.35 + 0.65 * max(head.towards, 0.0))
         outline = fine(head.oval(head.at(*place), wide, size[1] * head.radius))
-        cv2.fillConvexPoly(canvas.pixels, outline, paint(rgb), cv2.LINE_AA, FINE)
+        cv2.fillConvexPoly(canvas.pixels, outline, cv_colour(rgb), cv2.LINE_AA, FINE)
 
     def _draw_hat(self, canvas: Canvas, head: Head, first: int) -> None:
         r = head.radius
@@ -164,7 +162,7 @@ class WideFace(Face):
 
 
 def draw_build(rng: Rng) -> Build:
-    """Children with large heads, the broad, the thin, and everybody between."""
+    """Draw a body: children with large heads, and adults from thin to broad."""
     build = Build.draw(rng)
     child = happens(rng, 0.22)
     small = rng.uniform(0.42, 0.8) if child else 1.0
@@ -183,10 +181,10 @@ def draw_build(rng: Rng) -> Build:
 
 
 def draw_wide_look(rng: Rng) -> Look:
-    """Clothes from swimming to snow."""
+    """Draw clothes, from swimwear to winter clothes."""
     look = draw_look(rng)
     skin, top, bottom, hair, shoe, extra, gadget = look.materials
-    skin = Material(*plain(rng, texture.skin(rng), rng.uniform(0.01, 0.05)), 0.15)
+    skin = Material(*plain(rng, texture.skin_colour(rng), rng.uniform(0.01, 0.05)), 0.15)
     if happens(rng, 0.5):
         top = _garment(rng)
     if happens(rng, 0.6):
@@ -213,35 +211,35 @@ def draw_wide_look(rng: Rng) -> Look:
 
 
 def _garment(rng: Rng, plain_only: bool = False) -> Material:
-    """Cloth in a colour that people wear, its folds deep or shallow."""
+    """Draw cloth in a clothing colour, with deep or shallow folds."""
     deep = rng.uniform(0.04, 0.26)
     if plain_only or happens(rng, 0.5):
         families = (texture.DARKS, texture.BLUES, texture.STONES, texture.WHITES, texture.EARTHS)
-        rgb = texture.of(rng, families[pick(rng, (0.3, 0.3, 0.15, 0.15, 0.1))])
+        rgb = texture.family_colour(rng, families[pick(rng, (0.3, 0.3, 0.15, 0.15, 0.1))])
         _, tile = cloth(rng, deep, "plain")
         return Material(rgb, tile, rng.uniform(0.2, 0.6))
     return Material(*cloth(rng, deep), rng.uniform(0.15, 0.5))
 
 
 def dresser(features: Features) -> Callable[..., Figure]:
-    """A maker of figures, called as `people.person` is, for somebody with this face."""
+    """A figure maker with the signature of `people.person`, for people with these features."""
 
     def make(world: Floats, build: Build, look: Look, phone: int = -1, number: int = 0) -> Figure:
-        body = person(np.concatenate([world, _more_points(world, build)], 1), build, look, phone,
+        body = person(np.concatenate([world, _extra_points(world, build)], 1), build, look, phone,
                       number)  # fmt: skip
-        more = tuple(
+        extra = tuple(
             Part(p.points, tuple(r * build.scale for r in p.radii), p.material,
                  p.bias * build.scale)
-            for p in _more_parts(build, look)
+            for p in _extra_parts(build, look)
         )  # fmt: skip
         face = WideFace(look, build.head * build.scale, features)
-        return replace(body, parts=body.parts + more, face=face.draw, round=True)
+        return replace(body, parts=body.parts + extra, face=face.draw, round=True)
 
     return make
 
 
-def _more_points(p: Floats, build: Build) -> Floats:
-    """The points from CHIN on [T, 16, 3] for a body's points [T, 31, 3]."""
+def _extra_points(p: Floats, build: Build) -> Floats:
+    """Points [T, 16, 3] from CHIN onwards, from a body's points [T, 31, 3]."""
     head = p[:, HEAD]
     ahead, right, up = p[:, FACE] - head, p[:, EAR] - head, (p[:, CROWN] - head) / CROWN_UP
     front = (p[:, CHEST] - p[:, BACK]) / 0.11
@@ -262,11 +260,11 @@ def _more_points(p: Floats, build: Build) -> Floats:
     return np.stack(out, 1)
 
 
-def _more_parts(build: Build, look: Look) -> Iterator[Part]:
+def _extra_parts(build: Build, look: Look) -> Iterator[Part]:
     h, g = build.head, build.girth
     yield Part((HEAD, CHIN), (0.86 * h, 0.42 * h), SKIN, 0.004)
     yield Part((NECK, *SLOPE, *SHOULDER), (0.036 * g, 0.034, 0.034, 0.034, 0.034), TOP, 0.02)
-    yield from _more_hair(h, look)
+    yield from _extra_hair(h, look)
     if look.hair in ("locks", "bun", "tail", "long"):
         yield Part(BREAST, (0.052 * g, 0.052 * g), TOP, -0.004)
     for side in (0, 1):
@@ -276,7 +274,7 @@ def _more_parts(build: Build, look: Look) -> Iterator[Part]:
         yield Part((KNEE_JOINT[side], CALF[side]), (0.041 * g, 0.042 * g), shin, 0.001)
 
 
-def _more_hair(h: float, look: Look) -> Iterator[Part]:
+def _extra_hair(h: float, look: Look) -> Iterator[Part]:
     if look.hood:
         return
     if look.hair == "locks":

@@ -1,4 +1,4 @@
-"""Labels for the frames between labelled keyframes: temporal label assignment, and what else."""
+"""Pseudo labels between labelled keyframes: temporal label assignment (TLA) and baselines."""
 
 from stadkit.tla.check import Check, check
 from stadkit.tla.labelling import Labelled, Notes, pseudo_label

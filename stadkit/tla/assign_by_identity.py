@@ -1,9 +1,9 @@
-"""Temporal label assignment with each person once: better than Algorithm 1 where measured.
+"""Identity-aware temporal label assignment ("tla+"): better than Algorithm 1 where measured.
 
-Algorithm 1's pool has a person of both neighbours twice. Where a box finds nobody, or a person is
-found twice, the second copy goes to somebody who is another: here the two are one candidate, who
-offers the labels of either side. A person of both neighbours whom nobody found is still there:
-the box is between the two of truth.
+Algorithm 1's pool contains a person of both neighbours twice. After a missed person, a duplicate
+or a false detection, the second copy is assigned to someone else. Here both copies form one
+candidate, which offers the labels of either side. A person of both neighbours without a detection
+is kept: the box is interpolated between the two truth boxes.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import numpy as np
 from stadkit.arrays import Rows, frame_of_rows, pairs_within_frames
 from stadkit.tla.assignment import Floats, assign, costs
 from stadkit.tla.block import Block, BlockLabels, from_pool
-from stadkit.tla.interpolation import Paths, on_paths, people_between
+from stadkit.tla.interpolation import Paths, label_paths, people_between
 from stadkit.tla.options import Options
 
 
-def by_person(block: Block, options: Options) -> BlockLabels:
-    """Labels as Algorithm 1 gives them, of a pool that has everybody once; then who was missed."""
+def assign_by_identity(block: Block, options: Options) -> BlockLabels:
+    """Assign labels as in Algorithm 1, each person once in the pool; then add missed people."""
     paths = people_between(block)
-    left, right = _places(block, paths)
+    left, right = _pool_rows(block, paths)
     head = np.arange(len(block.pool))
     head[right] = left
     taken, cost = _assign(block, head, options)
     missed = ~np.isin(left, head[taken[taken >= 0]])
-    return _together(from_pool(block, taken, cost), on_paths(block, paths.select(missed)))
+    return _concatenate(from_pool(block, taken, cost), label_paths(block, paths.select(missed)))
 
 
-def _places(block: Block, paths: Paths) -> tuple[Rows, Rows]:
-    """Where in the pool [r] the left and right ends of paths are."""
+def _pool_rows(block: Block, paths: Paths) -> tuple[Rows, Rows]:
+    """Return the pool rows [r] of the left and right ends of paths."""
     frame = frame_of_rows(paths.start)
     first = block.truth.start[:-1]
     at = block.pool_start[:-1][frame]
@@ -39,8 +39,8 @@ def _places(block: Block, paths: Paths) -> tuple[Rows, Rows]:
 
 
 def _assign(block: Block, head: Rows, options: Options) -> tuple[Rows, Floats]:
-    """(who of the pool is taken [n], the cost [n]): of those with one head [q], the cheaper."""
-    order = np.argsort(head, kind="stable")  # who is one person side by side
+    """Return (assigned pool row [n], its cost [n]); of copies with one head [q], the cheaper."""
+    order = np.argsort(head, kind="stable")  # copies of a person become adjacent
     row, other = pairs_within_frames(block.found.start, block.pool_start)
     pool = block.pool[order]
     label, box = block.truth.score[pool] > 0.5, block.truth.box[pool]
@@ -52,13 +52,16 @@ def _assign(block: Block, head: Rows, options: Options) -> tuple[Rows, Floats]:
     heads = np.bincount(frame_of_rows(block.pool_start)[np.unique(head)], minlength=len(block.time))
     n = np.diff(block.found.start)
     chosen = cheaper[assign(cost[cheaper], background, n, heads, options.background)]
-    taken, paid = np.full(len(block.found.box), -1, np.intp), np.full(len(background), np.nan)
-    taken[row[chosen]], paid[row[chosen]] = order[other[chosen]], cost[chosen]
-    return taken, paid
+    taken, assigned_cost = (
+        np.full(len(block.found.box), -1, np.intp),
+        np.full(len(background), np.nan),
+    )
+    taken[row[chosen]], assigned_cost[row[chosen]] = order[other[chosen]], cost[chosen]
+    return taken, assigned_cost
 
 
-def _together(found: BlockLabels, missed: BlockLabels) -> BlockLabels:
-    """Both by frame; in a frame those found come first."""
+def _concatenate(found: BlockLabels, missed: BlockLabels) -> BlockLabels:
+    """Concatenate both, sorted by frame; detections come first within a frame."""
     frame = np.concatenate([found.frame, missed.frame])
     order = np.argsort(frame, kind="stable")
     return BlockLabels(

@@ -1,6 +1,6 @@
-"""Temporal label assignment: each person found takes the labels of one neighbour's person.
+"""Temporal label assignment (TLA): detections take the labels of people in neighbour keyframes.
 
-What it costs a person found to take the labels of a person of a neighbouring keyframe.
+Holds the matching cost of a (detection, labelled person) pair and the minimum-cost assignment.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from stadkit.tla.options import Options
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-# Scores nearer to 0 or 1 count as this near: a class that a file leaves out is no proof.
-NEAREST_TO_SURE = 1e-4
+# Scores are clipped this far from 0 and 1: a class missing from a file is no certainty.
+SCORE_MARGIN = 1e-4
 
 
 def assign_labels(
@@ -28,26 +28,26 @@ def assign_labels(
     true_start: Rows,
     options: Options,
 ) -> tuple[Rows, Floats]:
-    """ME-STAD Algorithm 1, of many frames at once: (person taken [n], its cost [n]).
+    """ME-STAD Algorithm 1 for many frames at once: (assigned person [n], its cost [n]).
 
-    Scores [n, c] and boxes [n, 4] of people found (line 1), labels [m, c] and boxes [m, 4] of
-    the nearest former and later keyframe together (line 2); start and true_start [f + 1] say
-    which rows are a frame's. -1 and NaN where a box is background: all are in a frame without
-    neighbours, none in a frame of no more boxes than people.
+    Scores [n, c] and boxes [n, 4] of detections (line 1); labels [m, c] and boxes [m, 4] of the
+    nearest earlier and later keyframes together (line 2); start and true_start [f + 1] are the
+    row offsets of the frames. Background boxes get -1 and NaN: all boxes of a frame without
+    neighbours, no box of a frame with at most as many boxes as people.
     """
     row, other = pairs_within_frames(start, true_start)
     cost, background = costs(score, box, label, true_box, row, other, options)
     chosen = assign(cost, background, np.diff(start), np.diff(true_start), options.background)
-    taken, paid = np.full(len(box), -1, np.intp), np.full(len(box), np.nan)
-    taken[row[chosen]], paid[row[chosen]] = other[chosen], cost[chosen]
-    return taken, paid
+    taken, assigned_cost = np.full(len(box), -1, np.intp), np.full(len(box), np.nan)
+    taken[row[chosen]], assigned_cost[row[chosen]] = other[chosen], cost[chosen]
+    return taken, assigned_cost
 
 
 def assign(cost: Floats, background: Floats, n: Rows, m: Rows, rule: str) -> Rows:
-    """ME-STAD Eq. 7 for each frame: which of the pairs [p] are matched, growing.
+    """ME-STAD Eq. 7 for each frame: return the matched pairs [p], ascending.
 
-    cost [p] holds frame after frame of n [f] x m [f], row by row; background [sum of n] is what
-    each row costs as one of the n - m background objects, 0 for all by the rule "free".
+    cost [p] holds each frame's n [f] x m [f] matrix in row order; background [sum of n] is the
+    cost of each row as one of the n - m background objects, 0 by the rule "free".
     """
     chosen = list(_matches(cost, background, n, m, rule))
     return np.concatenate(chosen) if chosen else np.zeros(0, np.intp)
@@ -57,12 +57,12 @@ def _matches(cost: Floats, background: Floats, n: Rows, m: Rows, rule: str) -> I
     from scipy.optimize import linear_sum_assignment
 
     first, begin = offsets(n)[:-1], offsets(n * m)[:-1]
-    some = np.flatnonzero((n > 0) & (m > 0))
-    listed = (part[some].tolist() for part in (n, m, first, begin))
-    for rows, columns, at, base in zip(*listed, strict=True):
+    nonempty = np.flatnonzero((n > 0) & (m > 0))
+    columns_of_frames = (part[nonempty].tolist() for part in (n, m, first, begin))
+    for rows, columns, at, base in zip(*columns_of_frames, strict=True):
         block = cost[base : base + rows * columns].reshape(rows, columns)
         if rows > columns and rule == "paper":
-            # Square, so that the rows left over pay; the columns past the last are background.
+            # Padded to square, so that unmatched rows pay; extra columns are background.
             block = _with_background(block, background[at : at + rows])
             row, column = linear_sum_assignment(block)
             row, column = row[column < columns], column[column < columns]
@@ -88,11 +88,11 @@ def costs(
     other: Rows,
     options: Options,
 ) -> tuple[Floats, Floats]:
-    """ME-STAD Eq. 6 for pairs [p], and for each box the cost [n] of being background.
+    """ME-STAD Eq. 6 for pairs [p], and the background cost [n] of each box.
 
-    score [n, c] 0 to 1 and box [n, 4] of people found, label [m, c] and true_box [m, 4] of the
+    score [n, c] 0 to 1 and box [n, 4] of detections, label [m, c] and true_box [m, 4] of the
     neighbours, boxes in fractions of the frame; row [p] and other [p] index them.
-    A background object costs the cross entropy with no label alone (section 3.4).
+    A background object costs only the cross entropy with an empty label (section 3.4).
     """
     on_class, on_distance, on_overlap = options.weights
     entropy, background = cross_entropy(score, label, row, other)
@@ -107,12 +107,12 @@ def costs(
 
 
 def cross_entropy(score: Floats, label: Bools, row: Rows, other: Rows) -> tuple[Floats, Floats]:
-    """Binary cross entropy summed over classes: of pairs [p], and of each row with no label [n]."""
-    safe = score.clip(NEAREST_TO_SURE, 1 - NEAREST_TO_SURE)
-    without = -np.log1p(-safe)  # [n, c]  the class is not done
-    more = -np.log(safe) - without  # [n, c]  what it costs more that it is done
+    """Binary cross entropy summed over classes: of pairs [p], and of rows with empty labels [n]."""
+    safe = score.clip(SCORE_MARGIN, 1 - SCORE_MARGIN)
+    without = -np.log1p(-safe)  # [n, c]  loss of a negative label
+    more = -np.log(safe) - without  # [n, c]  additional loss of a positive label
     background = without.sum(1)
-    # Most people do few of the classes: only these are added up, for each pair.
+    # Positive labels are sparse: for each pair only these are summed.
     person, action = np.nonzero(label)
     done = np.bincount(person, minlength=len(label))
     count = done[other]
@@ -122,7 +122,7 @@ def cross_entropy(score: Floats, label: Bools, row: Rows, other: Rows) -> tuple[
 
 
 def distance(apart: Floats, kind: str) -> Floats:
-    """Distances [p] of corners apart [p, 4]: their L1 or smooth-L1 (beta 1), summed."""
+    """Sum the L1 or smooth-L1 (beta 1) distances [p] of corner offsets `apart` [p, 4]."""
     apart = np.abs(apart)
     if kind == "smooth-l1":
         apart = np.where(apart < 1, apart**2 / 2, apart - 0.5)
@@ -130,7 +130,7 @@ def distance(apart: Floats, kind: str) -> Floats:
 
 
 def giou(a: Floats, b: Floats) -> Floats:
-    """Generalised IoU [p] of pairs of boxes [p, 4]: `boxes.giou` has all pairs of two lists."""
+    """Generalised IoU [p] of paired boxes [p, 4]; `boxes.giou` computes all pairs of two lists."""
     shared, union = _shared_and_union(a, b)
     hull = _extent(np.minimum(a[:, :2], b[:, :2]), np.maximum(a[:, 2:], b[:, 2:]))
     empty = np.divide(hull - union, hull, out=np.zeros_like(hull), where=hull > 0)
@@ -138,7 +138,7 @@ def giou(a: Floats, b: Floats) -> Floats:
 
 
 def iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union [p] of pairs of boxes [p, 4]; 0 where the union is empty."""
+    """Intersection over union [p] of paired boxes [p, 4]; 0 where the union is empty."""
     return _share(*_shared_and_union(a, b))
 
 

@@ -1,8 +1,7 @@
-"""What TLA is compared with: labels by overlap, and labels from scores alone (ME-STAD section 4.3).
+"""Baselines for TLA: labels by overlap, and labels from scores alone (ME-STAD section 4.3).
 
-Each person found does what the neighbour does whom the box overlaps most.
-
-Labels from scores alone (ME-STAD section 4.3): one threshold, or one a class.
+By overlap, a detection takes the labels of the neighbour box with the largest IoU. From scores,
+one threshold is used for all classes, or one per class.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from stadkit.tla.assignment import Bools, Floats, iou
 from stadkit.tla.block import Block, BlockLabels, People, from_pool
 from stadkit.tla.options import Options
 
-MATCHED = 0.5  # IoU from which a box is that person's
+MATCH_IOU = 0.5  # minimum IoU of a detection and a person
 
 
 def by_overlap(block: Block) -> BlockLabels:
-    """Labels of the pool's box of largest IoU, above 0; of equals the nearer in time, then left.
+    """Take the labels of the pool box of largest IoU above 0; ties: nearer in time, then left.
 
     Several boxes may take the labels of one person.
     """
@@ -36,16 +35,16 @@ def by_overlap(block: Block) -> BlockLabels:
 
 
 def over_threshold(block: Block, options: Options) -> Bools:
-    """Whether each person found is given each class, [n, c]: `options.threshold`, or the best."""
+    """Label each detection [n, c] by `options.threshold`; at least with its best class."""
     score = block.found.score
     best = score.max(1, keepdims=True, initial=0)
-    # Somebody for whom nothing was scored does not do everything.
+    # Without the second condition, a detection without scores would get every class.
     action = (score >= np.minimum(options.threshold, best)) & (score > 0)
     return _restricted(block, action, options)
 
 
 def over_class_thresholds(block: Block, thresholds: Floats, options: Options) -> Bools:
-    """The same with a threshold a class, [c]; NaN is never reached."""
+    """Label each detection [n, c] by a threshold per class [c]; NaN is never reached."""
     return _restricted(block, block.found.score >= thresholds, options)
 
 
@@ -56,30 +55,32 @@ def _restricted(block: Block, action: Bools, options: Options) -> Bools:
 
 
 def fit_thresholds(found: People, truth: People) -> Floats:
-    """The threshold [c] of best F1 for each class, at the same labelled keyframes.
+    """Fit the threshold [c] of best F1 for each class, on the labelled keyframes.
 
-    A box is that of the person whom it overlaps by IoU 0.5 or more, one to one; others do
-    nothing. Of equally good thresholds the highest. NaN where nobody does the class, or nobody
-    who does was found with a score: such a class is never given.
-    Raises UsageError where nobody was found at a labelled keyframe.
+    Boxes are matched one to one to people at IoU 0.5 or more; unmatched boxes count as negative.
+    Ties take the highest threshold. NaN where a class has no positive, or no matched positive
+    with a score: such a class is never assigned.
+    Raises UsageError without detections at labelled keyframes.
     """
     if not len(found.row):
         raise UsageError(
-            "per-class thresholds are fitted on detections at labelled keyframes, and there are "
-            "none; detect there too, or choose another strategy"
+            "per-class thresholds need detections at labelled keyframes, but there are none; "
+            "run detection there too, or choose another strategy"
         )
     box, person = match_people(found, truth)
-    done = np.zeros(found.score.shape, bool)
-    done[box] = truth.score[person] > 0.5
-    there = (truth.score > 0.5).sum(0)
-    fitted = [_best(*column) for column in zip(found.score.T, done.T, there, strict=True)]
-    return np.array(fitted, np.float64)
+    positive = np.zeros(found.score.shape, bool)
+    positive[box] = truth.score[person] > 0.5
+    total = (truth.score > 0.5).sum(0)
+    thresholds = [
+        _best_threshold(*column) for column in zip(found.score.T, positive.T, total, strict=True)
+    ]
+    return np.array(thresholds, np.float64)
 
 
 def match_people(found: People, truth: People) -> tuple[Rows, Rows]:
-    """Pairs (row of found, row of truth) of IoU 0.5 or more in the same frame, one to one.
+    """Match rows of found and truth one to one in each frame, at IoU 0.5 or more.
 
-    So that the sum of IoU is largest.
+    The assignment maximizes the sum of IoU.
     """
     pairs = [
         (i + found.start[f], j + truth.start[f])
@@ -94,19 +95,19 @@ def _overlapping(found: People, truth: People) -> tuple[list[int], list[int]]:
     from scipy.optimize import linear_sum_assignment
 
     overlap = boxes.iou(found.box, truth.box)
-    overlap = np.where(overlap >= MATCHED, overlap, 0)
+    overlap = np.where(overlap >= MATCH_IOU, overlap, 0)
     row, column = linear_sum_assignment(overlap, maximize=True)
     good = overlap[row, column] > 0
     return row[good].tolist(), column[good].tolist()
 
 
-def _best(score: Floats, done: Bools, there: int) -> float:
-    """The threshold of best F1 for one class: scores [n], whether done [n], people who do it."""
+def _best_threshold(score: Floats, positive: Bools, total: int) -> float:
+    """Return the threshold of best F1 for one class: scores [n], positive [n], true positives."""
     order = np.argsort(-score, kind="stable")
-    score, right = score[order], np.cumsum(done[order])
-    # Only the last of equal scores is a threshold: all of them are given with it.
+    score, right = score[order], np.cumsum(positive[order])
+    # Only the last of equal scores can be a threshold: it accepts all of them.
     last = np.append(score[1:] < score[:-1], True) & (score > 0)
     if not (right * last).any():
         return float("nan")
-    f1 = np.where(last, 2 * right / (np.arange(1, len(score) + 1) + there), -1)
+    f1 = np.where(last, 2 * right / (np.arange(1, len(score) + 1) + total), -1)
     return float(score[int(np.argmax(f1))])

@@ -1,7 +1,4 @@
-"""Frames to label as arrays: who was found there, and who is in the labelled keyframes around.
-
-Labels that a strategy gives in one block of frames.
-"""
+"""Blocks of frames to label: their detections and neighbour keyframes as arrays, and the labels."""
 
 from __future__ import annotations
 
@@ -13,16 +10,16 @@ import numpy as np
 from stadkit.arrays import Rows, expand_ranges, frame_of_rows, offsets
 from stadkit.detections import Detections
 from stadkit.tla.assignment import Bools, Floats
-from stadkit.tla.neighbours import Around
+from stadkit.tla.neighbours import Neighbours
 
-PAIRS_A_BLOCK = 60_000  # of people found and people around: some MB, which stays in the cache
+MAX_PAIRS = 60_000  # (detection, neighbour person) pairs per block: a few MB, which fit the cache
 
 
 @dataclass(frozen=True)
 class People:
-    """Rows of a table by frame; a score that is NaN is 0: the class was not scored."""
+    """Rows of a table sorted by frame; NaN scores (class not scored) become 0."""
 
-    row: Rows  # [n]  of the table
+    row: Rows  # [n]  row of the table
     score: Floats  # [n, c]
     box: Floats  # [n, 4]
     track: Rows  # [n]
@@ -30,7 +27,7 @@ class People:
 
     @classmethod
     def of(cls, table: Detections, place: Rows, frames: int) -> People:
-        """Those rows whose frame, `place` [n], is in 0..frames - 1, in the table's order."""
+        """Select the rows whose frame, `place` [n], is in 0..frames - 1, keeping table order."""
         row = np.argsort(place, kind="stable")
         row = row[(place[row] >= 0) & (place[row] < frames)]
         return cls(
@@ -42,7 +39,7 @@ class People:
         )
 
     def select(self, first: int, last: int) -> People:
-        """The rows of frames first to last - 1, which become 0 and up."""
+        """Return the rows of frames first to last - 1, renumbered from 0."""
         part = slice(int(self.start[first]), int(self.start[last]))
         start = self.start[first : last + 1] - self.start[first]
         return People(self.row[part], self.score[part], self.box[part], self.track[part], start)
@@ -50,7 +47,7 @@ class People:
 
 @dataclass(frozen=True)
 class Block:
-    """Some frames [f] with what labelling them takes; the pool [q] is by frame, left then right."""
+    """Frames [f] and all inputs to label them; the pool [q] is by frame, left then right."""
 
     time: Floats  # [f]
     found: People  # by these frames
@@ -63,12 +60,12 @@ class Block:
 
     @property
     def label(self) -> Bools:
-        """What each of the pool does, [q, c]."""
+        """The labels [q, c] of each person in the pool."""
         return self.truth.score[self.pool] > 0.5
 
     @property
     def union(self) -> Bools:
-        """Whether anybody around each frame does it, [f, c]."""
+        """Whether any neighbour person of each frame has the class, [f, c]."""
         seen = np.zeros((len(self.time), self.truth.score.shape[1]), bool)
         person, action = np.nonzero(self.label)
         seen[frame_of_rows(self.pool_start)[person], action] = True
@@ -76,16 +73,16 @@ class Block:
 
 
 def blocks(
-    time: Floats, around: Around, found: People, truth: People, truth_time: Floats
+    time: Floats, neighbours: Neighbours, found: People, truth: People, truth_time: Floats
 ) -> Iterator[tuple[int, Block]]:
-    """All frames, a block after the other, each with the place of its first frame."""
-    count = _count(truth, around.left) + _count(truth, around.right)
+    """Yield all frames block by block, each with the index of its first frame."""
+    count = _count(truth, neighbours.left) + _count(truth, neighbours.right)
     work = np.cumsum(np.diff(found.start) * (count + 1) + 1)
-    edges = np.flatnonzero(np.diff(work // PAIRS_A_BLOCK, prepend=0)).tolist()
+    edges = np.flatnonzero(np.diff(work // MAX_PAIRS, prepend=0)).tolist()
     for first, last in zip([0, *edges], [*edges, len(time)], strict=True):
         if first == last:
             continue
-        left, right = around.left[first:last], around.right[first:last]
+        left, right = neighbours.left[first:last], neighbours.right[first:last]
         sides = np.stack([left, right], 1).ravel()
         people = _count(truth, sides)
         pool = expand_ranges(truth.start[sides], people)[1]
@@ -98,7 +95,7 @@ def blocks(
 
 
 def _count(truth: People, keyframe: Rows) -> Rows:
-    """How many people are in these labelled keyframes [k]; nobody in -1."""
+    """Count the people in these labelled keyframes [k]; 0 for -1."""
     if len(truth.start) < 2:
         return np.zeros(len(keyframe), np.intp)
     return np.where(keyframe >= 0, np.diff(truth.start)[keyframe], 0)
@@ -106,18 +103,18 @@ def _count(truth: People, keyframe: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class BlockLabels:
-    """People with labels, by frame."""
+    """Labelled people of a block, sorted by frame."""
 
-    frame: Rows  # [r]  of the block
-    found: Rows  # [r]  of the block's people found; -1: none of them
+    frame: Rows  # [r]  frame of the block
+    found: Rows  # [r]  detection of the block; -1: none
     person: Rows  # [r]  row of the block's truth; -1: labelled from scores
     box: Floats  # [r, 4]
     action: Bools  # [r, c]
-    cost: Floats  # [r]  NaN: nothing was assigned
+    cost: Floats  # [r]  assignment cost; NaN: not assigned
 
 
 def from_pool(block: Block, taken: Rows, cost: Floats) -> BlockLabels:
-    """Each person found [n] with the labels of one of the pool; none where `taken` is -1."""
+    """Label detections [n] with the labels of pool rows `taken` [n]; -1 drops the detection."""
     found = np.flatnonzero(taken >= 0)
     person = block.pool[taken[found]]
     return BlockLabels(
@@ -131,7 +128,7 @@ def from_pool(block: Block, taken: Rows, cost: Floats) -> BlockLabels:
 
 
 def from_scores(block: Block, action: Bools) -> BlockLabels:
-    """Each person found with the classes of action [n, c]; who has none is left out."""
+    """Label detections with the classes of action [n, c]; detections without any are dropped."""
     found = np.flatnonzero(action.any(1))
     return BlockLabels(
         frame_of_rows(block.found.start)[found],

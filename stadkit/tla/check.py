@@ -1,4 +1,4 @@
-"""How good labels would be: hide labelled keyframes, label them, and compare."""
+"""Estimate pseudo-label quality: hide labelled keyframes, label them, and compare with truth."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Check:
-    """Labels of hidden keyframes against truth: (person, class) pairs, a count a class."""
+    """Pseudo labels of hidden keyframes against truth: (person, class) counts per class."""
 
-    right: Counts  # [c]  given, and the person of IoU 0.5 or more does it
-    wrong: Counts  # [c]  given, and nobody there does it
-    missed: Counts  # [c]  done by somebody, and not given
-    people: int  # of truth at the hidden keyframes
-    people_found: int  # of them, with a labelled box of IoU 0.5 or more
-    keyframes: int  # hidden
+    right: Counts  # [c]  assigned, and true of the person at IoU 0.5 or more
+    wrong: Counts  # [c]  assigned, but not true of a matched person
+    missed: Counts  # [c]  true, but not assigned
+    people: int  # truth people at the hidden keyframes
+    people_found: int  # of these, people with a labelled box at IoU 0.5 or more
+    keyframes: int  # hidden keyframes
     classes: tuple[str, ...]  # [c]
     thresholds: NDArray[np.float64] | None  # [c]  of "per-class"
     notes: Notes
 
     @property
     def precision(self) -> float:
-        """Share of the labels given that are right; 0 where none is given."""
+        """Share of the assigned labels that are right; 0 without assigned labels."""
         return _share(self.right, self.right + self.wrong)
 
     @property
     def recall(self) -> float:
-        """Share of the true labels that are given; 0 where there are none."""
+        """Share of the true labels that are assigned; 0 without true labels."""
         return _share(self.right, self.right + self.missed)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall over all classes' pairs together."""
+        """Harmonic mean of precision and recall, pooled over all classes."""
         return _share(2 * self.right, 2 * self.right + self.wrong + self.missed)
 
     def by_class(self) -> dict[str, dict[str, float]]:
-        """Class -> {"precision", "recall", "f1", "labels"}; only classes truth or labels have.
+        """Map class to {"precision", "recall", "f1", "labels"}, for classes in truth or labels.
 
-        "labels" are the true ones.
+        "labels" counts the true labels.
         """
         rows = zip(self.classes, self.right, self.wrong, self.missed, strict=True)
         return {
@@ -66,9 +66,9 @@ class Check:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """precision, recall, f1, counts, "classes" (`by_class`), "thresholds" by class, "notes"."""
+        """Return metrics, counts, "classes" (`by_class`), "thresholds" by class, and "notes"."""
         fitted = [] if self.thresholds is None else self.thresholds.tolist()
-        given = {n: t for n, t in zip(self.classes, fitted, strict=False) if t == t}  # not NaN
+        thresholds = {n: t for n, t in zip(self.classes, fitted, strict=False) if t == t}  # not NaN
         return {
             "precision": self.precision,
             "recall": self.recall,
@@ -80,7 +80,7 @@ class Check:
             "people_found": self.people_found,
             "keyframes": self.keyframes,
             "classes": self.by_class(),
-            "thresholds": None if self.thresholds is None else given,
+            "thresholds": None if self.thresholds is None else thresholds,
             "notes": self.notes.to_json(),
         }
 
@@ -94,25 +94,25 @@ def check(
 ) -> Check:
     """Hide every second labelled keyframe of each video, label it, and compare with its truth.
 
-    The arguments are `pseudo_label`'s; found has rows at the labelled keyframes. The first
-    keyframe of a video stays, the second is hidden, and so on. A labelled box and a person are
-    paired one to one where their IoU is 0.5 or more, so that the sum of IoU is largest.
-    Raises UsageError where no video has two labelled keyframes, NothingMatchedError where found
-    has nobody at any hidden one (but for "interpolate", which needs nobody found).
+    Takes `pseudo_label`'s arguments; found must have rows at the labelled keyframes. The first
+    keyframe of a video is kept, the second is hidden, and so on. Labelled boxes and people are
+    matched one to one at IoU 0.5 or more, maximizing the sum of IoU.
+    Raises UsageError when no video has two labelled keyframes, NothingMatchedError when found has
+    no rows at hidden keyframes (except for "interpolate", which needs no detections).
     """
     options = options or Options()
-    kept, hidden = every_second(_all(truth, keyframes))
+    kept, hidden = every_second(_labelled_keyframes(truth, keyframes))
     of_found, of_truth, of_kept, of_hidden = number_frames(found, truth, kept, hidden)
     seen = np.isin(of_found, of_hidden)
-    _check_there(hidden, bool(seen.any()) or options.strategy == "interpolate")
+    _check_usable(hidden, bool(seen.any()) or options.strategy == "interpolate")
     known = truth.select(np.isin(of_truth, of_kept))
-    looked = found.select(seen | np.isin(of_found, of_kept))
-    given = pseudo_label(looked, known, kept, options, cuts, hidden)
-    return compare(given, truth.select(np.isin(of_truth, of_hidden)), hidden)
+    used = found.select(seen | np.isin(of_found, of_kept))
+    labels = pseudo_label(used, known, kept, options, cuts, hidden)
+    return compare(labels, truth.select(np.isin(of_truth, of_hidden)), hidden)
 
 
 def every_second(labelled: Keyframes) -> tuple[Keyframes, Keyframes]:
-    """(kept, hidden) of keyframes by video and time: the first of a video is kept."""
+    """Split sorted keyframes into (kept, hidden) alternately; each video's first is kept."""
     first = np.ones(len(labelled), bool)
     first[1:] = labelled.video[1:] != labelled.video[:-1]
     place = np.arange(len(labelled))
@@ -124,36 +124,36 @@ def every_second(labelled: Keyframes) -> tuple[Keyframes, Keyframes]:
     )
 
 
-def _all(truth: Detections, keyframes: Keyframes | None) -> Keyframes:
-    """The labelled keyframes, each once, by video and time."""
-    own = Keyframes.of(truth)
+def _labelled_keyframes(truth: Detections, keyframes: Keyframes | None) -> Keyframes:
+    """Return the unique labelled keyframes, sorted by video and time."""
+    truth_keyframes = Keyframes.of(truth)
     if keyframes is None:
-        return own
-    video = np.concatenate([own.video, keyframes.video])
-    both = Keyframes(video, np.concatenate([own.time, keyframes.time]))
+        return truth_keyframes
+    video = np.concatenate([truth_keyframes.video, keyframes.video])
+    both = Keyframes(video, np.concatenate([truth_keyframes.time, keyframes.time]))
     (number,) = number_frames(both)
     once = np.unique(number, return_index=True)[1]
     return Keyframes(both.video[once], both.time[once])
 
 
-def _check_there(hidden: Keyframes, found: bool) -> None:
+def _check_usable(hidden: Keyframes, found: bool) -> None:
     if not len(hidden):
         raise UsageError(
-            "a check hides every second labelled keyframe, and no video has two of them; "
+            "the check hides every second labelled keyframe, but no video has two; "
             "label a second keyframe"
         )
     if not found:
         raise NothingMatchedError(
-            f"nobody was found at any of the {len(hidden):,} labelled keyframes that a check "
-            "hides; detect at labelled keyframes too, with the same ids and times as truth"
+            f"no detections at the {len(hidden):,} labelled keyframes that the check hides; "
+            "run detection at labelled keyframes too, with the same video ids and times as truth"
         )
 
 
-def compare(given: Labelled, truth: Detections, hidden: Keyframes) -> Check:
-    """Labels at hidden keyframes against their truth; both tables have rows at these only."""
-    of_given, of_truth, of_hidden = number_frames(given.table, truth, hidden)
+def compare(labels: Labelled, truth: Detections, hidden: Keyframes) -> Check:
+    """Compare labels at hidden keyframes with their truth; both tables have rows only there."""
+    of_given, of_truth, of_hidden = number_frames(labels.table, truth, hidden)
     place = np.searchsorted(of_hidden, np.concatenate([of_given, of_truth]))
-    labelled = People.of(given.table, place[: len(of_given)], len(hidden))
+    labelled = People.of(labels.table, place[: len(of_given)], len(hidden))
     people = People.of(truth, place[len(of_given) :], len(hidden))
     box, person = match_people(labelled, people)
     right = ((labelled.score[box] > 0.5) & (people.score[person] > 0.5)).sum(0)
@@ -165,11 +165,11 @@ def compare(given: Labelled, truth: Detections, hidden: Keyframes) -> Check:
         len(box),
         len(hidden),
         truth.classes,
-        given.thresholds,
-        given.notes,
+        labels.thresholds,
+        labels.notes,
     )
 
 
 def _share(part: Any, whole: Any) -> float:
-    """The share of the sums; 0 of nothing."""
+    """Return the ratio of the sums; 0 for 0 / 0."""
     return float(np.sum(part) / max(int(np.sum(whole)), 1))

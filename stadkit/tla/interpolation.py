@@ -1,4 +1,4 @@
-"""Who of the keyframe before is who of the keyframe after, and where they are between."""
+"""Match people across the two neighbour keyframes and interpolate their boxes in between."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from stadkit.arrays import Rows, expand_ranges, frame_of_rows, offsets
 from stadkit.tla.assignment import Bools, Floats
 from stadkit.tla.block import Block, BlockLabels, People
 
-_HALFWAY = 1e-6  # of the way between keyframes: times are sums of fractions
+_HALFWAY_TOLERANCE = 1e-6  # fraction of the gap between keyframes, for rounding errors of times
 
 
 @dataclass(frozen=True)
 class Paths:
-    """People of both neighbours of frames [f], by frame."""
+    """People present in both neighbours of frames [f], sorted by frame."""
 
     left: Rows  # [r]  rows of truth
     right: Rows  # [r]
     start: Rows  # [f + 1]
-    box: Floats  # [r, 4]  at the frame's time, on the straight line
+    box: Floats  # [r, 4]  interpolated linearly at the frame's time
 
     def select(self, kept: Bools) -> Paths:
-        """Those of a mask [r]."""
+        """Return the paths of a mask [r]."""
         start = offsets(kept.astype(np.intp))[self.start]
         return Paths(self.left[kept], self.right[kept], start, self.box[kept])
 
 
-def by_path(block: Block) -> BlockLabels:
-    """Boxes between those of people in both neighbours, with what the person does then.
+def by_interpolation(block: Block) -> BlockLabels:
+    """Interpolate boxes and labels of people present in both neighbours.
 
-    Needs nobody found. Who does none of the classes is there all the same.
+    Needs no detections. People without any class are kept.
     """
-    return on_paths(block, people_between(block))
+    return label_paths(block, people_between(block))
 
 
-def on_paths(block: Block, paths: Paths) -> BlockLabels:
-    """Labels of the nearer end of each path; just halfway, what is done at both.
+def label_paths(block: Block, paths: Paths) -> BlockLabels:
+    """Take the labels of the nearer end of each path; exactly halfway, those common to both ends.
 
-    Who does something else at each end is left out halfway: nobody knows what, which is not
-    to say that it is nothing.
+    Halfway, people whose ends have no class in common are dropped: their labels are unknown,
+    which is not the same as none.
     """
     along, label = _along(block, paths), block.truth.score > 0.5
-    nearer = np.where(along < 0.5 + _HALFWAY, paths.left, paths.right)
-    halfway = np.abs(along - 0.5) < _HALFWAY
+    nearer = np.where(along < 0.5 + _HALFWAY_TOLERANCE, paths.left, paths.right)
+    halfway = np.abs(along - 0.5) < _HALFWAY_TOLERANCE
     both = label[paths.left] & label[paths.right]
     action = np.where(halfway[:, None], both, label[nearer])
     idle = ~label[paths.left].any(1) & ~label[paths.right].any(1)
@@ -56,16 +56,16 @@ def on_paths(block: Block, paths: Paths) -> BlockLabels:
 
 
 def people_between(block: Block) -> Paths:
-    """Who is in both neighbours of each frame.
+    """Match the people of the two neighbours of each frame.
 
-    People with ids are who has the same id; those without are paired so that the sum of IoU is
-    largest, where it is above 0.
+    People with ids are matched by id; those without by the assignment that maximizes the sum of
+    IoU, with IoU above 0.
     """
     both = np.stack([block.left, block.right], 1)
     gaps, gap = np.unique(both, axis=0, return_inverse=True)
-    met = [_same_people(block.truth, left, right) for left, right in gaps.tolist()]
-    first = offsets(np.array([len(one) for one in met], np.intp))
-    rows = np.array([pair for one in met for pair in one], np.intp).reshape(-1, 2)
+    matches = [_same_people(block.truth, left, right) for left, right in gaps.tolist()]
+    first = offsets(np.array([len(one) for one in matches], np.intp))
+    rows = np.array([pair for one in matches for pair in one], np.intp).reshape(-1, 2)
     count = np.diff(first)[gap]
     left, right = rows[expand_ranges(first[:-1][gap], count)[1]].T
     paths = Paths(left, right, offsets(count), np.zeros((len(left), 4)))
@@ -75,7 +75,7 @@ def people_between(block: Block) -> Paths:
 
 
 def _along(block: Block, paths: Paths) -> Floats:
-    """How far [r] the frame of each path is from the left keyframe to the right: 0 to 1."""
+    """Return the position [r] of each path's frame between the keyframes: 0 left, 1 right."""
     now = np.repeat(block.time, np.diff(paths.start))
     before, after = block.truth_time[paths.left], block.truth_time[paths.right]
     return np.asarray((now - before) / (after - before))

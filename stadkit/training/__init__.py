@@ -1,1 +1,1 @@
-"""Training: data, loop, checkpoints."""
+"""Training: data, losses, loop and checkpoints."""

@@ -1,4 +1,4 @@
-"""Random views of a training example: scale, crop, flip, colour."""
+"""Random augmentation of a training example: scale, crop, flip, colour."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from stadkit.training.config import AugmentConfig
 
 @dataclass(frozen=True)
 class View:
-    """An affine map from the pixels of the stored clip to those of the view."""
+    """An affine map from the pixels of the stored clip to those of an augmented view."""
 
     matrix: NDArray[np.float32]  # [2, 3]
-    size: tuple[int, int]  # (height, width) of the view's picture
-    padded: tuple[int, int]  # (height, width) with the zeros below and to the right
+    size: tuple[int, int]  # (height, width) of the picture
+    padded: tuple[int, int]  # (height, width) including zero padding below and to the right
 
     @property
     def mirrors(self) -> bool:
-        """Whether left and right change places."""
+        """Whether the view is flipped horizontally."""
         return bool(self.matrix[0, 0] < 0)
 
 
@@ -43,7 +43,7 @@ def random_view(
 def _window(
     crop: tuple[int, int] | None, wide: float, high: float, random: np.random.Generator
 ) -> tuple[float, float, tuple[int, int]]:
-    """Left, top, (height, width) of what is seen of a scaled picture."""
+    """Left, top and (height, width) of the visible part of a scaled picture."""
     whole = (int(high + 0.5), int(wide + 0.5))
     crop_high, crop_wide = crop or whole
     left = random.uniform(0, max(wide - crop_wide, 0))
@@ -54,10 +54,10 @@ def _window(
 
 
 def warp(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """Pixels [T, H, W, 3] -> the view's, zero outside the picture."""
+    """Warp pixels [T, H, W, 3] to a view; zero outside the picture."""
     high, wide = view.size
     out = np.zeros((len(pixels), *view.padded, 3), np.uint8)
-    # warpAffine maps pixel centres at whole numbers; boxes have them at halves.
+    # warpAffine has pixel centres at integers; box coordinates have them at halves.
     matrix = view.matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
     for source, target in zip(pixels, out, strict=True):
@@ -70,9 +70,10 @@ def warp(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
 def move_boxes(
     box: NDArray[np.float32], view: View, min_visible: float
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes [n, 4] in stored pixels -> (boxes in the view's pixels [n, 4], which stay [n]).
+    """Map boxes [n, 4] from stored pixels to a view's; returns them and a mask [n] of those kept.
 
-    A box stays when at least `min_visible` of it is in the picture and it is not a sliver.
+    A box is kept if at least `min_visible` of it is inside the picture and its sides exceed 4
+    pixels.
     """
     corners = box.reshape(-1, 2, 2) @ view.matrix[:, :2].T + view.matrix[:, 2]
     moved = np.concatenate([corners.min(1), corners.max(1)], 1).astype(np.float32)
@@ -85,10 +86,7 @@ def move_boxes(
 def move_tubes(
     box: NDArray[np.float32], view: View, min_visible: float
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes [m, T, 4] in stored pixels -> (in the view's [m, T, 4], which stay [m, T]).
-
-    Each as `move_boxes` has it.
-    """
+    """Like `move_boxes`, for boxes [m, T, 4] and a mask [m, T]."""
     moved, stays = move_boxes(box.reshape(-1, 4), view, min_visible)
     return moved.reshape(box.shape), stays.reshape(box.shape[:2])
 
@@ -96,9 +94,9 @@ def move_tubes(
 def move_joints(
     joints: NDArray[np.float32], view: View, mirrored: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Joints [n, T, J, 2] in stored pixels -> in the view's; left and right as they then look.
+    """Map joints [n, T, J, 2] from stored pixels to a view's, swapping left and right if flipped.
 
-    mirrored [J]: the joint that each becomes in a mirror.
+    mirrored [J]: the mirror image of each joint.
     """
     moved = joints @ view.matrix[:, :2].T + view.matrix[:, 2]
     return moved[:, :, list(mirrored)] if view.mirrors else moved
@@ -107,8 +105,8 @@ def move_joints(
 def recolour(
     pixels: NDArray[np.uint8], config: AugmentConfig, random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Gain, shift, grey and swapped channels, the same for all frames."""
-    # Every number is drawn whatever the options, so that one option never moves another's dice.
+    """Apply random gain, shift, grey and channel order, the same for all frames."""
+    # All numbers are always drawn, so that no option changes another's random numbers.
     gain = random.uniform(1 - config.gain, 1 + config.gain, 3)
     shift = random.uniform(-config.shift, config.shift)
     order = random.permutation(3)

@@ -1,4 +1,4 @@
-"""Examples become augmented views, and views batches, the same ones for the same seed."""
+"""Augment examples and collate them into batches, deterministically for a seed."""
 
 from __future__ import annotations
 
@@ -36,15 +36,12 @@ from stadkit.training.tubelets import ExampleTubes
 
 @dataclass(frozen=True)
 class Batch:
-    """Augmented clips, padded with zeros at the bottom and right, and their targets.
-
-    All are as large as the largest.
-    """
+    """Augmented clips, zero-padded at the bottom and right to the largest, and their targets."""
 
     pixels: Tensor  # [B, 3, T, H, W]  uint8
     sizes: Tensor  # [B, 2]  height, width before padding
-    targets: list[AnyTargets]  # boxes in pixels; of one kind in all batches
-    bank: Bank | None = None  # who is seen around them, where the source knows
+    targets: list[AnyTargets]  # boxes in pixels; one type in all batches
+    bank: Bank | None = None  # query banks around the clips, where the source has them
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -59,7 +56,7 @@ def _moved(targets: AnyTargets, device: torch.device) -> AnyTargets:
 
 
 class Augmented(NamedTuple):
-    """An example as a view shows it."""
+    """An augmented example."""
 
     pixels: NDArray[np.uint8]  # [T, H, W, 3]
     size: tuple[int, int]  # height, width before padding
@@ -67,14 +64,14 @@ class Augmented(NamedTuple):
     near: Near | None = None
 
 
-# Or why there is none: an error raised in a worker would reach the user as the worker's traceback.
+# Errors are returned, as one raised in a worker would reach the user as the worker's traceback.
 Item = Augmented | StadkitError | OSError
 
 
 class Views(Dataset[Item]):
-    """(epoch, index) -> an augmented example; its dice depend on (seed, epoch, index) alone.
+    """(epoch, index) -> an augmented example, which depends only on (seed, epoch, index).
 
-    Errors of the user's data are given, not raised: `unfailing` raises them.
+    Errors in the user's data are returned; `raise_errors` raises them.
     """
 
     def __init__(self, source: Source, augment: AugmentConfig, seed: int) -> None:
@@ -97,7 +94,7 @@ class Views(Dataset[Item]):
 
 
 def _targets(example: Example, view: View, min_visible: float) -> AnyTargets:
-    """The truth as the view shows it: of all frames where the example has that."""
+    """The example's truth in a view: tubes where it has them, else the key frame's boxes."""
     height, width = example.clip.pixels.shape[1:3]
     if example.tubes is not None:
         return _tube_targets(example.tubes, view, min_visible, (height, width))
@@ -113,15 +110,15 @@ def _targets(example: Example, view: View, min_visible: float) -> AnyTargets:
 def _tube_targets(
     tubes: ExampleTubes, view: View, min_visible: float, size: tuple[int, int]
 ) -> TubeTargets:
-    """Who is cut off in a frame is not there in it; who is left in none is dropped."""
+    """Mark people cropped out of a frame as absent there, and drop those absent in all frames."""
     box = boxes.scale(tubes.box, size[1], size[0]).astype(np.float32)
     moved, stays = move_tubes(box, view, min_visible)
     there = np.where((tubes.there == 1) & ~stays, np.float32(0), tubes.there)
-    left = (there == 1).any(1)
+    kept = (there == 1).any(1)
     return TubeTargets(
-        box=torch.from_numpy(moved[left]),
-        there=torch.from_numpy(there[left]),
-        action=torch.from_numpy(tubes.action[left]),
+        box=torch.from_numpy(moved[kept]),
+        there=torch.from_numpy(there[kept]),
+        action=torch.from_numpy(tubes.action[kept]),
     )
 
 
@@ -133,7 +130,7 @@ def _joints(example: Example, view: View, stays: NDArray[np.bool_]) -> Tensor | 
 
 
 def collate(items: list[Item], multiple: int = 1) -> Batch | Exception:
-    """Views -> a batch padded to multiples of `multiple` pixels, or the first error among them."""
+    """Collate views into a batch padded to multiples of `multiple` pixels, or return an error."""
     views = []
     for item in items:
         if isinstance(item, Exception):
@@ -150,10 +147,10 @@ def collate(items: list[Item], multiple: int = 1) -> Batch | Exception:
 
 
 def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> NDArray[np.uint8]:
-    """Clips [T, h, w, 3] of several sizes -> [B, T, H, W, 3], zero beyond each."""
+    """Stack clips [T, h, w, 3] of several sizes to [B, T, H, W, 3], zero-padded."""
     shapes = np.array([clip.shape for clip in pixels])
     frames, height, width, colours = shapes.max(0)
-    # As `detect` pads.
+    # The same padding as in `detect`.
     high, wide = (-(-side // multiple) * multiple for side in (height, width))
     out = np.zeros((len(pixels), frames, high, wide, colours), np.uint8)
     for target, clip in zip(out, pixels, strict=True):
@@ -162,19 +159,20 @@ def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> NDArray[np.u
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), shuffled by (seed, epoch), dealt out among processes.
+    """Batches of (epoch, index), shuffled by (seed, epoch) and divided among processes.
 
     The last, short batch is dropped, so that every process takes the same number of steps. With
-    `steps` an epoch has so many batches, and goes over the examples as often as that takes.
+    `steps`, an epoch has that many batches and repeats the examples as needed.
     """
 
     def __init__(
         self, length: int, batch: int, seed: int, rank: int = 0, world: int = 1, steps: int = 0
     ) -> None:
         if batch % world:
-            raise UsageError(f"batch: {batch} does not divide among {world} processes")
+            raise UsageError(f"batch: {batch} is not a multiple of {world} processes")
         if length < batch and not steps:
-            raise UsageError(f"batch: {batch} clips a step, but there are only {length} examples")
+            count = f"{length} example{'' if length == 1 else 's'}"
+            raise UsageError(f"batch: {batch} clips a step, but the data has only {count}")
         self._length, self._batch, self._seed = length, batch, seed
         self._rank, self._world = rank, world
         self._steps = steps or length // batch
@@ -193,9 +191,9 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
 
 def loader(views: Views, sampler: EpochSampler, workers: int, multiple: int = 1) -> DataLoader[Any]:
-    """Batches of one epoch after another; the sampler's `epoch` says which.
+    """A DataLoader over one epoch, which the sampler's `epoch` selects.
 
-    Their height and width are multiples of `multiple` pixels.
+    Heights and widths are multiples of `multiple` pixels.
     """
     return DataLoader(
         views,
@@ -204,14 +202,14 @@ def loader(views: Views, sampler: EpochSampler, workers: int, multiple: int = 1)
         collate_fn=partial(collate, multiple=multiple),
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
-        # The workers' seeds come from here: from torch's own generator they would move the dice
-        # of the first epoch, and of the first after --resume.
+        # Source of the workers' seeds: drawn from torch's global generator, they would change the
+        # random numbers of the first epoch, also after --resume.
         generator=torch.Generator(),
     )
 
 
-def unfailing(batches: Iterable[Batch | Exception]) -> Iterator[Batch]:
-    """Batches as they come; raises the StadkitError or OSError that stands in place of one."""
+def raise_errors(batches: Iterable[Batch | Exception]) -> Iterator[Batch]:
+    """Yield batches; raises a StadkitError or OSError that was returned in place of one."""
     for batch in batches:
         if isinstance(batch, Exception):
             raise batch

@@ -1,12 +1,8 @@
-"""Training checkpoints: everything that the next epoch needs.
-
-The exponential moving average of a model's weights: the one that is shipped.
-"""
+"""Resumable training checkpoints, and the moving average of a model's weights."""
 
 from __future__ import annotations
 
 import copy
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,20 +10,21 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from stadkit.atomic import replacing
 from stadkit.errors import UsageError, WeightsError
 from stadkit.training.config import TrainConfig, complaints
 
-# What may differ on --resume: how the same run goes on, not which run it is.
+# Fields that may differ on --resume, as the run stays the same.
 MAY_CHANGE = ("optimizer", "precision", "data.workers", "data.store")
-# But for these of the optimizer: SGD's state is not AdamW's, and each scale has its own groups.
-MAY_NOT = ("optimizer.name", "optimizer.head_scale")
+# Exceptions: SGD's state does not fit AdamW, and each learning-rate scale has its own groups.
+MUST_NOT_CHANGE = ("optimizer.name", "optimizer.head_scale")
 
 
 class Done(NamedTuple):
-    """What a checkpoint says of the run so far."""
+    """The progress of a run, as stored in a checkpoint."""
 
     epochs: int  # finished
-    figures: dict[str, Any]  # of the last one, without its scores
+    figures: dict[str, Any]  # of the last epoch, without validation scores
 
 
 def save_checkpoint(
@@ -39,9 +36,9 @@ def save_checkpoint(
     config: dict[str, Any],
     bank: str = "",
 ) -> None:
-    """Write after an epoch; the file is whole or not there.
+    """Write a checkpoint after an epoch, atomically.
 
-    bank: sha256 of the weights that made the banks of queries, where it learns from some.
+    bank: sha256 of the weights that made the query banks; "" without banks.
     """
     state = {
         "model": model.state_dict(),
@@ -53,9 +50,8 @@ def save_checkpoint(
         "config": config,
         "bank": bank,
     }
-    part = path.with_name(f".{path.name}.part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        torch.save(state, part)
 
 
 def load_checkpoint(
@@ -66,11 +62,11 @@ def load_checkpoint(
     config: dict[str, Any],
     bank: str = "",
 ) -> Done:
-    """Put a checkpoint's state back; the optimizer keeps its settings (rate, decay, momentum).
+    """Restore a checkpoint's state; the optimizer keeps its settings (rate, decay, momentum).
 
-    Raises UsageError when there is none, or when it was written by a config that differs in
-    more than MAY_CHANGE or with banks of other weights: the run would not be the same one. Raises
-    WeightsError for a file that is no checkpoint of such a training.
+    Raises UsageError when there is none, and where the run would not be the same: its config
+    differs in more than MAY_CHANGE, or its banks come from other weights. Raises WeightsError for a
+    file that is not a checkpoint of this training.
     """
     state = _read(path)
     _check_same_run(path, config, state["config"])
@@ -85,8 +81,8 @@ def load_checkpoint(
         done = Done(int(state["epoch"]), state["figures"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise WeightsError(f"{path}: not a checkpoint of this training ({_line(error)})") from None
-    for group, own in zip(optimizer.param_groups, settings, strict=True):
-        group.update(own)
+    for group, setting in zip(optimizer.param_groups, settings, strict=True):
+        group.update(setting)
     return done
 
 
@@ -94,11 +90,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UsageError(f"{path}: nothing to resume; leave out --resume") from None
+        raise UsageError(f"{path}: no checkpoint to resume; leave out --resume") from None
     except Exception as error:
         raise WeightsError(f"{path}: not a training checkpoint ({_line(error)})") from None
     if not isinstance(state, dict) or not isinstance(state.get("config"), dict):
-        raise WeightsError(f"{path}: not a training checkpoint (it holds no config)")
+        raise WeightsError(f"{path}: not a training checkpoint (it has no config)")
     return state
 
 
@@ -111,35 +107,34 @@ def _check_same_run(path: Path, config: dict[str, Any], before: dict[str, Any]) 
     changed = sorted(name for name in now | then if now.get(name) != then.get(name))
     if changed:
         raise UsageError(
-            f"{path}: was trained with another {', '.join(changed)}; restore the config or use a "
-            f"new output folder (only {', '.join(MAY_CHANGE)} may change, and of these not "
-            f"{', '.join(MAY_NOT)})"
+            f"{path}: trained with another {', '.join(changed)}; restore the config or use a new "
+            f"output folder (only {', '.join(MAY_CHANGE)} may change, except "
+            f"{', '.join(MUST_NOT_CHANGE)})"
         )
 
 
 def _check_same_bank(path: Path, now: str, then: str) -> None:
-    if then not in ("", now):  # "": from before it was kept
+    if then not in ("", now):  # "": older than this field
         raise UsageError(
-            f"{path}: has learned from banks of queries of weights {then[:16]}..., and those of "
-            f"data.train.queries are now of {now[:16]}...; make them with the first again, or "
-            "use a new output folder"
+            f"{path}: learned from query banks of weights {then[:16]}..., but data.train.queries "
+            f"has banks of {now[:16]}...; make them with the former again, or use a new output "
+            "folder"
         )
 
 
 def _filled(held: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A stored config with the fields that it is too old to have, at their defaults: these are
-    what it was trained with."""
+    """Add fields newer than a stored config, at their defaults, with which it was trained."""
     try:
         return TrainConfig.model_validate(held).model_dump(mode="json")
     except ValidationError as error:
         raise WeightsError(
-            f"{path}: its config is none of this version ({complaints(error)}); train anew in "
-            "another folder, from its weights with `init`"
+            f"{path}: its config is not valid in this version ({complaints(error)}); start a new "
+            "training in another folder, from its weights with `init`"
         ) from None
 
 
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:
-    """The fields that make a run this run, those of `data` and `optimizer` by dotted name."""
+    """The fields that must not change; those of `data` and `optimizer` by dotted name."""
     flat = {name: value for name, value in config.items() if name not in ("data", "optimizer")}
     for part in ("data", "optimizer"):
         flat |= {f"{part}.{name}": value for name, value in config.get(part, {}).items()}
@@ -147,15 +142,15 @@ def _lasting(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _may_change(name: str) -> bool:
-    if name in MAY_NOT:
+    if name in MUST_NOT_CHANGE:
         return False
     return name in MAY_CHANGE or name.split(".")[0] in MAY_CHANGE
 
 
 class Average:
-    """A frozen copy in eval mode that follows a model.
+    """An exponential moving average of a model's weights, frozen and in eval mode.
 
-    buffers: "average", as weights; "copy", the model's; "keep", as they are.
+    buffers: "average" them like weights, "copy" the model's, or "keep" their initial values.
 
     The decay grows to `decay` as 1 - 101 / (step + 101), as in the release of SE-STAD, so that
     early, bad weights are soon forgotten.
@@ -168,7 +163,7 @@ class Average:
 
     @torch.no_grad()
     def follow(self, model: nn.Module) -> None:
-        """One step towards the model's weights, and buffers."""
+        """Update with the model's current weights and buffers."""
         self.steps += 1
         keep = min(self.decay, 1 - 101 / (self.steps + 101))
         own, new = self.model.state_dict(), model.state_dict()

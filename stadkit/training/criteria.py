@@ -1,4 +1,4 @@
-"""The loss of each family of detectors, behind one call."""
+"""The loss of each model family behind one interface."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ T = TypeVar("T", Targets, TubeTargets)
 
 
 class Criterion(Protocol):
-    """(model, pixels [B, 3, T, H, W], sizes [B, 2], targets) -> weighted terms, to be summed.
+    """(model, pixels [B, 3, T, H, W], sizes [B, 2], targets) -> weighted terms to sum.
 
-    The bank is for models that read one; without it they know nobody else.
+    bank: for models with a long-term classifier; None: no entries.
     """
 
     def __call__(
@@ -38,7 +38,7 @@ class Criterion(Protocol):
 
 
 def build_criterion(family: str, settings: dict[str, Any]) -> Criterion:
-    """The family's loss with these fields of its config; raises UsageError for wrong ones."""
+    """Build a family's loss with these config fields; raises UsageError for wrong ones."""
     makers: dict[str, Callable[[dict[str, Any]], Criterion]] = {
         "mestad": _mestad,
         "evad": _evad,
@@ -46,7 +46,7 @@ def build_criterion(family: str, settings: dict[str, Any]) -> Criterion:
         "stmixer-t": partial(_stmixer, TubeTargets, stmixer_loss.stmixer_t_loss),
     }
     if family not in makers:
-        raise UsageError(f"models of family {family!r} cannot be trained yet")
+        raise UsageError(f"training is not supported for models of the family {family!r}")
     return makers[family](settings)
 
 
@@ -54,8 +54,8 @@ def _mestad(settings: dict[str, Any]) -> Criterion:
     config = checked(mestad_loss.LossConfig, settings, "loss")
     if config.rois == "proposals":
         raise UsageError(
-            "loss.rois: proposals are an argument of `mestad_loss`, which `stadkit train` has none "
-            "for; choose dense, sparse, gt, jitter or found"
+            "loss.rois: `proposals` works only in direct calls of `mestad_loss`; choose dense, "
+            "sparse, gt, jitter or found"
         )
 
     def criterion(
@@ -74,7 +74,7 @@ def _mestad(settings: dict[str, Any]) -> Criterion:
     return criterion
 
 
-# The parts of a set detector's loss, by how the names of their terms start.
+# Terms of a set detector's loss by name prefix.
 TERMS = {
     "loss_ce": "person",
     "loss_bbox": "box",
@@ -104,7 +104,7 @@ def _evad(settings: dict[str, Any]) -> Criterion:
 def _stmixer(
     kind: type[T], loss: Callable[..., dict[str, Tensor]], settings: dict[str, Any]
 ) -> Criterion:
-    """K's criterion or T's: they differ in their loss and in what it learns from."""
+    """Build the criterion of STMixer-K or STMixer-T, with its loss and type of targets."""
     config = checked(stmixer_loss.StmixerLossConfig, settings, "loss")
 
     def criterion(
@@ -122,16 +122,16 @@ def _stmixer(
 
 
 def _of_kind(targets: Sequence[AnyTargets], kind: type[T]) -> list[T]:
-    """The same: key frames' without `Card.tubelet`, tubelets' with it."""
+    """Assert the type of targets: tubelets with `Card.tubelet`, key frames without."""
     known = [t for t in targets if isinstance(t, kind)]
     assert len(known) == len(targets)
     return known
 
 
 def summed(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A set detector's terms of all stages -> one each of person, box, giou, action and so on.
+    """Sum a set detector's terms of all stages into one each of person, box, giou, action etc.
 
-    Their sum is the mean of all terms, on which the authors of EVAD and STMixer train.
+    Their sum is the mean of all terms, which is the loss of EVAD's and STMixer's authors.
     """
     return {
         ours: torch.stack(parts).sum() / len(terms)

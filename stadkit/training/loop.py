@@ -1,4 +1,4 @@
-"""Epochs of steps, supervised or semi-supervised; a checkpoint and a score after each."""
+"""The training loop: supervised or semi-supervised epochs, each with a checkpoint and a score."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from stadkit.errors import UsageError
 from stadkit.files.rows import write_text
 from stadkit.layers.memory_format import channels_last
 from stadkit.training import steps, validation
-from stadkit.training.bank_settings import told_by
-from stadkit.training.batches import Batch, EpochSampler, Views, loader, unfailing
+from stadkit.training.bank_settings import bank_settings
+from stadkit.training.batches import Batch, EpochSampler, Views, loader, raise_errors
 from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint
 from stadkit.training.config import TrainConfig
 from stadkit.training.criteria import build_criterion
@@ -29,10 +29,10 @@ from stadkit.training.fitting import (
     check_config,
     fitted_epoch,
     is_fitted,
-    one_source,
     settings_are_fitted,
+    source_settings,
 )
-from stadkit.training.init_weights import fill_frozen, start_from, told
+from stadkit.training.init_weights import fill_frozen, start_from, start_notes
 from stadkit.training.model import build_chosen, chosen_card, licence_from, sized_card
 from stadkit.training.optim import build_optimizer
 from stadkit.training.processes import Processes, joined
@@ -42,21 +42,21 @@ from stadkit.training.steps import Objective, Report, Training
 from stadkit.training.validation import validate
 from stadkit.zoo.cards import to_json
 
-# What a training leaves in its folder; the clip store may lie there too.
+# Files that a training writes to its folder; the clip store may be there too.
 OUTPUTS = ("weights.safetensors", "weights.json", "checkpoint.pt", validation.NAME, "args.json")
 
 
 def train(config: TrainConfig, out: Path, device: str, resume: bool, report: Report) -> Path:
-    """Train as the config says; returns the weights written to `out`/weights.safetensors.
+    """Train according to the config; returns the path of the weights, `out`/weights.safetensors.
 
-    `out` also gets weights.json (card and checksum, so that `detect --model` takes the weights
-    as they are), checkpoint.pt (resumable), results.csv (a line an epoch) and args.json; without
-    `resume` those of an earlier training go. Under torchrun every process calls this; the first
-    writes.
+    `out` also gets weights.json (card and checksum, so that `detect --model` accepts the weights),
+    checkpoint.pt (resumable), results.csv (one line per epoch) and args.json; without `resume`,
+    those of an earlier training are deleted. Under torchrun every process calls this, and the
+    first writes.
     """
     with joined(device) as processes:
         training, val = _prepare(config, out, processes, report)
-        done = _resume(training, val, out) if resume else _anew(out, processes)
+        done = _resume(training, val, out) if resume else _clean(out, processes)
         for epoch in range(done, config.schedule.epochs):
             figures = _learn(training, epoch, out)
             if processes.first:
@@ -72,7 +72,7 @@ def _prepare(
 ) -> tuple[Training, Source | None]:
     torch.manual_seed(config.seed)
     report = report if processes.first else lambda kind, figures: None
-    banks = told_by(config.data, sized_card(config.model, config.settings))
+    banks = bank_settings(config.data, sized_card(config.model, config.settings))
     settings = banks | config.settings
     card = sized_card(config.model, settings)
     if settings_are_fitted(card.settings):
@@ -82,9 +82,9 @@ def _prepare(
     source = open_source(config.data.train, card, store)
     val = open_source(config.data.val, card, store) if config.data.val else None
     if val is not None and val.labels.names != source.labels.names:
-        raise UsageError("data.val: has other labels than data.train; give both the same file")
+        raise UsageError("data.val: its labels differ from data.train's; use one label file")
     if settings_are_fitted(card.settings):
-        settings = settings | one_source(source)
+        settings = settings | source_settings(source)
     card = chosen_card(config.model, settings, source.labels, config.short_side)
     model = build_chosen(card)
     if config.init is None:
@@ -93,7 +93,7 @@ def _prepare(
         started = start_from(model, config.init)
         card = replace(card, licence=licence_from(started.licence))
         names = {"initial": started.initial, "unused": started.unused}
-        report("init", {"file": str(config.init), **names, "told": told(started, card)})
+        report("init", {"file": str(config.init), **names, "told": start_notes(started, card)})
     model = channels_last(model.to(processes.device))
     objective: nn.Module = Objective(model, criterion)
     if processes.world > 1:
@@ -118,16 +118,16 @@ def _prepare(
     return training, val
 
 
-def _anew(out: Path, processes: Processes) -> int:
-    """Nothing is done yet: what an earlier training left in the folder goes."""
-    left = [*(out / name for name in OUTPUTS), *out.glob(VIEWS)]
-    for path in left if processes.first else ():
+def _clean(out: Path, processes: Processes) -> int:
+    """Delete an earlier training's files; returns the number of epochs done: 0."""
+    leftovers = [*(out / name for name in OUTPUTS), *out.glob(VIEWS)]
+    for path in leftovers if processes.first else ():
         path.unlink(missing_ok=True)
     return 0
 
 
 def _resume(training: Training, val: Source | None, out: Path) -> int:
-    """How many epochs are done, with their state put back."""
+    """Restore the state of the last checkpoint; returns the number of epochs done."""
     config = training.config.model_dump(mode="json")
     model, average, optimizer = training.model, training.average, training.optimizer
     path = out / "checkpoint.pt"
@@ -136,70 +136,70 @@ def _resume(training: Training, val: Source | None, out: Path) -> int:
         training.processes.first
         and validation.last(out / validation.NAME).get("epoch") != done.epochs
     ):
-        _score(training, val, out, done.figures)  # the last run ended within its validation
+        _score(training, val, out, done.figures)  # the last run was interrupted in validation
     if done.epochs >= training.config.schedule.epochs:
         training.report("finished", {"epoch": done.epochs})
     return done.epochs
 
 
 def _learn(training: Training, epoch: int, out: Path) -> dict[str, Any]:
-    """An epoch of the kind that the model wants."""
+    """Run one epoch: a fit for a fitted head, else steps."""
     if is_fitted(training.model):
         return fitted_epoch(training, epoch, out)
     return _epoch(training, epoch)
 
 
 def _epoch(training: Training, epoch: int) -> dict[str, Any]:
-    """One pass over the data; the mean of each loss, seconds and clips a second."""
-    # Dropout and RoI sampling draw from torch's generator; a seed per epoch makes a resumed
-    # run the same as an unbroken one.
+    """One pass over the data; returns the mean of each loss and the speed."""
+    # Dropout and RoI sampling draw from torch's generator: a seed per epoch makes a resumed run
+    # equal to an uninterrupted one.
     torch.manual_seed(hash((training.config.seed, epoch, training.processes.rank)) % 2**63)
     training.objective.train()
     semi = begin(training.config, epoch, training.model, training.average)
     if semi:
-        _fit(training, epoch)
+        _fit_thresholds(training, epoch)
     sums: dict[str, float] = {}
     started = time.perf_counter()
-    many = len(training.sampler)
+    step_count = len(training.sampler)
     for number, batches in enumerate(_batches(training, epoch, semi)):
-        losses = steps.step(training, *batches, epoch * many + number)
+        losses = steps.step(training, *batches, epoch * step_count + number)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value
         seconds = time.perf_counter() - started
         figures = {name: value / (number + 1) for name, value in sums.items()}
-        figures |= {"epoch": epoch + 1, "step": number + 1, "steps": many}
+        figures |= {"epoch": epoch + 1, "step": number + 1, "steps": step_count}
         figures["steps_a_second"] = (number + 1) / seconds
         figures["clips_a_second"] = (number + 1) * training.config.batch / seconds
         training.report("step", figures)
     return figures
 
 
-def _fit(training: Training, epoch: int) -> None:
-    """The semi-supervised stage's thresholds, of the epoch's first labelled clips."""
+def _fit_thresholds(training: Training, epoch: int) -> None:
+    """Fit the semi-supervised stage's thresholds on the epoch's first labelled clips."""
     if training.semi is None or training.semi.config.strategy != "per-class":
         return
-    assert training.average is not None  # as the stage has begun
+    assert training.average is not None  # the teacher exists once the stage has begun
     training.sampler.epoch = epoch
-    labelled = unfailing(training.batches)
+    labelled = raise_errors(training.batches)
     with steps.cast(training.processes.device, training.autocast):
         training.semi.fit(
-            training.average.model, (steps.as_seen(training, batch) for batch in labelled)
+            training.average.model, (steps.to_device(training, batch) for batch in labelled)
         )
 
 
 def _batches(training: Training, epoch: int, semi: bool) -> Iterator[tuple[Batch, Batch | None]]:
-    """Labelled clips, and unlabelled ones where the epoch learns from such."""
+    """Batches of labelled clips, each with one of unlabelled clips in the semi-supervised stage."""
     training.sampler.epoch = epoch
-    labelled = unfailing(training.batches)
+    labelled = raise_errors(training.batches)
     if training.semi is None or not semi:
         yield from ((batch, None) for batch in labelled)
         return
     training.semi.sampler.epoch = epoch
-    yield from zip(labelled, unfailing(training.semi.batches), strict=True)
+    yield from zip(labelled, raise_errors(training.semi.batches), strict=True)
 
 
 def _keep(training: Training, out: Path, done: Done) -> None:
-    """Checkpoint and weights after an epoch: before the scores, whose failure loses nothing."""
+    """Write checkpoint and weights before validation, so that its failure loses nothing."""
     config = training.config.model_dump(mode="json")
     model, average, optimizer = training.model, training.average, training.optimizer
     notes = {"card": to_json(training.card), "epochs": done.epochs}
@@ -210,7 +210,7 @@ def _keep(training: Training, out: Path, done: Done) -> None:
 
 
 def _score(training: Training, val: Source | None, out: Path, figures: dict[str, Any]) -> None:
-    """Validation, and the epoch's line of results."""
+    """Validate, and append the epoch's line to the results."""
     figures = figures | validate(training.shipped, training.card, val, training.autocast)
     validation.append(out / validation.NAME, figures)
     training.report("epoch", figures)

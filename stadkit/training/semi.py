@@ -1,6 +1,6 @@
-"""The semi-supervised stage: a teacher's people, labelled from the keyframes around, teach.
+"""The semi-supervised stage: training on unlabelled clips between labelled keyframes.
 
-Clips between labelled keyframes, each with the people of the keyframes around.
+A teacher detects people in these clips, and the keyframes around provide their labels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stadkit.detections import Detections, Keyframes, milliseconds, number_frame
 from stadkit.errors import UsageError
 from stadkit.layers.matching import Diverged
 from stadkit.tla.assignment import Floats
-from stadkit.tla.neighbours import around, spacing
+from stadkit.tla.neighbours import find_neighbours, spacing
 from stadkit.training.batches import Batch, EpochSampler, Views, loader
 from stadkit.training.checkpoint import Average
 from stadkit.training.config import AnnotatedSource, SemiConfig, TrainConfig
@@ -29,59 +29,60 @@ from stadkit.training.sources import Annotated, Example, Source
 from stadkit.video.clips import Clip
 from stadkit.zoo import Card
 
-# The terms of each family's loss that are of actions (L_ac); all others are of boxes (L_al).
-OF_ACTIONS = ("action",)
-# Labelled clips that thresholds by class are fitted on, anew in each epoch.
-FITTED = 400
+# Loss terms for actions (L_ac) in all families; the others are for boxes (L_al).
+ACTION_TERMS = ("action",)
+# Labelled clips on which the thresholds per class are fitted in each epoch.
+THRESHOLD_CLIPS = 400
 
 
 @dataclass
 class Semi:
-    """What the stage adds to a training: batches of unlabelled clips, and how they are labelled."""
+    """The stage's batches of unlabelled clips, and their labelling by a teacher."""
 
     config: SemiConfig
     card: Card
     sampler: EpochSampler
-    batches: Any  # their targets are the people of both neighbours
-    thresholds: Floats | None = None  # [C]  of "per-class"
+    batches: Any  # their targets are the people of both neighbouring keyframes
+    thresholds: Floats | None = None  # [C]  for the strategy "per-class"
 
-    def fit(self, teacher: nn.Module, seen: Iterable[tuple[Tensor, Batch]]) -> None:
-        """The thresholds of "per-class", from what the teacher scores in labelled clips.
+    def fit(self, teacher: nn.Module, labelled: Iterable[tuple[Tensor, Batch]]) -> None:
+        """Fit the thresholds of "per-class" to the teacher's scores in labelled clips.
 
-        `seen` are pixels and batches as in `pseudo`; no more are taken than are looked at.
+        labelled: pixels and batches as in `pseudo`; consumed lazily, up to THRESHOLD_CLIPS clips.
         """
         found: list[Detections] = []
-        known: list[Batch] = []
-        for pixels, batch in seen:
-            found += _look(teacher, pixels, batch, self.card, self.config)
-            known.append(batch)
-            if len(found) >= FITTED:
+        batches: list[Batch] = []
+        for pixels, batch in labelled:
+            found += _detect(teacher, pixels, batch, self.card, self.config)
+            batches.append(batch)
+            if len(found) >= THRESHOLD_CLIPS:
                 break
-        self.thresholds = class_thresholds(found, known)
+        self.thresholds = class_thresholds(found, batches)
 
     def pseudo(
         self, teacher: nn.Module, pixels: Tensor, batch: Batch
     ) -> tuple[Batch, dict[str, float]]:
-        """The batch with the teacher's people as targets, and how many a clip there are.
+        """Replace a batch's targets by the teacher's people; returns their mean counts per clip.
 
-        They are on pixels [B, 3, T, H, W], normalised: the very view that the student is given.
-        Raises Diverged where the teacher gives NaN.
+        The teacher sees the student's view: normalised pixels [B, 3, T, H, W]. Raises Diverged
+        where it outputs NaN.
         """
-        found = _look(teacher, pixels, batch, self.card, self.config)
+        found = _detect(teacher, pixels, batch, self.card, self.config)
         targets = pseudo_targets(found, batch, self.config, self.thresholds)
-        known = sum(int((~t.action.isnan()).any(1).sum()) for t in targets)
+        labelled = sum(int((~t.action.isnan()).any(1).sum()) for t in targets)
         clips = max(len(targets), 1)
-        counts = {"pseudo_people": sum(map(len, found)) / clips, "pseudo_labelled": known / clips}
+        people = sum(map(len, found))
+        counts = {"pseudo_people": people / clips, "pseudo_labelled": labelled / clips}
         return replace(batch, targets=list(targets)), counts
 
     def weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        """ME-STAD Eq. 5, times lambda_unsup: the terms of L_unsup, L_ac and L_al."""
-        kept = [name for name in losses if self.config.localization or name in OF_ACTIONS]
+        """ME-STAD Eq. 5 times lambda_unsup: the terms of L_unsup, which are L_ac and L_al."""
+        kept = [name for name in losses if self.config.localization or name in ACTION_TERMS]
         return {f"unlabelled_{name}": self.config.weight * losses[name] for name in kept}
 
-    def nothing(self, losses: dict[str, float]) -> dict[str, float]:
-        """The same figures of a step of the burn-in: results have their columns in all epochs."""
-        kept = [name for name in losses if self.config.localization or name in OF_ACTIONS]
+    def zero_figures(self, losses: dict[str, float]) -> dict[str, float]:
+        """The stage's figures in the burn-in, all 0, so that results have the same columns."""
+        kept = [name for name in losses if self.config.localization or name in ACTION_TERMS]
         names = [f"unlabelled_{name}" for name in kept]
         return dict.fromkeys([*names, "pseudo_people", "pseudo_labelled"], 0.0)
 
@@ -89,22 +90,25 @@ class Semi:
 def open_semi(
     config: TrainConfig, card: Card, source: Source, labelled: EpochSampler, processes: Processes
 ) -> Semi | None:
-    """The unlabelled clips beside the labelled ones, as many batches; None where none are used.
+    """Open the unlabelled clips, in as many batches as the labelled ones; None if not used.
 
-    Raises UsageError for a model of tubelets.
+    Raises UsageError for a tubelet model.
     """
     semi, data = config.semi, config.data.train
     if semi is None or not semi.labels:
         return None
     if card.tubelet:
-        raise UsageError(f"semi: {config.model} learns tubelets, and truth between is of one frame")
-    assert isinstance(data, AnnotatedSource)  # the config's own check
+        raise UsageError(
+            f"semi: {config.model} predicts tubelets, but pseudo-labels are for single frames; "
+            "leave semi out or use a keyframe model"
+        )
+    assert isinstance(data, AnnotatedSource)  # checked by the config
     assert isinstance(source, Annotated)
     examples = Unlabelled(source, data, semi)
     sampler = EpochSampler(
         len(examples),
         config.batch * semi.unlabelled,
-        config.seed + 1,  # other dice than those of the labelled clips
+        config.seed + 1,  # independent of the labelled clips
         processes.rank,
         processes.world,
         steps=len(labelled),
@@ -115,16 +119,16 @@ def open_semi(
 
 
 def averaged(config: TrainConfig, model: nn.Module) -> Average | None:
-    """The average that a training ships: of its semi-supervised stage, the teacher."""
+    """The averaged model that a training ships, which is the teacher in a semi-supervised stage."""
     if config.semi is None or config.semi.strategy == "none":
         return Average(model, config.ema) if config.ema else None
-    # Without `ema` it is the model itself until the burn-in is over.
+    # Without `ema` it equals the model until the burn-in ends.
     return Average(model, config.ema)
 
 
 def begin(config: TrainConfig, epoch: int, model: nn.Module, average: Average | None) -> bool:
-    """Whether an epoch is of the semi-supervised stage; at its start both networks are those of
-    the burn-in (section 3.4)."""
+    """Whether an epoch is semi-supervised; the first one initializes student and teacher from the
+    burn-in (section 3.4)."""
     semi = config.semi
     if semi is None or average is None or semi.strategy == "none" or epoch < semi.burn_in:
         return False
@@ -136,35 +140,35 @@ def begin(config: TrainConfig, epoch: int, model: nn.Module, average: Average | 
 
 
 @torch.no_grad()
-def _look(
+def _detect(
     teacher: nn.Module, pixels: Tensor, batch: Batch, card: Card, semi: SemiConfig
 ) -> list[Detections]:
-    """Algorithm 1 line 1: who the teacher finds in each clip, as in a test."""
-    known = {} if batch.bank is None else {"bank": batch.bank}
-    outputs = teacher(pixels, batch.sizes, **known)
+    """Algorithm 1 line 1: the teacher's detections in each clip, as in inference."""
+    bank = {} if batch.bank is None else {"bank": batch.bank}
+    outputs = teacher(pixels, batch.sizes, **bank)
     if outputs.person.isnan().any():
-        raise Diverged("the teacher gave NaN")
-    lowest = card.min_person if semi.min_person is None else semi.min_person
+        raise Diverged("the teacher's scores became NaN")
+    min_person = card.min_person if semi.min_person is None else semi.min_person
     blank = np.zeros((1, 1, 1, 3), np.uint8)
     clips = [Clip(str(i), blank, 0.0, np.zeros(1), (1, 1)) for i in range(len(pixels))]
-    return to_table(outputs, clips, card.classes.names, lowest, semi.max_people)
+    return to_table(outputs, clips, card.classes.names, min_person, semi.max_people)
 
 
 class Unlabelled:
-    """Examples whose boxes and actions are candidates: those of the nearest labelled keyframe
-    before and of the nearest after, in this order (line 2 of Algorithm 1).
+    """Unlabelled clips with candidate boxes and actions: those of the nearest labelled keyframe
+    before, then those of the nearest after (line 2 of Algorithm 1).
 
-    A neighbour that is missing, or too far away, has none. Past the end of a video its last frame
-    stands still.
+    A missing or too distant neighbour has no candidates. After the end of a video its last frame
+    repeats.
     """
 
     def __init__(self, source: Annotated, data: AnnotatedSource, semi: SemiConfig) -> None:
-        """Raises UsageError where truth leaves no time between keyframes."""
+        """Raises UsageError where no time between keyframes is unlabelled."""
         self.labels = source.labels
         self._source, self._past = source, semi.offset[1]
-        self._frames = _between(source.keys, data, semi)
+        self._frames = _unlabelled_frames(source.keys, data, semi)
         number, labelled = number_frames(self._frames, source.keys)
-        sides = around(self._frames, number, source.keys, labelled, semi.max_gap, None)
+        sides = find_neighbours(self._frames, number, source.keys, labelled, semi.max_gap, None)
         self._sides = np.stack([sides.left, sides.right], 1).tolist()
 
     def __len__(self) -> int:
@@ -179,31 +183,34 @@ class Unlabelled:
         return Example(clip=clip, box=truth.box[pool], action=truth.action[pool], near=near)
 
 
-def _between(keys: Keyframes, data: AnnotatedSource, semi: SemiConfig) -> Keyframes:
-    """`places` times around each keyframe, `offset` away, in turn before and after.
+def _unlabelled_frames(keys: Keyframes, data: AnnotatedSource, semi: SemiConfig) -> Keyframes:
+    """`places` times around each keyframe, `offset` away, alternately after and before it.
 
-    The same ones in every epoch and run, so that clips are cut once. Without those before the
-    first frame, and those that are labelled.
+    The same in every epoch and run, so that clips are cut once. Times before the first frame and
+    labelled ones are left out.
     """
-    usual = float(np.median(list(spacing(keys).values())))
-    if usual <= semi.offset[0]:
+    interval = float(np.median(list(spacing(keys).values())))
+    if interval <= semi.offset[0]:
         raise UsageError(
-            f"semi.offset: {semi.offset[0]:.3g} s from a labelled keyframe is at the next one: "
-            f"{data.truth} has one each {usual:.3g} s; give offsets below that"
+            f"semi.offset: {semi.offset[0]:.3g} s from a labelled keyframe reaches the next one, "
+            f"as {data.truth} has one every {interval:.3g} s; use smaller offsets"
         )
-    away = np.random.default_rng(0).uniform(*semi.offset, (len(keys), semi.places))
-    turn = np.add.outer(np.arange(len(keys)), np.arange(semi.places)) % 2
-    time = (keys.time[:, None] + np.where(turn == 1, -away, away)).round(3).ravel()
+    distance = np.random.default_rng(0).uniform(*semi.offset, (len(keys), semi.places))
+    before = np.add.outer(np.arange(len(keys)), np.arange(semi.places)) % 2 == 1
+    time = (keys.time[:, None] + np.where(before, -distance, distance)).round(3).ravel()
     video = np.repeat(keys.video, semi.places)
-    kept = (time >= data.offset) & ~_labelled(video, time, keys)
+    kept = (time >= data.offset) & ~_is_labelled(video, time, keys)
     if not kept.any():
-        raise UsageError(f"{data.truth}: no time that is semi.offset from a keyframe is unlabelled")
+        raise UsageError(
+            f"{data.truth}: all times semi.offset away from a keyframe are labelled; change "
+            "semi.offset"
+        )
     return Keyframes(video[kept], time[kept])
 
 
-def _labelled(
+def _is_labelled(
     video: NDArray[np.str_], time: NDArray[np.float64], keys: Keyframes
 ) -> NDArray[np.bool_]:
-    seen = set(zip(keys.video.tolist(), milliseconds(keys.time).tolist(), strict=True))
-    asked = zip(video.tolist(), milliseconds(time).tolist(), strict=True)
-    return np.array([pair in seen for pair in asked], np.bool_)
+    labelled = set(zip(keys.video.tolist(), milliseconds(keys.time).tolist(), strict=True))
+    pairs = zip(video.tolist(), milliseconds(time).tolist(), strict=True)
+    return np.array([pair in labelled for pair in pairs], np.bool_)

@@ -1,4 +1,4 @@
-"""Targets of unlabelled clips: the teacher's people, labelled from the keyframes around."""
+"""Targets for unlabelled clips: the teacher's people, labelled from the keyframes around."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from stadkit.training.config import SemiConfig
 def pseudo_targets(
     found: Sequence[Detections], batch: Batch, semi: SemiConfig, thresholds: Floats | None = None
 ) -> list[Targets]:
-    """The teacher's boxes with labels from each clip's candidates, the targets of `batch`.
+    """The teacher's boxes, labelled from each clip's candidates, which are the targets of `batch`.
 
-    Somebody without a label has NaN, and teaches no action; all are so in a clip without
-    candidates, and whoever is background. Nobody found: no targets. thresholds [C]: of the
-    strategy "per-class", as `class_thresholds` fits them.
+    People without a label have NaN actions, which give no action loss: those assigned to background
+    and all in a clip without candidates. Clips without detections have no targets. thresholds [C]:
+    from `class_thresholds`, for the strategy "per-class".
     """
     labels = _labels(_block(found, _truth([batch])), semi, thresholds)
     sizes = _sizes(batch)
@@ -43,9 +43,9 @@ def pseudo_targets(
 
 
 def class_thresholds(found: Sequence[Detections], batches: Sequence[Batch]) -> Floats:
-    """The threshold [C] of best F1 of each class, of the people found in labelled clips.
+    """The threshold [C] with the best F1 of each class, for the people found in labelled clips.
 
-    NaN where no score tells the class; all are so where nobody is found.
+    NaN where no threshold separates the class, and for all classes without any people found.
     """
     people, truth = _found(found), _truth(batches)
     if not len(people.row):
@@ -54,12 +54,12 @@ def class_thresholds(found: Sequence[Detections], batches: Sequence[Batch]) -> F
 
 
 def _sizes(batch: Batch) -> NDArray[np.float64]:
-    """Width, height, width, height of each clip, [B, 4]."""
+    """Width, height, width, height of each clip [B, 4]."""
     return batch.sizes.cpu().numpy()[:, [1, 0, 1, 0]].astype(np.float64)
 
 
 def _truth(batches: Sequence[Batch]) -> People:
-    """Those of the targets by clip, in fractions of its size."""
+    """The people in the targets by clip; boxes in fractions of the clip's size."""
     boxes, actions = [], []
     for batch in batches:
         targets = [t for t in batch.targets if isinstance(t, Targets)]
@@ -74,7 +74,7 @@ def _found(tables: Sequence[Detections]) -> People:
 
 
 def _block(found: Sequence[Detections], truth: People) -> Block:
-    """Each clip as a frame with one keyframe around, where all its candidates are."""
+    """Each clip as a frame with one neighbouring keyframe that holds all its candidates."""
     frame = np.arange(len(found))
     return Block(
         time=np.zeros(len(found)),
@@ -97,7 +97,7 @@ def _people(boxes: Sequence[NDArray[Any]], actions: Sequence[NDArray[Any]]) -> P
 
 
 def _labels(block: Block, semi: SemiConfig, thresholds: Floats | None) -> NDArray[np.float32]:
-    """Labels [n, C] of the people found, 1 or 0; a row of NaN has none."""
+    """Labels [n, C] of the people found, 1 or 0; a row of NaN is unlabelled."""
     options = tla.Options(
         strategy=semi.strategy,
         bce=semi.bce,
@@ -110,17 +110,17 @@ def _labels(block: Block, semi: SemiConfig, thresholds: Floats | None) -> NDArra
     labels = np.full(block.found.score.shape, np.nan, np.float32)
     if semi.strategy in FROM_SCORES:
         if thresholds is None:
-            given = over_threshold(block, options)
+            passing = over_threshold(block, options)
         else:
-            given = over_class_thresholds(block, thresholds, options)
-        return np.where(given.any(1, keepdims=True), given.astype(np.float32), labels)
+            passing = over_class_thresholds(block, thresholds, options)
+        return np.where(passing.any(1, keepdims=True), passing.astype(np.float32), labels)
     if semi.strategy == "nearest":
         nearest = by_overlap(block)
         labels[nearest.found] = nearest.action
         return labels
     people, pool = block.found, block.truth
-    taken, _ = assign_labels(
+    assigned, _ = assign_labels(
         people.score, people.box, people.start, block.label, pool.box, pool.start, options
     )
-    labels[taken >= 0] = block.label[taken[taken >= 0]]
+    labels[assigned >= 0] = block.label[assigned[assigned >= 0]]
     return labels

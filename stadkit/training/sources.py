@@ -1,4 +1,4 @@
-"""Training examples: where clips and their truth come from."""
+"""Sources of training examples: rendered clips and annotated videos."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from stadkit.errors import AnnotationError, UsageError, VideoError
 from stadkit.files.ava_csv import read_truth
 from stadkit.labels import Labels, read_labels
 from stadkit.training.bank_settings import Banks, Near
-from stadkit.training.clips import ClipStore, clips_from_frames, places
+from stadkit.training.clips import ClipStore, clips_from_frames, video_paths
 from stadkit.training.config import AnnotatedSource, PlaygroundSource
-from stadkit.training.tubelets import ExampleTubes, Tracks, followed
+from stadkit.training.tubelets import ExampleTubes, Tracks, to_tubes
 from stadkit.video.clips import Clip, Cut, clips
 from stadkit.video.decode import open_video
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """A clip and the truth of its key frame, and of all its frames where the card wants that."""
+    """A clip with the truth at its key frame, and in all frames for tubelet models."""
 
     clip: Clip
     box: NDArray[np.float32]  # [n, 4]  fractions of the frame
     action: NDArray[np.float32]  # [n, C]  0 or 1
     joints: NDArray[np.float32] | None = None  # [n, T, 20, 2]  fractions, as skeleton.JOINTS
     tubes: ExampleTubes | None = None
-    near: Near | None = None  # who is seen around the key frame, where the source has banks
+    near: Near | None = None  # bank entries around the key frame, where the source has banks
 
 
 class Source(Protocol):
-    """Examples by number; the same number is always the same example."""
+    """Examples by index; an index always gives the same example."""
 
     labels: Labels
 
@@ -49,17 +49,17 @@ class Source(Protocol):
 
 
 class Playground:
-    """Clips rendered on first use and kept."""
+    """Clips rendered on first use and cached."""
 
     def __init__(self, config: PlaygroundSource, card: Card, store: Path) -> None:
         self.labels = synth.labels()
         self._config, self._card = config, card
         size = (card.frames, card.stride, card.key, config.height, config.width)
         made_from: dict[str, Any] = {"playground": size, "generator": _generator()}
-        # Without what is as usual, so that stores from before there was a choice are found.
-        later = {"variety": config.variety, "pace": config.pace, "glitches": config.glitches}
-        usual = {"variety": "standard", "pace": 1.0, "glitches": 0.0}
-        made_from |= {name: value for name, value in later.items() if value != usual[name]}
+        # Defaults are left out, so that stores older than these options keep their key.
+        options = {"variety": config.variety, "pace": config.pace, "glitches": config.glitches}
+        defaults = {"variety": "standard", "pace": 1.0, "glitches": 0.0}
+        made_from |= {name: value for name, value in options.items() if value != defaults[name]}
         if card.tubelet:
             made_from["tubes"] = True
         self._store = ClipStore(store, made_from)
@@ -71,22 +71,22 @@ class Playground:
         seed = self._config.seed + index
         name = f"{seed:09d}"
         if name not in self._store:
-            made = vars(self._render(seed))
-            more = ("tube_box", "tube_action") if self._card.tubelet else ()
-            kept = {key: made[key] for key in ("box", "action", "joints", *more)}
-            self._store.put(name, made["pixels"], **kept)
+            rendered = vars(self._render(seed))
+            tubes = ("tube_box", "tube_action") if self._card.tubelet else ()
+            arrays = {key: rendered[key] for key in ("box", "action", "joints", *tubes)}
+            self._store.put(name, rendered["pixels"], **arrays)
         pixels, truth = self._store.get(name)
         return Example(
             clip=self._clip(name, pixels),
             box=truth["box"],
             action=truth["action"],
             joints=truth["joints"],
-            tubes=self._followed(truth) if self._card.tubelet else None,
+            tubes=self._tubes(truth) if self._card.tubelet else None,
         )
 
-    def _followed(self, truth: dict[str, NDArray[Any]]) -> ExampleTubes:
-        known = np.ones(self._card.frames, np.bool_)  # the renderer knows all frames
-        return followed(truth["tube_box"], truth["tube_action"], known)
+    def _tubes(self, truth: dict[str, NDArray[Any]]) -> ExampleTubes:
+        known = np.ones(self._card.frames, np.bool_)  # rendered truth covers all frames
+        return to_tubes(truth["tube_box"], truth["tube_action"], known)
 
     def _render(self, seed: int) -> synth.RenderedClip:
         card, config = self._card, self._config
@@ -115,7 +115,7 @@ def _variety(chosen: str, seed: int) -> Literal["standard", "wide"]:
 
 
 def _generator() -> str:
-    """What the renderer's code hashes to: clips of another renderer are other clips."""
+    """Hash of the renderer's code, so that another version renders its own clips."""
     import hashlib
 
     files = sorted(Path(synth.__file__).parent.glob("*.py"))
@@ -133,15 +133,15 @@ class Annotated:
         )
         self.truth = read_truth(config.truth, self.labels)
         if not len(self.truth):
-            raise AnnotationError(f"{config.truth}: has no rows, so there is nothing to train on")
+            raise AnnotationError(f"{config.truth}: has no rows to train on; add annotations")
         if card.tubelet and config.thin > 1:
-            raise UsageError("thin: tubelets want every labelled frame; leave it out")
+            raise UsageError("thin: tubelet models need every labelled frame; leave it out")
         self.truth = _thinned(self.truth, config.thin)
         self.keys = Keyframes.of(self.truth)
         self.rows = _rows_of(self.keys, self.truth)
         self._tracks = _tracks_of(config, self.truth) if card.tubelet else None
         videos = sorted(set(self.keys.video.tolist()))
-        self._places = places(config, videos)
+        self._paths = video_paths(config, videos)
         self._banks = None if config.queries is None else Banks(config, videos, card)
         self._store = ClipStore(store, _made_from(config, self._cut))
 
@@ -155,71 +155,71 @@ class Annotated:
             clip=clip,
             box=self.truth.box[rows],
             action=self.truth.action[rows],
-            tubes=self._followed(clip, rows),
+            tubes=self._tubes(clip, rows),
             near=self.near(clip),
         )
 
-    def clip(self, among: Keyframes, index: int, past: float = 0.0) -> Clip:
-        """The clip around one of these times; one pass over its video keeps those of all.
+    def clip(self, frames: Keyframes, index: int, past: float = 0.0) -> Clip:
+        """The clip around one of these frames; one pass over its video stores the clips of all.
 
-        Times up to `past` seconds after the video's last frame show that.
+        Times up to `past` seconds after the video's last frame repeat it.
         """
-        video, time = str(among.video[index]), float(among.time[index])
-        name = _kept_name(video, time)
+        video, time = str(frames.video[index]), float(frames.time[index])
+        name = _clip_name(video, time)
         if name not in self._store:
-            self._keep(video, np.sort(among.time[among.video == video]), past)
-        pixels, kept = self._store.get(name)
-        return Clip(video, pixels, time, kept["times"], tuple(kept["size"].tolist()))
+            self._fill_store(video, np.sort(frames.time[frames.video == video]), past)
+        pixels, arrays = self._store.get(name)
+        return Clip(video, pixels, time, arrays["times"], tuple(arrays["size"].tolist()))
 
     def near(self, clip: Clip) -> Near | None:
-        """Who is seen around a clip, where there are banks."""
+        """Bank entries around a clip, where the source has banks."""
         if self._banks is None:
             return None
-        # A bank's times are the video's own.
+        # Banks have the video's own times.
         return self._banks.near(clip.video, clip.time - self._config.offset)
 
-    def _followed(self, clip: Clip, rows: NDArray[np.int64]) -> ExampleTubes | None:
+    def _tubes(self, clip: Clip, rows: NDArray[np.int64]) -> ExampleTubes | None:
         if self._tracks is None:
             return None
         times = clip.times + self._config.offset
-        return self._tracks.through(clip.video, times, self._cut.key, rows)
+        return self._tracks.tubes(clip.video, times, self._cut.key, rows)
 
-    def _keep(self, video: str, times: NDArray[np.float64], past: float) -> None:
-        """One sequential pass over a video puts its clips around these times into the store."""
+    def _fill_store(self, video: str, times: NDArray[np.float64], past: float) -> None:
+        """Store a video's clips around these times, in one sequential pass."""
         for clip in self._cut_clips(video, times, past):
             size = np.array(clip.size)
-            name = _kept_name(video, clip.time + self._config.offset)
+            name = _clip_name(video, clip.time + self._config.offset)
             self._store.put(name, clip.pixels, times=clip.times, size=size)
-        missing = [time for time in times if _kept_name(video, time) not in self._store]
+        missing = [time for time in times if _clip_name(video, time) not in self._store]
         if missing:
-            place, offset = self._places[video], self._config.offset
+            path, offset = self._paths[video], self._config.offset
             raise VideoError(
-                f"{place}: does not show {missing[0]:g} s, where {self._config.truth} has a label; "
-                f"is `offset` (now {offset:g}) right?"
+                f"{path}: has no frame at {missing[0]:g} s, where {self._config.truth} has a "
+                f"label; check `offset` (now {offset:g})"
             )
 
     def _cut_clips(self, video: str, times: NDArray[np.float64], past: float) -> Iterator[Clip]:
-        own, cut = times - self._config.offset, replace(self._cut, past=past)
+        video_times, cut = times - self._config.offset, replace(self._cut, past=past)
         if self._config.frames is not None:
-            yield from clips_from_frames(self._places[video], cut, own, self._config.rate)
+            yield from clips_from_frames(self._paths[video], cut, video_times, self._config.rate)
             return
-        with open_video(self._places[video]) as reader:
-            yield from clips(reader, cut, times=own)
+        with open_video(self._paths[video]) as reader:
+            yield from clips(reader, cut, times=video_times)
 
 
 def _thinned(truth: Detections, every: int) -> Detections:
-    """Truth at every so many of each video's labelled times, from the middle of the first few."""
+    """Truth at every `every`-th labelled time of each video, from the middle of the first ones."""
     keys = Keyframes.of(truth)
     order = np.lexsort((keys.time, keys.video))
     first = np.r_[True, keys.video[order][1:] != keys.video[order][:-1]]
     rank = np.arange(len(order)) - np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
-    # A video of fewer frames keeps its middle one.
+    # A video with fewer frames keeps its middle one.
     count = np.diff(np.r_[np.flatnonzero(first), len(order)])
     start = np.repeat(np.minimum(every, count) // 2, count)
-    stays = np.zeros(len(order), bool)
-    stays[order] = rank % every == start
+    kept = np.zeros(len(order), bool)
+    kept[order] = rank % every == start
     key, frame = number_frames(keys, truth)
-    return truth.select(np.isin(frame, key[stays]))
+    return truth.select(np.isin(frame, key[kept]))
 
 
 def _tracks_of(config: AnnotatedSource, truth: Detections) -> Tracks:
@@ -230,29 +230,30 @@ def _ms(time: float) -> int:
     return int(milliseconds(np.array([time]))[0])
 
 
-def _kept_name(video: str, time: float) -> str:
+def _clip_name(video: str, time: float) -> str:
     return f"{video}@{_ms(time)}"
 
 
 def _made_from(config: AnnotatedSource, cut: Cut) -> dict[str, Any]:
-    """What kept clips depend on; the rate is a guess at extracted frames, videos know theirs."""
-    # Without what is as usual, so that stores from before there was a choice are found.
-    given = {f.name: getattr(cut, f.name) for f in fields(cut) if getattr(cut, f.name) != f.default}
-    made: dict[str, Any] = {"cut": given, "offset": config.offset}
+    """What stored clips depend on; videos, unlike extracted frames, do not depend on `rate`."""
+    # Defaults are left out, so that stores older than these options keep their key.
+    values = {f.name: getattr(cut, f.name) for f in fields(cut)}
+    changed = {f.name: values[f.name] for f in fields(cut) if values[f.name] != f.default}
+    made: dict[str, Any] = {"cut": changed, "offset": config.offset}
     if config.frames is not None:
         return made | {"frames": str(config.frames), "rate": config.rate}
     return made | {"videos": str(config.videos)}
 
 
 def _rows_of(keys: Keyframes, truth: Detections) -> list[NDArray[np.int64]]:
-    """The rows of truth at each of its keyframes, which are in the order of their numbers."""
+    """The truth's rows at each of its keyframes, in the keyframes' order."""
     key, frame = number_frames(keys, truth)
     order = np.argsort(frame, kind="stable")
     return np.split(order, np.searchsorted(frame[order], key)[1:])
 
 
 def open_source(config: PlaygroundSource | AnnotatedSource, card: Card, store: Path) -> Source:
-    """The examples that a config names."""
+    """Open the source that a config describes."""
     if isinstance(config, PlaygroundSource):
         return Playground(config, card, store)
     return Annotated(config, card, store)

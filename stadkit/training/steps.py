@@ -1,10 +1,7 @@
-"""A training as it runs, one step at a time.
+"""The state of a running training, and one step of it: forward, backward, optimizer.
 
-A training as it runs: model, losses, optimizer, data; and what it tells whoever watches.
-
-One step: forward, backward, optimizer; of labelled clips, and of unlabelled ones beside.
-
-Bytes of a batch -> the floats that a model takes.
+A step uses labelled clips, and unlabelled ones in the semi-supervised stage. Pixels are normalised
+on the device.
 """
 
 from __future__ import annotations
@@ -35,7 +32,7 @@ Report = Callable[[str, dict[str, Any]], None]
 
 
 class Objective(nn.Module):
-    """Model and criterion as one module, so that DistributedDataParallel sees one forward."""
+    """Model and criterion as one module, as DistributedDataParallel wraps a single forward."""
 
     def __init__(self, model: nn.Module, criterion: Criterion) -> None:
         super().__init__()
@@ -47,7 +44,7 @@ class Objective(nn.Module):
 
 @dataclass
 class Training:
-    """What changes while training, and what it is trained on."""
+    """The state of a training: model, losses, optimizer, data and progress reports."""
 
     config: TrainConfig
     card: zoo.Card
@@ -64,19 +61,21 @@ class Training:
 
     @property
     def bank(self) -> str:
-        """sha256 of the weights that made the banks of queries; "" without any."""
+        """sha256 of the weights that made the query banks; "" without banks."""
         return str(self.card.settings.get("bank", ""))
 
     @property
     def shipped(self) -> nn.Module:
-        """The weights to score and keep: the average where there is one."""
+        """The model to validate and save: the average, if any."""
         return self.model if self.average is None else self.average.model
 
 
-def step(training: Training, batch: Batch, more: Batch | None, number: int) -> dict[str, float]:
-    """ME-STAD Eq. 4: L_sup of a batch, and lambda L_unsup of unlabelled clips if there are any.
+def step(
+    training: Training, batch: Batch, unlabelled: Batch | None, number: int
+) -> dict[str, float]:
+    """ME-STAD Eq. 4: one step on L_sup of a batch plus lambda L_unsup of unlabelled clips, if any.
 
-    number: of the step, from 0 in the first epoch on. Raises StadkitError where the loss is not
+    number: of the step, counted from 0 over all epochs. Raises StadkitError where the loss is not
     finite.
     """
     optimizer, config = training.optimizer, training.config
@@ -84,62 +83,62 @@ def step(training: Training, batch: Batch, more: Batch | None, number: int) -> d
     set_rate(optimizer, learning_rate(config.optimizer.lr, config.schedule, number, steps))
     optimizer.zero_grad()
     try:
-        # One after the other: gradients add up, and only one graph is in memory.
-        losses = {} if more is None else _learn_unlabelled(training, more)
-        losses = _learn(_losses(training, batch)) | losses
+        # One after the other: gradients accumulate, and only one graph is in memory.
+        losses = {} if unlabelled is None else _backward_unlabelled(training, unlabelled)
+        losses = _backward(_losses(training, batch)) | losses
     except Diverged as error:
-        again = "go on with --resume" if number >= steps else "start again"
+        retry = "continue with --resume" if number >= steps else "start again"
         raise StadkitError(
-            f"{error} at step {number}; lower optimizer.lr or set precision: fp32, then {again}"
+            f"{error} at step {number}; lower optimizer.lr or set precision: fp32, then {retry}"
         ) from None
     if config.optimizer.clip_grad:
         nn.utils.clip_grad_norm_(training.model.parameters(), config.optimizer.clip_grad)
     optimizer.step()
     if training.average is not None:
         training.average.follow(training.model)
-    if training.semi is not None and more is None:
-        losses |= training.semi.nothing(losses)
+    if training.semi is not None and unlabelled is None:
+        losses |= training.semi.zero_figures(losses)
     return losses
 
 
 def _losses(training: Training, batch: Batch) -> dict[str, Tensor]:
-    """The weighted terms of a batch."""
-    pixels, batch = as_seen(training, batch)
+    """The weighted loss terms of a batch."""
+    pixels, batch = to_device(training, batch)
     with cast(training.processes.device, training.autocast):
         losses: dict[str, Tensor] = training.objective(pixels, batch)
     return losses
 
 
-def _learn_unlabelled(training: Training, batch: Batch) -> dict[str, float]:
-    """The gradients of unlabelled clips, as the teacher sees them; their terms and counts."""
+def _backward_unlabelled(training: Training, batch: Batch) -> dict[str, float]:
+    """Add the gradients of clips labelled by the teacher; returns loss terms and counts."""
     semi, average, objective = training.semi, training.average, training.objective
-    assert semi is not None  # as `_batches` gave such clips
+    assert semi is not None  # only the semi-supervised stage has unlabelled clips
     assert average is not None
-    pixels, batch = as_seen(training, batch)
-    # Processes exchange the gradients of the labelled clips, to which these are added.
-    with _alone(objective):
+    pixels, batch = to_device(training, batch)
+    # Not synchronised: the labelled clips' backward exchanges the accumulated gradients.
+    with _no_sync(objective):
         with cast(training.processes.device, training.autocast):
             batch, counts = semi.pseudo(average.model, pixels, batch)
             losses = semi.weighted(objective(pixels, batch))
-        return _learn(losses) | counts
+        return _backward(losses) | counts
 
 
-def _alone(objective: nn.Module) -> AbstractContextManager[Any]:
-    """In it, gradients stay in this process."""
+def _no_sync(objective: nn.Module) -> AbstractContextManager[Any]:
+    """Keep gradients in this process inside the context."""
     if isinstance(objective, DistributedDataParallel):
         return objective.no_sync()
     return nullcontext()
 
 
-def as_seen(training: Training, batch: Batch) -> tuple[Tensor, Batch]:
-    """Normalised pixels and the batch on the device."""
+def to_device(training: Training, batch: Batch) -> tuple[Tensor, Batch]:
+    """Move a batch to the device; returns its normalised pixels and the batch."""
     sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
     batch = batch.to(training.processes.device)
     return normalise(batch.pixels, sizes, training.card, training.autocast), batch
 
 
-def _learn(losses: dict[str, Tensor]) -> dict[str, float]:
-    """Adds to the gradients those of the sum; raises Diverged where that is not finite."""
+def _backward(losses: dict[str, Tensor]) -> dict[str, float]:
+    """Add the gradients of the terms' sum; raises Diverged where the sum is not finite."""
     total = torch.stack(list(losses.values())).sum()
     if not torch.isfinite(total):
         raise Diverged(f"the loss became {total.item()}")
@@ -148,17 +147,17 @@ def _learn(losses: dict[str, Tensor]) -> dict[str, float]:
 
 
 def cast(device: torch.device, autocast: bool) -> AbstractContextManager[Any]:
-    """bfloat16 autocast, or nothing."""
+    """A bfloat16 autocast context, if enabled."""
     return torch.autocast(device.type, torch.bfloat16, enabled=autocast)
 
 
 def normalise(pixels: Tensor, sizes: list[tuple[int, int]], card: Card, half: bool) -> Tensor:
-    """uint8 [B, 3, T, H, W] -> normalised float32, or bfloat16; zero beyond sizes [B].
+    """Normalise uint8 [B, 3, T, H, W] to float32, or to bfloat16 if `half`.
 
-    sizes: (height, width) of each picture. Padding is zero after normalising, not black: that
-    is how `detect` pads.
+    sizes [B]: (height, width) of each picture. The padding beyond is zero after normalising, as in
+    `detect`.
     """
-    kind = torch.bfloat16 if half and in_bfloat16(card) else torch.float32
+    kind = torch.bfloat16 if half and is_exact_in_bfloat16(card) else torch.float32
     mean, std = (
         torch.tensor(row, dtype=kind, device=pixels.device).view(3, 1, 1, 1)
         for row in (card.mean, card.std)
@@ -170,8 +169,8 @@ def normalise(pixels: Tensor, sizes: list[tuple[int, int]], card: Card, half: bo
     return floats.to(torch.bfloat16) if half else floats
 
 
-def in_bfloat16(card: Card) -> bool:
-    """Whether computing in bfloat16, which is faster, gives all 256 levels as float32 does."""
+def is_exact_in_bfloat16(card: Card) -> bool:
+    """Whether normalising in bfloat16, which is faster, equals float32 for all 256 levels."""
     mean, std = torch.tensor(card.mean), torch.tensor(card.std)
     level = torch.arange(256.0)[:, None]
     wanted = ((level - mean) / std).bfloat16()

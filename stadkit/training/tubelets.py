@@ -1,4 +1,4 @@
-"""People followed through the frames of a training clip."""
+"""Truth for tubelet models: people tracked through the frames of a training clip."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from stadkit.detections import Detections, number_frames, rows_by_keyframe
 from stadkit.errors import AnnotationError
 from stadkit.video.keys import CLOSE
 
-# Seconds between a label and the frame it is of, at most: half a frame at 25 a second. Labels
-# and frames of one video may be stamped by different clocks.
-NEAR = 0.02
+# Maximum seconds between a label and its frame: half a frame at 25 a second. Labels and frames of a
+# video may have timestamps from different clocks.
+MAX_LABEL_OFFSET = 0.02
 
 
 @dataclass(frozen=True)
 class ExampleTubes:
-    """The people of one clip in each of its frames; everybody is there in one at least."""
+    """The people of one clip in each of its frames; everyone is present in at least one."""
 
-    box: NDArray[np.float32]  # [m, T, 4]  fractions of the frame; 0 where not there
-    there: NDArray[np.float32]  # [m, T]  1: there and visible; 0: not; NaN: nobody knows
-    action: NDArray[np.float32]  # [m, C]  1 or 0: done in half of the frames there, or more
+    box: NDArray[np.float32]  # [m, T, 4]  fractions of the frame; 0 where absent
+    there: NDArray[np.float32]  # [m, T]  1: present and visible; 0: absent; NaN: unknown
+    action: NDArray[np.float32]  # [m, C]  1 if done in at least half of the frames present, else 0
 
 
-def followed(
+def to_tubes(
     box: NDArray[np.float32], action: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> ExampleTubes:
-    """Boxes [m, T, 4] and actions [m, T, C], NaN where not there, of frames [T] that are known."""
+    """Build tubes from boxes [m, T, 4] and actions [m, T, C], NaN where absent.
+
+    known [T]: whether each frame is annotated.
+    """
     there = ~np.isnan(box[..., 0])  # [m, T]
     done = np.where(there[..., None], action, 0).sum(1)  # [m, C] frames
     return ExampleTubes(
@@ -40,16 +43,16 @@ def followed(
 
 
 class Tracks:
-    """Truth whose rows have persons' ids, to follow people through the frames of clips.
+    """Truth with person ids, from which the tubes of clips are cut.
 
-    A frame is known where truth has rows at its time or, with `every`, where its time is a
-    multiple of that many seconds: no rows there say that nobody is.
+    A frame is known where the truth has rows at its time or, with `every`, where its time is a
+    multiple of that many seconds; without rows such a frame is empty.
     """
 
     def __init__(self, path: Path, truth: Detections, every: float | None, offset: float) -> None:
-        """`path` is named in errors; `offset`: the time that truth gives the first frame.
+        """path: for error messages; offset: the first frame's time in the truth.
 
-        Raises AnnotationError where rows lack ids, or one has two boxes in one frame.
+        Raises AnnotationError where rows lack ids, or an id has two boxes in one frame.
         """
         _check_ids(path, truth)
         self._truth, self._every, self._offset = truth, every, offset
@@ -58,58 +61,59 @@ class Tracks:
         for video, ms in self._rows:
             self._labelled.setdefault(video, []).append(ms)
 
-    def through(
+    def tubes(
         self, video: str, times: NDArray[np.float64], key: int, key_rows: NDArray[np.int64]
     ) -> ExampleTubes:
-        """Everybody in the frames at these times [T] (seconds, as in truth) of a clip.
+        """The tubes of a clip whose frames are at these times [T] (seconds, as in the truth).
 
-        `key_rows` of truth are of frame `key`, however far from its label that frame is.
+        key_rows: the truth's rows for frame `key`, whatever the offset between frame and label.
         """
         rows, known = self._at(video, times)
-        # Beyond the ends of a video a frame repeats, and the key frame may be that one.
+        # Beyond a video's ends a frame repeats, which may be the key frame.
         for i in np.flatnonzero(times == times[key]):
             rows[i], known[i] = key_rows.tolist(), True
-        return self._followed(rows, known)
+        return self._to_tubes(rows, known)
 
     def _at(
         self, video: str, times: NDArray[np.float64]
     ) -> tuple[list[list[int]], NDArray[np.bool_]]:
-        """The rows at each of these times, and which times are known [T]."""
+        """The rows at each of these times, and a mask [T] of known times."""
         labelled = np.array(self._labelled[video])
         nearest = labelled[abs(labelled - 1000 * times[:, None]).argmin(1)]  # [T]
-        known = abs(nearest / 1000 - times) <= NEAR + CLOSE
+        known = abs(nearest / 1000 - times) <= MAX_LABEL_OFFSET + CLOSE
         pairs = zip(nearest.tolist(), known, strict=True)
-        rows = [self._rows[video, ms] if near else [] for ms, near in pairs]
+        rows = [self._rows[video, ms] if has_rows else [] for ms, has_rows in pairs]
         if self._every is not None:
-            turns = (times - self._offset) / self._every
-            known |= abs(turns - np.rint(turns)) * self._every <= NEAR + CLOSE
+            intervals = (times - self._offset) / self._every
+            distance = abs(intervals - np.rint(intervals)) * self._every
+            known |= distance <= MAX_LABEL_OFFSET + CLOSE
         return rows, known
 
-    def _followed(self, rows: list[list[int]], known: NDArray[np.bool_]) -> ExampleTubes:
+    def _to_tubes(self, rows: list[list[int]], known: NDArray[np.bool_]) -> ExampleTubes:
         truth = self._truth
         people = np.unique(truth.track[[row for frame in rows for row in frame]])
         shape = (len(people), len(rows))
         box = np.full((*shape, 4), np.nan, np.float32)
         action = np.full((*shape, len(truth.classes)), np.nan, np.float32)
         for i, frame in enumerate(rows):
-            who = np.searchsorted(people, truth.track[frame])
-            box[who, i], action[who, i] = truth.box[frame], truth.action[frame]
-        return followed(box, action, known)
+            person = np.searchsorted(people, truth.track[frame])
+            box[person, i], action[person, i] = truth.box[frame], truth.action[frame]
+        return to_tubes(box, action, known)
 
 
 def _check_ids(path: Path, truth: Detections) -> None:
     if (truth.track < 0).any():
         row = int((truth.track < 0).argmax())
         raise AnnotationError(
-            f"{path}: somebody in {truth.video[row]} at {truth.time[row]:g} s has no id, and "
-            "tubelets need one in every row: give the persons' ids in the eighth column"
+            f"{path}: a person in {truth.video[row]} at {truth.time[row]:g} s has no id; tubelet "
+            "models need one in every row: put person ids into the eighth column"
         )
     (frame,) = number_frames(truth)
     order = np.lexsort((truth.track, frame))
-    same = (np.diff(frame[order]) == 0) & (np.diff(truth.track[order]) == 0)
-    if same.any():
-        row = int(order[same.argmax()])
+    duplicate = (np.diff(frame[order]) == 0) & (np.diff(truth.track[order]) == 0)
+    if duplicate.any():
+        row = int(order[duplicate.argmax()])
         raise AnnotationError(
-            f"{path}: person {truth.track[row]} has two boxes in {truth.video[row]} at "
-            f"{truth.time[row]:g} s, and can have one in a frame: give one of them another id"
+            f"{path}: person {truth.track[row]} has two boxes in one frame, {truth.video[row]} at "
+            f"{truth.time[row]:g} s; give one of them another id"
         )

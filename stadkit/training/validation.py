@@ -1,6 +1,6 @@
-"""A score after each epoch: frame mAP and person AP at IoU 0.5 on held-out examples.
+"""Validation after each epoch: frame mAP and person AP at IoU 0.5 on held-out examples.
 
-results.csv: a line an epoch. Figures are numbers; the scores by class are JSON in one cell.
+results.csv has one line per epoch; figures are numbers, the AP per class is JSON in one cell.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from stadkit.detections import Detections, Keyframes
 from stadkit.files.rows import write_text
 from stadkit.instances import Instances
 from stadkit.metrics.frame_map import frame_map
-from stadkit.training.bank_settings import Beside
+from stadkit.training.bank_settings import ClipBanks
 from stadkit.training.clips import shrink
 from stadkit.training.sources import Example, Source
 from stadkit.video.clips import Clip, Cut
 from stadkit.zoo import Card
 
-MIN_PERSON = 0.01  # AP wants the whole ranking, not what a user would be shown
+MIN_PERSON = 0.01  # AP needs the whole ranking, not only confident detections
 NAME = "results.csv"
 
 
 @torch.no_grad()
 def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) -> dict[str, Any]:
-    """{"person_ap", "frame_map", "per_class"} of a model on a source; {} without one."""
+    """Score a model on a source: {"person_ap", "frame_map", "per_class"}; {} without a source."""
     if source is None:
         return {}
     was_training = model.training
-    # Of tubelets the key frame alone is scored.
-    shown = replace(card, tubelet=False)
-    detector = Detector(model.eval(), shown, precision="bf16" if bf16 else "fp32")
-    # Filled while the clips are looked at: each is read once.
+    # For tubelet models, only the key frame is scored.
+    key_frame_card = replace(card, tubelet=False)
+    detector = Detector(model.eval(), key_frame_card, precision="bf16" if bf16 else "fp32")
+    # Both are filled while the detector consumes the clips, so that each is read only once.
     rows: list[Detections] = []
-    beside = Beside()
-    queries = beside if card.settings.get("classifier") == "long" else None
-    shown_clips = _shown(source, detector.cut, rows, beside)
+    banks = ClipBanks()
+    queries = banks if card.settings.get("classifier") == "long" else None
+    clips = _validation_clips(source, detector.cut, rows, banks)
     options = Options(min_person=MIN_PERSON, queries=queries)
-    tables = (table for _, table in detector.look(shown_clips, options))
+    tables = (table for _, table in detector.look(clips, options))
     found = Detections.join(tables, card.classes.names)
     model.train(was_training)
     truth = Detections.join(rows, source.labels.names)
@@ -62,23 +62,25 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     }
 
 
-def _shown(source: Source, cut: Cut, rows: list[Detections], beside: Beside) -> Iterator[Clip]:
-    """The clips of a source; their truth goes into `rows`, and who is around into `beside`."""
+def _validation_clips(
+    source: Source, cut: Cut, rows: list[Detections], banks: ClipBanks
+) -> Iterator[Clip]:
+    """Yield a source's clips; adds their truth to `rows` and their bank entries to `banks`."""
     for index in range(len(source)):
         example = source[index]
         rows.append(_truth(example, index, source.labels.names))
         if example.near is not None:
-            beside.near[_name(index)] = example.near
-        yield _as_shown(example, index, cut)
+            banks.near[_name(index)] = example.near
+        yield _validation_clip(example, index, cut)
 
 
 def _name(index: int) -> str:
-    # Two examples of one video are two frames; numbers keep them apart whatever their times.
+    # Examples are named by number, as two of one video may have the same time.
     return f"{index:07d}"
 
 
-def _as_shown(example: Example, index: int, cut: Cut) -> Clip:
-    """The whole frame at the size of a cut, as `detect` would cut it."""
+def _validation_clip(example: Example, index: int, cut: Cut) -> Clip:
+    """An example's clip at the size of a cut, as in `detect`."""
     small = np.stack([shrink(frame, cut) for frame in example.clip.pixels])
     return replace(example.clip, video=_name(index), pixels=small, time=0.0)
 
@@ -102,7 +104,7 @@ def _keyframes(source: Source) -> Keyframes:
 
 
 def append(path: Path, figures: dict[str, Any]) -> None:
-    """One more line, under a header if it is the first; the file is whole or as it was."""
+    """Append a line, with a header if it is the first; atomic."""
     before = path.read_text("utf-8") if path.exists() else ""
     added = io.StringIO()
     writer = csv.DictWriter(added, list(figures), lineterminator="\n")
@@ -113,7 +115,7 @@ def append(path: Path, figures: dict[str, Any]) -> None:
 
 
 def last(path: Path) -> dict[str, Any]:
-    """The figures of the last line, None where one is not a number; {} without a file."""
+    """The figures of the last line, with NaN as None; {} without a file."""
     if not path.exists():
         return {}
     rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))

@@ -1,1 +1,1 @@
-"""Video in and out: pixels and seconds, nothing about models."""
+"""Video input and output: pixels and timestamps, independent of models."""

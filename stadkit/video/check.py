@@ -1,5 +1,7 @@
-"""Is this a video file at all? Asked before FFmpeg opens it, which would wait at a pipe or
-follow a playlist to other files."""
+"""Checks that a path is a video file, before FFmpeg opens it.
+
+FFmpeg would block on a pipe or follow a playlist to other files.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from pathlib import Path
 
 from stadkit.errors import VideoError
 
-HEAD = 4096  # bytes looked at
+HEAD = 4096  # bytes examined
 
-# Of the files in a folder, those taken for videos; compare in lower case.
+# Extensions of files treated as videos in a folder; compare in lower case.
 EXTENSIONS = (
     *(".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov"),
     *(".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"),
@@ -19,16 +21,16 @@ EXTENSIONS = (
 
 JPEG = b"\xff\xd8\xff"
 
-# First bytes -> what the file is.
+# First bytes -> description of the file.
 KINDS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the video; run `git lfs pull`"),
-    (b"#EXTM3U", "a playlist; give the videos it names"),
-    (b"ffconcat", "a playlist; give the videos it names"),
-    (b"[playlist]", "a playlist; give the videos it names"),
+    (b"#EXTM3U", "a playlist; give the videos it lists"),
+    (b"ffconcat", "a playlist; give the videos it lists"),
+    (b"[playlist]", "a playlist; give the videos it lists"),
     (b"<!doctype html", "a web page, not a video; download the video itself"),
     (b"<html", "a web page, not a video; download the video itself"),
-    (b"\x89png", "a picture, not a video"),
-    (JPEG, "a picture, not a video"),
+    (b"\x89png", "an image, not a video"),
+    (JPEG, "an image, not a video"),
     (b"pk\x03\x04", "a zip archive; unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"%pdf", "a PDF, not a video"),
@@ -36,13 +38,13 @@ KINDS = (
 
 
 def shown(path: Path) -> str:
-    """The path for a one-line message: quoted where it holds anything but plain characters."""
+    """The path for a one-line message: escaped if it holds unprintable characters."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
 
 
 def check_file(path: Path) -> bytes:
-    """The first bytes of a regular file that may be a video; raises VideoError otherwise."""
+    """Read the first bytes of a file that may be a video; raises VideoError otherwise."""
     try:
         mode, size = os.stat(path).st_mode, os.stat(path).st_size
     except FileNotFoundError as error:
@@ -61,20 +63,20 @@ def check_file(path: Path) -> bytes:
 
 
 def recognise(head: bytes) -> str | None:
-    """What a file that is no video is, from its first bytes; None when it may be a video."""
+    """Describe a file that is not a video, from its first bytes; None if it may be one."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for magic, kind in KINDS:
         if start.startswith(magic.lower()):
             return kind
-    if start.startswith(b"yuv4mpeg2"):  # raw video with a header of text
+    if start.startswith(b"yuv4mpeg2"):  # raw video with a text header
         return None
     return "a text file, not a video" if _is_text(head) else None
 
 
 def is_jpegs(path: Path) -> bool:
-    """Whether a file that begins as a JPEG goes on with another: a stream, as cameras write it.
+    """Whether a file that begins with a JPEG continues with another: a stream, as cameras write.
 
-    A picture of several, by its own word (MPF: depth, brightness, two eyes), is none.
+    An MPF (Multi-Picture Format) file, with depth, gain map or stereo images, is not a stream.
     """
     with open(path, "rb") as file:
         at = 2
@@ -83,7 +85,7 @@ def is_jpegs(path: Path) -> bool:
             head = file.read(8)
             if len(head) < 8 or head[0] != 0xFF:
                 return False
-            if head[1] == 0xDA:  # after it, the coded picture
+            if head[1] == 0xDA:  # start of scan: image data follows
                 break
             if head[1] == 0xE2 and head[4:] == b"MPF\0":
                 return False
@@ -92,7 +94,7 @@ def is_jpegs(path: Path) -> bool:
         before = b""
         while piece := file.read(1 << 16):
             data = before + piece
-            # In a coded picture, FF is followed by 0 or by a mark of restart.
+            # In image data, FF is followed by 0 or a restart marker.
             end = data.find(b"\xff\xd9")
             if end >= 0:
                 after = data[end + 2 :] + file.read(64)
@@ -102,7 +104,7 @@ def is_jpegs(path: Path) -> bool:
 
 
 def has_moov(path: Path) -> bool:
-    """Whether an MP4 or QuickTime file holds its index, the top-level `moov` box, to its end."""
+    """Whether an MP4 or QuickTime file has a complete index, the top-level `moov` box."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         at = 0
@@ -114,14 +116,14 @@ def has_moov(path: Path) -> bool:
                 length = int.from_bytes(header[8:16], "big")
             if name == b"moov":
                 return at + length <= size
-            if length < 8:  # 0: to the end of the file; less: damage
+            if length < 8:  # 0: extends to the end of the file; else damaged
                 return False
             at += length
     return False
 
 
 def looks_like_mp4(head: bytes) -> bool:
-    """Whether the first box is one that MP4 and QuickTime files start with."""
+    """Whether the first box is one with which MP4 and QuickTime files start."""
     return head[4:8] in (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"pnot")
 
 
@@ -157,7 +159,7 @@ def _is_text(head: bytes) -> bool:
     if control & set(head):
         return False
     try:
-        head[: max(len(head) - 3, 1)].decode()  # the last character may be cut
+        head[: max(len(head) - 3, 1)].decode()  # the last character may be truncated
     except UnicodeDecodeError as error:
         return error.start >= len(head) - 6
     return True

@@ -1,5 +1,7 @@
-"""What a container cuts off its pictures: Matroska's PixelCrop, MP4's `clap`. Players honour it;
-FFmpeg's decoders do not."""
+"""Container-level cropping: Matroska's PixelCrop, MP4's `clap`.
+
+Players honour it; FFmpeg's decoders do not.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,17 @@ from typing import Any, BinaryIO, NamedTuple
 
 from stadkit.video.truncation import ebml_number
 
-Span = tuple[int, int]  # the first byte of a box's content, and the one after its last
+Span = tuple[int, int]  # byte range [start, end) of a box's content
 
-_MOST = 1 << 16  # boxes looked at
+_MAX_BOXES = 1 << 16  # boxes examined
 _SEGMENT, _TRACKS, _TRACK, _TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0xE0
 _CLUSTER = 0x1F43B675
 _SIDES = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
-_SAMPLE = 86  # bytes of a description of pictures before its boxes
+_SAMPLE = 86  # bytes of a visual sample entry before its boxes
 
 
 class Crop(NamedTuple):
-    """Pixels cut off each side of a stored picture."""
+    """Pixels cropped from each side of a stored frame."""
 
     left: int = 0
     top: int = 0
@@ -28,7 +30,7 @@ class Crop(NamedTuple):
     bottom: int = 0
 
     def inside(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of what stays of a picture."""
+        """(width, height) after cropping."""
         return width - self.left - self.right, height - self.top - self.bottom
 
 
@@ -36,9 +38,9 @@ NO_CROP = Crop()
 
 
 def read_crop(path: Path, container: Any, stream: Any) -> Crop:
-    """What is cut off the pictures of a stream, none where the header makes no sense.
+    """Read a stream's crop; no crop if the header is invalid.
 
-    container, stream: the file as PyAV opened it. Raises OSError where it cannot be read.
+    container, stream: the file as PyAV opened it. Raises OSError if it cannot be read.
     """
     kind = container.format.name.split(",")[0]
     width, height = stream.codec_context.width, stream.codec_context.height
@@ -53,28 +55,32 @@ def read_crop(path: Path, container: Any, stream: Any) -> Crop:
 
 
 def _matroska(file: BinaryIO, wanted: int) -> Crop:
-    """Of the film with this number, from 0."""
-    whole = (0, os.fstat(file.fileno()).st_size)
+    """Crop of video track `wanted`, counted from 0."""
+    file_span = (0, os.fstat(file.fileno()).st_size)
     tracks = [
-        part for segment in _all(file, whole, _SEGMENT) for part in _all(file, segment, _TRACKS)
+        part
+        for segment in _elements(file, file_span, _SEGMENT)
+        for part in _elements(file, segment, _TRACKS)
     ]
-    films = [
-        _all(file, track, _VIDEO)
+    video_tracks = [
+        _elements(file, track, _VIDEO)
         for part in tracks
-        for track in _all(file, part, _TRACK)
-        if [_value(file, kind) for kind in _all(file, track, _TYPE)] == [1]
+        for track in _elements(file, part, _TRACK)
+        if [_value(file, kind) for kind in _elements(file, track, _TYPE)] == [1]
     ]
-    if wanted >= len(films) or not films[wanted]:
+    if wanted >= len(video_tracks) or not video_tracks[wanted]:
         return NO_CROP
-    sides = ((side, _all(file, films[wanted][0], name)) for name, side in _SIDES.items())
+    sides = (
+        (side, _elements(file, video_tracks[wanted][0], name)) for name, side in _SIDES.items()
+    )
     return Crop(**{side: _value(file, found[0]) for side, found in sides if found})
 
 
-def _all(file: BinaryIO, within: Span, wanted: int) -> list[Span]:
-    """The contents of Matroska's elements of a name, up to the first pictures."""
+def _elements(file: BinaryIO, within: Span, wanted: int) -> list[Span]:
+    """Contents of the Matroska elements with id `wanted`, up to the first cluster."""
     at, end = within
     found: list[Span] = []
-    for _ in range(_MOST):
+    for _ in range(_MAX_BOXES):
         file.seek(at)
         head = file.read(12)
         name, width = ebml_number(head, keep_mark=True)
@@ -95,9 +101,9 @@ def _value(file: BinaryIO, span: Span) -> int:
 
 
 def _mov(file: BinaryIO, track: int, width: int, height: int) -> Crop:
-    """Of the track with this number; width, height: pixels of its stored pictures."""
-    whole = (0, os.fstat(file.fileno()).st_size)
-    for trak in _boxes(file, whole, b"moov", b"trak"):
+    """Crop of the track with id `track`; width, height: pixels of its stored frames."""
+    file_span = (0, os.fstat(file.fileno()).st_size)
+    for trak in _boxes(file, file_span, b"moov", b"trak"):
         for start, end in _boxes(file, trak, b"tkhd"):
             file.seek(start)
             head = file.read(min(24, end - start))
@@ -111,10 +117,10 @@ def _mov(file: BinaryIO, track: int, width: int, height: int) -> Crop:
 
 
 def _boxes(file: BinaryIO, within: Span, *path: bytes) -> list[Span]:
-    """The contents of MP4's boxes at a path of names."""
+    """Contents of the MP4 boxes at a path of names."""
     at, end = within
     found: list[Span] = []
-    for _ in range(_MOST):
+    for _ in range(_MAX_BOXES):
         file.seek(at)
         head = file.read(16)
         length, body = int.from_bytes(head[:4], "big"), 8
@@ -129,12 +135,12 @@ def _boxes(file: BinaryIO, within: Span, *path: bytes) -> list[Span]:
 
 
 def _clap(file: BinaryIO, span: Span, width: int, height: int) -> Crop:
-    """From the size of what is shown and how far its middle is off that of the picture."""
+    """Crop from the size of the clean aperture and the offset of its centre."""
     file.seek(span[0])
     data = file.read(32)
     n = [int.from_bytes(data[i : i + 4], "big", signed=True) for i in range(0, 32, 4)]
     if len(data) < 32 or min(n[1::2]) <= 0:
         return NO_CROP
-    wide, high, right, down = (Fraction(n[i], n[i + 1]) for i in range(0, 8, 2))
-    left, over = round((width - wide) / 2 + right), round((height - high) / 2 + down)
-    return Crop(left, over, width - left - round(wide), height - over - round(high))
+    clean_width, clean_height, right, down = (Fraction(n[i], n[i + 1]) for i in range(0, 8, 2))
+    left, top = round((width - clean_width) / 2 + right), round((height - clean_height) / 2 + down)
+    return Crop(left, top, width - left - round(clean_width), height - top - round(clean_height))

@@ -1,9 +1,9 @@
-"""Where one shot ends and the next begins: hard cuts, seen from the colours of the frames.
+"""Shot boundary detection: hard cuts, from colour histograms.
 
-A frame is described by how much of each colour is in each of its quarters. At a cut the three
-frames before differ from the three after, each from each, and much more than neighbours on one
-side do. So neither fast motion nor a flash is one. A dissolve or fade, over several frames, is
-not found, nor a cut to a shot of fewer than three frames.
+Each frame is described by the colour histograms of its four quarters. At a cut each of the three
+frames before differs from each of the three after, much more than neighbours on one side do, so
+neither fast motion nor a flash counts. Dissolves and fades over several frames, and shots of
+fewer than three frames, are not detected.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from numpy.typing import NDArray
 
 from stadkit.video.frame import Frame, Pixels, Video
 
-HEIGHT, WIDTH = 36, 48  # pixels looked at
-BINS = 8  # of each channel
-SIDE = 3  # frames before a cut and after it
-LAGS = 2 * SIDE - 1  # frames from the first of them to the last
-LEAST = 0.1  # share of the colour, 0..1, that must be another
-TIMES = 3.0  # as much as between neighbours on one side
+HEIGHT, WIDTH = 36, 48  # pixels of the frames compared
+BINS = 8  # per channel
+SIDE = 3  # frames compared on each side of a cut
+LAGS = 2 * SIDE - 1  # maximum lag between frames on both sides
+MIN_DIFFERENCE = 0.1  # histogram difference across a cut, 0..1
+MIN_RATIO = 3.0  # of the difference across a cut to that between neighbours on one side
 
 
 def shot_changes(video: Video, until: float = np.inf) -> NDArray[np.float64]:
-    """The cuts [k] of an open video, rising seconds, each midway between the two frames it is
-    between; frames after `until` seconds are not read.
+    """Times of the cuts [k] in an open video, ascending seconds, midway between two frames.
 
-    One pass at a small size; memory does not grow by more than some bytes a frame.
+    Frames after `until` seconds are not read. One pass at a small size; memory grows by only a
+    few bytes per frame.
     """
     frames = takewhile(lambda frame: frame.time <= until, video)
-    seen = np.fromiter(_differences(frames), [("time", "f8"), ("lags", "f4", LAGS)])
-    time, first = seen["time"], np.flatnonzero(is_cut(seen["lags"]))  # of a shot
+    rows = np.fromiter(_differences(frames), [("time", "f8"), ("lags", "f4", LAGS)])
+    time, first = rows["time"], np.flatnonzero(is_cut(rows["lags"]))  # first frame of each shot
     return np.asarray((time[first - 1] + time[first]) / 2, np.float64)
 
 
 def colours(pixels: Pixels) -> NDArray[np.float32]:
-    """What colours there are in pixels [H, W, 3]: shares [4 quarters, 3 channels, BINS].
+    """Colour histograms of pixels [H, W, 3]: shares [4 quarters, 3 channels, BINS].
 
-    A value between the middles of two bins counts for both, so that a flicker of a few levels
-    stays a small difference.
+    A value between the centres of two bins is shared by both, so that a flicker of a few levels
+    makes a small difference.
     """
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-    place = pixels.astype(np.float32) * ((BINS - 1) / 255)
-    low = np.minimum(place.astype(np.intp), BINS - 2)
-    upper = place - low
+    position = pixels.astype(np.float32) * ((BINS - 1) / 255)
+    low = np.minimum(position.astype(np.intp), BINS - 2)
+    upper = position - low
     quarter = (np.arange(2 * height) // height * 2)[:, None] + np.arange(2 * width) // width
     bins = (quarter[..., None] * 3 + np.arange(3)) * BINS + low[: 2 * height, : 2 * width]
     upper = upper[: 2 * height, : 2 * width].ravel()
@@ -57,32 +57,34 @@ def colours(pixels: Pixels) -> NDArray[np.float32]:
 
 
 def difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """The share of colour, 0..1, that is another, of two that `colours` gave."""
+    """Difference of two histograms from `colours`, 0..1."""
     return float(np.abs(a - b).sum(-1).mean() / 2)
 
 
 def is_cut(lags: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether a shot begins at each frame [n]; lags [n, LAGS]: its difference from the one before
-    it, the one before that and so on, NaN where the video has none.
+    """Whether a shot begins at each frame [n].
+
+    lags [n, LAGS]: a frame's difference from each of the LAGS frames before it, latest first; NaN
+    before the start of the video.
     """
     n = len(lags)
     padded = np.full((n + 2 * SIDE, LAGS), np.nan, np.float32)
     padded[SIDE : SIDE + n] = lags
 
     def at(later: int, lag: int) -> NDArray[np.float32]:
-        """[n]: of the frame so many later from the one `lag` before that."""
+        """[n]: difference of the frame `later` frames on from the one `lag` before it."""
         return padded[SIDE + later : SIDE + later + n, lag - 1]
 
     across = [at(j, i + j) for i in range(1, SIDE + 1) for j in range(SIDE)]
     along = [at(j, 1) for j in range(1 - SIDE, SIDE) if j]
-    least = np.fmin.reduce(across, axis=0)  # NaN only where there is no frame before
-    most = np.fmax.reduce([np.zeros(n, np.float32), *along], axis=0)
-    return np.asarray((least >= LEAST) & (least >= TIMES * most))
+    min_across = np.fmin.reduce(across, axis=0)  # NaN only at the first frame
+    max_along = np.fmax.reduce([np.zeros(n, np.float32), *along], axis=0)
+    return np.asarray((min_across >= MIN_DIFFERENCE) & (min_across >= MIN_RATIO * max_along))
 
 
 def _differences(frames: Iterator[Frame]) -> Iterator[tuple[float, list[float]]]:
-    """Of each frame its time and its differences from the LAGS frames before, NaN for none."""
-    before: deque[NDArray[np.float32]] = deque(maxlen=LAGS)  # the latest first
+    """Time and differences from the LAGS frames before, for each frame; NaN before the start."""
+    before: deque[NDArray[np.float32]] = deque(maxlen=LAGS)  # latest first
     for frame in frames:
         now = colours(frame.rgb(HEIGHT, WIDTH))
         lags = [difference(now, earlier) for earlier in before]

@@ -1,4 +1,4 @@
-"""Video in: a file opened with one of the readers."""
+"""Opening video files with one of the readers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from pathlib import Path
 
 from stadkit.errors import UsageError
 from stadkit.video.frame import Video, VideoInfo
-from stadkit.video.pyav_reader import MOST_THREADS, PyavVideo
+from stadkit.video.pyav_reader import MAX_THREADS, PyavVideo
 
 READERS = ("pyav", "decord")
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """What a video is, from its headers and first frame; raises VideoError as `open_video`."""
+    """Read a video's metadata from headers and first frame; raises VideoError like `open_video`."""
     with open_video(path) as video:
         return video.info
 
 
-def open_video(path: Path | str, reader: str = "pyav", threads: int = MOST_THREADS) -> Video:
-    """A video to be read once; `reader` is "pyav" or "decord".
+def open_video(path: Path | str, reader: str = "pyav", threads: int = MAX_THREADS) -> Video:
+    """Open a video to be read once; `reader` is "pyav" or "decord".
 
-    `threads`: decoding threads at most. With more than one, the frames that a decoder mends in
-    a damaged file may differ from run to run; sound files always give the same.
+    `threads`: maximum number of decoding threads. With more than one, frames that the decoder
+    conceals in a damaged file may differ between runs; intact files always give the same.
 
-    Raises VideoError, in one line, for anything that gives no frame: a missing or empty file,
+    Raises a one-line VideoError for anything without a decodable frame: a missing or empty file,
     a folder, pipe or socket, text, a playlist, audio only, no index, an unknown codec.
     """
     check_reader(reader)
@@ -36,9 +36,9 @@ def open_video(path: Path | str, reader: str = "pyav", threads: int = MOST_THREA
 
 
 def check_reader(reader: str) -> None:
-    """Raises UsageError for a reader that does not exist or is not installed."""
+    """Raise UsageError for an unknown reader or one that is not installed."""
     if reader not in READERS:
-        raise UsageError(f"no video reader called {reader!r}; there are: {', '.join(READERS)}.")
+        raise UsageError(f"unknown video reader {reader!r}; choose from: {', '.join(READERS)}.")
     if reader == "decord" and find_spec("decord") is None:
         raise UsageError(
             "the decord reader is not installed (it has no wheels for this platform, or "

@@ -1,8 +1,8 @@
-"""The second reader, decord, behind the same interface; refuses what it would get wrong.
+"""The alternative reader, decord, behind the same interface; refuses files it would misread.
 
-decord's FFmpeg is of 2018: no AV1, no MPEG-TS, no stamps in AVI, edit lists ignored, and its
-stamps are 32-bit (1 ms off after three hours). So PyAV reads the headers and the packets' stamps
-here, decord only the pictures, and where the two count differently the file is refused.
+decord's FFmpeg dates from 2018: no AV1, no MPEG-TS, no timestamps in AVI, edit lists ignored, and
+its timestamps are 32-bit (1 ms off after three hours). So PyAV reads the headers and the packets'
+timestamps, decord only the pixels, and files where their frame counts differ are refused.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ CODECS = ("h264", "hevc", "mpeg4", "vp8", "vp9")
 
 
 class DecordVideo(Video):
-    """Reads with decord from front to back. Raises VideoError where PyAV has to be used."""
+    """Reads sequentially with decord. Raises VideoError for files that need PyAV."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         with PyavVideo(path) as video:
             self.info = replace(video.info, reader="decord")
             _check_supported(video.info.container, video.info.codec, path)
             if video.info.mirrored:
-                raise _refusal(path, "the picture is mirrored by its display matrix")
+                raise _refusal(path, "the display matrix mirrors the video")
             if any(getattr(video, "crop", ())):
-                raise _refusal(path, "the container crops the picture")
+                raise _refusal(path, "the container crops the video")
         self._stamps, self._clock = _stamps(path)
         self._reader = _open(path, threads)
         self._check_count(path)
@@ -63,7 +63,7 @@ class DecordVideo(Video):
         self._reader = None
 
     def _next(self) -> Pixels | None:
-        """The next frame, or None at the end; decord cannot read on after damage."""
+        """The next frame, or None at the end; decord cannot continue after an error."""
         import decord
 
         try:
@@ -76,29 +76,29 @@ class DecordVideo(Video):
     def _check_count(self, path: Path) -> None:
         count = len(self._reader)
         if count != len(self._stamps):
-            raise _refusal(path, f"it sees {count} frames, the file shows {len(self._stamps)}")
-        seen = self._reader.get_frame_timestamp(np.arange(count))[:, 0].astype(np.float64)
+            raise _refusal(path, f"it counts {count} frames instead of {len(self._stamps)}")
+        decord_times = self._reader.get_frame_timestamp(np.arange(count))[:, 0].astype(np.float64)
         times = (self._stamps - self._stamps[0]) * self._clock.tick
-        if np.abs(seen - seen[0] - times).max() > 0.002:  # its own are 32-bit
-            raise _refusal(path, "it gets the frame times wrong")
+        if np.abs(decord_times - decord_times[0] - times).max() > 0.002:  # decord's are 32-bit
+            raise _refusal(path, "its frame times are wrong")
 
 
 def _check_supported(container: str, codec: str, path: Path) -> None:
     if container not in CONTAINERS:
-        raise _refusal(path, f"it cannot time {container} files")
+        raise _refusal(path, f"it gives no correct frame times for {container} files")
     if codec not in CODECS:
-        raise _refusal(path, f"it cannot decode {codec} rightly")
+        raise _refusal(path, f"it does not decode {codec} correctly")
 
 
 def _stamps(path: Path) -> tuple[NDArray[np.int64], Clock]:
-    """Presentation stamps of the frames shown, in display order, from packets alone."""
+    """Presentation timestamps of the displayed frames in order, from packets alone."""
     with open_container(path) as container:
         stream = video_stream(container, path)
         clock = Clock(stream.start_time, *pace(stream))
         packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
         stamps = [p.pts for p in packets]
     if None in stamps:
-        raise _refusal(path, "frames lack their times")
+        raise _refusal(path, "some frames have no timestamp")
     return np.sort(np.array(stamps, np.int64)), clock
 
 

@@ -1,4 +1,4 @@
-"""People drawn on a frame: a box in the person's colour and a stack of labels beside it."""
+"""Drawing people on a frame: a box in the person's colour and a stack of labels next to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stadkit.video.frame import Pixels
 
-# Okabe and Ito's palette (2008), told apart by colour-blind eyes too; RGB, without black.
+# Okabe and Ito's colour-blind safe palette (2008); RGB, without black.
 COLOURS = (
     (230, 159, 0),
     (86, 180, 233),
@@ -24,13 +24,13 @@ COLOURS = (
     (204, 121, 167),
 )
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-LONGEST_NAME = 24  # characters
-# Letters that do not come apart into a plain one and an accent.
+MAX_NAME_LENGTH = 24  # characters
+# Letters that Unicode does not decompose into a plain letter and an accent.
 PLAIN = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "–": "-"}
 )
 
-# How sure a box is: found at just this time, moved between two found ones, or past a miss.
+# Source of a box: detected at this time, interpolated, or interpolated past a missed keyframe.
 Edge = Literal["seen", "moved", "guessed"]
 Plate = tuple[int, int, int, int]  # x1 y1 x2 y2, pixels
 
@@ -42,45 +42,45 @@ def draw_people(
     labels: Sequence[Sequence[str]],
     edges: Sequence[Edge] = (),
 ) -> Pixels:
-    """A new frame with n people drawn on it.
+    """Draw n people on a copy of a frame.
 
-    pixels: uint8 [H, W, 3] RGB; box: [n, 4] fractions of it; person: n numbers, each with its
-    colour; labels: n stacks of lines, best first. A stack stands above its box, or below or
-    inside it where there is more room, always within the frame. edges: n kinds of line, bold
-    for "seen", plain for "moved", dashed for "guessed"; all plain where there are none.
+    pixels: uint8 [H, W, 3] RGB; box: [n, 4] fractions of it; person: n numbers that select the
+    colours; labels: n stacks of lines, best first. A stack is placed above its box, or below or
+    inside it if there is more room, always within the frame. edges: n line styles, bold for
+    "seen", plain for "moved", dashed for "guessed"; plain by default.
     """
-    picture = np.array(pixels, np.uint8, order="C")
-    height, width = picture.shape[:2]
+    image = np.array(pixels, np.uint8, order="C")
+    height, width = image.shape[:2]
     corners = np.rint(box * np.array([width, height, width, height])).astype(int).tolist()
     thick = max(1, round(min(height, width) / 270))
     for i, (x1, y1, x2, y2) in enumerate(corners):
         edge = edges[i] if edges else "moved"
         wide = thick + max(1, thick // 2) if edge == "seen" else thick
         draw = _dashed if edge == "guessed" else cv2.rectangle
-        draw(picture, (x1, y1), (x2 - 1, y2 - 1), colour(person[i]), wide)
+        draw(image, (x1, y1), (x2 - 1, y2 - 1), colour(person[i]), wide)
     taken: list[Plate] = []
     for i, corner in enumerate(corners):
         if labels[i]:
-            taken.append(_draw_stack(picture, corner, colour(person[i]), labels[i], taken))
-    return picture
+            taken.append(_draw_stack(image, corner, colour(person[i]), labels[i], taken))
+    return image
 
 
 def _dashed(
-    picture: Pixels, low: tuple[int, int], high: tuple[int, int], ink: tuple[int, int, int], w: int
+    image: Pixels, low: tuple[int, int], high: tuple[int, int], ink: tuple[int, int, int], w: int
 ) -> None:
-    """A rectangle of dashes, begun at its corners."""
+    """Draw a dashed rectangle, starting at its corners."""
     dash = 4 * w + 2
     (x1, y1), (x2, y2) = low, high
     for start in range(x1, x2 + 1, 2 * dash):
         for y in (y1, y2):
-            cv2.line(picture, (start, y), (min(start + dash, x2), y), ink, w)
+            cv2.line(image, (start, y), (min(start + dash, x2), y), ink, w)
     for start in range(y1, y2 + 1, 2 * dash):
         for x in (x1, x2):
-            cv2.line(picture, (x, start), (x, min(start + dash, y2)), ink, w)
+            cv2.line(image, (x, start), (x, min(start + dash, y2)), ink, w)
 
 
 def colour(person: int) -> tuple[int, int, int]:
-    """The RGB colour of a person, the same for the same number."""
+    """The RGB colour for a person's number."""
     return COLOURS[person % len(COLOURS)]
 
 
@@ -89,22 +89,22 @@ def label_lines(
 ) -> list[str]:
     """At most `most` lines such as "walk 0.83" for scores [c] of at least min_action, best first.
 
-    A class that was not scored (NaN) has no line.
+    Classes without a score (NaN) are skipped.
     """
     order = np.argsort(-np.nan_to_num(action, nan=-1), kind="stable")[:most]
     return [f"{short(names[c])} {action[c]:.2f}" for c in order if action[c] >= min_action]
 
 
 def short(name: str) -> str:
-    """A class name that fits a label: asides in brackets become "...", long ends are cut."""
+    """Shorten a class name for a label: "..." for text in brackets, long names truncated."""
     name = re.sub(r"\s*\([^)]*\)", "...", plain(name))
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 2].rstrip() + ".."
+    return name if len(name) <= MAX_NAME_LENGTH else name[: MAX_NAME_LENGTH - 2].rstrip() + ".."
 
 
 def plain(name: str) -> str:
-    """The name in letters that OpenCV's font has: accents dropped, others as their code point."""
-    apart = unicodedata.normalize("NFKD", name.translate(PLAIN))
-    letters = (c for c in apart if not unicodedata.combining(c))
+    """The name in characters of OpenCV's font: accents dropped, others as code points."""
+    decomposed = unicodedata.normalize("NFKD", name.translate(PLAIN))
+    letters = (c for c in decomposed if not unicodedata.combining(c))
     return "".join(c if c.isascii() and c.isprintable() else _code(c) for c in letters)
 
 
@@ -113,15 +113,15 @@ def _code(character: str) -> str:
 
 
 def _draw_stack(
-    picture: Pixels,
+    image: Pixels,
     corner: Sequence[int],
     fill: tuple[int, int, int],
     lines: Sequence[str],
     taken: Sequence[Plate],
 ) -> Plate:
-    """Draws a person's lines on a plate of their colour; gives the plate's place."""
-    height, width = picture.shape[:2]
-    letter = max(8, round(min(height, width) / 40))  # pixels of a capital
+    """Draw a person's lines on a plate of their colour; returns the plate's position."""
+    height, width = image.shape[:2]
+    letter = max(8, round(min(height, width) / 40))  # cap height in pixels
     thick = max(1, round(letter / 14))
     size = cv2.getFontScaleFromHeight(FONT, letter, thick)
     pad, step = max(2, letter // 3), letter + max(4, letter * 2 // 3)
@@ -129,20 +129,20 @@ def _draw_stack(
     wide = max(cv2.getTextSize(line, FONT, size, thick)[0][0] for line in lines) + 2 * pad
     plate = place(corner, (wide, step * len(lines)), (width, height), taken)
     x, y = plate[:2]
-    cv2.rectangle(picture, (x, y), (plate[2] - 1, plate[3] - 1), fill, cv2.FILLED)
+    cv2.rectangle(image, (x, y), (plate[2] - 1, plate[3] - 1), fill, cv2.FILLED)
     for i, line in enumerate(lines):
         at = (x + pad, y + i * step + (step + letter) // 2 - letter // 8)
-        cv2.putText(picture, line, at, FONT, size, _ink(fill), thick, cv2.LINE_AA)
+        cv2.putText(image, line, at, FONT, size, _ink(fill), thick, cv2.LINE_AA)
     return plate
 
 
 def place(
     corner: Sequence[int], size: tuple[int, int], frame: tuple[int, int], taken: Sequence[Plate]
 ) -> Plate:
-    """Where a plate of (width, height) goes beside a box: x1 y1 x2 y2, inside the frame.
+    """Position of a plate of (width, height) next to a box: x1 y1 x2 y2, inside the frame.
 
-    The first free place of above, below, inside at the top, right and left of the box; the
-    first that fits where none is free of other plates.
+    The first position free of other plates among above, below, inside at the top, right and left
+    of the box; if none is free, the first that fits.
     """
     (x1, y1, x2, y2), (wide, high) = corner, size
     spots = [(x1, y1 - high), (x1, y2), (x1, y1), (x2, y1), (x1 - wide, y1)]
@@ -165,6 +165,6 @@ def _overlap(a: Plate, b: Plate) -> bool:
 
 
 def _ink(fill: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Black or white, whichever stands out on the fill (ITU-R BT.601 luma)."""
+    """Black or white, whichever contrasts with the fill (ITU-R BT.601 luma)."""
     light = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 100
     return (0, 0, 0) if light else (255, 255, 255)

@@ -1,4 +1,4 @@
-"""People of linked detections at every moment: by their tracks, doing what their tubes say."""
+"""Linked people at any time: boxes from their tracks, labels from their tubes."""
 
 from __future__ import annotations
 
@@ -12,58 +12,59 @@ from stadkit.detections import Detections, milliseconds
 from stadkit.tubes import Tubes
 from stadkit.video.draw import Edge, short
 
-NEAR = 0.5  # ms: times this near are the same
-NEXT, BRIDGED = 1.5, 3.5  # keyframe intervals: neighbours; and with two keyframes missed between
+SAME_TIME = 0.5  # ms: times closer than this are equal
+# Keyframe intervals: between neighbours, and across two missed keyframes.
+MAX_ADJACENT, MAX_BRIDGED = 1.5, 3.5
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The people visible at one moment."""
+    """The people visible at one time."""
 
     box: NDArray[np.float32]  # [n, 4]
     track: list[int]  # [n]
     edge: list[Edge]  # [n]  "seen" at a keyframe, "moved" between two, "guessed" past a missed one
-    lines: list[list[str]]  # [n]  who, then what they do, best first
+    lines: list[list[str]]  # [n]  track, then actions, best first
 
 
 @dataclass(frozen=True)
-class _Knots:
-    """Where one track is known to be: detections, and boxes that linking put in between."""
+class _TrackBoxes:
+    """The known boxes of one track: detections, and boxes interpolated by linking."""
 
-    ms: NDArray[np.float64]  # [k]  growing
+    ms: NDArray[np.float64]  # [k]  ascending
     box: NDArray[np.float32]  # [k, 4]
-    seen: NDArray[np.bool_]  # [k]  a detection
+    seen: NDArray[np.bool_]  # [k]  whether detected
 
-    def at(self, ms: float, usual: float) -> tuple[NDArray[np.float32], Edge] | None:
-        """The box at a time, or None where the track is away."""
-        right = int(np.searchsorted(self.ms, ms + NEAR, "right"))
+    def at(self, ms: float, interval: float) -> tuple[NDArray[np.float32], Edge] | None:
+        """The box at a time, or None if the track is absent."""
+        right = int(np.searchsorted(self.ms, ms + SAME_TIME, "right"))
         left = right - 1
-        if left >= 0 and ms - self.ms[left] <= NEAR:
+        if left >= 0 and ms - self.ms[left] <= SAME_TIME:
             return self.box[left], "seen" if self.seen[left] else "guessed"
         if 0 < right < len(self.ms):
             gap = self.ms[right] - self.ms[left]
-            if gap <= BRIDGED * usual:
+            if gap <= MAX_BRIDGED * interval:
                 part = np.float32((ms - self.ms[left]) / gap)
-                near = gap <= NEXT * usual and self.seen[left] and self.seen[right]
+                adjacent = gap <= MAX_ADJACENT * interval and self.seen[left] and self.seen[right]
                 box = (1 - part) * self.box[left] + part * self.box[right]
-                return box, "moved" if near else "guessed"
+                return box, "moved" if adjacent else "guessed"
         for i in (left, right):
-            if 0 <= i < len(self.ms) and abs(ms - self.ms[i]) <= usual / 2:
+            if 0 <= i < len(self.ms) and abs(ms - self.ms[i]) <= interval / 2:
                 return self.box[i], "moved"
         return None
 
 
 @dataclass(frozen=True)
-class _Deed:
-    """A tube of a track: its name from first to last keyframe and half an interval around."""
+class _Action:
+    """A tube of a track: a label from first to last keyframe, plus half an interval each side."""
 
     name: str
     ms: NDArray[np.float64]  # [k]
     score: NDArray[np.float64]  # [k]
 
-    def at(self, ms: float, usual: float) -> float | None:
-        """The score of the nearest keyframe, None where the tube is not."""
-        if not self.ms[0] - usual / 2 <= ms <= self.ms[-1] + usual / 2:
+    def at(self, ms: float, interval: float) -> float | None:
+        """The score of the nearest keyframe, or None outside the tube."""
+        if not self.ms[0] - interval / 2 <= ms <= self.ms[-1] + interval / 2:
             return None
         right = int(np.searchsorted(self.ms, ms).clip(1, max(len(self.ms) - 1, 1)))
         past = right < len(self.ms) and self.ms[right] - ms < ms - self.ms[right - 1]
@@ -71,10 +72,10 @@ class _Deed:
 
 
 class Follow:
-    """The linked table of one video and its tubes, asked for any moment.
+    """The linked table of one video and its tubes, evaluated at any time.
 
-    Between neighbouring keyframes boxes move on straight lines, past missed ones too where a
-    tube goes on or no more than two were missed. At either end a person stays half an interval.
+    Boxes are interpolated linearly between neighbouring keyframes, and past missed ones if a tube
+    continues or at most two were missed. At either end a person stays for half an interval.
     """
 
     def __init__(
@@ -85,49 +86,49 @@ class Follow:
         min_score: float = 0.0,
         most: int = 5,
     ) -> None:
-        """`times` [k]: keyframes looked at. Labels: `most` a person, of the tubes whose best
-        score is `min_score` or more."""
+        """`times` [k]: analysed keyframes. Labels: at most `most` per person, of the tubes whose
+        best score is at least `min_score`."""
         self._most = most
         keys = np.unique(np.concatenate([milliseconds(times), milliseconds(table.time)]))
-        self._usual = float(np.median(np.diff(keys))) if len(keys) > 1 else 1000.0
-        self._knots = _knots(table, tubes)
-        # By the number of an interval, what may be visible then: hours have many of both.
-        self._alive: dict[int, list[int]] = {}
-        for track, knots in self._knots.items():
-            for number in self._around(knots.ms):
-                self._alive.setdefault(number, []).append(track)
-        self._doing: dict[tuple[int, int], list[_Deed]] = {}
-        for track, deed in _deeds(tubes, min_score):
-            for number in self._around(deed.ms):
-                self._doing.setdefault((track, number), []).append(deed)
+        self._interval = float(np.median(np.diff(keys))) if len(keys) > 1 else 1000.0
+        self._track_boxes = _track_boxes(table, tubes)
+        # Tracks and tubes that may be visible, by interval number: long videos have many of both.
+        self._tracks: dict[int, list[int]] = {}
+        for track, boxes in self._track_boxes.items():
+            for number in self._intervals(boxes.ms):
+                self._tracks.setdefault(number, []).append(track)
+        self._actions: dict[tuple[int, int], list[_Action]] = {}
+        for track, action in _actions_of(tubes, min_score):
+            for number in self._intervals(action.ms):
+                self._actions.setdefault((track, number), []).append(action)
 
     def at(self, time: float) -> Scene:
-        """Who is where at a time in seconds, and what they do."""
+        """The people at a time in seconds, with boxes and labels."""
         ms, found = time * 1000, []
-        for track in self._alive.get(self._number(ms), []):
-            place = self._knots[track].at(ms, self._usual)
+        for track in self._tracks.get(self._number(ms), []):
+            place = self._track_boxes[track].at(ms, self._interval)
             if place is not None:
                 found.append((track, *place, self._lines(track, ms)))
-        box = np.array([one[1] for one in found], np.float32).reshape(-1, 4)
-        return Scene(box, [one[0] for one in found], [o[2] for o in found], [o[3] for o in found])
+        box = np.array([p[1] for p in found], np.float32).reshape(-1, 4)
+        return Scene(box, [p[0] for p in found], [p[2] for p in found], [p[3] for p in found])
 
     def _number(self, ms: float) -> int:
-        return int(ms // self._usual)
+        return int(ms // self._interval)
 
-    def _around(self, ms: NDArray[np.float64]) -> range:
-        """The intervals from the one before the first time to the one after the last."""
+    def _intervals(self, ms: NDArray[np.float64]) -> range:
+        """Interval numbers from one before the first time to one after the last."""
         return range(self._number(ms[0]) - 1, self._number(ms[-1]) + 2)
 
     def _lines(self, track: int, ms: float) -> list[str]:
-        near = self._doing.get((track, self._number(ms)), [])
-        deeds = [(deed.at(ms, self._usual), deed.name) for deed in near]
-        done = sorted(((s, name) for s, name in deeds if s is not None), key=lambda d: (-d[0], d))
-        return [f"#{track}", *(f"{short(name)} {score:.2f}" for score, name in done[: self._most])]
+        nearby = self._actions.get((track, self._number(ms)), [])
+        scores = [(action.at(ms, self._interval), action.name) for action in nearby]
+        best = sorted(((s, name) for s, name in scores if s is not None), key=lambda d: (-d[0], d))
+        return [f"#{track}", *(f"{short(name)} {score:.2f}" for score, name in best[: self._most])]
 
 
-def _knots(table: Detections, tubes: Tubes) -> dict[int, _Knots]:
-    """By track: its detections, and its tubes' boxes at the keyframes that had none."""
-    # The surest first, where two rows of one frame are one person.
+def _track_boxes(table: Detections, tubes: Tubes) -> dict[int, _TrackBoxes]:
+    """For each track, its detections, and its tubes' boxes at keyframes without one."""
+    # Highest score first, as two rows of a frame may be one person.
     rows = np.argsort(-np.nan_to_num(table.person, nan=0.0), kind="stable")
     filled = np.flatnonzero(tubes.interpolated)
     track = np.concatenate([table.track[rows], tubes.track[tubes.owner[filled]]])
@@ -140,17 +141,17 @@ def _knots(table: Detections, tubes: Tubes) -> dict[int, _Knots]:
     kept = np.flatnonzero(first & (track >= 0))
     numbers, starts = np.unique(track[kept], return_index=True)
     return {
-        int(number): _Knots(ms[part].astype(np.float64), box[part], order[part] < len(rows))
+        int(number): _TrackBoxes(ms[part].astype(np.float64), box[part], order[part] < len(rows))
         for number, part in zip(numbers, np.split(kept, starts[1:]), strict=False)
     }
 
 
-def _deeds(tubes: Tubes, min_score: float) -> Iterator[tuple[int, _Deed]]:
-    """(track, what is done on it) of the tubes that are good enough."""
+def _actions_of(tubes: Tubes, min_score: float) -> Iterator[tuple[int, _Action]]:
+    """(track, action) of the tubes that score at least `min_score`."""
     for i in range(len(tubes)):
         part = slice(tubes.start[i], tubes.start[i + 1])
         if tubes.box_score[part].max() < min_score:
             continue
         name = tubes.classes[tubes.label[i]]
-        deed = _Deed(name, tubes.time[part] * 1000, tubes.box_score[part])
-        yield int(tubes.track[i]), deed
+        action = _Action(name, tubes.time[part] * 1000, tubes.box_score[part])
+        yield int(tubes.track[i]), action

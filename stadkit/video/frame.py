@@ -1,4 +1,4 @@
-"""What every reader gives: frames, what is known before reading, and how the reading went."""
+"""The interface of every reader: frames, metadata, and a report on the reading."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ Pixels = NDArray[np.uint8]  # [H, W, 3]  RGB, upright
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame; its pixels are made when asked for, at the size asked for.
+    """A decoded frame, converted to pixels of a requested size on demand.
 
     Convert the frames of one video from one thread at a time.
     """
 
     time: float  # seconds from the start of the video
     size: tuple[int, int]  # (height, width) as displayed: upright, square pixels
-    pts: int | None  # the container's own presentation stamp
+    pts: int | None  # the container's presentation timestamp
     convert: Callable[[int, int], Pixels] = field(repr=False)
-    anew: bool = False  # another recording begins: nothing was to be seen since the frame before
+    after_gap: bool = False  # first frame of a joined recording, after a gap without frames
 
     def rgb(self, height: int | None = None, width: int | None = None) -> Pixels:
-        """New pixels uint8 [H, W, 3], RGB; full displayed size where a side is not given.
+        """New pixels uint8 [H, W, 3], RGB; a side defaults to the full displayed size.
 
-        Shrinking averages areas, so that small things do not flicker.
+        Downscaling averages areas, so that small objects do not flicker.
         """
         return self.convert(height or self.size[0], width or self.size[1])
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says of itself, and its first frame; the rest is only a hint."""
+    """Metadata from the headers and the first frame; header values are only hints."""
 
     path: Path
     width: int  # as displayed: upright, square pixels
     height: int
     rotation: int  # degrees counter-clockwise that make the stored frame upright: 0 90 180 270
     mirrored: bool  # the display matrix also flips it
-    rate: float  # average frames a second, as the container says
-    start: float  # the container's own time of second 0, as its sound counts
-    duration: float | None  # seconds, where the container knows
-    expected: int | None  # frames, where the container lists them
+    rate: float  # average frames per second according to the container
+    start: float  # the container's timestamp of time 0, on the clock of its audio
+    duration: float | None  # seconds, if the container declares it
+    expected: int | None  # frames, if the container lists them
     container: str
     codec: str
     pixel_format: str
@@ -57,19 +57,19 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Report:
-    """How the reading went so far. A partial video must never be presented as whole."""
+    """The state of a reading. A partial video must never be presented as complete."""
 
-    frames: int  # frames given
-    expected: int | None  # frames the container lists, or, where its end lacks, a guess
+    frames: int  # frames read
+    expected: int | None  # frames the container lists, or an estimate if its end is missing
     errors: int  # packets that could not be read or decoded
-    damaged: int  # frames among those given that the decoder had to mend
+    damaged: int  # frames read in which the decoder concealed errors
     partial: bool
     reason: str  # why it is partial: "20 of about 60 frames; 1 damaged packet"
-    note: str = ""  # what else is to be known of it, be it whole: seconds without a picture
+    note: str = ""  # further remarks, also for a complete video: gaps without frames
 
 
 class Video(ABC):
-    """A video being read once, front to back: a context manager and an iterable of frames."""
+    """A video read once, sequentially: a context manager and an iterable of frames."""
 
     info: VideoInfo
 
@@ -79,7 +79,7 @@ class Video(ABC):
     @property
     @abstractmethod
     def report(self) -> Report:
-        """Complete once the frames are exhausted; until then only damage makes it partial."""
+        """Final once the frames are exhausted; until then only damage makes it partial."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -99,7 +99,7 @@ class Video(ABC):
 def displayed(width: int, height: int, aspect: float, turned: bool) -> tuple[int, int]:
     """(height, width) on screen of a stored frame; `aspect` is a pixel's width / height.
 
-    As players do, the width is stretched. An aspect beyond 1:8 or 8:1 is a damaged header
+    The width is stretched, as players do. An aspect beyond 1:8 or 8:1 indicates a damaged header
     and is ignored.
     """
     if 1 / 8 <= aspect <= 8:
@@ -115,11 +115,10 @@ def judge(
     ended: bool = True,
     signs: Sequence[str] = (),
 ) -> Report:
-    """The report of a reading; `ended` says that the file has no more to give, `signs` what else
-    tells of a loss.
+    """Report on a reading; `ended`: the end of the file was reached; `signs`: other signs of loss.
 
-    `expected` is what the container lists, never length times rate, which is wrong where frames
-    come unevenly. A list may be off by a few, so up to 2 frames or 1 % may lack.
+    `expected` is the number of frames the container lists, never duration times rate, which is
+    wrong for variable frame rates. Lists may be off by a few: up to 2 frames or 1 % may be missing.
     """
     short = ended and expected is not None and expected - frames > max(2, expected // 100)
     reasons = []

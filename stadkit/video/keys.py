@@ -1,4 +1,4 @@
-"""Key times, around which clips are cut: steps, given times, or those of the frames."""
+"""Key times, around which clips are cut: regular, listed, or at every frame."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from stadkit.errors import UsageError
 from stadkit.video.frame import Frame
 
-CLOSE = 1e-6  # seconds; stamps and key times this near are the same
+CLOSE = 1e-6  # seconds; timestamps and key times closer than this are equal
 FRAME: Literal["frame"] = "frame"
-Every = float | Literal["frame"]  # seconds between key times, or a key time at each frame
-Part = tuple[int, int | None]  # the first of some key times, from 0, and the one after the last
+Every = float | Literal["frame"]  # seconds between key times, or one at each frame
+Part = tuple[int, int | None]  # range [start, end) of the key times, by index
 ALL: Part = (0, None)
 
 
@@ -28,52 +28,52 @@ def keyed(
     times: Iterable[float] | None,
     part: Part = ALL,
 ) -> tuple[Iterable[Frame], list[Iterator[float]]]:
-    """The frames to feed to cutters, and the key times of each cutter, as `clips` says them.
+    """The frames to feed to cutters, and each cutter's key times, as defined in `clips`.
 
-    reaches: seconds before its key time at which a cutter's clips begin.
+    reaches: for each cutter, seconds from the start of a clip to its key time.
     """
     if times is None and isinstance(every, str):
         check_times(1.0, start, duration)
         since = _since(frames, start - max(reaches))
         frames, times_ahead = _with_times_ahead(since, len(reaches))
-        keys = (_frame_keys(own, start, duration) for own in times_ahead)
-        return frames, [islice(own, *part) for own in keys]
-    seconds = 1.0 if isinstance(every, str) else every  # of no use where times are given
+        keys = (_frame_keys(queue, start, duration) for queue in times_ahead)
+        return frames, [islice(cutter_keys, *part) for cutter_keys in keys]
+    seconds = 1.0 if isinstance(every, str) else every  # unused with `times`
     return frames, [key_times(seconds, start, duration, times, part) for _ in reaches]
 
 
 def _with_times_ahead(
     frames: Iterator[Frame], readers: int
 ) -> tuple[Iterator[Frame], list[Iterator[float]]]:
-    """The frames, and their times for each of some readers, who may run ahead of the frames.
+    """The frames, and for each reader an iterator of their times that may run ahead of them.
 
-    A clip begins before its key time, which is known when that frame is there. Frames wait only
-    for being given; `tee` would keep some 57 more.
+    A clip begins before its key time, which is only known once that frame is decoded. Frames are
+    kept until they are yielded; `tee` would keep some 57 more.
     """
     waiting: deque[Frame] = deque()
-    lines: list[deque[float]] = [deque() for _ in range(readers)]
+    queues: list[deque[float]] = [deque() for _ in range(readers)]
 
     def read() -> bool:
         frame = next(frames, None)
         if frame is not None:
             waiting.append(frame)
-            for line in lines:
-                line.append(frame.time)
+            for queue in queues:
+                queue.append(frame.time)
         return frame is not None
 
-    def given() -> Iterator[Frame]:
+    def delayed() -> Iterator[Frame]:
         while waiting or read():
             yield waiting.popleft()
 
-    def times(line: deque[float]) -> Iterator[float]:
-        while line or read():
-            yield line.popleft()
+    def times(queue: deque[float]) -> Iterator[float]:
+        while queue or read():
+            yield queue.popleft()
 
-    return given(), [times(line) for line in lines]
+    return delayed(), [times(queue) for queue in queues]
 
 
 def _since(frames: Iterable[Frame], time: float) -> Iterator[Frame]:
-    """The frames from the last one at or before this time on."""
+    """The frames from the last one at or before `time` onwards."""
     before: Frame | None = None
     for frame in frames:
         if frame.time > time + CLOSE:
@@ -100,18 +100,19 @@ def key_times(
     times: Iterable[float] | None,
     part: Part = ALL,
 ) -> Iterator[float]:
-    """The key times that `clips` cuts around, as far as the video goes."""
+    """The key times of `clips`, not limited to the duration of the video."""
     keys = _sorted_keys(times) if times is not None else _regular_keys(every, start, duration)
     return islice(keys, *part)
 
 
 def check_times(every: float, start: float, duration: float | None) -> None:
-    """Raises UsageError for numbers of seconds that give no key times."""
-    if not every > 0 or not start >= 0 or (duration is not None and not duration > 0):
-        raise UsageError(
-            f"cannot cut clips every {every} s from {start} s for {duration} s; "
-            "every and duration are above 0, start is 0 or more."
-        )
+    """Raise UsageError for values that yield no key times."""
+    if not every > 0:
+        raise UsageError(f"every is {every:g}; give a number of seconds above 0.")
+    if not start >= 0:
+        raise UsageError(f"start is {start:g}; give 0 or more seconds.")
+    if duration is not None and not duration > 0:
+        raise UsageError(f"duration is {duration:g}; give a number of seconds above 0.")
 
 
 def _regular_keys(every: float, start: float, duration: float | None) -> Iterator[float]:
@@ -124,5 +125,5 @@ def _regular_keys(every: float, start: float, duration: float | None) -> Iterato
 def _sorted_keys(times: Iterable[float]) -> Iterator[float]:
     keys = [float(time) for time in times]
     if not np.isfinite(keys).all() or (np.diff(keys) < 0).any():
-        raise UsageError("key times must be finite numbers of seconds in rising order.")
+        raise UsageError("key times must be finite numbers of seconds in ascending order.")
     return iter(keys)

@@ -1,4 +1,4 @@
-"""What can be looked at live: a camera by its number, or a stream by its URL."""
+"""Live sources: a camera by number, or a stream by URL."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from stadkit.video.frame import Frame, Report, Video, VideoInfo
 from stadkit.video.pyav_reader import PyavVideo
 from stadkit.video.resize import resized
 
-# The protocols that a URL may lead to, by its scheme: never to files of this machine.
+# Protocols allowed for each URL scheme: never local files.
 WEB = "http,https,httpproxy,tcp,tls,crypto"
 STREAM = "rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls"
 PROTOCOLS = {"http": WEB, "https": WEB, "rtsp": STREAM, "rtsps": STREAM}
 LIVE_FORMATS = f"{FORMATS},hls,mpjpeg,mjpeg,rtsp,sdp,rtp"
 TIMEOUT = (10.0, 10.0)  # seconds: to open a stream, and without a packet
-THREADS = 2  # of decoding: each keeps a frame back
+THREADS = 2  # of the decoder: each delays a frame
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.camera is None and not urlsplit(self.url).hostname:
-            raise UsageError(f"{self}: names no host; say SCHEME://HOST/PATH")
+            raise UsageError(f"{self}: has no host; use SCHEME://HOST/PATH")
 
     def __str__(self) -> str:
-        """For people and manifests: without a password or a token."""
+        """For messages and manifests: without passwords or tokens."""
         if self.camera is not None:
             return f"camera {self.camera}"
         parts = urlsplit(self.url)
@@ -52,7 +52,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What the results are called."""
+        """Base name of the results."""
         if self.camera is not None:
             return f"camera-{self.camera}"
         parts = urlsplit(self.url)
@@ -70,7 +70,7 @@ class Source:
 
 
 def live_source(text: str) -> Source | None:
-    """The source that a user names; None where it is a file. A file called 0 comes first."""
+    """The live source named by the user; None for a file. A file called 0 takes precedence."""
     scheme, mark, _ = text.partition("://")
     if mark and scheme.lower() in PROTOCOLS:
         return Source(None, text)
@@ -80,7 +80,7 @@ def live_source(text: str) -> Source | None:
 
 
 class StreamVideo(PyavVideo):
-    """One connection to a stream; `why` it broke off, or `finished` where it has an end."""
+    """One connection to a stream; `why`: reason of an interruption."""
 
     def __init__(self, source: Source) -> None:
         self.why = ""
@@ -88,11 +88,11 @@ class StreamVideo(PyavVideo):
 
     @property
     def finished(self) -> bool:
-        """Whether all of a stream of known length, in seconds or bytes, was given."""
+        """Whether a stream of known length, in seconds or bytes, was read completely."""
         return not self.why and bool(self._container.duration or self._container.size > 0)
 
     def _packets(self) -> Iterator[Any]:
-        # Unlike a file, what cannot be read now will not be readable on the next try.
+        # Unlike with files, continuing after a read error is pointless.
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
@@ -103,11 +103,11 @@ class StreamVideo(PyavVideo):
 
 
 def open_stream(source: Source) -> Any:
-    """The stream opened by FFmpeg; raises VideoError."""
+    """Open the stream with FFmpeg; raises VideoError."""
     scheme = urlsplit(source.url).scheme.lower()
     options = {"format_whitelist": LIVE_FORMATS, "protocol_whitelist": PROTOCOLS[scheme]}
     if scheme.startswith("rtsp"):
-        options["rtsp_transport"] = "tcp"  # over UDP, lost packets are lost pictures
+        options["rtsp_transport"] = "tcp"  # over UDP, lost packets would lose frames
     try:
         return av.open(source.url, options=options, metadata_errors="replace", timeout=TIMEOUT)
     except (av.FFmpegError, ValueError) as error:
@@ -115,24 +115,24 @@ def open_stream(source: Source) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """Why a stream cannot be read, in a few words."""
+    """A short reason why a stream cannot be read."""
     if isinstance(error, av.error.ExitError | TimeoutError):
         return f"no answer for {TIMEOUT[0]:g} s"
-    if getattr(error, "errno", None) == errno.EIO:  # as FFmpeg calls it
+    if getattr(error, "errno", None) == errno.EIO:  # FFmpeg's code for a closed connection
         return "the connection ended"
     if isinstance(error, av.error.InvalidDataError):
-        return "is not a video stream"  # a web page, for one
+        return "is not a video stream"  # for example a web page
     return str(getattr(error, "strerror", None) or error).splitlines()[0]
 
 
 class CameraVideo(Video):
-    """A camera, with OpenCV; frames have the time at which they came."""
+    """A camera, read with OpenCV; frames are timed on arrival."""
 
     def __init__(self, number: int) -> None:
         import cv2
 
-        self.why = "gives no more pictures"
-        # It would print of every driver that it tries.
+        self.why = "gives no more frames"
+        # OpenCV would log every driver that it tries.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self._capture = cv2.VideoCapture(number)
         self._frames, self._start = 0, time.monotonic()
@@ -140,7 +140,8 @@ class CameraVideo(Video):
         if first is None:
             self._capture.release()
             raise VideoError(
-                f"camera {number}: is not there, or another program has it; cameras are 0, 1, ..."
+                f"camera {number}: is not connected, or in use by another program; cameras are "
+                "numbered from 0"
             )
         self._first: Any = first
         height, width = first.shape[:2]
@@ -162,12 +163,12 @@ class CameraVideo(Video):
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        picture, self._first = self._first, None
-        while picture is not None:
+        image, self._first = self._first, None
+        while image is not None:
             self._frames += 1
             second = time.monotonic() - self._start
-            yield Frame(second, picture.shape[:2], None, partial(resized, picture))
-            picture = self._read()
+            yield Frame(second, image.shape[:2], None, partial(resized, image))
+            image = self._read()
 
     @property
     def report(self) -> Report:
@@ -177,6 +178,6 @@ class CameraVideo(Video):
         self._capture.release()
 
     def _read(self) -> Any:
-        """The next picture [H, W, 3] as RGB; None at the end."""
-        there, picture = self._capture.read()
-        return picture[..., ::-1].copy() if there else None
+        """The next frame [H, W, 3] as RGB; None at the end."""
+        ok, image = self._capture.read()
+        return image[..., ::-1].copy() if ok else None

@@ -1,7 +1,7 @@
-"""The first reader, PyAV: one sequential pass, upright frames, seconds from the start.
+"""The default reader, PyAV: one sequential pass, upright frames, timestamps from 0 s.
 
-Never seeks, never believes a frame count or `n / fps`. A packet that cannot be decoded is
-counted and the next one tried.
+Never seeks and never relies on a frame count or on `n / fps`. Packets that cannot be decoded are
+counted and skipped.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from av.video.reformatter import VideoReformatter
 from stadkit.errors import VideoError
 from stadkit.video.check import shown
 from stadkit.video.container import (
+    declared_duration,
     listed_frames,
     open_container,
     pace,
     pixel_aspect,
-    promised,
     stream_duration,
     video_stream,
 )
@@ -33,40 +33,40 @@ from stadkit.video.timestamps import Clock, Seams, is_seam
 from stadkit.video.truncation import UNKNOWN, Structure, TruncationCheck, structure
 from stadkit.video.upright import cropped_rgb, orientation, to_rgb
 
-MOST_THREADS = 4
-MOST_FAILURES = 100  # read errors in a row before the rest is given up
+MAX_THREADS = 4
+MAX_FAILURES = 100  # consecutive read errors before the rest of the file is abandoned
 
 
 class PyavVideo(Video):
-    """The first reader; holds the decoder and the one frame read ahead."""
+    """The default reader; holds the decoder and one frame read ahead."""
 
-    def __init__(self, path: Path, threads: int = MOST_THREADS, container: Any = None) -> None:
-        """`container`: opened already; else that of the file."""
+    def __init__(self, path: Path, threads: int = MAX_THREADS, container: Any = None) -> None:
+        """`container`: an already opened container, used instead of the file."""
         self._container = container or open_container(path)
-        self._path = None if container else path  # of a file on this machine
+        self._path = None if container else path  # None for a stream
         try:
             self._stream = video_stream(self._container, path, threads)
             self._errors = self._damaged = self._frames = 0
             self._seams = Seams()
             self._ended = False
             self._reformatter = VideoReformatter()
-            self._turns: dict[int, tuple[bool, bool, bool]] = {}
+            self._orientations: dict[int, tuple[bool, bool, bool]] = {}
             self.crop = _crop(self._path, self._container, self._stream)
             self._stamps: deque[int | None] = deque(maxlen=64)
             tick, period = pace(self._stream)
             self._clock = Clock(self._stream.start_time, tick, period)
-            promise = promised(self._container, self._stream, period)
-            self._loss = TruncationCheck(self._container, self._stream, period, promise)
+            duration = declared_duration(self._container, self._stream, period)
+            self._loss = TruncationCheck(self._container, self._stream, period, duration)
             listed = listed_frames(self._container, self._stream)
-            self._pictures = self._decode()
-            picture = next(self._pictures, None)
-            if picture is None:
+            self._decoded_frames = self._decode()
+            decoded = next(self._decoded_frames, None)
+            if decoded is None:
                 raise VideoError(f"{shown(path)}: {self._why_empty()}.")
-            self._damaged += picture.is_corrupt
-            self._first: Frame | None = self._frame(picture)
+            self._damaged += decoded.is_corrupt
+            self._first: Frame | None = self._frame(decoded)
             start = self._clock.start
             size = self._first.size
-            self.info = _info(path, self._container, self._stream, picture, size, start, listed)
+            self.info = _info(path, self._container, self._stream, decoded, size, start, listed)
         except BaseException:
             self._container.close()
             raise
@@ -76,10 +76,10 @@ class PyavVideo(Video):
             first, self._first = self._first, None
             self._frames += 1
             yield first
-        for picture in self._pictures:
+        for decoded in self._decoded_frames:
             self._frames += 1
-            self._damaged += picture.is_corrupt
-            yield self._frame(picture)
+            self._damaged += decoded.is_corrupt
+            yield self._frame(decoded)
 
     @property
     def report(self) -> Report:
@@ -87,57 +87,57 @@ class PyavVideo(Video):
         expected, signs = listed, []
         if self._ended:
             boxes, indexed = self._boxes, self._container.format.name == "avi"
-            if indexed and boxes.state != "whole":
+            if indexed and boxes.state != "complete":
                 expected = None
             elif indexed and listed and self._loss.packets >= listed:
-                expected = self._frames  # a decoder may pass over one that says: nothing moves
+                expected = self._frames  # decoders may drop frames without changes
             signs = self._loss.signs(expected is not None, boxes)
-            short = self._loss.short(boxes) if expected is None else None
-            if short:
-                end, promised = short
-                expected = max(self._frames + 1, round(self._frames * promised / end))
-                signs.insert(0, f"it ends at second {end:.1f} of {promised:.1f}")
+            missing_end = self._loss.missing_end(boxes) if expected is None else None
+            if missing_end:
+                end, duration = missing_end
+                expected = max(self._frames + 1, round(self._frames * duration / end))
+                signs.insert(0, f"it ends at {end:.1f} s of {duration:.1f} s")
         report = judge(self._frames, expected, self._errors, self._damaged, self._ended, signs)
         return replace(report, note=self._seams.note)
 
     @cached_property
     def _boxes(self) -> Structure:
-        """What the file's boxes tell; of a stream nothing."""
+        """Box structure of the file; unknown for a stream."""
         return structure(self._path, self._container.format.name) if self._path else UNKNOWN
 
     def close(self) -> None:
-        self._pictures.close()
+        self._decoded_frames.close()
         self._container.close()
 
-    def _frame(self, picture: Any) -> Frame:
-        stamp = self._stamp(picture)
-        turn = self._turn(picture)
+    def _frame(self, decoded: Any) -> Frame:
+        stamp = self._stamp(decoded)
+        transform = self._orientation(decoded)
         aspect = pixel_aspect(self._stream)
         time = self._clock.seconds(stamp)
         convert = partial(cropped_rgb, self.crop) if any(self.crop) else to_rgb
-        lasts = float((picture.duration or 0) * (picture.time_base or 0))
-        self._loss.frame(time, lasts, self._clock.start)
+        duration = float((decoded.duration or 0) * (decoded.time_base or 0))
+        self._loss.frame(time, duration, self._clock.start)
         return Frame(
             time=time,
-            size=displayed(*self.crop.inside(picture.width, picture.height), aspect, turn[0]),
+            size=displayed(*self.crop.inside(decoded.width, decoded.height), aspect, transform[0]),
             pts=stamp,
-            convert=partial(convert, picture, turn, self._reformatter),
-            anew=self._seams.frame(time),
+            convert=partial(convert, decoded, transform, self._reformatter),
+            after_gap=self._seams.frame(time),
         )
 
-    def _turn(self, picture: Any) -> tuple[bool, bool, bool]:
-        # Asking a PyAV frame for its side data ties it to itself, and it is freed only when
-        # Python next looks for cycles, hundreds of frames later: so ask once for each rotation.
-        if picture.rotation not in self._turns:
-            self._turns[picture.rotation] = orientation(picture)
-        return self._turns[picture.rotation]
+    def _orientation(self, decoded: Any) -> tuple[bool, bool, bool]:
+        # Accessing a PyAV frame's side data creates a reference cycle, freed only by the garbage
+        # collector hundreds of frames later: read it once per rotation.
+        if decoded.rotation not in self._orientations:
+            self._orientations[decoded.rotation] = orientation(decoded)
+        return self._orientations[decoded.rotation]
 
-    def _stamp(self, picture: Any) -> int | None:
-        # AVI stores only decoding order; with B-frames its stamps land on the wrong frames,
-        # but the i-th frame shown has the i-th stamp.
+    def _stamp(self, decoded: Any) -> int | None:
+        # AVI stores timestamps in decoding order, which is wrong with B-frames; but the i-th
+        # displayed frame has the i-th timestamp.
         if self._container.format.name == "avi" and self._stamps:
             return self._stamps.popleft()
-        stamp: int | None = picture.pts
+        stamp: int | None = decoded.pts
         return stamp
 
     def _decode(self) -> Generator[Any, None, None]:
@@ -154,7 +154,7 @@ class PyavVideo(Video):
         self._ended = True
 
     def _at_seam(self, packet: Any) -> bool:
-        """Whether only a counter jumps behind it, where two streams were glued together."""
+        """Whether only the counter jumps after this packet, where two streams were concatenated."""
         if self._container.format.name != "mpegts" or not self._path or packet.pos is None:
             return False
         found = is_seam(self._path, packet.pos, self._stream.id)
@@ -163,30 +163,30 @@ class PyavVideo(Video):
         return found
 
     def _packets(self) -> Iterator[Any]:
-        """Every packet, then None, which drains the decoder; reads on after an error."""
+        """Every packet, then None, which drains the decoder; continues after errors."""
         failures = 0
-        while failures < MOST_FAILURES:
+        while failures < MAX_FAILURES:
             try:
                 for packet in self._container.demux():
                     failures = 0
-                    # An empty one is AVI's "same frame again", or PyAV's sign of the end.
+                    # An empty packet repeats a frame (AVI) or marks the end (PyAV).
                     if packet.size and packet.stream_index == self._stream.index:
                         self._loss.packet(packet)
                         yield packet
                     elif packet.dts is not None:
                         self._loss.other(packet)
                 break
-            except (av.FFmpegError, IndexError):  # IndexError: a stream that opening did not see
+            except (av.FFmpegError, IndexError):  # IndexError: a stream not seen at opening
                 self._errors += failures == 0
                 failures += 1
         yield None
 
     def _why_empty(self) -> str:
         if self._errors:
-            return f"no frame can be decoded (damaged packets: {self._errors}); get a whole copy"
+            return f"no frame can be decoded (damaged packets: {self._errors}); get a complete copy"
         if self._stream.frames:
-            return f"none of its {self._stream.frames} frames are there; get a whole copy"
-        return "has a video stream without a frame; nothing to look at"
+            return f"contains none of its {self._stream.frames} frames; get a complete copy"
+        return "its video stream has no frames; get a complete copy"
 
 
 def _crop(path: Path | None, container: Any, stream: Any) -> Crop:
@@ -205,7 +205,7 @@ def _info(
     start: float,
     expected: int | None,
 ) -> VideoInfo:
-    turned, flip_rows, flip_columns = orientation(first)
+    transposed, flip_rows, flip_columns = orientation(first)
     height, width = size
     duration = stream_duration(container, stream)
     rate = 1 / pace(stream)[1]
@@ -214,8 +214,8 @@ def _info(
         width=width,
         height=height,
         rotation=round(first.rotation / 90) % 4 * 90,
-        # A turn by 90 or 270 degrees is a transpose and one flip, by 0 or 180 none or two.
-        mirrored=turned ^ flip_rows ^ flip_columns,
+        # A rotation by 90 or 270 degrees is a transpose and one flip; by 0 or 180, no or two flips.
+        mirrored=transposed ^ flip_rows ^ flip_columns,
         rate=rate,
         start=start,
         duration=duration,

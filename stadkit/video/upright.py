@@ -1,4 +1,4 @@
-"""Decoded frames -> upright RGB pixels of any size, as players show them."""
+"""Decoded frames -> upright RGB pixels of any size, as players display them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from stadkit.video.frame import Pixels
 from stadkit.video.resize import resized
 
 PLAIN = Interpolation.BILINEAR
-# Areas averaged when it shrinks, linear when it grows. Without accurate rounding and full chroma
-# swscale is up to 3 levels off and smears colour.
+# Area averaging for downscaling, bilinear for upscaling. Without accurate rounding and full chroma
+# swscale is up to 3 levels off and smears colours.
 SCALER = (
     Interpolation.AREA
     | Interpolation.ACCURATE_RND
@@ -24,12 +24,12 @@ SCALER = (
 )
 
 
-def orientation(picture: Any) -> tuple[bool, bool, bool]:
-    """(transpose, then flip rows, then flip columns) that make a stored frame upright.
+def orientation(frame: Any) -> tuple[bool, bool, bool]:
+    """(transpose, flip rows, flip columns), applied in this order to make a stored frame upright.
 
     From the display matrix [a b u; c d v; x y w]: x' = a x + c y, y' = b x + d y.
     """
-    data = picture.side_data.get("DISPLAYMATRIX")
+    data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].tolist()
@@ -39,25 +39,25 @@ def orientation(picture: Any) -> tuple[bool, bool, bool]:
 
 
 def to_rgb(
-    picture: Any,
-    turn: tuple[bool, bool, bool],
+    frame: Any,
+    transform: tuple[bool, bool, bool],
     reformatter: VideoReformatter,
     height: int,
     width: int,
 ) -> Pixels:
-    """Upright pixels [height, width, 3] of an av.VideoFrame, in its own matrix and range."""
-    transpose, flip_rows, flip_columns = turn
+    """Upright pixels [height, width, 3] of an av.VideoFrame, using its colour matrix and range."""
+    transpose, flip_rows, flip_columns = transform
     w, h = (height, width) if transpose else (width, height)
-    # At its own size a frame takes swscale's quick way, which leaves out the slow exact rounding.
-    scaler = PLAIN if (w, h) == (picture.width, picture.height) else SCALER
+    # Without resizing, swscale's fast path applies, which skips the slow accurate rounding.
+    scaler = PLAIN if (w, h) == (frame.width, frame.height) else SCALER
     try:
-        picture = reformatter.reformat(picture, w, h, "rgb24", interpolation=scaler, threads=1)
+        frame = reformatter.reformat(frame, w, h, "rgb24", interpolation=scaler, threads=1)
     except av.FFmpegError as error:
         raise VideoError(
-            f"frames of pixel format {picture.format.name} cannot be shown ({error.strerror}); "
+            f"pixel format {frame.format.name} cannot be converted to RGB ({error.strerror}); "
             "convert the video to yuv420p."
         ) from error
-    pixels = picture.to_ndarray()
+    pixels = frame.to_ndarray()
     if transpose:
         pixels = pixels.transpose(1, 0, 2)
     pixels = pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
@@ -66,17 +66,17 @@ def to_rgb(
 
 def cropped_rgb(
     crop: Crop,
-    picture: Any,
-    turn: tuple[bool, bool, bool],
+    frame: Any,
+    transform: tuple[bool, bool, bool],
     reformatter: VideoReformatter,
     height: int,
     width: int,
 ) -> Pixels:
-    """As `to_rgb`, of what the container does not cut off."""
-    whole = to_rgb(picture, (False, False, False), reformatter, picture.height, picture.width)
-    right, bottom = picture.width - crop.right, picture.height - crop.bottom
-    transpose, flip_rows, flip_columns = turn
-    pixels = whole[crop.top : bottom, crop.left : right]
+    """As `to_rgb`, with the container's crop applied."""
+    full = to_rgb(frame, (False, False, False), reformatter, frame.height, frame.width)
+    right, bottom = frame.width - crop.right, frame.height - crop.bottom
+    transpose, flip_rows, flip_columns = transform
+    pixels = full[crop.top : bottom, crop.left : right]
     if transpose:
         pixels = pixels.transpose(1, 0, 2)
     pixels = pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]

@@ -1,7 +1,4 @@
-"""Video out: H.264 in MP4 that browsers and players show.
-
-A video's sound, copied as it is beside new pictures.
-"""
+"""Video output: H.264 in MP4 for browsers and players, with the source's audio copied."""
 
 from __future__ import annotations
 
@@ -31,15 +28,15 @@ from stadkit.video.follow import Follow
 from stadkit.video.frame import Frame, Pixels, Report, Video
 from stadkit.video.keys import CLOSE
 
-TICKS = 90_000  # a second: fine enough to keep any source's frame times
+TICKS = 90_000  # per second: fine enough for any source's frame times
 
 
 class VideoWriter:
-    """Writes frames with their own times: libx264, yuv420p in BT.709, index first (+faststart).
+    """Writes frames with timestamps: libx264, yuv420p in BT.709, index first (+faststart).
 
-    H.264 in 4:2:0 wants even sides, so an odd last row or column is repeated once. The file
-    has a temporary name until `close`; after an error nothing is left behind. Raises VideoError
-    where the file cannot be written.
+    H.264 in 4:2:0 requires even sides, so an odd last row or column is repeated once. The file
+    has a temporary name until `close`, and is removed after an error. Raises VideoError if the
+    file cannot be written.
     """
 
     def __init__(
@@ -54,20 +51,20 @@ class VideoWriter:
         threads: int = 0,
         sound: Sound | None = None,
     ) -> None:
-        """`width`, `height`: pixels of the frames to come; `rate`: frames a second, a hint for
-        players; `crf`: 0 (lossless) to 51; `threads`: of the encoder, 0 for all cores; `sound`:
-        copied along, up to the last frame."""
+        """`width`, `height`: frame size in pixels; `rate`: frames per second, a hint for players;
+        `crf`: 0 (lossless) to 51; `threads`: of the encoder, 0 for all cores; `sound`: audio to
+        copy, up to the last frame."""
         self.path, self.size = Path(path), (height, width)
-        # Not made from the name, which may already be as long as names can be.
+        # Not derived from the name, which may already have the maximum length.
         self._partial = self.path.with_name(f".stadkit-{uuid4().hex}.partial")
-        self._last = (-1.0, -1)  # seconds and stamp of the frame before
+        self._last = (-1.0, -1)  # time and timestamp of the last frame
         self._reformatter = VideoReformatter()
-        # "file:" keeps a name with a colon from being taken as a protocol.
+        # "file:" keeps names with a colon from being parsed as protocols.
         self._container = av.open(
             f"file:{self._partial}", "w", format="mp4", options={"movflags": "+faststart"}
         )
-        # x264's macroblock tree reads memory that nobody wrote: the same pictures would give other
-        # bytes now and then.
+        # x264's macroblock tree reads uninitialized memory, so identical frames would occasionally
+        # give different bytes.
         options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
         self._stream = self._container.add_stream("libx264", rate=_fraction(rate), options=options)
         self._set_up(threads)
@@ -82,15 +79,15 @@ class VideoWriter:
 
     @property
     def empty(self) -> bool:
-        """Whether no frame was written yet."""
+        """Whether no frame has been written yet."""
         return self._last[1] < 0
 
     def write(self, rgb: Pixels, time: float) -> None:
-        """Adds a frame uint8 [H, W, 3] shown from `time` (seconds); times must rise."""
+        """Add a frame uint8 [H, W, 3] at `time` seconds; times must ascend."""
         if rgb.shape != (*self.size, 3) or rgb.dtype != np.uint8:
             raise ValueError(f"frame is {rgb.dtype} {rgb.shape}, wants uint8 {(*self.size, 3)}")
         if time <= self._last[0]:
-            raise ValueError(f"frame at {time} s does not come after the one before")
+            raise ValueError(f"frame time {time} s is not after the previous {self._last[0]} s")
         stamp = max(round(time * TICKS), self._last[1] + 1)
         self._last = (time, stamp)
         frame = av.VideoFrame.from_ndarray(_even(rgb), "rgb24")
@@ -108,7 +105,7 @@ class VideoWriter:
             self._mux(self._sound.until, time, self._sound_stream)
 
     def close(self) -> None:
-        """Ends the file and gives it its name."""
+        """Finish the file and give it its final name."""
         self._mux(self._stream.encode, None)
         try:
             self._container.close()
@@ -117,10 +114,10 @@ class VideoWriter:
             raise self._failure(error) from error
 
     def abandon(self) -> None:
-        """Drops what was written."""
+        """Delete the unfinished file."""
         try:
             self._container.close()
-        except (av.FFmpegError, OSError):  # a full disk: the file goes all the same
+        except (av.FFmpegError, OSError):  # a full disk: delete the file all the same
             pass
         finally:
             self._partial.unlink(missing_ok=True)
@@ -150,7 +147,7 @@ class VideoWriter:
         context = self._stream.codec_context
         context.time_base = Fraction(1, TICKS)
         context.thread_count = threads
-        # Said outright, since players guess by size where a file is silent. 1: BT.709.
+        # Explicit, since players otherwise guess from the frame size. 1: BT.709.
         context.colorspace = context.color_primaries = context.color_trc = 1
         context.color_range = ColorRange.MPEG
 
@@ -181,21 +178,21 @@ def save_video(
     reader: str = "pyav",
     crf: int = 20,
 ) -> Report:
-    """Writes the source video with the table's people drawn on every frame.
+    """Write the source video with the table's people drawn on every frame.
 
-    table: rows of this one video; between keyframes boxes move along the same person (see
-    `between.Motion`; times [k]: keyframes looked at, empty ones too). tubes: what linking made of
-    the table, whose tracks then say who is who: an id and a colour a track, labels where a tube
-    is, boxes past missed keyframes dashed (see `follow.Follow`). min_action: lowest score with a
-    label; most: labels a person. start, duration (seconds): the part that is written, its
-    second 0 at `start`; else all. Size (upright, square pixels; odd sides grow by one) and
-    frame times are the source's; AAC sound is copied, other sound is left out. Gives the
-    report of the reading; raises VideoError, also where the source ends before `start`, and
-    UsageError where `out` is the source.
+    table: rows of this one video; boxes are interpolated between keyframes (see
+    `between.InterpolatedPeople`). times [k]: analysed keyframes, including empty ones. tubes: the
+    tubes of the linked table; each track then has an id and a colour, labels come from the tubes,
+    and boxes past missed keyframes are dashed (see `follow.Follow`). min_action: minimum score of
+    a label; most: maximum labels per person. start, duration: the part to write, in seconds, with
+    time 0 at `start`; default all. Size (upright, square pixels; odd sides grow by one) and frame
+    times are the source's; AAC audio is copied, other audio is dropped. Returns the report of the
+    reading; raises VideoError, also if the source ends before `start`, and UsageError if `out` is
+    the source.
     """
     source, out = Path(source), Path(out)
     if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError(f"{shown(out)}: is the source video; write to another file.")
+        raise UsageError(f"{shown(out)}: is the source video; choose another output file.")
     draw = _painter(table, times, tubes, min_action, most)
     with (
         open_video(source, reader) as video,
@@ -207,7 +204,9 @@ def save_video(
                 drawn = draw(frame.rgb(height, width), frame.time)
                 writer.write(drawn, max(0.0, frame.time - start))
             if writer.empty:
-                raise VideoError(f"{shown(source)}: ends before {start:g} s; nothing to draw.")
+                raise VideoError(
+                    f"{shown(source)}: ends before the start at {start:g} s; give an earlier start."
+                )
         return video.report
 
 
@@ -218,28 +217,28 @@ def _painter(
     min_action: float,
     most: int,
 ) -> Callable[[Pixels, float], Pixels]:
-    """What draws the people of a time on a frame."""
+    """A function that draws the people at a time on a frame."""
     if tubes is not None:
         follow = Follow(table, tubes, table.time if times is None else times, min_action, most)
 
-        def linked(pixels: Pixels, time: float) -> Pixels:
+        def draw_linked(pixels: Pixels, time: float) -> Pixels:
             scene = follow.at(time)
             return draw_people(pixels, scene.box, scene.track, scene.lines, scene.edge)
 
-        return linked
+        return draw_linked
     motion = InterpolatedPeople(table, times)
     lines = [label_lines(scores, table.classes, min_action, most) for scores in table.action]
 
-    def each(pixels: Pixels, time: float) -> Pixels:
-        seen = motion.at(time)
-        labels = [lines[row] for row in seen.row]
-        return draw_people(pixels, seen.box, seen.person.tolist(), labels)
+    def draw_unlinked(pixels: Pixels, time: float) -> Pixels:
+        visible = motion.at(time)
+        labels = [lines[row] for row in visible.row]
+        return draw_people(pixels, visible.box, visible.person.tolist(), labels)
 
-    return each
+    return draw_unlinked
 
 
 def _within(video: Video, start: float, duration: float | None) -> Iterator[Frame]:
-    """The frames from `start` on, for `duration` seconds."""
+    """The frames from `start` onwards, for `duration` seconds."""
     end = np.inf if duration is None else start + duration - CLOSE
     for frame in video:
         if frame.time >= end:
@@ -260,14 +259,13 @@ def _fraction(rate: float) -> Fraction:
 
 
 class Sound:
-    """The AAC packets of a file, handed out up to a time; anything else counts as no sound.
+    """The AAC packets of a file, read up to a given time; empty without AAC audio.
 
-    Other codecs and AAC without its header (MPEG-TS) would need to be encoded again for MP4
-    and are left out.
+    Other codecs and AAC without a header (MPEG-TS) would need re-encoding for MP4 and are dropped.
     """
 
     def __init__(self, path: Path, start: float) -> None:
-        """`start`: the container's time that is second 0 of the pictures."""
+        """`start`: the container's timestamp of time 0 of the video, in seconds."""
         self._container = open_container(path)
         self.stream = self._container.streams.best("audio")
         context = self.stream.codec_context if self.stream is not None else None
@@ -276,15 +274,15 @@ class Sound:
         self._start = start
         self._last: int | None = None
         self._packets = self._container.demux(self.stream) if self.stream else iter(())
-        self._waiting: Any = None
+        self._pending: Any = None
 
     def until(self, time: float, output: Any) -> list[Any]:
-        """The packets that start before `time` (seconds), for an output stream."""
+        """The packets that start before `time` (seconds), assigned to an output stream."""
         ready = []
-        while (packet := self._waiting or self._read()) is not None:
-            self._waiting = None
+        while (packet := self._pending or self._read()) is not None:
+            self._pending = None
             if packet.pts * packet.time_base > time:
-                self._waiting = packet
+                self._pending = packet
                 break
             packet.stream = output
             ready.append(packet)
@@ -294,7 +292,7 @@ class Sound:
         self._container.close()
 
     def _read(self) -> Any:
-        """The next packet at or after second 0, its stamps moved to count from there."""
+        """The next packet at or after time 0, its timestamps shifted to start there."""
         try:
             for packet in self._packets:
                 if packet.pts is None or packet.dts is None:
@@ -304,6 +302,6 @@ class Sound:
                 if packet.dts >= 0 and (self._last is None or packet.dts > self._last):
                     self._last = packet.dts
                     return packet
-        except (av.FFmpegError, IndexError):  # IndexError: a stream that opening did not see
-            pass  # damaged: the pictures go on without
+        except (av.FFmpegError, IndexError):  # IndexError: a stream not seen at opening
+            pass  # damaged: the video continues without audio
         return None

@@ -1,4 +1,4 @@
-"""Names of models -> cards, untrained modules, and weights that are what they claim to be."""
+"""Model names -> cards, untrained modules and verified weights."""
 
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import CARDS, Card, build, build_card, card

@@ -1,4 +1,4 @@
-"""Pre-trained video networks to start a training from: where they are, and their shape."""
+"""Pre-trained video backbones to start training from: where to get them, and their shape."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pre-trained video network on the Hugging Face Hub or at an address, and its shape."""
+    """A pre-trained video backbone on the Hugging Face Hub or at a URL, and its shape."""
 
-    repo: str  # on the Hub; empty: at `address`
-    settings: Mapping[str, Any]  # of models.vit.VitConfig or models.slowfast.SlowFastConfig
-    size: int | None  # bytes of the file, about; None: unknown
+    repo: str  # on the Hub; empty: use `address`
+    settings: Mapping[str, Any]  # fields of models.vit.VitConfig or models.slowfast.SlowFastConfig
+    size: int | None  # approximate bytes of the file; None: unknown
     trained: str
     file: str = "model.safetensors"
     licence: str = "CC-BY-NC-4.0"
     kind: str = "vit"  # or "slowfast"
-    address: str = ""  # of the file itself, where it is not on the Hub
+    address: str = ""  # URL of the file, where it is not on the Hub
 
     @property
     def url(self) -> str:
-        """Its page, or the file itself where it has none."""
+        """The Hub page, or the URL of the file itself."""
         return self.address or f"https://huggingface.co/{self.repo}"
 
     def build(self) -> nn.Module:
-        """The untrained network."""
+        """Build the untrained network."""
         if self.kind == "slowfast":
             from stadkit.models.slowfast import SlowFast, SlowFastConfig
 
@@ -40,12 +40,12 @@ class Backbone:
 
 
 def _pyslowfast(file: str, kinetics: str, **settings: Any) -> Backbone:
-    """A SlowFast of PySlowFast's model zoo, under its Caffe2 names."""
+    """A SlowFast from PySlowFast's model zoo, with Caffe2 blob names."""
     return Backbone(
         repo="",
         settings=settings,
-        size=None,  # nobody tells it, and the momentum may lie beside the weights
-        trained=f"{kinetics}, with labels",
+        size=None,  # not published; the file may also hold the optimizer's momentum
+        trained=f"{kinetics}, supervised",
         file=file.rpartition("/")[2],
         licence="Apache-2.0",
         kind="slowfast",
@@ -58,13 +58,13 @@ BACKBONES: dict[str, Backbone] = {
         repo="MCG-NJU/videomae-base-finetuned-kinetics",
         settings={"width": 768, "depth": 12, "heads": 12},
         size=346_000_000,
-        trained="Kinetics-400, without labels and then with them",
+        trained="Kinetics-400, self-supervised, then fine-tuned",
     ),
     "videomae-large": Backbone(
         repo="MCG-NJU/videomae-large-finetuned-kinetics",
         settings={"width": 1024, "depth": 24, "heads": 16},
         size=1_220_000_000,
-        trained="Kinetics-400, without labels and then with them",
+        trained="Kinetics-400, self-supervised, then fine-tuned",
     ),
     "slowonly-r50-k400": _pyslowfast(
         "kinetics400/SLOWONLY_4x16_R50.pkl", "Kinetics-400", depths=(3, 4, 6, 3), fast=False
@@ -83,15 +83,15 @@ BACKBONES: dict[str, Backbone] = {
 
 
 class Renamed(NamedTuple):
-    """A backbone's tensors, and what of the file is none of it."""
+    """A backbone's renamed tensors, and the file's names that were not used."""
 
     tensors: dict[str, Tensor]  # `backbone.*`
-    unused: list[str]  # names of the file: heads, decoders, tables that are computed here
+    unused: list[str]  # heads, decoders, and tables that are computed here
 
 
-# Norms that files of some sources have none of; they start anew then. The one after a transformer's
-# last block: classifiers have another (`fc_norm`, after the mean over tokens) in its place. Those
-# of SlowFast's fusions: mmaction2 has none there.
+# Norms that some sources lack; they are then newly initialized. FINAL_NORM follows a transformer's
+# last block: classifiers have `fc_norm`, after the mean over tokens, instead. FUSION_NORM belongs
+# to SlowFast's fusions: mmaction2 has no norms there.
 FINAL_NORM = ("backbone.norm.weight", "backbone.norm.bias")
 FUSION_NORM = tuple(
     f"backbone.s{stage}_fuse.bn.{part}"
@@ -100,16 +100,16 @@ FUSION_NORM = tuple(
 )
 
 
-def may_lack(lacking: Iterable[str], given: Collection[str]) -> set[str]:
-    """Of the names that a file lacks those that it may, by the names `given` in it.
+def optional_missing(missing: Iterable[str], present: Collection[str]) -> set[str]:
+    """The names among `missing` that a file holding the names `present` may lack.
 
-    Norms of a kind it may lack altogether, not in part; and counters of steps, which matter to
-    no one and which Caffe2 has not.
+    A file may lack all norms of a kind, but not some of them. It may also lack step counters,
+    which do not affect inference and which Caffe2 does not store.
     """
-    free = {
+    optional = {
         name
         for norms in (FINAL_NORM, FUSION_NORM)
-        if not any(norm in given for norm in norms)
+        if not any(norm in present for norm in norms)
         for name in norms
     }
-    return {name for name in lacking if name in free or name.endswith(".num_batches_tracked")}
+    return {name for name in missing if name in optional or name.endswith(".num_batches_tracked")}

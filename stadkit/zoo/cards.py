@@ -1,4 +1,4 @@
-"""The cards: everything about a model but its weights. A dict you can read."""
+"""Model cards: everything about a model but its weights, as a plain dict."""
 
 from __future__ import annotations
 
@@ -26,47 +26,47 @@ class Card:
     """How a model is built, fed and thresholded, and where its weights come from."""
 
     family: str
-    settings: Mapping[str, Any]  # of the family's config
+    settings: Mapping[str, Any]  # fields of the family's config
     classes: Labels
     frames: int
-    stride: float  # 1/30 s between frames of a clip: clips are cut in seconds
+    stride: float  # frame spacing in units of 1/30 s, whatever the video's frame rate
     key: int  # index of the key frame in the clip
     short_side: int  # pixels
     mean: Triple  # of RGB levels 0..255
     std: Triple  # of RGB levels
-    min_person: float  # a box below this person score is not reported
-    min_action: float  # an action below this score is not written
-    min_drawn: float = 0.3  # nor drawn below this one
-    resize: Resizing = "area"  # how frames shrink
-    long_side: int = 0  # pixels at most; 0: 8 short sides
-    batch: int = 1  # clips at once, unless the user says otherwise
-    exact: bool = False  # its figures are of float32: that on a CPU, unless the user says otherwise
-    tubelet: bool = False  # a box for each frame of the clip, not for the key frame alone
+    min_person: float  # boxes below this person score are dropped
+    min_action: float  # actions below this score are not written
+    min_drawn: float = 0.3  # actions below this score are not drawn
+    resize: Resizing = "area"  # interpolation for shrinking frames
+    long_side: int = 0  # maximum pixels; 0: 8 short sides
+    batch: int = 1  # default clips per batch
+    exact: bool = False  # figures were measured in float32, which is the default on a CPU
+    tubelet: bool = False  # predicts a box per frame of the clip, not only at the key frame
     multiple: int = 32  # clips are padded to multiples of this many pixels
     url: str = ""  # of the weights; empty: none released
-    drive_id: str = ""  # Google Drive id, for weights that are only there
+    drive_id: str = ""  # Google Drive id, for weights hosted only there
     file: str = ""  # name of the file behind url or drive_id
-    sha256: str = ""  # of the weights as they lie here; empty: the sidecar has it
-    size: int = 0  # bytes of that file, 0: unknown
+    sha256: str = ""  # of the weights as stored here; empty: the sidecar has it
+    size: int = 0  # bytes of that file; 0: unknown
     sha256_prefix: str = ""  # first hex digits of the sha256 of the file behind url
     licence: str = "none released"  # of the weights
-    reported: Mapping[str, float] = field(default_factory=dict)  # figures of others, not ours
-    source: str = ""  # where those figures are printed
+    reported: Mapping[str, float] = field(default_factory=dict)  # published by others, not ours
+    source: str = ""  # where those figures are published
     taught: Mapping[str, str] = field(
         default_factory=dict
-    )  # who taught a class, where that differs
-    class_ap: Mapping[str, float] = field(default_factory=dict)  # measured here, as `source` says
-    origin: str = ""  # whose code the maths are of, where code bases share names but not maths
+    )  # class -> its training data, where classes differ
+    class_ap: Mapping[str, float] = field(default_factory=dict)  # measured here, see `source`
+    origin: str = ""  # code base, where code bases share tensor names but compute differently
     note: str = ""
 
     @property
     def seconds(self) -> float:
-        """Seconds between two frames of a clip."""
+        """Seconds between consecutive frames of a clip."""
         return self.stride / 30
 
 
 def _published(backbone: str, frames: int, stride: float, ava_map: float) -> Card:
-    """ME-STAD as in the paper; its authors released no weights."""
+    """ME-STAD as published; its authors released no weights."""
     return Card(
         family="mestad",
         settings={"backbone": backbone, "classes": 80},
@@ -75,7 +75,7 @@ def _published(backbone: str, frames: int, stride: float, ava_map: float) -> Car
         stride=stride,
         key=frames // 2,
         short_side=256,
-        # This, fusion norms and slow frames are PySlowFast's, as its Kinetics weights want them.
+        # Mean, std, fusion norms and slow frames follow PySlowFast, for its Kinetics weights.
         mean=PLAIN["mean"],
         std=PLAIN["std"],
         min_person=0.4,
@@ -118,7 +118,7 @@ CARDS: dict[str, Card] = {
         min_action=0.1,
         batch=8,
         multiple=32,
-        note="For trying it on a CPU: train it with examples/configs/mestad-tiny.yaml.",
+        note="Small enough for a CPU: train it with examples/configs/mestad-tiny.yaml.",
     ),
     "mestad-slowonly-r50": _published("slowonly-r50", 4, 16, 21.5),
     "mestad-slowfast-r50": _published("slowfast-r50", 32, 2, 25.5),
@@ -128,30 +128,30 @@ CARDS: dict[str, Card] = {
 
 
 def card(name: str) -> Card:
-    """The card of this name; raises UsageError with the nearest name when there is none."""
+    """Look up a card by name; raises UsageError suggesting the closest name."""
     if name in CARDS:
         return CARDS[name]
     if name in BACKBONES:
-        raise UsageError(
-            f"{name} is a backbone, not a model: start a training from it with `init: {name}`"
-        )
+        raise UsageError(f"{name} is a backbone, not a model; to train from it, set `init: {name}`")
     near = difflib.get_close_matches(name, CARDS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"no model is called {name!r}; {hint}`stadkit models list` shows them all")
+    raise UsageError(f"unknown model {name!r}; {hint}`stadkit models list` shows all models")
 
 
 def build(name: str) -> nn.Module:
-    """The untrained module of this name; raises UsageError for an unknown name."""
+    """Build an untrained model by name; raises UsageError for an unknown name."""
     return build_card(card(name))
 
 
 def build_card(card: Card) -> nn.Module:
-    """The untrained module that a card describes; raises UsageError where it describes none."""
+    """Build the untrained model of a card; raises UsageError for an unknown family or setting."""
     if card.family not in FAMILIES:
-        raise UsageError(f"no family of models is called {card.family!r}: {', '.join(FAMILIES)}")
+        raise UsageError(
+            f"unknown model family {card.family!r}; known families: {', '.join(FAMILIES)}"
+        )
     try:
         return FAMILIES[card.family](card.settings)
-    except TypeError as error:  # a setting that the family's config does not have
+    except TypeError as error:  # an unknown setting
         raise UsageError(f"settings of {card.family}: {error}") from error
 
 
@@ -195,17 +195,17 @@ FAMILIES = {
 
 
 def to_json(card: Card) -> dict[str, Any]:
-    """A card as JSON can hold it; `from_json` gives it back."""
+    """Convert a card to JSON types; the inverse of `from_json`."""
     return asdict(card)
 
 
 def _frozen(value: Any) -> Any:
-    """JSON's lists, and those in them, as tuples."""
+    """Convert lists to tuples, recursively."""
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def from_json(held: Mapping[str, Any]) -> Card:
-    """A card from what `to_json` gave; raises TypeError or KeyError when it is not one."""
+    """Rebuild a card from `to_json`; raises TypeError or KeyError for anything else."""
     labels = held["classes"]
     classes = Labels(ids=tuple(labels["ids"]), names=tuple(labels["names"]))
     triples = {name: tuple(held[name]) for name in ("mean", "std")}

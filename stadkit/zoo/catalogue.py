@@ -1,4 +1,4 @@
-"""Cards of the end-to-end models, as fields: ME-STAD, EVAD and STMixer, small ones too."""
+"""Card fields of the end-to-end models: ME-STAD, EVAD, STMixer and their tiny variants."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from stadkit.synth.classes import CLASSES as RENDERED
 from stadkit.synth.classes import labels as playground
 from stadkit.zoo.two_stage_catalogue import PLAIN, Fields
 
-LITE_PIXELS = {"mean": (127.5, 127.5, 127.5), "std": (63.75, 63.75, 63.75)}  # as Lite reads them
-# J-HMDB's actions, real people: a clip has one of them.
+LITE_PIXELS = {"mean": (127.5, 127.5, 127.5), "std": (63.75, 63.75, 63.75)}  # input of `Lite`
+# J-HMDB's actions, learned from real people; each clip shows exactly one.
 REAL = (
     *("brush hair", "catch", "clap", "climb stairs", "golf", "jump", "kick ball", "pick up"),
     *("pour", "pull up", "push", "run", "shoot ball", "shoot bow", "shoot gun", "sit down"),
@@ -20,7 +20,7 @@ NAMES = (*REAL, *(name for name in RENDERED if name not in REAL))
 SOURCES = tuple(tuple(NAMES.index(name) for name in source) for source in (REAL, RENDERED))
 EVAD_TINY: dict[str, Any] = {
     "stem": "lite",
-    "tubelet": 1,  # so that eight frames leave something to drop
+    "tubelet": 1,  # one frame per token, so that 8 frames leave tokens to drop
     "width": 128,
     "depth": 8,
     "heads": 4,
@@ -53,7 +53,7 @@ STMIXER_TINY: dict[str, Any] = {
 
 
 def tiny(family: str, config: str, multiple: int, **settings: Any) -> Fields:
-    """A small one for the Playground's classes; config: the training of it in the examples."""
+    """A small model for the Playground's classes; config: its training config in the examples."""
     return {
         "family": family,
         "settings": {"classes": len(playground().ids), "frames": 8, **settings},
@@ -68,14 +68,14 @@ def tiny(family: str, config: str, multiple: int, **settings: Any) -> Fields:
         "batch": 8,
         "multiple": multiple,
         "tubelet": family == "stmixer-t",
-        "note": f"For trying it on a CPU: train it with examples/configs/{config}.yaml.",
+        "note": f"Small enough for a CPU: train it with examples/configs/{config}.yaml.",
     }
 
 
-def taught_by(name: str) -> str:
-    """Who taught the built-in model a class: real people, rendered people, or both."""
-    both = (("real", REAL), ("rendered", RENDERED))
-    return " and ".join(people for people, names in both if name in names) + " people"
+def training_people(name: str) -> str:
+    """The people the built-in model learned a class from: real, rendered, or both."""
+    datasets = (("real", REAL), ("rendered", RENDERED))
+    return " and ".join(people for people, names in datasets if name in names) + " people"
 
 
 NANO: Fields = {
@@ -102,8 +102,8 @@ NANO: Fields = {
     "mean": (123.675, 116.28, 103.53),  # NanoDet's
     "std": (58.395, 57.12, 57.375),
     "min_person": 0.48,
-    # On films kept back from its training, people scored .75: from .3 on 98 of 100 people have an
-    # action, 1.6 each and half of these right; from .4 on .8 each and 7 of 10 right, the best F1.
+    # On held-out films, for a person score of .75: at .3, 98 of 100 people get an action, 1.6
+    # each on average, half of them correct; at .4, .8 each, 7 of 10 correct, the best F1.
     "min_action": 0.3,
     "min_drawn": 0.4,
     "batch": 8,
@@ -134,24 +134,24 @@ NANO: Fields = {
         "walk": 0.713,
         "wave": 0.479,
     },
-    "taught": {name: taught_by(name) for name in NAMES},
+    "taught": {name: training_people(name) for name in NAMES},
     "licence": "Apache-2.0",
-    "note": "Built in. AP: on J-HMDB's test clips, see weights/README.md.",
+    "note": "Built in. AP is measured on J-HMDB's test clips; see weights/README.md.",
 }
 
 
 def _evad(drive_id: str, ava_map: float, **settings: Any) -> Fields:
-    """EVAD as its authors released it, for AVA's 80 classes."""
+    """EVAD as released by its authors, for AVA's 80 classes."""
     return {
         "family": "evad",
-        # Released weights were trained with the tokens in this order.
+        # The released weights were trained with this token order.
         "settings": {"classes": 80, "token_order": "importance", **settings},
         "classes": ava(),
         "frames": 16,
         "stride": 4,
         "key": 8,
         "short_side": 288,
-        # As their frames were resized, in training and for the reported figures.
+        # The authors' resizing, in training and for the reported figures.
         "resize": "linear",
         "long_side": 1333,
         **PLAIN,
@@ -161,7 +161,7 @@ def _evad(drive_id: str, ava_map: float, **settings: Any) -> Fields:
         "licence": "CC-BY-NC-4.0",
         "reported": {"AVA v2.2 frame mAP": ava_map},
         "source": "EVAD's model zoo (arXiv 2304.08451); the authors' figure, not measured here",
-        "note": "Its weights are on Google Drive only: see `stadkit models pull`.",
+        "note": "Its weights are only on Google Drive: see `stadkit models pull`.",
     }
 
 
@@ -199,11 +199,11 @@ EVAD: dict[str, Fields] = {
 
 
 def _stmixer(backbone: str, frames: int, stride: float, **more: Any) -> Fields:
-    """STMixer as its authors have it, for AVA's 80 classes; K unless `more` says otherwise."""
+    """STMixer as published, for AVA's 80 classes; STMixer-K unless `more` overrides it."""
     return {
         "family": "stmixer-k",
         "licence": "none stated",
-        "note": "Its weights are on Google Drive only: see `stadkit models pull`.",
+        "note": "Its weights are only on Google Drive: see `stadkit models pull`.",
         "settings": {"classes": 80, "backbone": backbone, "frames": frames},
         "classes": ava(),
         "frames": frames,
@@ -227,12 +227,12 @@ def _stmixer_t(backbone: str, frames: int) -> Fields:
         family="stmixer-t",
         tubelet=True,
         licence="none released",
-        note="Train it with `stadkit train`; weights of stmixer-k with this backbone can start it.",
+        note="Train it with `stadkit train`, e.g. from stmixer-k weights with this backbone.",
     )
 
 
 def _stmixer_tiny(kind: str) -> Fields:
-    """A small one on frames as `Lite` sees them; kind: k or t."""
+    """A small STMixer on a `Lite` backbone; kind: k or t."""
     family = f"stmixer-{kind}"
     return {**tiny(family, f"{family}-tiny", 32, **STMIXER_TINY), **LITE_PIXELS}
 
@@ -254,7 +254,7 @@ STMIXER: dict[str, Fields] = {
         4,
         drive_id="1S5_mePN9lmkIyW_kRcTESfeitKomqW-y",
         reported={"AVA v2.2 frame mAP": 36.1},
-        source="the paper's figure as a user of the code quotes it, who measured 34.89",
+        source="the paper's figure, quoted by a user of the code who measured 34.89",
     ),
     "stmixer-k-tiny": _stmixer_tiny("k"),
     "stmixer-t-slowonly-r50": _stmixer_t("slowonly-r50", 8),

@@ -1,4 +1,4 @@
-"""Checkpoint files of strangers -> tensors by name, without running anything in them."""
+"""Read untrusted checkpoint files into tensors by name, without running code from them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from stadkit.zoo.weights import read_safetensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-# torch.save before 1.6 starts with its magic number as a pickle of its own.
+# Before torch 1.6, torch.save wrote its magic number first, as a separate pickle.
 LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-# How pickles start: by protocol 2 and up, 1 and 0, the last two where they hold a dict.
+# First bytes of pickles: protocol 2 and up, then protocols 1 and 0 where they hold a dict.
 PICKLE = (b"\x80", b"}q", b"(dp")
-# What trained weights are kept under, the first of these that there is; averages of them after
-# the weights themselves.
+# Keys that hold trained weights, in order of preference: plain weights before averaged ones.
 WRAPPERS = (
     *("model_state", "state_dict", "model", "module"),
     *("ema", "model_ema", "state_dict_ema", "ema_state_dict"),
 )
-# What torch and zipfile raise for a file with a fault in it. Of a name that is no UTF-8 it is a
-# ValueError, of a place that no file has an OSError or OverflowError.
+# Raised by torch and zipfile for a damaged file: ValueError for a name that is not UTF-8, OSError
+# or OverflowError for an offset outside the file.
 DAMAGE = (
     *(RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     *(OSError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error),
@@ -40,53 +39,53 @@ DAMAGE = (
 
 
 class _Inert:
-    """Stands for an object beside the weights: takes what its pickle gives it, keeps nothing."""
+    """Replaces an object stored beside the weights: accepts any state and discards it."""
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-def _plain(*_: object) -> dict[Any, Any]:
-    """Stands for a defaultdict, without what it would make of names that it lacks."""
+def _plain_dict(*_: object) -> dict[Any, Any]:
+    """Replaces a defaultdict, without its factory for missing keys."""
     return {}
 
 
-def _nothing(*_: object) -> None:
-    """Stands for `getattr`, and looks nothing up."""
+def _no_getattr(*_: object) -> None:
+    """Replaces `getattr` and looks nothing up."""
 
 
-# What lies beside the weights in files that are about, by its full name in them; nobody reads it.
-# VideoMAE has its command line there; AlphAction, whose trainer is STMixer's, its pool of people.
-# Many have their config, and the best score so far as NumPy's number.
-BESIDE: list[Any] = [
+# Globals that public checkpoints store beside the weights, by full name; their values are not used.
+# VideoMAE stores its command line, AlphAction (whose trainer STMixer uses) its pool of people.
+# Many store their config, and their best score as a NumPy scalar.
+SAFE_GLOBALS: list[Any] = [
     (_Inert, "argparse.Namespace"),
-    *((OrderedDict, f"{of}.CfgNode") for of in ("yacs.config", "fvcore.common.config")),
+    *((OrderedDict, f"{module}.CfgNode") for module in ("yacs.config", "fvcore.common.config")),
     (_Inert, "numpy.dtype"),
     (_Inert, "numpy.ndarray"),
     *((_Inert, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *((_Inert, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     (_Inert, "alphaction.structures.memory_pool.MemoryPool"),
-    (_Inert, "mmengine.logging.history_buffer.HistoryBuffer"),  # the losses so far
-    (_nothing, "builtins.getattr"),  # by which that names its own methods
-    (_plain, "collections.defaultdict"),
-    (dict, "builtins.dict"),  # that defaultdict's factory
+    (_Inert, "mmengine.logging.history_buffer.HistoryBuffer"),  # loss history
+    (_no_getattr, "builtins.getattr"),  # HistoryBuffer refers to its own methods with it
+    (_plain_dict, "collections.defaultdict"),
+    (dict, "builtins.dict"),  # the defaultdict's factory
     (Counter, "collections.Counter"),  # milestones of a schedule
 ]
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a safetensors or torch file, out of its wrapper and `module.` prefix;
-    from one of Caffe2 by PySlowFast's names.
+    """Read the tensors of a safetensors, torch or Caffe2 file by name.
 
-    Raises WeightsError that says what the file is when it is no checkpoint (a web page, a
-    Git LFS pointer, cut short, a pickle that holds more than tensors and numbers).
+    Wrapper dicts and `module.` prefixes are removed; Caffe2 blobs get PySlowFast's names. Raises
+    WeightsError that says what the file is when it is not a checkpoint (a web page, a Git LFS
+    pointer, truncated, a pickle that holds more than tensors and numbers).
     """
     return read_with_config(path)[0]
 
 
 def read_with_config(path: Path) -> tuple[dict[str, Tensor], str]:
-    """What `read_checkpoint` gives, and the text that lies beside it as `cfg`; "" for none."""
+    """Like `read_checkpoint`, with the config text stored as `cfg`; "" without one."""
     kind = sniff(path)
     if kind == "zip":
         check_parts(path)
@@ -98,14 +97,14 @@ def read_with_config(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def sniff(path: Path) -> str:
-    """`safetensors`, `zip` (torch >= 1.6), `legacy` (torch before) or `pickle` (any other, such as
-    Caffe2's), by its first bytes; raises WeightsError for what is none of these."""
+    """Detect the format by the first bytes: `safetensors`, `zip` (torch >= 1.6), `legacy` (older
+    torch) or `pickle` (any other, such as Caffe2's); raises WeightsError for anything else."""
     try:
         mode, size = path.stat().st_mode, path.stat().st_size
     except OSError as error:
         raise WeightsError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
     if not stat.S_ISREG(mode):
-        raise WeightsError(f"{path}: not a file; name the checkpoint file itself")
+        raise WeightsError(f"{path}: not a regular file; give the checkpoint file itself")
     with path.open("rb") as file:
         head = file.read(4096)
     if size == 0:
@@ -118,54 +117,53 @@ def sniff(path: Path) -> str:
         return "safetensors"
     if head.startswith(PICKLE):
         return "pickle"
-    raise WeightsError(f"{path}: {_what_else(head)}")
+    raise WeightsError(f"{path}: {_describe(head)}")
 
 
 def _check_zip(path: Path) -> str:
-    with _told(path):
-        whole = zipfile.is_zipfile(path)
-    if not whole:
+    with _damage_as_error(path):
+        complete = zipfile.is_zipfile(path)
+    if not complete:
         raise WeightsError(
-            f"{path}: cut short ({path.stat().st_size} bytes, the end of the archive is missing); "
+            f"{path}: truncated ({path.stat().st_size} bytes, the end of the archive is missing); "
             "download it again"
         )
-    with _told(path), zipfile.ZipFile(path) as archive:
+    with _damage_as_error(path), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        packed = any(part.compress_type for part in archive.infolist())
-    if any(name.endswith("constants.pkl") for name in names):  # by which torch knows them, too
+        compressed = any(part.compress_type for part in archive.infolist())
+    if any(name.endswith("constants.pkl") for name in names):  # torch detects TorchScript so, too
         raise WeightsError(
             f"{path}: a TorchScript program, not a dict of tensors; ask its author for the state "
             "dict"
         )
     if not any(name.endswith("data.pkl") for name in names):
         raise WeightsError(f"{path}: a zip archive, but not a torch checkpoint")
-    if packed:  # torch writes none, and maps packed bytes as if they were numbers
-        raise WeightsError(f"{path}: a zip archive that was compressed; pack it with `zip -0`")
+    if compressed:  # torch never compresses, and would map the compressed bytes as numbers
+        raise WeightsError(f"{path}: a compressed zip archive; repack it with `zip -0`")
     return "zip"
 
 
 def check_parts(path: Path) -> None:
-    """Raise WeightsError where a part of a zip archive is not what its checksum says: torch alone
-    reads it all the same."""
-    with _told(path), zipfile.ZipFile(path) as archive:
+    """Raise WeightsError where a member of a zip archive fails its CRC, which torch ignores."""
+    with _damage_as_error(path), zipfile.ZipFile(path) as archive:
         if not any(part.CRC for part in archive.infolist()):
-            return  # torch was told to write none
+            return  # written by torch with checksums off
         damaged = archive.testzip()
     if damaged:
-        raise WeightsError(f"{path}: damaged on the way (checksum of {damaged}); download it again")
+        raise WeightsError(f"{path}: damaged (checksum of {damaged} is wrong); download it again")
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """A fault of the file as the WeightsError that says so."""
+def _damage_as_error(path: Path) -> Iterator[None]:
+    """Turn the exceptions of a damaged file into a WeightsError."""
     try:
         yield
     except DAMAGE:
-        raise WeightsError(f"{path}: damaged or cut short; download it again") from None
+        raise WeightsError(f"{path}: damaged or truncated; download it again") from None
 
 
-def _what_else(head: bytes) -> str:
-    """What a file that is no checkpoint is, and what to do, from its first bytes."""
+def _describe(head: bytes) -> str:
+    """Say what a file that is not a checkpoint is, and what to do, from its first bytes."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
         kind = ""
@@ -173,7 +171,7 @@ def _what_else(head: bytes) -> str:
             kind = " (Google Drive's quota notice: try again in a day)"
         elif b"google drive" in text or b"virus" in text:
             kind = " (Google Drive's virus-scan notice)"
-        return f"this is a web page{kind}, not a checkpoint; download it in a browser, to the end"
+        return f"a web page{kind}, not a checkpoint; download the file in a browser"
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file; fetch it with `git lfs pull`"
     if head[:2] == b"\x1f\x8b":
@@ -185,25 +183,25 @@ def _read_torch(path: Path, kind: str) -> Any:
     import torch
 
     try:
-        with _told(path), torch.serialization.safe_globals(BESIDE):
+        with _damage_as_error(path), torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, {_refusal(str(error))}") from None
 
 
 def _refusal(message: str) -> str:
-    # Torch's own message offers to switch the check off; ours names the thing and a safe way.
+    # Torch's own message suggests turning the check off; ours names the object and a safe way.
     found = re.search(r"GLOBAL ([\w.]+)|global ['\"]?([\w.]+)", message)
     name = next((group for group in found.groups() if group), "") if found else ""
-    thing = f"it holds {name}, and loading that could run code" if name else "it could run code"
-    return f"{thing}; ask its author for a safetensors file or a plain dict of tensors"
+    risk = f"it holds {name}, and loading that could run code" if name else "it could run code"
+    return f"{risk}; ask its author for a safetensors file or a plain dict of tensors"
 
 
 def unwrap(held: Any, path: Path) -> dict[str, Tensor]:
-    """The dict of tensors inside a checkpoint, without the `module.` of DistributedDataParallel."""
-    for _ in range(2):  # an average may have a wrapper of its own
+    """The dict of tensors inside a checkpoint, without DistributedDataParallel's `module.`."""
+    for _ in range(2):  # averaged weights may have their own wrapper
         inner = (held[name] for name in WRAPPERS if isinstance(held, Mapping) and name in held)
-        held = next((given for given in inner if isinstance(given, Mapping)), held)
+        held = next((value for value in inner if isinstance(value, Mapping)), held)
     tensors = _tensors(held, path)
     if all(name.startswith("module.") for name in tensors):
         return {name.removeprefix("module."): value for name, value in tensors.items()}
@@ -214,22 +212,24 @@ def _tensors(held: Any, path: Path) -> dict[str, Tensor]:
     import torch
 
     if not isinstance(held, Mapping) or not held:
-        raise WeightsError(f"{path}: holds a {type(held).__name__}, not tensors by name")
+        raise WeightsError(f"{path}: holds a {type(held).__name__}, not a dict of tensors")
     odd = [str(name) for name, value in held.items() if not isinstance(value, torch.Tensor)]
     if odd:
         names = ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else "")
         raise WeightsError(
-            f"{path}: no dict of tensors under {', '.join(WRAPPERS)}; {names} is something else"
+            f"{path}: no dict of tensors under {', '.join(WRAPPERS)}; not tensors: {names}"
         )
     return {str(name): value for name, value in held.items()}
 
 
 def renamed(
-    tensors: Mapping[str, Tensor], new: Callable[[str], str], what: str
+    tensors: Mapping[str, Tensor], new_name: Callable[[str], str], what: str
 ) -> dict[str, Tensor]:
-    """Tensors by their new names; raises WeightsError where two would have the same one."""
-    before: dict[str, str] = {}
+    """Rename tensors; raises WeightsError where two would get the same name."""
+    old_names: dict[str, str] = {}
     for name in tensors:
-        if (other := before.setdefault(new(name), name)) != name:
-            raise WeightsError(f"{what}: {other} and {name} are both {new(name)}; keep one of them")
-    return {ours: tensors[name] for ours, name in before.items()}
+        if (other := old_names.setdefault(new_name(name), name)) != name:
+            raise WeightsError(
+                f"{what}: {other} and {name} both become {new_name(name)}; keep one of them"
+            )
+    return {ours: tensors[name] for ours, name in old_names.items()}

@@ -1,4 +1,4 @@
-"""Which models and backbones canonical tensors fit."""
+"""Find the models and backbones that canonical tensors fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from stadkit.zoo.backbones import BACKBONES, may_lack
+from stadkit.zoo.backbones import BACKBONES, optional_missing
 from stadkit.zoo.cards import CARDS, FAMILIES, Card, card
 from stadkit.zoo.dialects import official, slowfast, two_stage, videomae
 from stadkit.zoo.weights import misfit
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def misfit_of(tensors: Mapping[str, Tensor], name: str) -> str:
-    """What keeps canonical tensors out of the model or backbone `name`; empty where they fit.
+    """Why canonical tensors do not fit the model or backbone `name`; empty where they fit.
 
-    A backbone may lack what `may_lack` says.
+    A backbone may lack the tensors of `optional_missing`.
     """
     import torch
 
@@ -29,40 +29,40 @@ def misfit_of(tensors: Mapping[str, Tensor], name: str) -> str:
     with torch.device("meta"):
         model = BACKBONES[name].build()
     wanted = {f"backbone.{key}": value for key, value in model.state_dict().items()}
-    spared = may_lack(wanted.keys() - tensors.keys(), tensors)
-    whole = {**tensors, **{key: wanted[key] for key in spared}}
-    return misfit({key.removeprefix("backbone."): value for key, value in whole.items()}, model)
+    optional = optional_missing(wanted.keys() - tensors.keys(), tensors)
+    full = {**tensors, **{key: wanted[key] for key in optional}}
+    return misfit({key.removeprefix("backbone."): value for key, value in full.items()}, model)
 
 
 def backbones_like(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The backbones of the kind that these tensors are named as."""
+    """The backbones of the kind that the tensor names suggest."""
     kinds = {"vit": videomae.is_videomae, "slowfast": slowfast.is_slowfast}
     return [name for name, known in BACKBONES.items() if kinds[known.kind](tensors)]
 
 
 def fitting(tensors: Mapping[str, Tensor], config: str) -> list[str]:
-    """The models that these tensors fit, and that the config inside their file does not deny."""
-    # No other family has a backbone and a head alone; those that cannot fit are not built.
-    alone = all(name.startswith(("backbone.", "head.")) for name in tensors)
+    """The models that these tensors fit and that the config inside their file allows."""
+    # Only two-stage models have nothing but a backbone and a head: the others need not be built.
+    two_stage_names = all(name.startswith(("backbone.", "head.")) for name in tensors)
     return [
         name
         for name, known in CARDS.items()
-        if (known.family == two_stage.FAMILY) == alone
-        and not denials(config, known)
+        if (known.family == two_stage.FAMILY) == two_stage_names
+        and not conflicts(config, known)
         and not misfit_of(tensors, name)
     ]
 
 
-def denials(config: str, known: Card) -> list[str]:
-    """What a config inside a file says otherwise than a card: of EVAD alone it is known how."""
+def conflicts(config: str, known: Card) -> list[str]:
+    """Where a config inside a file contradicts a card; only EVAD's configs are understood."""
     return official.contradictions(config, known.settings) if known.family == "evad" else []
 
 
 @lru_cache(maxsize=64)
 def _empty(family: str, settings: str) -> nn.Module:
-    """A model on the meta device, where it has shapes but no memory; settings as JSON.
+    """A model on the meta device (shapes without memory); settings as JSON.
 
-    Kept, as many cards differ in what has no shape.
+    Cached, as many cards differ only in settings that change no shape.
     """
     import torch
 

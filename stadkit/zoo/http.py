@@ -1,9 +1,8 @@
-"""A file at a plain address, fetched in pieces that outlive the process.
+"""Resumable download of a file from a plain URL.
 
-Plain servers differ: some cannot start in the middle, some tell no size, some break off. What
-came lies in a `*.part` until it is whole and its sha256 begins as it should; then it is renamed.
-
-Addresses followed without leaving encryption.
+Servers differ: some do not support ranges, some send no size, some drop connections. Received
+bytes stay in a `*.part` file until it is complete and its sha256 has the expected prefix; then it
+is renamed. Redirects from https to http are refused.
 """
 
 from __future__ import annotations
@@ -26,187 +25,188 @@ from stadkit.zoo.weights import sha256
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-PIECE = 1 << 20  # bytes read at once
+CHUNK_BYTES = 1 << 20
 TIMEOUT = 30  # seconds without a byte
-TRIES = 5  # in a row that bring no byte
-PASSING = (408, 429, 500, 502, 503, 504)  # answers that may be better in a moment
-BROKEN = (OSError, http.client.HTTPException)  # what urllib raises where a connection breaks
-SECURE = "https:"  # how addresses begin whose answers nobody changes on the way
+MAX_TRIES = 5  # consecutive tries without progress
+RETRYABLE = (408, 429, 500, 502, 503, 504)  # HTTP statuses that may be temporary
+CONNECTION_ERRORS = (OSError, http.client.HTTPException)  # raised by urllib for lost connections
+SECURE = "https:"
 
 
-class Stopped(Exception):
-    """No answer, or one that ended before its time."""
+class Interrupted(Exception):
+    """No response, or one that ended early."""
 
-    def __init__(self, told: str, worth: bool = True) -> None:
-        """worth: another try."""
-        super().__init__(told)
-        self.worth = worth
+    def __init__(self, reason: str, retry: bool = True) -> None:
+        """retry: whether another try may help."""
+        super().__init__(reason)
+        self.retry = retry
 
 
-class Answer(NamedTuple):
-    """What a server says before the bytes come."""
+class Response(NamedTuple):
+    """A server's response before its body is read."""
 
     body: http.client.HTTPResponse
-    start: int  # the first byte that comes
-    size: int | None  # of the whole file
-    tag: str  # of this version of it
+    start: int  # offset of the body's first byte
+    size: int | None  # bytes of the whole file
+    tag: str  # version of the file: ETag or Last-Modified
 
 
 def fetch(
     url: str, name: str, folder: Path, size: int = 0, prefix: str = "", again: bool = False
 ) -> Path:
-    """The file at `url`, in `folder`; `name` is the model's, for what is said.
+    """Download the file at `url` into `folder`; `name` is the model's, for messages.
 
-    size: bytes, 0 for unknown. prefix: how its sha256 begins, empty for unknown. again: from the
-    start, whatever is here. A download that broke goes on where it ended, now or at the next call;
-    from the start where the server cannot, or has another version of the file by now.
+    size: bytes, 0 for unknown. prefix: start of its sha256, empty for unknown. again: delete
+    earlier downloads of the file first. A broken download resumes, now or at the next call; it
+    starts over where the server has no ranges or has changed the file.
 
-    Raises WeightsError offline, where the server has no such file or keeps breaking off, where the
-    disk is full or cannot be written, and where size or sha256 are not as they should be.
+    Raises WeightsError when offline, where the server has no such file or keeps dropping the
+    connection, where the disk is full or not writable, and for a wrong size or sha256.
     """
-    hand = f"or download it in a browser, then `stadkit models import FILE --as {name}`"
+    by_hand = f"or download it in a browser, then `stadkit models import FILE --as {name}`"
     folder.mkdir(parents=True, exist_ok=True)
     stem = hashlib.sha256(url.encode()).hexdigest()[:16]
     whole, part = folder / f"{stem}{Path(url).suffix}", folder / f"{stem}.part"
-    here = whole.is_file() and not again
-    if not here:
-        refuse_offline(url, hand)
+    exists = whole.is_file() and not again
+    if not exists:
+        refuse_offline(url, by_hand)
     for old in (whole, part) if again else ():
         old.unlink(missing_ok=True)
     try:
-        if not here:
-            _bring(url, part, size, hand)
-        _check(url, whole if here else part, size, prefix)
-        os.replace(whole if here else part, whole)
-    except OSError as error:  # of the disk: those of the network are dealt with
+        if not exists:
+            _download(url, part, size, by_hand)
+        _check(url, whole if exists else part, size, prefix)
+        os.replace(whole if exists else part, whole)
+    except OSError as error:  # from the disk: network errors are handled below
         raise not_written(folder, error) from error
-    _tag_of(part).unlink(missing_ok=True)
+    _tag_path(part).unlink(missing_ok=True)
     return whole
 
 
-def _bring(url: str, part: Path, size: int, hand: str) -> None:
-    """Download what `part` still lacks; connections that break are made again."""
-    left, furthest = TRIES, _length(part)
+def _download(url: str, part: Path, size: int, by_hand: str) -> None:
+    """Download the missing end of `part`, reconnecting after failures."""
+    tries_left, furthest = MAX_TRIES, _length(part)
     while True:
         try:
-            return _go_on(url, part, size)
-        except Stopped as error:
-            # Servers that give it from the start end before that, too: no try brings them on.
-            left = TRIES if _length(part) > furthest else left - 1
+            return _resume(url, part, size)
+        except Interrupted as error:
+            # A server without ranges may always break at the same byte: only new bytes count.
+            tries_left = MAX_TRIES if _length(part) > furthest else tries_left - 1
             furthest = max(furthest, _length(part))
-            if left and error.worth:
-                time.sleep(2.0 ** (TRIES - 1 - left))  # 1, 2, 4, 8 seconds
+            if tries_left and error.retry:
+                time.sleep(2.0 ** (MAX_TRIES - 1 - tries_left))  # 1, 2, 4, 8 seconds
                 continue
             kept = _length(part)
-            way = f"{kept / 1e6:.1f} MB are here, pull again to go on" if kept else "pull again"
-            raise WeightsError(f"{url}: {error}; {way}, {hand}") from error
+            way = f"{kept / 1e6:.1f} MB are kept, pull again to resume" if kept else "pull again"
+            raise WeightsError(f"{url}: {error}; {way}, {by_hand}") from error
 
 
-def _go_on(url: str, part: Path, size: int) -> None:
-    """One connection: what `part` lacks goes to its end. Raises Stopped where it breaks."""
-    answer = _ask(url, part)
-    if answer is None:  # all of it is here
+def _resume(url: str, part: Path, size: int) -> None:
+    """Append the missing bytes to `part` over one connection; raises Interrupted if it breaks."""
+    response = _request(url, part)
+    if response is None:  # already complete
         return
-    with answer.body as body:
-        check_space(part.parent, answer.size or size, answer.start)
-        _tag_of(part).write_text(answer.tag, "utf-8")
-        with part.open("r+b" if answer.start else "wb") as out:
-            out.seek(answer.start)
-            with _bar(url, answer) as bar:
-                while piece := _piece(body):
-                    out.write(piece)
-                    bar.update(len(piece))
-    if answer.size is not None and _length(part) < answer.size:
-        raise Stopped(f"broke off at {_length(part)} of {answer.size} bytes")
+    with response.body as body:
+        check_space(part.parent, response.size or size, response.start)
+        _tag_path(part).write_text(response.tag, "utf-8")
+        with part.open("r+b" if response.start else "wb") as out:
+            out.seek(response.start)
+            with _progress_bar(url, response) as bar:
+                while chunk := _read_chunk(body):
+                    out.write(chunk)
+                    bar.update(len(chunk))
+    if response.size is not None and _length(part) < response.size:
+        raise Interrupted(f"broke off at {_length(part)} of {response.size} bytes")
 
 
-def _piece(body: http.client.HTTPResponse) -> bytes:
+def _read_chunk(body: http.client.HTTPResponse) -> bytes:
     try:
-        return body.read1(PIECE)
-    except BROKEN as error:
-        raise Stopped(f"broke off ({_told(error)})") from error
+        return body.read1(CHUNK_BYTES)
+    except CONNECTION_ERRORS as error:
+        raise Interrupted(f"broke off ({_reason(error)})") from error
 
 
-def _ask(url: str, part: Path) -> Answer | None:
-    """Ask for what is not here; None where nothing is lacking. Raises Stopped, WeightsError."""
-    here, tag = _length(part), _tag(part)
+def _request(url: str, part: Path) -> Response | None:
+    """Request the missing bytes; None where none are missing. Raises Interrupted, WeightsError."""
+    received, tag = _length(part), _tag(part)
     headers = {"User-Agent": "stadkit", "Accept-Encoding": "identity"}
-    if here:
-        headers["Range"] = f"bytes={here}-"
+    if received:
+        headers["Range"] = f"bytes={received}-"
         if tag:
-            headers["If-Range"] = tag  # another version comes whole, from the start
+            headers["If-Range"] = tag  # a changed file is sent whole
     try:
         opener = urllib.request.build_opener(HttpsOnlyRedirect)
         body = opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        _check_whole(part, error)
+        _check_complete(part, error)
         return None
-    except BROKEN as error:
-        raise Stopped(f"cannot be reached ({_told(error)})") from error
-    answer = _answer(url, body, here)
-    if answer.start and tag and answer.tag not in ("", tag):
+    except CONNECTION_ERRORS as error:
+        raise Interrupted(f"cannot be reached ({_reason(error)})") from error
+    response = _response(url, body, received)
+    if response.start and tag and response.tag not in ("", tag):
         body.close()
         part.unlink()
-        raise Stopped("the file has changed since the download began")
-    return answer
+        raise Interrupted("the file has changed since the download began")
+    return response
 
 
-def _check_whole(part: Path, error: urllib.error.HTTPError) -> None:
-    """Raise Stopped, unless what the server says is that there is no more to come."""
-    said = f"cannot be fetched ({error.code} {error.reason})"
+def _check_complete(part: Path, error: urllib.error.HTTPError) -> None:
+    """Raise Interrupted, unless the server says that `part` is already complete."""
+    reason = f"cannot be downloaded ({error.code} {error.reason})"
     error.close()
-    whole = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
-    if error.code == 416 and whole and int(whole[1]) == _length(part):
+    total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+    if error.code == 416 and total and int(total[1]) == _length(part):
         return
-    if error.code == 416:  # more is here than the file has: it is another one
+    if error.code == 416:  # `part` is longer than the file, so the file has changed
         part.unlink()
-        raise Stopped("what is here is of another file") from error
-    raise Stopped(said, worth=error.code in PASSING) from error
+        raise Interrupted("the partial download belongs to another file") from error
+    raise Interrupted(reason, retry=error.code in RETRYABLE) from error
 
 
-def _answer(url: str, body: http.client.HTTPResponse, here: int) -> Answer:
-    """What a server's first lines say; raises WeightsError for what is no file."""
-    told = body.headers
-    if told.get_content_type() == "text/html":
+def _response(url: str, body: http.client.HTTPResponse, received: int) -> Response:
+    """Parse a response's headers; raises WeightsError for a web page."""
+    headers = body.headers
+    if headers.get_content_type() == "text/html":
         body.close()
         raise WeightsError(
-            f"{url}: a web page came, not a file; open it in a browser (a network's log-in page?)"
+            f"{url}: got a web page, not a file; open it in a browser (a network's log-in page?)"
         )
-    length = int(told["Content-Length"]) if told.get("Content-Length", "").isdigit() else None
-    tag = told.get("ETag") or told.get("Last-Modified") or ""
-    tag = "" if tag.startswith("W/") else tag  # a weak one is not for ranges
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told.get("Content-Range", ""))
+    length = int(headers["Content-Length"]) if headers.get("Content-Length", "").isdigit() else None
+    tag = headers.get("ETag") or headers.get("Last-Modified") or ""
+    tag = "" if tag.startswith("W/") else tag  # weak tags are not valid for ranges
+    content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
     if body.status != 206:
-        return Answer(body, 0, length, tag)
-    if not found or int(found[1]) != here:
+        return Response(body, 0, length, tag)
+    if not content_range or int(content_range[1]) != received:
         body.close()
-        raise Stopped("its server gives other bytes than were asked for", worth=False)
-    return Answer(body, here, int(found[2]) if found[2] != "*" else None, tag)
+        raise Interrupted("the server sent other bytes than requested", retry=False)
+    size = int(content_range[2]) if content_range[2] != "*" else None
+    return Response(body, received, size, tag)
 
 
-def _check(url: str, came: Path, size: int, prefix: str) -> None:
-    """Raise WeightsError, and delete it, where what came is not the file that was meant."""
-    here = _length(came)
-    wrong = f"{here} bytes came of {size}" if size and here != size else ""
-    if not wrong and prefix and not (found := sha256(came)).startswith(prefix.lower()):
+def _check(url: str, path: Path, size: int, prefix: str) -> None:
+    """Delete a download that is not the expected file, and raise WeightsError."""
+    received = _length(path)
+    wrong = f"{received} of {size} bytes" if size and received != size else ""
+    if not wrong and prefix and not (found := sha256(path)).startswith(prefix.lower()):
         wrong = f"its sha256 is {found[:16]}..., not {prefix.lower()}..."
-    if not wrong and not here:
+    if not wrong and not received:
         wrong = "empty"
     if wrong:
-        came.unlink()
-        _tag_of(came).unlink(missing_ok=True)
+        path.unlink()
+        _tag_path(path).unlink(missing_ok=True)
         raise WeightsError(
-            f"{url}: what came is not the file that was released ({wrong}); deleted, pull it again"
+            f"{url}: the download is not the released file ({wrong}); deleted, pull it again"
         )
 
 
-def _bar(url: str, answer: Answer) -> tqdm[Any]:
+def _progress_bar(url: str, response: Response) -> tqdm[Any]:
     from tqdm import tqdm
 
     return tqdm(
         desc=url.rpartition("/")[2][-40:],
-        total=answer.size,
-        initial=answer.start,
+        total=response.size,
+        initial=response.start,
         unit="B",
         unit_scale=True,
         disable=not sys.stderr.isatty(),
@@ -217,36 +217,36 @@ def _length(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
-def _tag_of(part: Path) -> Path:
-    """Where the version of a file lies that is not yet whole."""
+def _tag_path(part: Path) -> Path:
+    """The file that keeps the version tag of a partial download."""
     return part.with_suffix(".tag")
 
 
 def _tag(part: Path) -> str:
-    beside = _tag_of(part)
-    return beside.read_text("utf-8").strip() if beside.is_file() else ""
+    path = _tag_path(part)
+    return path.read_text("utf-8").strip() if path.is_file() else ""
 
 
-def _told(error: BaseException) -> str:
-    """A broken connection, in one line."""
+def _reason(error: BaseException) -> str:
+    """The reason of a connection error, in one line."""
     reason = getattr(error, "reason", error)
     lines = str(reason).strip().splitlines()
     return lines[0] if lines else type(reason).__name__
 
 
 class HttpsOnlyRedirect(urllib.request.HTTPRedirectHandler):
-    """Leads from an encrypted address to encrypted ones alone, at each step.
+    """Refuses every redirect from https to http.
 
-    The last address does not tell: who sits on a step in the clear leads where he wants.
+    Checking only the final URL is not enough: an attacker on one plain hop chooses the rest.
     """
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """As its base has it; raises WeightsError for a step to an address in the clear."""
+        """Follow the redirect as the base class does; raises WeightsError for https -> http."""
         if req.full_url.startswith(SECURE) and not newurl.startswith(SECURE):
             fp.close()
             raise WeightsError(
-                f"{req.full_url}: leads to {newurl}, which is not encrypted; not downloaded"
+                f"{req.full_url}: redirects to {newurl}, which is not encrypted; not downloaded"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)

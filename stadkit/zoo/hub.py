@@ -1,4 +1,4 @@
-"""A file of the Hugging Face Hub, fetched in pieces that outlive the process."""
+"""Resumable download of a file from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Fetched(NamedTuple):
-    """A file that came, and what is known of it."""
+    """A downloaded file and its provenance."""
 
     path: Path
     revision: str  # commit of the repository; empty: no repository
-    checked: bool  # whether its sha256 is what its server says
+    checked: bool  # whether its sha256 was verified against the server's
 
 
 def fetch(repo: str, file: str, name: str, folder: Path, again: bool = False) -> Fetched:
-    """A file of a repository, from the Hub's cache or downloaded into `folder`.
+    """Get a file of a repository from the Hub's cache, or download it into `folder`.
 
-    name: the model's, for what is said. again: downloaded from the start, whatever is here.
+    name: the model's, for messages. again: ignore the cache and earlier downloads.
 
-    What a broken download has brought stays in `folder` as `*.part`, and the next call goes on
-    from there: `hf_hub_download` (2.4) throws it away. Raises WeightsError where the Hub cannot
-    be reached or has no such file, and where size or sha256 are not as the Hub says.
+    A broken download stays in `folder` as `*.part` and the next call resumes it;
+    `hf_hub_download` (2.4) would discard it. Raises WeightsError where the Hub cannot be reached or
+    has no such file, and where size or sha256 differ from the Hub's.
     """
     from huggingface_hub import hf_hub_url, try_to_load_from_cache
 
@@ -42,7 +42,7 @@ def fetch(repo: str, file: str, name: str, folder: Path, again: bool = False) ->
 
 
 def _from_cache(path: Path) -> Fetched:
-    """A file of the Hub's cache, which names large files by their sha256."""
+    """Check a file in the Hub's cache, which names large files by their sha256."""
     blob, revision = path.resolve(), path.parent.name
     known = SHA256.fullmatch(blob.name) is not None
     if known and sha256(blob) != blob.name:
@@ -53,12 +53,12 @@ def _from_cache(path: Path) -> Fetched:
 def _download(
     address: Callable[[str | None], str], name: str, folder: Path, again: bool
 ) -> Fetched:
-    """The file at the `address` of a commit, or of the newest (None)."""
+    """Download a file; `address` maps a commit, or None for the newest, to its URL."""
     from huggingface_hub import get_hf_file_metadata
 
     url = address(None)
     try:
-        # The files are public: no token of the user's goes out.
+        # The files are public: the user's token is not sent.
         known = get_hf_file_metadata(url, token=False)
     except Exception as error:
         raise WeightsError(
@@ -66,7 +66,7 @@ def _download(
             f"`stadkit models import FILE --as {name}`"
         ) from error
     tag = known.etag or ""
-    # The name tells one version of the file from the next.
+    # Another version of the file gets another name.
     stem = hashlib.sha256(f"{url} {tag}".encode()).hexdigest()[:16]
     whole = folder / f"{stem}{Path(url).suffix}"
     part = folder / f"{stem}.part"
@@ -74,20 +74,20 @@ def _download(
     for old in (whole, part) if again else ():
         old.unlink(missing_ok=True)
     checked = SHA256.fullmatch(tag) is not None
-    came = whole if whole.is_file() else part
-    if came == part:
-        _go_on(address(known.commit_hash or None), part, known.size)
-    if checked and sha256(came) != tag:
-        came.unlink()
+    path = whole if whole.is_file() else part
+    if path == part:
+        _resume(address(known.commit_hash or None), part, known.size)
+    if checked and sha256(path) != tag:
+        path.unlink()
         raise WeightsError(
-            f"{url}: what came is not what its server has (another sha256); deleted, pull it again"
+            f"{url}: the download differs from the server's file (sha256); deleted, pull it again"
         )
-    os.replace(came, whole)
+    os.replace(path, whole)
     return Fetched(whole, known.commit_hash or "", checked)
 
 
-def _go_on(url: str, part: Path, size: int | None) -> None:
-    """Download what `part` still lacks of its `size` bytes."""
+def _resume(url: str, part: Path, size: int | None) -> None:
+    """Download the missing end of `part`, of `size` bytes in all."""
     from huggingface_hub.file_download import http_get
 
     if size is not None and part.exists() and part.stat().st_size > size:
@@ -97,16 +97,16 @@ def _go_on(url: str, part: Path, size: int | None) -> None:
         with part.open("ab") as out:
             http_get(url, out, resume_size=out.tell(), expected_size=size)
     except Exception as error:
-        here = part.stat().st_size
-        kept = f"{here / 1e6:.1f} MB are here, pull again to go on" if here else "pull again"
-        raise WeightsError(f"{url}: {_reason(error)}; {kept}") from error
+        kept = part.stat().st_size
+        way = f"{kept / 1e6:.1f} MB are kept, pull again to resume" if kept else "pull again"
+        raise WeightsError(f"{url}: {_reason(error)}; {way}") from error
 
 
 def _reason(error: Exception) -> str:
-    """The Hub's complaint, in one line."""
+    """The Hub's error message, in one line."""
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):
         return "offline mode is on (--offline or HF_HUB_OFFLINE); unset it to download"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"cannot be fetched ({lines[0].rstrip('.') if lines else type(error).__name__})"
+    return f"cannot be downloaded ({lines[0].rstrip('.') if lines else type(error).__name__})"

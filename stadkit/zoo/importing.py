@@ -1,4 +1,4 @@
-"""A checkpoint file brought in under a name: checked, then kept as safetensors."""
+"""Import a checkpoint file under a model's name: check it, then store it as safetensors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stadkit.zoo.cards import CARDS, card
 from stadkit.zoo.checkpoint import read_with_config
 from stadkit.zoo.dialects import official, two_stage, videomae
 from stadkit.zoo.dialects import slowfast as slowfast_names
-from stadkit.zoo.fitting import backbones_like, denials, fitting, misfit_of
-from stadkit.zoo.provenance import card_beside, differences, others
+from stadkit.zoo.fitting import backbones_like, conflicts, fitting, misfit_of
+from stadkit.zoo.provenance import card_beside, differences, have_same_tensors
 from stadkit.zoo.weights import (
-    SHOWN,
+    MAX_KEYS_SHOWN,
+    candidate_paths,
     check_finite,
-    places,
     save_weights,
     sha256,
     state,
@@ -33,37 +33,36 @@ def import_file(
     name: str,
     anyway: bool = False,
     origin: Mapping[str, Any] | None = None,
-    known: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Path:
-    """Check a checkpoint against the model or backbone `name` and keep it; gives its file now.
+    """Check a checkpoint against the model or backbone `name` and store it; returns the new file.
 
-    Keys are the canonical ones, those of the authors in `official` and `two_stage_names`, or for a
-    backbone those of `videomae_names` and `slowfast_names`; all of them, and no others but a
-    backbone's. anyway: even where the config inside the file says another keep rate, the card
-    beside it other maths, or a two-stage file is another model's by its sha256, its name or its
-    code base. origin: more to note beside the weights. known: what is to be told of the file
-    besides.
+    Keys are the canonical ones, or in the dialects `official` and `two_stage`, or for a backbone
+    `videomae` and `slowfast`. None may be missing, and only a backbone's file may have more.
+    anyway: import even where the config inside the file has another keep rate, the card beside it
+    other settings, or a two-stage file belongs to another model by sha256, name or code base.
+    origin: more notes for the sidecar. warnings: notes for the user, before those found here.
 
-    Raises UsageError for an unknown name and WeightsError for a file that is not this model's
-    weights; then nothing is kept. What was told of the file lies under `told` beside the weights.
+    Raises UsageError for an unknown name, WeightsError for a file that is not this model's weights;
+    nothing is stored then. The notes for the user go into the sidecar as `told`.
     """
     if name not in BACKBONES:
         card(name)
     if state(name) == "built in":
         raise UsageError(
-            f"{name} has its weights built in; give yours as `--model FILE.safetensors`, or import "
+            f"{name} has built-in weights; use yours as `--model FILE.safetensors`, or import "
             "them as another model"
         )
-    tensors, told, whose = _checked(path, name, anyway)
-    notes = {"source": path.name, "source_sha256": sha256(path), "told": [*known, *told]}
-    notes |= {"names": whose} if whose else {}
-    kept = places(name)[1]
-    save_weights(tensors, kept, {**notes, **(origin or {})})
-    return kept
+    tensors, notes, code_base = _checked(path, name, anyway)
+    sidecar = {"source": path.name, "source_sha256": sha256(path), "told": [*warnings, *notes]}
+    sidecar |= {"names": code_base} if code_base else {}
+    stored = candidate_paths(name)[1]
+    save_weights(tensors, stored, {**sidecar, **(origin or {})})
+    return stored
 
 
 def is_refused(path: Path, name: str) -> bool:
-    """Whether a file is no weights of `name`, not even with `anyway`; it has been read, no more."""
+    """Whether a file cannot be weights of `name`, not even with `anyway`; nothing is stored."""
     try:
         _checked(path, name, anyway=True)
     except WeightsError:
@@ -72,15 +71,15 @@ def is_refused(path: Path, name: str) -> bool:
 
 
 def _checked(path: Path, name: str, anyway: bool) -> tuple[dict[str, Tensor], list[str], str]:
-    """The canonical tensors of a file, what is to be told of it, and whose names it has."""
+    """A file's canonical tensors, notes for the user, and the code base whose names it has."""
     tensors, config = read_with_config(path)
-    whose = slowfast_names.whose(tensors)  # which nothing shows once the names are ours
+    code_base = slowfast_names.code_base(tensors)  # before renaming hides it
     if name in BACKBONES:
-        tensors, told = _backbone(tensors, name, path)
+        tensors, notes = _backbone(tensors, name, path)
     else:
-        tensors, told = _model(tensors, config, name, path, anyway)
+        tensors, notes = _model(tensors, config, name, path, anyway)
     check_finite(tensors, str(path))
-    return tensors, told, whose
+    return tensors, notes, code_base
 
 
 def _backbone(
@@ -91,23 +90,27 @@ def _backbone(
     found, unused = rename(tensors, str(path))
     if wrong := misfit_of(found, name):
         raise WeightsError(f"{path} is not {name}: {wrong}; nothing was imported")
-    told = []
+    notes = []
     if unused:
-        told.append(f"not used, since no backbone has it: {_grouped(unused)}")
+        notes.append(f"not used, as it is not part of the backbone: {_grouped(unused)}")
     if slowfast:
-        lacking = [norm for norm in FUSION_NORM if norm not in found]
-        told += slowfast_names.told(slowfast_names.whose(tensors), found, lacking)
+        missing = [norm for norm in FUSION_NORM if norm not in found]
+        notes += slowfast_names.notes(slowfast_names.code_base(tensors), found, missing)
     elif FINAL_NORM[0] not in found:
-        told.append("the last norm is not in the file (classifiers lack it): it starts anew")
-    return found, told
+        notes.append("without the final norm (classifiers lack it), which is newly initialized")
+    return found, notes
 
 
 def _grouped(names: list[str]) -> str:
-    """Names; many of them by their first part, with how many there are."""
-    if len(names) <= SHOWN:
+    """List names; many of them as counts by their first part."""
+    if len(names) <= MAX_KEYS_SHOWN:
         return ", ".join(names)
-    counted = Counter(name.split(".")[0] for name in names)
-    return ", ".join(f"{part} ({count} tensors)" for part, count in counted.items())
+    counts = Counter(name.split(".")[0] for name in names)
+    return ", ".join(f"{part} ({_tensors(count)})" for part, count in counts.items())
+
+
+def _tensors(count: int) -> str:
+    return f"{count} tensor{'s' if count > 1 else ''}"
 
 
 def _model(
@@ -118,33 +121,33 @@ def _model(
     named = official.to_ours(tensors, str(path))
     _check_name(named, config, name, path)
     settings = card(name).settings
-    against = denials(config, card(name))
-    if against and not anyway:
+    contradicted = conflicts(config, card(name))
+    if contradicted and not anyway:
         fits = [other for other in fitting(named, config) if other != name]
-        way = f"import it --as {fits[0]}" if fits else "no model here has that"
+        way = f"import it --as {fits[0]}" if fits else "no known model matches"
         raise WeightsError(
-            f"{path} is not {name}: the config inside says {', '.join(against)}; {way} (or as "
+            f"{path} is not {name}: its config says {', '.join(contradicted)}; {way} (or as "
             f"{name} with --anyway); nothing was imported"
         )
-    told = []
-    if against:
-        told.append(f"kept as {name}, though the config inside says {', '.join(against)}")
-    elif official.family(tensors) == "evad" and "keep_rate" not in official.claims(config):
-        told.append(
-            f"the file does not say its keep rate, and no tensor shows it: taken to be "
-            f"{official.stated(settings)['keep_rate']:g}, as {name} has it"
+    notes = []
+    if contradicted:
+        notes.append(f"imported as {name}, although its config says {', '.join(contradicted)}")
+    elif official.family(tensors) == "evad" and "keep_rate" not in official.read_config(config):
+        notes.append(
+            f"the file does not state its keep rate, and no tensor shows it: assuming "
+            f"{official.card_values(settings)['keep_rate']:g}, as in {name}"
         )
     if not official.family(tensors):
-        told += _by_card(named, config, name, path, anyway)
-    return named, told
+        notes += _check_card(named, config, name, path, anyway)
+    return named, notes
 
 
-def _by_card(
+def _check_card(
     tensors: Mapping[str, Tensor], config: str, name: str, path: Path, anyway: bool
 ) -> list[str]:
-    """What is to be told of a file by our own names, by the card beside it; nothing or one line.
+    """Check a file with canonical names against the card beside it; returns at most one note.
 
-    Raises WeightsError where the card says other maths.
+    Raises WeightsError where that card's model computes differently.
     """
     beside, known = card_beside(path), card(name)
     family = {other: held for other, held in CARDS.items() if held.family == known.family}
@@ -153,50 +156,52 @@ def _by_card(
             other
             for other, held in family.items()
             if differences(held, known)
-            and not denials(config, held)
+            and not conflicts(config, held)
             and not misfit_of(tensors, other)
         ]
-        told = f"no card lies beside the file: taken to be {name}, as {others(differing)}"
-        return [told] if differing else []
-    against = ", ".join(differences(beside, known))
-    if not against or anyway:
-        return [f"kept as {name}, though the card beside it says {against}"] if against else []
+        note = f"no card beside the file: assuming {name}, but {have_same_tensors(differing)}"
+        return [note] if differing else []
+    differing_fields = ", ".join(differences(beside, known))
+    if not differing_fields:
+        return []
+    if anyway:
+        return [f"imported as {name}, although the card beside it says {differing_fields}"]
     fits = [other for other, held in family.items() if not differences(beside, held)]
-    way = f"import it --as {' or '.join(fits)}" if fits else "no model here has that"
+    way = f"import it --as {' or '.join(fits)}" if fits else "no known model matches"
     raise WeightsError(
-        f"{path} is not {name}: the card beside it says {against}; {way} (or as {name} with "
-        "--anyway); nothing was imported"
+        f"{path} is not {name}: the card beside it says {differing_fields}; {way} (or as {name} "
+        "with --anyway); nothing was imported"
     )
 
 
 def _two_stage(
     theirs: two_stage.TwoStage, name: str, path: Path, anyway: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """A two-stage detector's file by the names of another code base."""
+    """Check a two-stage detector's file that has another code base's names."""
     digest, misfits = sha256(path), misfit_of(theirs.tensors, name)
-    against = two_stage.against(name, CARDS, theirs.whose, digest, path.name)
-    if misfits or (against and not anyway):
-        wrong = misfits or f"{against} (--anyway keeps it as {name})"
+    objection = two_stage.objection(name, CARDS, theirs.code_base, digest, path.name)
+    if misfits or (objection and not anyway):
+        wrong = misfits or f"{objection} (--anyway imports it as {name})"
         fits = [
             other
-            for other in two_stage.likely(CARDS, theirs.whose, digest, path.name)
+            for other in two_stage.likely_models(CARDS, theirs.code_base, digest, path.name)
             if not misfit_of(theirs.tensors, other)
         ]
-        hint = f"; it fits: import it --as {' or '.join(fits)}" if fits else ""
+        hint = f"; import it --as {' or '.join(fits)}" if fits else ""
         if known := [] if fits else backbones_like(theirs.tensors):
             hint = f"; it may be a backbone: import it --as {' or '.join(known)}"
         raise WeightsError(f"{path} is not {name}: {wrong}{hint}; nothing was imported")
-    if against:
-        return theirs.tensors, [*theirs.told, f"kept as {name}, though {against}"]
+    if objection:
+        return theirs.tensors, [*theirs.notes, f"imported as {name}, although {objection}"]
     alike = [
         other
         for other, known in CARDS.items()
         if other != name
-        and known.origin == theirs.whose
+        and known.origin == theirs.code_base
         and not card(name).sha256_prefix
         and not misfit_of(theirs.tensors, other)
     ]
-    return theirs.tensors, [*theirs.told, *two_stage.unsure(name, CARDS, digest, alike)]
+    return theirs.tensors, [*theirs.notes, *two_stage.uncertainty(name, CARDS, digest, alike)]
 
 
 def _check_name(tensors: Mapping[str, Tensor], config: str, name: str, path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What there is: each model and backbone in a few words, for lists of them.
+"""Summaries of all models and backbones, and the table of `stadkit models list`.
 
-The table of `stadkit models list`: 80 columns, a group a family, sources below.
+The table is 80 columns wide, grouped by family, with the sources of figures below.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import CARDS, Card, card
 from stadkit.zoo.weights import state, weights_path
 
-METRIC = " frame mAP"  # after the name of a data set, in `Card.reported`
+METRIC = " frame mAP"  # follows the name of a data set in `Card.reported`
 WIDTH = 80
 COLUMNS = {"name": 28, "dataset": 11, "mAP": -6, "size": -6, "licence": 12, "state": 12}
-SHORT = {"none released": "-", "Kinetics-": "K"}  # what else would not fit
+SHORT = {"none released": "-", "Kinetics-": "K"}  # abbreviations that fit the columns
 GAP = " "
 Row = Mapping[str, Any]
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row a model, then a row a backbone, as JSON can hold them."""
+    """One row per model, then one per backbone, as JSON types."""
     return [*(row(name) for name in CARDS), *(backbone_row(name) for name in BACKBONES)]
 
 
 def row(name: str) -> dict[str, Any]:
-    """A model: what it is, what others report of it, and where its weights are."""
+    """A model's family, data set, published figures and the state of its weights."""
     known, path = card(name), weights_path(name)
     return {
         "name": name,
@@ -48,7 +48,7 @@ def row(name: str) -> dict[str, Any]:
 
 
 def backbone_row(name: str) -> dict[str, Any]:
-    """The same of a backbone, which nobody reports a figure of here."""
+    """The same fields for a backbone, which has no published figures here."""
     known, path = BACKBONES[name], weights_path(name)
     return {
         "name": name,
@@ -66,19 +66,19 @@ def backbone_row(name: str) -> dict[str, Any]:
 
 
 def obtainable(name: str) -> str:
-    """Where weights are, or how they come: `built in`, `here`, `downloadable` (by `pull`),
-    `manual` (Google Drive: by `pull` with gdown, or in a browser) or `importable` (nobody released
-    any: one's own)."""
-    held = state(name)
-    if held != "absent":
-        return held
+    """Where weights are or how to get them: `built in`, `here`, `downloadable` (with `pull`),
+    `manual` (on Google Drive: `pull` with gdown, or a browser) or `importable` (none released:
+    import your own)."""
+    current = state(name)
+    if current != "absent":
+        return current
     if name in BACKBONES or card(name).url:
         return "downloadable"
     return "manual" if card(name).drive_id else "importable"
 
 
 def dataset(known: Card) -> str:
-    """The data set of a model's classes, of the version that its figure was measured on."""
+    """The data set of a model's classes, in the version that its figure was measured on."""
     named = [key.removesuffix(METRIC) for key in known.reported if key.endswith(METRIC)]
     if named:
         return named[0]
@@ -88,7 +88,7 @@ def dataset(known: Card) -> str:
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """Lines of the table; a letter after a figure is that of its source below."""
+    """Lines of the table; the letter after a figure refers to a source below."""
     marks = _marks(rows)
     lines = [_line({name: name for name in COLUMNS})]
     for family in dict.fromkeys(row["family"] for row in rows):
@@ -96,12 +96,12 @@ def table(rows: Sequence[Row]) -> list[str]:
         for row in (row for row in rows if row["family"] == family):
             lines += _lines(_cells(row, marks))
     sources = (f"{mark}  {source}" for source, mark in marks.items())
-    told = [textwrap.wrap(source, WIDTH, subsequent_indent="   ") for source in sources]
-    return [*lines, "", *(line for source in told for line in source)]
+    wrapped = [textwrap.wrap(source, WIDTH, subsequent_indent="   ") for source in sources]
+    return [*lines, "", *(line for source in wrapped for line in source)]
 
 
 def _marks(rows: Sequence[Row]) -> dict[str, str]:
-    """A letter for each source of a figure: a, b, .. z, aa, .."""
+    """Source of a figure -> its letter: a, b, .. z, aa, .."""
     sources = dict.fromkeys(_source(row) for row in rows if row["reported"] and row["source"])
     letters = string.ascii_lowercase
     names = [*letters, *(a + b for a in letters for b in letters)]
@@ -109,7 +109,7 @@ def _marks(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _source(row: Row) -> str:
-    """Where a figure is printed, without the place in there."""
+    """The publication of a figure, without the place inside it."""
     whole: str = row["source"]
     return whole.partition(";")[0].partition(",")[0]
 
@@ -126,15 +126,15 @@ def _cells(row: Row, marks: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def size(many: int | None) -> str:
-    """Bytes for people."""
-    if many is None:
+def size(count: int | None) -> str:
+    """Format a number of bytes in MB or GB."""
+    if count is None:
         return "-"
-    return f"{many / 1e9:.1f} GB" if many >= 1e9 else f"{many / 1e6:.0f} MB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _lines(cells: Mapping[str, str]) -> list[str]:
-    """A row; a name that is too long has a line of its own."""
+    """The lines of a row; a name that is too long gets its own line."""
     if len(cells["name"]) <= COLUMNS["name"]:
         return [_line(cells)]
     return [cells["name"], _line({**cells, "name": ""})]
@@ -145,9 +145,9 @@ def _line(cells: Mapping[str, str]) -> str:
 
 
 def _padded(text: str, width: int) -> str:
-    """Text in |width| columns, numbers (below 0) to the right; what is too long is cut."""
-    room = abs(width)
+    """Pad or truncate text to |width| columns; a negative width aligns right."""
+    columns = abs(width)
     for long, short in SHORT.items():
         text = text.replace(long, short)
-    text = text if len(text) <= room else text[: room - 1] + "…"
-    return text.rjust(room) if width < 0 else text.ljust(room)
+    text = text if len(text) <= columns else text[: columns - 1] + "…"
+    return text.rjust(columns) if width < 0 else text.ljust(columns)

@@ -1,4 +1,4 @@
-"""Weights brought in from where their authors put them."""
+"""Download released weights and import them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from stadkit.zoo.cards import card
 from stadkit.zoo.importing import import_file, is_refused
 from stadkit.zoo.weights import drive_page, home, how_to_get, state
 
-UNCHECKED = "no sha256 of the Hub is known for this file: it was compared with none"
-UNTOLD = "no sha256 was released with this file: it was compared with none"
+NO_HUB_SHA256 = "not verified: the Hub gives no sha256 for this file"
+NO_RELEASED_SHA256 = "not verified: no sha256 was released with this file"
 
 
 def pull(name: str, anyway: bool = False, again: bool = False) -> Path:
-    """Download the weights of a model or backbone and import them; gives the file they are now.
+    """Download the weights of a model or backbone and import them; returns the imported file.
 
-    A broken download goes on where it ended when it is pulled again. anyway: as `import_file`
-    has it. again: from the start: what earlier downloads left here goes, a refused file too.
+    Pulling again resumes a broken download. anyway: as in `import_file`. again: delete earlier
+    downloads first, including a refused file.
 
-    Raises UsageError for an unknown name or one that is built in, and WeightsError where
-    nothing was released, nothing came, or what came is not what it should be.
+    Raises UsageError for an unknown or built-in name, and WeightsError where nothing was released,
+    the download fails, or the file is not the expected one.
     """
     source(name)
     folder = home() / "downloads"
-    with _alone(name, folder):
+    with _exclusive(name, folder):
         if name in BACKBONES:
             return _backbone(name, folder, again)
         if card(name).url:
@@ -38,12 +38,12 @@ def pull(name: str, anyway: bool = False, again: bool = False) -> Path:
 
 
 def source(name: str) -> str:
-    """Where `pull` gets a name from, in words; raises as `pull` does where it is from nowhere."""
+    """Describe where `pull` downloads a name from; raises like `pull` where it cannot."""
     if state(name) == "built in":
-        raise UsageError(f"{name} has its weights built in; there is nothing to pull")
+        raise UsageError(f"{name} has built-in weights; there is nothing to pull")
     if name in BACKBONES:
         known = BACKBONES[name]
-        file = f", {known.file}" if known.repo else ""  # else the address has it
+        file = f", {known.file}" if known.repo else ""  # otherwise the URL includes it
         return f"{known.url}{file}" + (f", about {known.size / 1e6:.0f} MB" if known.size else "")
     held = card(name)
     if not held.url and not held.drive_id:
@@ -52,8 +52,8 @@ def source(name: str) -> str:
     return f"{held.url or drive_page(held.drive_id)}{size}"
 
 
-def anew(name: str) -> str:
-    """What brings weights again where those here are damaged, in words."""
+def restore_command(name: str) -> str:
+    """The command that replaces damaged weights."""
     if name in BACKBONES or card(name).url or card(name).drive_id:
         return f"`stadkit models pull {name} --again`"
     return f"`stadkit models import FILE --as {name}`"
@@ -67,62 +67,63 @@ def licence(name: str) -> str:
 def _backbone(name: str, folder: Path, again: bool) -> Path:
     known = BACKBONES[name]
     if known.repo:
-        came = hub.fetch(known.repo, known.file, name, folder, again)
+        fetched = hub.fetch(known.repo, known.file, name, folder, again)
     else:
-        came = hub.Fetched(http.fetch(known.address, name, folder, again=again), "", False)
+        fetched = hub.Fetched(http.fetch(known.address, name, folder, again=again), "", False)
     origin = {
         "source": known.address or f"{known.url}/{known.file}",
-        "revision": came.revision,
-        "sha256_checked": came.checked,
+        "revision": fetched.revision,
+        "sha256_checked": fetched.checked,
         "licence": known.licence,
     }
-    told = [] if came.checked else [UNCHECKED if known.repo else UNTOLD]
-    if came.path.parent != folder:  # the Hub's own cache
-        return import_file(came.path, name, origin=origin, known=told)
-    return _take_in(came.path, name, False, origin, told)
+    warnings = [] if fetched.checked else [NO_HUB_SHA256 if known.repo else NO_RELEASED_SHA256]
+    if fetched.path.parent != folder:  # the Hub's own cache
+        return import_file(fetched.path, name, origin=origin, warnings=warnings)
+    return _import_download(fetched.path, name, False, origin, warnings)
 
 
 def _from_address(name: str, folder: Path, anyway: bool, again: bool) -> Path:
     known = card(name)
-    came = http.fetch(known.url, name, folder, known.size, known.sha256_prefix, again)
+    path = http.fetch(known.url, name, folder, known.size, known.sha256_prefix, again)
     origin = {
         "source": known.url,
         "sha256_checked": bool(known.sha256_prefix),
         "licence": known.licence,
     }
-    return _take_in(came, name, anyway, origin, [] if known.sha256_prefix else [UNTOLD])
+    warnings = [] if known.sha256_prefix else [NO_RELEASED_SHA256]
+    return _import_download(path, name, anyway, origin, warnings)
 
 
-def _take_in(
-    came: Path, name: str, anyway: bool, origin: Mapping[str, Any], told: Sequence[str]
+def _import_download(
+    path: Path, name: str, anyway: bool, origin: Mapping[str, Any], warnings: Sequence[str]
 ) -> Path:
-    """Import a download, which is not needed then.
+    """Import a download and delete it.
 
-    Where it is not kept for a full disk, or is one that `anyway` takes, it stays for the next pull.
+    It stays for the next pull where the disk is full or `anyway` would accept it.
     """
     try:
-        kept = import_file(came, name, anyway, origin, told)
+        kept = import_file(path, name, anyway, origin, warnings)
     except WeightsError:
-        if is_refused(came, name):
-            came.unlink()  # so that the next pull asks for it again
+        if is_refused(path, name):
+            path.unlink()  # so that the next pull downloads it again
         raise
-    came.unlink()
+    path.unlink()
     return kept
 
 
 def _from_drive(name: str, folder: Path, anyway: bool, again: bool) -> Path:
     known = card(name)
-    came = drive.fetch(known.drive_id, name, folder, known.size, again)
+    path = drive.fetch(known.drive_id, name, folder, known.size, again)
     origin = {"source": drive_page(known.drive_id), "licence": known.licence}
-    # Where it is refused it stays, until `again`: the user may want it under another name.
-    kept = import_file(came, name, anyway, origin)
-    came.unlink()
+    # A refused file stays until `again`: the user may want it under another name.
+    kept = import_file(path, name, anyway, origin)
+    path.unlink()
     return kept
 
 
 @contextmanager
-def _alone(name: str, folder: Path) -> Iterator[None]:
-    """Nobody else pulls this name meanwhile; raises WeightsError where somebody does."""
+def _exclusive(name: str, folder: Path) -> Iterator[None]:
+    """Lock this name against other processes; raises WeightsError where one is pulling it."""
     from filelock import FileLock, Timeout  # comes with torch and huggingface-hub
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,7 @@ def _alone(name: str, folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise WeightsError(f"{name}: another process is pulling it; wait for that one") from None
+        raise WeightsError(f"{name}: another process is pulling it; wait until it ends") from None
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Whether weights may and can come: offline mode, and room on the disk."""
+"""Checks before a download: offline mode and free disk space."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 
 from stadkit.errors import WeightsError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def check_space(folder: Path, size: int, here: int = 0) -> None:
-    """Raise WeightsError where a file of `size` bytes, 0 for unknown, will not find room.
+def check_space(folder: Path, size: int, received: int = 0) -> None:
+    """Raise WeightsError where the disk has no room for a file of `size` bytes (0: unknown).
 
-    here: bytes of it that came before. It needs room twice: the weights made of it lie beside it
-    before it goes.
+    received: bytes downloaded before. Twice the size is needed: the imported weights are written
+    before the download is deleted.
     """
     free = shutil.disk_usage(folder).free
-    if size and 2 * size - here > free:
+    if size and 2 * size - received > free:
         raise WeightsError(
-            f"{folder}: the disk is too full ({(size - here) / 1e6:.0f} MB to come and "
-            f"{size / 1e6:.0f} MB to import them, {free / 1e6:.0f} MB free); free some space, or "
+            f"{folder}: not enough disk space ({(size - received) / 1e6:.0f} MB to download and "
+            f"{size / 1e6:.0f} MB to import, {free / 1e6:.0f} MB free); free some space, or "
             "set STADKIT_HOME to another disk"
         )
 
 
 def not_written(folder: Path, error: OSError) -> WeightsError:
-    """What the disk said of a download, in one line."""
-    way = "free some space" if error.errno in FULL else "mend that"
+    """A disk error during a download as a one-line WeightsError."""
+    way = "free some space" if error.errno in DISK_FULL else "fix that"
     return WeightsError(
         f"{folder}: {(error.strerror or str(error)).lower()}; {way}, or set STADKIT_HOME to a "
         "folder elsewhere, and pull again"
@@ -38,24 +38,24 @@ def not_written(folder: Path, error: OSError) -> WeightsError:
 
 
 def go_offline() -> None:
-    """No network from now on, in this process and in those that it starts."""
+    """Disable the network in this process and its children."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # The Hub's client reads the variable once, as it is imported.
-    if known := sys.modules.get("huggingface_hub.constants"):
-        known.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
+    # The Hub's client reads the variable only once, at import.
+    if constants := sys.modules.get("huggingface_hub.constants"):
+        constants.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 def is_offline() -> bool:
-    """Whether the network is not to be used."""
+    """Whether offline mode is on."""
     from huggingface_hub import constants
 
     return constants.HF_HUB_OFFLINE
 
 
-def refuse_offline(what: str, hand: str = "") -> None:
-    """Raise WeightsError where the network is not to be used; hand: what the user can do else."""
+def refuse_offline(what: str, by_hand: str = "") -> None:
+    """Raise WeightsError in offline mode; by_hand: what the user can do instead."""
     if is_offline():
         raise WeightsError(
             f"{what}: offline mode is on (--offline or HF_HUB_OFFLINE); unset it to download"
-            + (f", {hand}" if hand else "")
+            + (f", {by_hand}" if by_hand else "")
         )

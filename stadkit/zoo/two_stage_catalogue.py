@@ -1,4 +1,4 @@
-"""Cards of two-stage models with public weights, as fields, by the code base that each is of."""
+"""Card fields of the two-stage models with public weights, by code base."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from stadkit.labels import Labels, ava
 
 Fields = dict[str, Any]
-BOXES = "It needs person boxes: --proposals or --person-model. GMACs are with 10 boxes."
+BOXES = "It needs person boxes: --proposals or --person-model. GMACs are for 10 boxes."
 MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/detection"
 FAIR = "https://dl.fbaipublicfiles.com"
 METRICS = {
@@ -16,10 +16,10 @@ METRICS = {
     "ava22": "AVA v2.2 frame mAP",
     "multisports": "MultiSports frame mAP",
 }
-# Of RGB levels; the second is .45 and .225 of 255.
+# In RGB levels; the second pair is .45 and .225 times 255.
 IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 PLAIN = {"mean": (114.75, 114.75, 114.75), "std": (57.375, 57.375, 57.375)}
-# Maths that no tensor shows.
+# Settings that no tensor name or shape reveals.
 OF_MMACTION2: Fields = {"roi_size": 8, "aligned": True}
 OF_SLOWFAST: Fields = {
     **OF_MMACTION2,
@@ -28,7 +28,7 @@ OF_SLOWFAST: Fields = {
     "slow_frames": "nearest",
 }
 OF_FAIR: Fields = {"roi_size": 7, "dilation": (2, 2), "slow_frames": "linspace"}
-# Its 25 frames a second make a frame 1.2 thirtieths of a second.
+# MultiSports has 25 frames a second: one frame lasts 1.2 thirtieths of a second.
 MULTISPORTS_RATE = 30 / 25
 SLOWFAST_8X8: Fields = {"backbone": "slowfast-r50"}
 # One slow frame in 8, and shorter fusion kernels.
@@ -47,14 +47,14 @@ _NL_HEAD = f"{_SLOWONLY_K700}-context-temporal-max-nl-head_8xb8-8x8x1"
 
 
 def multisports() -> Labels:
-    """MultiSports's 66 actions by number: the files tell no names, and no order of them."""
+    """MultiSports's 66 actions by number: the files hold neither their names nor their order."""
     return Labels(tuple(range(66)), tuple(f"multisports {i}" for i in range(66)))
 
 
 def mmaction2(
     file: str, reported: float, data: str, frames: int, stride: float, note: str = "", **more: Any
 ) -> Fields:
-    """A detector of mmaction2's model zoo. file: FOLDER/CONFIG_DATE-SHA."""
+    """Fields of a detector from mmaction2's model zoo. file: FOLDER/CONFIG_DATE-SHA."""
     stem = file.rpartition("/")[2]
     config = re.sub(r"_\d+-[0-9a-f]{8}$", "", stem)
     sport = data == "multisports"
@@ -63,7 +63,7 @@ def mmaction2(
     settings = {"classes": len(classes), **own, **more}
     if sport:
         settings["scores"] = "softmax"
-        note = "Classes by number; one action a person, with softmax. " + note
+        note = "Classes by number; one action per person (softmax). " + note
     return {
         **_common(frames, stride * MULTISPORTS_RATE if sport else stride, classes),
         **IMAGENET,
@@ -79,12 +79,12 @@ def mmaction2(
 
 
 def fair(path: str, reported: float, data: str, frames: int, stride: float, **more: Any) -> Fields:
-    """A detector of PySlowFast's or PyTorchVideo's model zoo."""
+    """Fields of a detector from PySlowFast's or PyTorchVideo's model zoo."""
     origin = "PyTorchVideo" if path.startswith("pytorchvideo/") else "PySlowFast"
     return {
         **_common(frames, stride, ava()),
         **PLAIN,
-        # Detectron2's RoIAlign is aligned unless a config says otherwise, as PySlowFast's do.
+        # Detectron2's RoIAlign is aligned by default; PySlowFast's configs turn that off.
         "settings": {"classes": 80, **OF_FAIR, "aligned": origin == "PyTorchVideo", **more},
         "origin": origin,
         "url": f"{FAIR}/{path}",
@@ -104,8 +104,8 @@ def _common(frames: int, stride: float, classes: Labels) -> Fields:
         "key": frames // 2,
         "short_side": 256,
         "resize": "linear",
-        "multiple": 1,  # the model cuts each clip to its own size anyway
-        "min_person": 0.9,  # of boxes from a file, as those were chosen for the reported figures
+        "multiple": 1,  # the model removes padding itself
+        "min_person": 0.9,  # for boxes from a file: the threshold behind the reported figures
         "min_action": 0.002,
         "licence": "Apache-2.0",
     }
@@ -223,8 +223,8 @@ TWO_STAGE: dict[str, Fields] = {
     "roi-slowonly-16x4-mlp-ak": mmaction2(
         f"{_SLOWONLY_K700}_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb_20221205-dd652f81",
         *(31.29, "ak", 16, 4),
-        note="Its tensors show context and two layers; the maximum over time is taken from the "
-        "models it builds on.",
+        note="Its tensors show context and two layers; the maximum over time is assumed, as in "
+        "the models it extends.",
         **MLP,
     ),
     "roi-slowonly-4x16-multisports": mmaction2(

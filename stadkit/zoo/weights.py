@@ -1,4 +1,4 @@
-"""Where weights lie, and whether they are what was stored: sha256, keys, shapes, finite values."""
+"""Find, read, write and verify weights: sha256, keys, shapes and finite values."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stadkit.atomic import replacing
 from stadkit.errors import WeightsError
 from stadkit.zoo.backbones import BACKBONES
 from stadkit.zoo.cards import card
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BUILT_IN = Path(__file__).parents[1] / "weights"
-SHOWN = 5  # keys named in one message
+MAX_KEYS_SHOWN = 5  # in one message
 
 
 def home() -> Path:
-    """STADKIT_HOME, or the platform's cache folder; not created here.
+    """STADKIT_HOME, or stadkit's folder in the platform's cache folder; not created here.
 
-    Raises WeightsError for a user who has no home folder, as in some containers.
+    Raises WeightsError for a user without a home folder, as in some containers.
     """
-    if own := os.environ.get("STADKIT_HOME"):
-        return _expanded(own)
+    if folder := os.environ.get("STADKIT_HOME"):
+        return _expanded(folder)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA", "") or "~/AppData/Local"
     elif sys.platform == "darwin":
@@ -46,22 +47,22 @@ def _expanded(path: str) -> Path:
         ) from None
 
 
-def places(name: str) -> tuple[Path, Path]:
+def candidate_paths(name: str) -> tuple[Path, Path]:
     """The two files that may hold a model's weights: in the package, then under `home()`."""
     file = f"{name}.safetensors"
     return BUILT_IN / file, home() / "weights" / file
 
 
 def weights_path(name: str) -> Path | None:
-    """The file that holds this model's weights, or None where there is none."""
-    own = BUILT_IN / f"{name}.safetensors"
-    if own.is_file():  # which needs no home
-        return own
-    return next((path for path in places(name) if path.is_file()), None)
+    """The file that holds a model's weights, or None."""
+    built_in = BUILT_IN / f"{name}.safetensors"
+    if built_in.is_file():  # works without a home folder
+        return built_in
+    return next((path for path in candidate_paths(name) if path.is_file()), None)
 
 
 def state(name: str) -> str:
-    """Where a model's weights are: `built in`, `here` or `absent`."""
+    """The state of a model's weights: `built in`, `here` or `absent`."""
     path = weights_path(name)
     if path is None:
         return "absent"
@@ -69,32 +70,36 @@ def state(name: str) -> str:
 
 
 def find_weights(name: str) -> Path:
-    """The file of a model's or backbone's weights; raises WeightsError that says how to get them,
-    UsageError for an unknown name."""
+    """The file of a model's or backbone's weights.
+
+    Raises WeightsError that says how to get missing ones, UsageError for an unknown name.
+    """
     path = weights_path(name)
     if path is None:
-        looked = " and ".join(str(path.parent) for path in places(name))
+        folders = " and ".join(str(path.parent) for path in candidate_paths(name))
         raise WeightsError(
-            f"no weights for {name}: looked for {name}.safetensors in {looked}; {how_to_get(name)}"
+            f"no weights for {name}: no {name}.safetensors in {folders}; {how_to_get(name)}"
         )
     return path
 
 
 def how_to_get(name: str) -> str:
-    """What a user does to have these weights, in words."""
+    """Tell the user how to get these weights."""
     if name in BACKBONES:
         known = BACKBONES[name]
-        return f"`stadkit models pull {name}` gets them ({known.url}; licence: {known.licence})"
+        return (
+            f"`stadkit models pull {name}` downloads them ({known.url}; licence: {known.licence})"
+        )
     held = card(name)
-    last = f"`stadkit models import FILE --as {name}`"
-    whence = held.url or (drive_page(held.drive_id) if held.drive_id else "")
-    if not whence:
-        return f"none were released: train it with `stadkit train`, then {last}"
+    import_command = f"`stadkit models import FILE --as {name}`"
+    url = held.url or (drive_page(held.drive_id) if held.drive_id else "")
+    if not url:
+        return f"none were released: train it with `stadkit train`, then {import_command}"
     size = f", {held.size / 1e6:.0f} MB" if held.size else ""
     digest = f", sha256 {held.sha256_prefix}..." if held.sha256_prefix else ""
     return (
-        f"`stadkit models pull {name}` gets them, or download {held.file or 'the file'}{size}"
-        f"{digest} from {whence} (licence: {held.licence}), then {last}"
+        f"`stadkit models pull {name}` downloads them, or get {held.file or 'the file'}{size}"
+        f"{digest} from {url} (licence: {held.licence}), then {import_command}"
     )
 
 
@@ -104,47 +109,50 @@ def drive_page(drive_id: str) -> str:
 
 
 def expected_sha256(name: str, path: Path) -> str:
-    """What the card says of built-in weights; empty for imported ones: their sidecar knows."""
+    """The card's sha256 for built-in weights; empty for imported ones, whose sidecar has it."""
     return card(name).sha256 if path.parent == BUILT_IN else ""
 
 
 def sha256(path: Path) -> str:
-    """Hex sha256 of a file, read in pieces."""
+    """Hex sha256 of a file, read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sidecar_path(path: Path) -> Path:
-    """Where the JSON of weights lies: beside them, with the same name."""
+    """The JSON file beside weights, with the same stem."""
     return path.with_suffix(".json")
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """What was noted beside weights; empty where nothing was. Raises WeightsError on damage."""
-    beside = sidecar_path(path)
-    if not beside.is_file():
+    """Read the JSON beside weights; empty without one. Raises WeightsError on damage."""
+    sidecar = sidecar_path(path)
+    if not sidecar.is_file():
         return {}
     try:
-        held = json.loads(beside.read_text("utf-8"))
+        notes = json.loads(sidecar.read_text("utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{beside}: not JSON ({error}); import the weights again") from None
-    if not isinstance(held, dict):
-        raise WeightsError(f"{beside}: not a JSON object; import the weights again")
-    return held
+        raise WeightsError(f"{sidecar}: not JSON ({error}); import the weights again") from None
+    if not isinstance(notes, dict):
+        raise WeightsError(f"{sidecar}: not a JSON object; import the weights again")
+    return notes
 
 
 def verify(path: Path, expected: str = "") -> str:
-    """The sha256 of weights, checked against `expected` or the sidecar; raises WeightsError."""
+    """Check the sha256 of weights against `expected` or the sidecar, and return it.
+
+    Raises WeightsError where it differs or none is known.
+    """
     wanted = expected or str(read_sidecar(path).get("sha256", ""))
     if not wanted:
         raise WeightsError(
-            f"{path}: no checksum is known for it ({sidecar_path(path).name} is missing); "
-            "bring it in with `stadkit models import`"
+            f"{path}: its checksum is unknown ({sidecar_path(path).name} is missing); "
+            "import it with `stadkit models import`"
         )
     found = sha256(path)
     if found != wanted:
         raise WeightsError(
-            f"{path}: damaged or changed (sha256 {found[:16]}..., noted {wanted[:16]}...); "
+            f"{path}: damaged or changed (sha256 {found[:16]}..., expected {wanted[:16]}...); "
             "import or download it again"
         )
     return found
@@ -153,35 +161,33 @@ def verify(path: Path, expected: str = "") -> str:
 def save_weights(
     tensors: Mapping[str, Tensor], path: Path, notes: Mapping[str, Any] | None = None
 ) -> str:
-    """Write safetensors and, beside them, JSON with their sha256 and `notes`; gives the sha256."""
+    """Write safetensors and a JSON sidecar with their sha256 and `notes`; returns the sha256."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{os.getpid()}.part")
+    # Cloned: a checkpoint may hold one storage under two names, which safetensors refuses.
+    copies = {name: x.detach().cpu().contiguous().clone() for name, x in tensors.items()}
     try:
-        # Cloned: a checkpoint may hold one storage under two names, which safetensors refuses.
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, half)
-        digest = sha256(half)
-        os.replace(half, path)
-        noted = {"sha256": digest, **(notes or {})}
-        half.write_text(json.dumps(noted, indent=1) + "\n", "utf-8")
-        os.replace(half, sidecar_path(path))
-    except SafetensorError as error:  # as it tells a full disk
+        with replacing(path) as part:
+            save_file(copies, part)
+            digest = sha256(part)
+        with replacing(sidecar_path(path)) as part:
+            sidecar = {"sha256": digest, **(notes or {})}
+            part.write_text(json.dumps(sidecar, indent=1) + "\n", "utf-8")
+    except SafetensorError as error:  # raised for a full disk, too
         raise WeightsError(
             f"{path}: cannot be written ({_first_line(error)}); free some space, or set "
             "STADKIT_HOME to another disk"
         ) from None
-    finally:
-        half.unlink(missing_ok=True)
     return digest
 
 
 def load_weights(model: nn.Module, path: Path, expected: str = "") -> str:
-    """Fill a module from safetensors, checked by sha256, keys, shapes and values.
+    """Load safetensors into a module after checking sha256, keys, shapes and values.
 
-    Half-precision files fill float32 modules. Gives the sha256; raises WeightsError with
-    all that is wrong in one line, and then leaves the module as it was.
+    Half-precision files may fill float32 modules. Returns the sha256. Raises WeightsError, which
+    lists all problems in one line and leaves the module unchanged.
     """
     digest = verify(path, expected)
     tensors = read_safetensors(path)
@@ -192,7 +198,7 @@ def load_weights(model: nn.Module, path: Path, expected: str = "") -> str:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; raises WeightsError where it is cut or damaged."""
+    """Read a safetensors file; raises WeightsError where it is truncated or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -200,12 +206,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise WeightsError(
-            f"{path}: damaged or cut short ({_first_line(error)}); download it again"
+            f"{path}: damaged or truncated ({_first_line(error)}); download it again"
         ) from None
 
 
 def misfit(tensors: Mapping[str, Tensor], model: nn.Module) -> str:
-    """What keeps these tensors out of this module, in words; empty where they fit."""
+    """Why tensors do not fit a module; empty where they do."""
     wanted = model.state_dict()
     missing = [key for key in wanted if key not in tensors]
     extra = [key for key in tensors if key not in wanted]
@@ -214,12 +220,12 @@ def misfit(tensors: Mapping[str, Tensor], model: nn.Module) -> str:
         for key, value in wanted.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
-    told = ((missing, "missing"), (extra, "not of this model"), (shaped, "of another shape"))
-    return "; ".join(f"{len(keys)} {kind} ({_some(keys)})" for keys, kind in told if keys)
+    kinds = ((missing, "missing"), (extra, "unexpected"), (shaped, "of another shape"))
+    return "; ".join(f"{len(keys)} {kind} ({_first_few(keys)})" for keys, kind in kinds if keys)
 
 
 def check_fit(tensors: Mapping[str, Tensor], model: nn.Module, what: str) -> None:
-    """Raise WeightsError naming missing, extra and mis-shaped keys, all in one message."""
+    """Raise WeightsError listing missing, unexpected and wrongly shaped keys in one message."""
     if wrong := misfit(tensors, model):
         raise WeightsError(f"{what} does not fit the model: {wrong}; nothing was loaded")
 
@@ -228,11 +234,12 @@ def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     """Raise WeightsError where a tensor holds NaN or infinity."""
     bad = [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
     if bad:
-        raise WeightsError(f"{what}: NaN or infinity in {len(bad)} tensors ({_some(bad)})")
+        count = f"{len(bad)} tensor{'s' if len(bad) > 1 else ''}"
+        raise WeightsError(f"{what}: NaN or infinity in {count} ({_first_few(bad)})")
 
 
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")
+def _first_few(keys: list[str]) -> str:
+    return ", ".join(keys[:MAX_KEYS_SHOWN]) + (", ..." if len(keys) > MAX_KEYS_SHOWN else "")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""`stadkit detect`, as typed, with a detector whose answers are known."""
+"""`stadkit detect` from the command line, with a fake detector."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Stadkit = Callable[..., Result]
 
 @pytest.fixture
 def stadkit(fake_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
-    """Run `stadkit detect` with these arguments, in a folder of its own."""
+    """Run `stadkit detect` with these arguments, in a temporary folder."""
     monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
 
@@ -51,7 +51,7 @@ def test_csv_jsonl_labels_and_manifest(stadkit: Stadkit, make_video: MakeVideo) 
     names = ["a.csv", "a.jsonl", "labels.txt", "manifest.json", "summary.json"]
     assert sorted(os.listdir(out)) == names
     table = read_found(out / "a.csv", read_labels(out / "labels.txt"))
-    # Red is 0 at the first keyframe: no action passes, so the CSV has no row of it.
+    # Red is 0 at the first keyframe: no action reaches the threshold, so the CSV has no row for it.
     assert table.time.tolist() == [1.0, 2.0]
     lines = [json.loads(line) for line in (out / "a.jsonl").read_text().splitlines()]
     assert [line["time"] for line in lines] == [0.0, 1.0, 2.0]
@@ -75,7 +75,7 @@ def test_csv_jsonl_labels_and_manifest(stadkit: Stadkit, make_video: MakeVideo) 
     assert len(entry["sha256"]) == 64
 
 
-def test_empty_keyframes_are_lines_too(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_empty_keyframes_have_json_lines(stadkit: Stadkit, make_video: MakeVideo) -> None:
     stadkit(make_video("a.mp4", seconds=2), "-o", "out", "--min-person", "0.95")
     lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
     assert [line["people"] for line in lines] == [[], []]
@@ -95,7 +95,7 @@ def test_thresholds_classes_and_times(stadkit: Stadkit, make_video: MakeVideo) -
     assert Path("out/labels.txt").read_text() == "7: sit\n"
 
 
-def test_a_keyframe_at_each_frame(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_every_frame_is_a_keyframe(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=2, rate=30)
     result = stadkit(path, "-o", "out", "--every", "frame", "--start", "1", "--link")
     assert result.exit_code == 0, result.stderr
@@ -124,7 +124,7 @@ def test_one_bad_input_does_not_stop_the_others(stadkit: Stadkit, make_video: Ma
 
 
 @pytest.mark.parametrize("kind", ["gone", "empty", "text", "pipe", "folder"])
-def test_the_only_input_unusable_is_2(stadkit: Stadkit, kind: str) -> None:
+def test_an_unusable_only_input_exits_2(stadkit: Stadkit, kind: str) -> None:
     path = Path("x.mp4")
     if kind == "empty":
         path.touch()
@@ -140,7 +140,7 @@ def test_the_only_input_unusable_is_2(stadkit: Stadkit, kind: str) -> None:
     assert not Path("out").exists()
 
 
-def test_a_partial_video_says_so(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_a_partial_video_is_reported(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=20)
     content = path.read_bytes()
     path.write_bytes(content[: int(0.7 * len(content))])
@@ -153,7 +153,7 @@ def test_a_partial_video_says_so(stadkit: Stadkit, make_video: MakeVideo) -> Non
     assert 0 < entry["keyframes"] < 20
 
 
-def test_same_stems_do_not_meet(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_equal_stems_get_different_names(stadkit: Stadkit, make_video: MakeVideo) -> None:
     make_video("one/x.mp4", seconds=1)
     make_video("two/x.mp4", seconds=2)
     result = stadkit("one", "two", "one/x.mp4", "-o", "out")
@@ -163,17 +163,17 @@ def test_same_stems_do_not_meet(stadkit: Stadkit, make_video: MakeVideo) -> None
     assert '"video": "x-2"' in Path("out/x-2.jsonl").read_text()
 
 
-def test_default_folder_is_never_a_used_one(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_default_folder_is_always_new(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
     for folder in ("runs/detect/a", "runs/detect/a-2"):
         result = stadkit(path)
         assert result.exit_code == 0
-        # Known from the start, whatever ends the run.
+        # Printed first, however the run ends.
         assert result.stderr.splitlines()[0].endswith(f" -> {folder}")
     assert sorted(os.listdir("runs/detect")) == ["a", "a-2"]
 
 
-def test_the_same_again_keeps_what_is_there(
+def test_a_repeated_run_keeps_results(
     stadkit: Stadkit, make_video: MakeVideo, fake_detector: Detector
 ) -> None:
     path = make_video("a.mp4", seconds=1)
@@ -189,7 +189,7 @@ def test_the_same_again_keeps_what_is_there(
     assert fake_detector.model.calls > calls
 
 
-def test_an_input_that_is_away_for_a_moment_keeps_its_results(
+def test_a_temporarily_missing_input_keeps_its_results(
     stadkit: Stadkit, make_video: MakeVideo, fake_detector: Detector
 ) -> None:
     for name in "ab":
@@ -252,7 +252,7 @@ def test_other_arguments_do_not_mix_in_one_folder(stadkit: Stadkit, make_video: 
     assert Path("out/a.jsonl").read_bytes() != before
 
 
-def test_another_video_of_the_same_name_is_not_kept_for_it(
+def test_another_video_of_the_same_name_is_processed(
     stadkit: Stadkit, make_video: MakeVideo
 ) -> None:
     stadkit(make_video("a.mp4", seconds=1), "-o", "out")
@@ -264,7 +264,7 @@ def test_another_video_of_the_same_name_is_not_kept_for_it(
     assert len(Path("out/a.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_file_of_someone_else_stays(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_a_foreign_file_is_kept(stadkit: Stadkit, make_video: MakeVideo) -> None:
     Path("out").mkdir()
     Path("out/a.csv").write_text("mine")
     result = stadkit(make_video("a.mp4", seconds=1), "-o", "out")
@@ -291,14 +291,14 @@ def test_save_video(stadkit: Stadkit, make_video: MakeVideo) -> None:
         assert sum(1 for _ in container.decode(stream)) == 20
 
 
-def test_save_video_of_a_part(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_save_video_with_start_and_duration(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=3)
     stadkit(path, "-o", "out", "--save-video", "--start", "1", "--duration", "0.5")
     with av.open("out/a.mp4") as container:
         assert sum(1 for _ in container.decode(video=0)) == 5
 
 
-def test_what_is_drawn_is_part_of_what_made_it(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_the_drawing_threshold_affects_resume(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
     stadkit(path, "-o", "out", "--save-video")
     result = stadkit(path, "-o", "out", "--save-video", "--min-action", "0.1")  # the card's own
@@ -309,7 +309,7 @@ def test_what_is_drawn_is_part_of_what_made_it(stadkit: Stadkit, make_video: Mak
 @pytest.mark.parametrize(
     "wrong", [["--every", "0"], ["--duration", "-1"], ["--reader", "vlc"]], ids=str
 )
-def test_a_slip_of_the_pen_leaves_no_trace(
+def test_a_typing_error_leaves_no_files(
     stadkit: Stadkit, make_video: MakeVideo, wrong: list[str]
 ) -> None:
     path = make_video("a.mp4", seconds=1)
@@ -318,7 +318,7 @@ def test_a_slip_of_the_pen_leaves_no_trace(
     assert stadkit(path, "-o", "out").exit_code == 0
 
 
-def test_all_claims_are_checked_before_the_first_result(
+def test_all_outputs_are_checked_before_the_first_result(
     stadkit: Stadkit, make_video: MakeVideo
 ) -> None:
     Path("out").mkdir()
@@ -328,14 +328,14 @@ def test_all_claims_are_checked_before_the_first_result(
     assert os.listdir("out") == ["b.csv"]
 
 
-def test_labels_of_someone_else_stay(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_a_foreign_label_file_is_kept(stadkit: Stadkit, make_video: MakeVideo) -> None:
     Path("out").mkdir()
     Path("out/labels.txt").write_text("mine")
     assert stadkit(make_video("a.mp4"), "-o", "out").exit_code == 2
     assert Path("out/labels.txt").read_text() == "mine"
 
 
-def test_a_disk_error_fails_one_input_and_leaves_none_of_its_results(
+def test_a_disk_error_fails_one_input_and_removes_its_results(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import stadkit.video.write as write
@@ -360,7 +360,7 @@ def test_a_disk_error_fails_one_input_and_leaves_none_of_its_results(
     assert videos["b"]["status"] == "ok"
 
 
-def test_left_to_itself_a_light_model_leaves_a_core(
+def test_by_default_a_light_model_leaves_one_core(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stadkit.runs.threads.cores", lambda: 2)
@@ -375,16 +375,16 @@ def test_left_to_itself_a_light_model_leaves_a_core(
         torch.set_num_threads(before)
     held = manifest(Path("out"))
     assert (held["videos"]["a"]["batch"], held["videos"]["a"]["threads"]) == (1, 1)
-    assert held["arguments"]["batch"] is None  # as asked
+    assert held["arguments"]["batch"] is None  # the argument
 
 
-def test_how_it_is_computed_is_ours_to_say(
+def test_device_precision_and_batch_are_passed_on(
     stadkit: Stadkit, make_video: MakeVideo, fake_detector: Detector
 ) -> None:
     path = make_video("a.mp4", seconds=2)
     how = ["--device", "cpu", "--precision", "fp32", "--batch", "3", "--threads", "1"]
     assert stadkit(path, "-o", "out", "--every", "0.5", *how).exit_code == 0
-    assert fake_detector.model.calls == 2  # 4 keyframes, 3 at once
+    assert fake_detector.model.calls == 2  # 4 keyframes in batches of 3
     held = manifest(Path("out"))
     assert held["model"]["precision"] == "float32"
     assert (held["videos"]["a"]["batch"], held["videos"]["a"]["threads"]) == (3, 1)
@@ -392,7 +392,7 @@ def test_how_it_is_computed_is_ours_to_say(
     assert fake_detector.model.calls == 4
 
 
-def test_the_second_reader_finds_the_same(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_both_readers_give_the_same_results(stadkit: Stadkit, make_video: MakeVideo) -> None:
     pytest.importorskip("decord")
     path = make_video("a.mp4")
     for reader in ("pyav", "decord"):
@@ -417,7 +417,7 @@ def test_proposals(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert lines[0]["people"][0]["box"] == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_proposals_of_other_videos_are_5(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_proposals_of_other_videos_exit_5(stadkit: Stadkit, make_video: MakeVideo) -> None:
     Path("boxes.csv").write_text("b,0001,0.1,0.2,0.3,0.4,0.95\n")
     result = stadkit(make_video("a.mp4"), "-o", "out", "--proposals", "boxes.csv")
     assert result.exit_code == 5
@@ -436,13 +436,13 @@ def test_proposal_times_outside_the_video_are_counted(
     assert manifest(Path("out"))["videos"]["a"]["outside"] == 2
 
 
-@pytest.mark.parametrize("said", [[], ["--offline"]])
+@pytest.mark.parametrize("offline", [[], ["--offline"]])
 def test_no_socket_is_opened(
     fake_card: Any,
     make_video: MakeVideo,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    said: list[str],
+    offline: list[str],
 ) -> None:
     from stadkit import zoo
     from stadkit.zoo.cards import to_json
@@ -456,20 +456,20 @@ def test_no_socket_is_opened(
     monkeypatch.setattr(socket, "socket", refused)
     monkeypatch.setattr(socket, "create_connection", refused)
     command = ["detect", make_video("a.mp4", seconds=0.5), "-o", tmp_path / "out", "-m", weights]
-    result = CliRunner().invoke(app, [*map(str, command), "--device", "cpu", *said])
+    result = CliRunner().invoke(app, [*map(str, command), "--device", "cpu", *offline])
     assert result.exit_code == 0, result.output
 
 
-def test_scores_read_back_as_they_were(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_scores_survive_a_round_trip(stadkit: Stadkit, make_video: MakeVideo) -> None:
     stadkit(make_video("a.mp4"), "-o", "out", "--min-action", "0")
     table = read_found(Path("out/a.csv"), read_labels(Path("out/labels.txt")))
     lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
     for row, line in zip(table.action, lines, strict=True):
-        told = {action["id"]: action["score"] for action in line["people"][0]["actions"]}
-        np.testing.assert_allclose(row, [told[3], told[7]], atol=1e-5)
+        scores = {action["id"]: action["score"] for action in line["people"][0]["actions"]}
+        np.testing.assert_allclose(row, [scores[3], scores[7]], atol=1e-5)
 
 
-def test_an_output_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_an_output_path_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
     Path("out").write_text("mine")
     result = stadkit(path, "-o", "out")
@@ -481,27 +481,27 @@ def test_an_output_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--min-person", "2"], "less than or equal to 1"),
-        (["--every", "0"], "cannot cut clips"),
+        (["--every", "0"], "every is 0; give a number of seconds above 0"),
         (["--every", "frames"], "--every 'frames': give seconds, such as 0.5, or frame"),
         (["--classes", "wav"], "did you mean 'wave'"),
-        (["--reader", "vlc"], "no video reader called 'vlc'"),
+        (["--reader", "vlc"], "unknown video reader 'vlc'"),
         ([], "Missing argument"),
     ],
 )
-def test_wrong_use_is_2(
-    stadkit: Stadkit, make_video: MakeVideo, arguments: list[str], told: str
+def test_wrong_usage_exits_2(
+    stadkit: Stadkit, make_video: MakeVideo, arguments: list[str], message: str
 ) -> None:
     inputs = [make_video("a.mp4", seconds=1)] if arguments else []
     result = stadkit(*inputs, *arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_link_in_one_go(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_detect_with_link(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=3)
     result = stadkit(path, "-o", "out", "--link", "--save-video", "--every", "0.5")
     assert result.exit_code == 0, result.stderr
@@ -511,7 +511,7 @@ def test_link_in_one_go(stadkit: Stadkit, make_video: MakeVideo) -> None:
     lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
     assert [[person["track"] for person in line["people"]] for line in lines] == [[0]] * 6
     table = read_found("out/a.csv", read_labels("out/labels.txt"))
-    # Red is 0 at the first keyframe: no action passes, so the CSV has no row of it.
+    # Red is 0 at the first keyframe: no action reaches the threshold, so the CSV has no row for it.
     assert table.track.tolist() == [0] * 5
     tubes = json.loads(Path("out/a.tubes.json").read_text())["videos"]["a"]
     assert {(tube["track"], tube["class"]) for tube in tubes} == {(0, "wave"), (0, "sit")}
@@ -519,7 +519,7 @@ def test_link_in_one_go(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert (entry["tracks"], entry["tubes"]) == (1, 2)
     assert (entry["size"], entry["rate"]) == ([48, 64], 10.0)
     assert "a.tubes.json" in entry["outputs"]
-    # The same again is kept; without --link it would be another thing.
+    # A repeated run is kept; without --link it would differ.
     assert "kept from an earlier run" in stadkit(
         path, "-o", "out", "--link", "--save-video", "--every", "0.5"
     ).stderr  # fmt: skip

@@ -1,4 +1,4 @@
-"""`stadkit detect --save-queries`, and `--queries` which reads what that wrote."""
+"""`stadkit detect --save-queries`, and `--queries`, which reads its results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def detectors(fake_card: Any) -> dict[str, Detector]:
-    """A detector for each --model: of SMALL, of it with a long-term classifier, and others."""
+    """A detector for each --model: SMALL, SMALL with a long-term classifier, and others."""
     card = replace(fake_card, min_person=0.3, multiple=32)
     settings: dict[str, dict[str, Any]] = {
         "plain": {},
@@ -63,7 +63,7 @@ def detectors(fake_card: Any) -> dict[str, Detector]:
 def stadkit(
     detectors: dict[str, Detector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Stadkit:
-    """Run `stadkit detect --model MODEL` with these arguments, in a folder of its own."""
+    """Run `stadkit detect --model MODEL` with these arguments, in a temporary folder."""
     monkeypatch.setattr("stadkit.detection.load", lambda name, *args: detectors[name])
     monkeypatch.chdir(tmp_path)
 
@@ -83,7 +83,7 @@ def save(stadkit: Stadkit, *paths: Path, folder: str = "bank") -> None:
     assert result.exit_code == 0, result.stderr
 
 
-def test_a_bank_a_video(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_each_video_has_a_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     save(stadkit, make_video("a.mp4"), make_video("b.mp4", seconds=1))
     for name in ("a", "b"):
         assert sorted(os.listdir(f"bank/{name}.queries")) == FILES
@@ -94,7 +94,7 @@ def test_a_bank_a_video(stadkit: Stadkit, make_video: MakeVideo) -> None:
     header = bank.header
     assert (header.model, header.sha256, header.width) == ("plain", "p" * 64, 32)
     assert (header.every, header.min_person) == (1.0, 0.3)
-    # As many as were reported: whose score is at least the threshold.
+    # One for each reported person, whose score reaches the threshold.
     lines = [json.loads(line) for line in Path("bank/a.jsonl").read_text().splitlines()]
     assert header.entries == sum(len(line["people"]) for line in lines) > 0
     person = np.load("bank/a.queries/person.npy")
@@ -104,7 +104,7 @@ def test_a_bank_a_video(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert [f"a.queries/{file}" in held["videos"]["a"]["outputs"] for file in FILES] == [True] * 4
 
 
-def test_the_threshold_is_the_user_s(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_the_bank_uses_the_users_threshold(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4")
     stadkit("plain", path, "-o", "none", "--save-queries", "--min-person", "1")
     assert QueryBank("none/a.queries").header.entries == 0
@@ -113,7 +113,7 @@ def test_the_threshold_is_the_user_s(stadkit: Stadkit, make_video: MakeVideo) ->
     assert (header.entries, header.min_person, header.every) == (36, 0.0, 0.5)
 
 
-def test_without_it_there_is_none(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_without_the_option_there_is_no_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert stadkit("plain", make_video("a.mp4", seconds=1), "-o", "out").exit_code == 0
     assert not Path("out/a.queries").exists()
 
@@ -121,8 +121,8 @@ def test_without_it_there_is_none(stadkit: Stadkit, make_video: MakeVideo) -> No
 def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4")
     save(stadkit, path)
-    asked = ["-o", "out", "--queries", "bank", "--min-action", "0"]
-    result = stadkit("long", path, *asked)
+    arguments = ["-o", "out", "--queries", "bank", "--min-action", "0"]
+    result = stadkit("long", path, *arguments)
     assert result.exit_code == 0, result.stderr
     assert ", query bank window 60 s" in result.stderr
     held = manifest("out")
@@ -130,23 +130,23 @@ def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo
     assert len(held["videos"]["a"]["queries"]) == 64
     alone = stadkit("long", path, "-o", "alone", "--min-action", "0")
     assert "without a query bank (--queries) for its long-term classifier" in alone.stderr
-    assert stadkit("long", path, *asked, "--window", "0").exit_code == 2
-    none = stadkit("long", path, *asked, "--window", "0", "--overwrite")
+    assert stadkit("long", path, *arguments, "--window", "0").exit_code == 2
+    none = stadkit("long", path, *arguments, "--window", "0", "--overwrite")
     assert ", query bank window 0 s" in none.stderr
     texts = {name: Path(name, "a.csv").read_text() for name in ("out", "alone")}
-    assert texts["out"] == texts["alone"]  # a window of nothing adds nothing
-    stadkit("long", path, *asked, "--overwrite")
+    assert texts["out"] == texts["alone"]  # an empty window adds nothing
+    stadkit("long", path, *arguments, "--overwrite")
     assert Path("out/a.csv").read_text() != texts["alone"]
 
 
-def test_resume_knows_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_resume_compares_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4")
     save(stadkit, path)
-    asked = ["-o", "out", "--queries", "bank"]
-    assert stadkit("long", path, *asked).exit_code == 0
-    assert "kept from an earlier run" in stadkit("long", path, *asked).stderr
+    arguments = ["-o", "out", "--queries", "bank"]
+    assert stadkit("long", path, *arguments).exit_code == 0
+    assert "kept from an earlier run" in stadkit("long", path, *arguments).stderr
     stadkit("plain", path, "-o", "bank", "--save-queries", "--overwrite", "--every", "0.5")
-    result = stadkit("long", path, *asked)
+    result = stadkit("long", path, *arguments)
     assert result.exit_code == 2
     assert "exists already; use --overwrite" in result.stderr
     result = stadkit("long", path, "-o", "out")
@@ -167,7 +167,7 @@ def test_resume_of_a_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert "save_queries was True, is False" in result.stderr
 
 
-def test_a_run_that_was_cut_off_goes_on(
+def test_an_interrupted_run_is_resumed(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from stadkit.detection.bank import BankWriter
@@ -180,14 +180,14 @@ def test_a_run_that_was_cut_off_goes_on(
         whole(self, clip, *rest)
 
     monkeypatch.setattr(BankWriter, "add", killed)
-    asked = ["plain", path, "-o", "bank", "--save-queries", "--batch", "1"]
-    assert stadkit(*asked).exit_code == 130
+    arguments = ["plain", path, "-o", "bank", "--save-queries", "--batch", "1"]
+    assert stadkit(*arguments).exit_code == 130
     assert not Path("bank/a.queries").exists()
     monkeypatch.setattr(BankWriter, "add", whole)
     Path("bank/a.queries").mkdir()
-    for half in (".npy", ""):  # as kill -9 leaves them
+    for half in (".npy", ""):  # as left by kill -9
         Path(f"bank/a.queries/.{'0' * 32}{half}").write_text("half a bank")
-    assert stadkit(*asked).exit_code == 0
+    assert stadkit(*arguments).exit_code == 0
     assert sorted(os.listdir("bank/a.queries")) == FILES
 
 
@@ -211,7 +211,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "option", "code", "said"),
+    ("model", "option", "code", "message"),
     [
         ("fake", "--save-queries", 2, "fake: has no queries to save; use an STMixer, such as"),
         ("fake", "--queries=bank", 2, "fake: reads no query bank; train an STMixer with"),
@@ -220,7 +220,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
         ("long", "--queries=bank", 5, "bank: has no query bank of any input, such as"),
     ],
 )
-def test_wrong_use_is_told_before_anything_is_read(
+def test_wrong_usage_is_reported_before_anything_is_read(
     stadkit: Stadkit,
     make_video: MakeVideo,
     detectors: dict[str, Detector],
@@ -229,33 +229,33 @@ def test_wrong_use_is_told_before_anything_is_read(
     model: str,
     option: str,
     code: int,
-    said: str,
+    message: str,
 ) -> None:
     detectors["fake"] = fake_detector
     refuse_to_open(monkeypatch)
     Path("bank").mkdir()
     result = stadkit(model, make_video("a.mp4", seconds=1), "-o", "out", option)
     assert result.exit_code == code
-    assert result.stderr.startswith(f"stadkit: error: {said}")
+    assert result.stderr.startswith(f"stadkit: error: {message}")
     assert result.stderr.count("\n") == 1
     assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         ("wide", "bank/a.queries: entries have 32 channels (made by "),
         ("learned", "bank/a.queries: made by plain, weights pppppppppppppppp..., but this model"),
     ],
 )
 def test_a_bank_of_another_model(
-    stadkit: Stadkit, make_video: MakeVideo, model: str, said: str
+    stadkit: Stadkit, make_video: MakeVideo, model: str, message: str
 ) -> None:
     path = make_video("a.mp4", seconds=1)
     save(stadkit, path)
     result = stadkit(model, path, "-o", "out", "--queries", "bank")
     assert result.exit_code == 1
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not Path("out/a.csv").exists()
 
@@ -272,20 +272,18 @@ def test_a_damaged_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert not Path("out/a.csv").exists()
 
 
-def test_a_bank_is_not_written_over_the_one_that_is_read(
-    stadkit: Stadkit, make_video: MakeVideo
-) -> None:
+def test_a_bank_does_not_overwrite_its_input(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
     save(stadkit, path)
     before = Path("bank/a.queries/header.json").read_bytes()
-    asked = ["-o", "bank", "--queries", "bank", "--save-queries", "--overwrite"]
-    result = stadkit("long", path, *asked)
+    arguments = ["-o", "bank", "--queries", "bank", "--save-queries", "--overwrite"]
+    result = stadkit("long", path, *arguments)
     assert result.exit_code == 2
     assert "bank/a.queries: is an input too" in result.stderr
     assert Path("bank/a.queries/header.json").read_bytes() == before
 
 
-def test_remove_takes_only_what_is_ours(tmp_path: Path) -> None:
+def test_remove_keeps_foreign_files(tmp_path: Path) -> None:
     folder = tmp_path / "a.queries"
     folder.mkdir()
     for name in (*FILES, f".{'0' * 32}", f".{'0' * 32}.npy", "1.000.png", "mine.npy"):

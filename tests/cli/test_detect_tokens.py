@@ -1,4 +1,4 @@
-"""`stadkit detect --save-tokens`: a folder of pictures that belongs to the results."""
+"""`stadkit detect --save-tokens`: a folder of images among the results."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FOLDER = Path("out/a.tokens")
 
 @pytest.fixture
 def stadkit(pruning_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
-    """Run `stadkit detect --save-tokens -o out` with these arguments, in a folder of its own."""
+    """Run `stadkit detect --save-tokens -o out` with these arguments, in a temporary folder."""
     monkeypatch.setattr("stadkit.detection.load", lambda *args: pruning_detector)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path, option: str = "--save-tokens") -> Result:
-        said = [*map(str, arguments), "-o", "out", option]
-        return CliRunner().invoke(app, ["detect", *(x for x in said if x)])
+        command = [*map(str, arguments), "-o", "out", option]
+        return CliRunner().invoke(app, ["detect", *(x for x in command if x)])
 
     return run
 
@@ -41,7 +41,7 @@ def entry() -> dict[str, Any]:
     return held
 
 
-def test_a_picture_a_keyframe(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_each_keyframe_has_an_image(stadkit: Stadkit, make_video: MakeVideo) -> None:
     result = stadkit(make_video("a.mp4", seconds=1.2), "--every", "0.5")
     assert result.exit_code == 0, result.stderr
     names = ["0.000.png", "0.500.png", "1.000.png"]
@@ -54,7 +54,7 @@ def test_a_picture_a_keyframe(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert sorted(entry()["outputs"]) == ["a.csv", "a.jsonl", *(f"a.tokens/{x}" for x in names)]
 
 
-def test_without_it_there_are_none(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_without_the_option_there_are_no_images(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert stadkit(make_video("a.mp4", seconds=1), option="").exit_code == 0
     assert not FOLDER.exists()
 
@@ -74,7 +74,7 @@ def test_resume(stadkit: Stadkit, make_video: MakeVideo, pruning_detector: Detec
     assert "save_tokens was True, is False" in result.stderr
 
 
-def test_a_run_that_was_cut_off_goes_on(
+def test_an_interrupted_run_is_resumed(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import stadkit.video.draw_tokens as draw
@@ -96,7 +96,7 @@ def test_a_run_that_was_cut_off_goes_on(
     assert sorted(os.listdir(FOLDER)) == ["0.000.png", "1.000.png", "2.000.png"]
 
 
-def test_pictures_of_other_key_times_go_and_what_is_not_ours_stays(
+def test_images_of_other_keyframes_are_removed_and_foreign_files_kept(
     stadkit: Stadkit, make_video: MakeVideo
 ) -> None:
     path = make_video("a.mp4")
@@ -108,7 +108,7 @@ def test_pictures_of_other_key_times_go_and_what_is_not_ours_stays(
     assert "a.tokens/holiday.png" not in entry()["outputs"]
 
 
-def test_a_folder_of_someone_else_stays(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_a_foreign_folder_is_kept(stadkit: Stadkit, make_video: MakeVideo) -> None:
     FOLDER.mkdir(parents=True)
     (FOLDER / "0.000.png").write_text("mine")
     result = stadkit(make_video("a.mp4", seconds=1))
@@ -117,7 +117,7 @@ def test_a_folder_of_someone_else_stays(stadkit: Stadkit, make_video: MakeVideo)
     assert (FOLDER / "0.000.png").read_text() == "mine"
 
 
-def test_a_disk_error_leaves_no_pictures(
+def test_a_disk_error_leaves_no_images(
     stadkit: Stadkit, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import stadkit.video.draw_tokens as draw
@@ -144,7 +144,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stadkit.runs.job.check_file", opened)
 
 
-def test_a_model_without_tokens_is_2(
+def test_a_model_without_tokens_exits_2(
     stadkit: Stadkit,
     make_video: MakeVideo,
     fake_detector: Detector,
@@ -160,7 +160,7 @@ def test_a_model_without_tokens_is_2(
     assert not Path("out").exists()
 
 
-def test_a_model_that_keeps_all_is_2(
+def test_a_model_without_pruning_exits_2(
     stadkit: Stadkit,
     make_video: MakeVideo,
     pruning_detector: Detector,
@@ -175,7 +175,7 @@ def test_a_model_that_keeps_all_is_2(
     assert not Path("out").exists()
 
 
-def test_remove_takes_only_what_is_ours(tmp_path: Path) -> None:
+def test_remove_keeps_foreign_files(tmp_path: Path) -> None:
     folder = tmp_path / "a.tokens"
     folder.mkdir()
     for name in ("0.000.png", "12.500.png", "-0.010.png", "x1.000.png", "notes.txt"):
@@ -186,4 +186,4 @@ def test_remove_takes_only_what_is_ours(tmp_path: Path) -> None:
         path.unlink()
     remove(folder)
     assert not folder.exists()
-    remove(folder)  # nothing there is well, too
+    remove(folder)  # a missing folder is fine

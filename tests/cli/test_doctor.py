@@ -40,63 +40,65 @@ def broken(*arguments: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_facts_for_people_and_machines() -> None:
+def test_facts_as_text_and_json() -> None:
     facts = json.loads(run("--json", "--no-self-test").stdout)
     assert facts["versions"]["torch"]
     assert facts["video"]["h264 writing"] is True
     assert facts["weights"].keys() == zoo.CARDS.keys()
     assert facts["precisions"]["cpu"].startswith("fp32; bf16")
     assert facts["self_test"] == []
-    told = run("--no-self-test").stdout
+    text = run("--no-self-test").stdout
     for words in ("auto precision", "mestad-nano      built in", "GB free", "checks"):
-        assert words in told
+        assert words in text
 
 
-def test_a_sound_machine_is_0_and_finds_what_is_known() -> None:
+def test_a_working_machine_exits_0_with_the_known_result() -> None:
     result = run("--json")
     facts = json.loads(result.stdout)
     assert result.exit_code == 0, facts["checks"] + facts["self_test"]
     steps = {step["name"]: step["told"] for step in facts["self_test"]}
     assert steps["read it"] == "all 16 frames"
     assert steps["find people"] == "3 people in 3 keyframes"
-    assert "off by" in steps["compare"]
+    assert "largest difference" in steps["compare"]
 
 
-def test_the_known_result_is_of_the_built_in_weights() -> None:
+def test_the_known_result_matches_the_built_in_weights() -> None:
     assert zoo.card("mestad-nano").sha256 == WEIGHTS, "run python -m stadkit.doctor.self_test"
 
 
-def test_other_numbers_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_results_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     first, *rest = EXPECTED
     off = (first[0] + 0.1, *first[1:])
     monkeypatch.setattr(doctor_self_test, "EXPECTED", (off, *rest))
     step = self_test()[-1]
     assert (step.name, step.ok) == ("compare", False)
-    assert "off by 0." in step.told
+    assert "differ by 0." in step.told
     result = run()
     assert result.exit_code == 1
-    assert "BROKEN: results are off by 0." in result.stdout
-    assert "-> mend what is told above" in result.stdout
+    assert "BROKEN: results differ by 0." in result.stdout
+    assert "-> fix the faults above" in result.stdout
 
 
-def test_a_video_that_does_not_come_back_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_video_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_self_test, "FRAMES", 3)
     whole = doctor_self_test._write_video
 
     def short(path: Path) -> tuple[str, Path]:
-        told = whole(path)
+        text = whole(path)
         monkeypatch.setattr(doctor_self_test, "FRAMES", 16)
-        return told
+        return text
 
     monkeypatch.setattr(doctor_self_test, "_write_video", short)
     steps = self_test()
     assert [(step.name, step.ok) for step in steps] == [
         *(("make a folder", True), ("write a video", True), ("read it", False))
     ]
-    assert "3 of 16 frames came back" in steps[-1].told
+    assert "only 3 of 16 frames could be read" in steps[-1].told
 
 
-def test_each_fault_has_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_fault_has_a_message_and_a_fix(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     facts = doctor_facts.examine()
     assert all(each.ok for each in checks.check(facts))
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "file"))
@@ -111,14 +113,14 @@ def test_each_fault_has_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     found = {each.name: each for each in checks.check(wrong) if not each.ok}
     assert found.keys() == {"packages", "video", "gpu", "weights", "cache"}
     assert found["packages"].told == "not installed: scipy"
-    assert found["video"].told == "this PyAV lacks vp9, writing h264"
+    assert found["video"].told == "this PyAV lacks reading vp9, writing h264"
     assert "driver" in found["gpu"].do
     assert "no weights for mestad-nano" in found["weights"].told
     assert "is a file" in found["cache"].told
     assert all(each.do for each in found.values())
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = shutil.disk_usage(tmp_path)
     full = type(usage)(usage.total, usage.used, 10_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
@@ -127,7 +129,7 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert "10 MB free" in found[0]["told"]
 
 
-def test_damaged_weights_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_damaged_weights_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cards = dict(zoo.CARDS)
     cards["mestad-nano"] = replace(cards["mestad-nano"], sha256="0" * 64)
     monkeypatch.setattr("stadkit.zoo.cards.CARDS", cards)
@@ -136,16 +138,16 @@ def test_damaged_weights_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert "damaged or changed" in found["told"]
 
 
-def test_a_package_that_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     found = {each["name"]: each for each in broken("--no-self-test")}
     assert found["packages"]["told"].startswith("av cannot be loaded (")
-    assert found["packages"]["do"] == "install again: `pip install --force-reinstall av`"
-    assert found["video"]["do"] == "mend the packages first, as told above"
+    assert found["packages"]["do"] == "reinstall: `pip install --force-reinstall av`"
+    assert found["video"]["do"] == "fix the packages first, as described above"
     assert "BROKEN: av cannot be loaded" in run("--no-self-test").stdout
 
 
-def test_nothing_to_import_is_no_traceback(tmp_path: Path) -> None:
+def test_missing_packages_give_no_traceback(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "sys.modules.update({'av': None, 'torch': None})\n"
@@ -161,7 +163,9 @@ def test_nothing_to_import_is_no_traceback(tmp_path: Path) -> None:
         assert any("BROKEN" in line for line in done.stdout.splitlines() if name in line), name
 
 
-def test_no_room_for_a_folder_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_temporary_folder_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     steps = self_test()
     assert [(step.name, step.ok) for step in steps] == [("make a folder", False)]

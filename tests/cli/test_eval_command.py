@@ -1,4 +1,4 @@
-"""`stadkit eval`: numbers, words and errors, on small files written here."""
+"""`stadkit eval`: scores, messages and errors on small files written here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.evaluating import evaluate, told
+from helpers.evaluating import eval_json, evaluate
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
@@ -18,7 +18,7 @@ from stadkit.cli.eval import parse_ious
 from stadkit.errors import UsageError
 
 LABELS = "1: stand\n2: walk\n5: wave\n"
-# In each of 12 seconds one stands, and one beside walks; in every second one the first waves too.
+# In each of 12 seconds one person stands and another walks; the first also waves in even ones.
 PERSON, OTHER = "0.1,0.2,0.4,0.8", "0.6,0.2,0.9,0.8"
 
 
@@ -31,7 +31,7 @@ def truth_lines() -> list[str]:
 
 
 def found_lines() -> list[str]:
-    """All that stand; half of those who walk; who waves is said to walk, less surely."""
+    """All standing people, half of the walking ones; waving is reported as a weaker walk."""
     lines = []
     for second in range(902, 914):
         lines.append(f"a,{second:04d},{PERSON},1,0.9")
@@ -51,7 +51,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def complaint(*arguments: str, code: int) -> str:
+def error_line(*arguments: str, code: int) -> str:
     result = evaluate(*arguments)
     assert result.exit_code == code, result.output
     assert result.stdout == ""
@@ -66,10 +66,10 @@ def change(edit: Callable[[list[str]], list[str]], name: str = "changed.csv") ->
 
 
 def test_json(files: Path) -> None:
-    facts = told("found.csv", "truth.csv")
+    facts = eval_json("found.csv", "truth.csv")
     assert facts["protocol"] == "ava"
     assert facts["iou"] == [0.5]
-    # Standing 12 of 12; walking the first 6 of 12 right; waving never said.
+    # Standing: 12 of 12 right; walking: the first 6 of 12; waving: never reported.
     assert facts["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
     assert facts["frame_map"] == pytest.approx(0.5)
     assert facts["classes"]["2"] == {
@@ -81,20 +81,20 @@ def test_json(files: Path) -> None:
         "truth": 12,
         "found": 12,
     }
-    # 24 people, 18 of them found, each by one box.
+    # 24 people, 18 of them detected, one box each.
     assert facts["person_ap"] == facts["person_recall"] == pytest.approx(0.75)
     assert facts["video_map"] is None
     assert facts["groups"] == {}
     assert facts["coverage"]["shared_keyframes"] == 12
     assert facts["coverage"]["never_detected"] == ["wave"]
     assert facts["faults"] == {}
-    # 18 of 24 right, the six others on somebody who stands, or stands and waves.
+    # 18 of 24 right; the other six are on a person who stands, or stands and waves.
     assert facts["mistakes"]["right"] == pytest.approx(0.75)
     assert facts["mistakes"]["classification"] == pytest.approx(0.25)
     assert facts["mistakes"]["missed"] == 12
 
 
-def test_table_and_words(files: Path) -> None:
+def test_table_and_notes(files: Path) -> None:
     result = evaluate("found.csv", "truth.csv", "--sort", "ap")
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -106,11 +106,11 @@ def test_table_and_words(files: Path) -> None:
     assert result.stderr.splitlines() == [
         "labels: 3, labels.txt",
         "coverage: 1 of 1 video and 12 of 12 keyframes of truth have detections",
-        "classes of truth never detected: 1 ('wave')",
-        "of the 24 best detections: right 75%, duplicate 0%, localization 0%, classification 25%, "
+        "truth classes never detected: 1 ('wave')",
+        "the 24 top detections are: right 75%, duplicate 0%, localization 0%, classification 25%, "
         "background 0%",
-        "of 30 in truth 12 are missed, 6 of them without a box of any action (IoU 0.5)",
-        "most often said wrongly: 'walk' where truth has 'stand'; 'walk' where truth has 'wave'",
+        "12 of 30 truth labels are missed, 6 of them without a box of any action (IoU 0.5)",
+        "most frequent confusions: 'walk' instead of 'stand'; 'walk' instead of 'wave'",
     ]
 
 
@@ -123,29 +123,29 @@ def test_order_of_the_table(files: Path, sort: str, order: str) -> None:
     assert [line.split()[1] for line in lines[1:4]] == order.split()
 
 
-def test_options_change_the_count(files: Path) -> None:
+def test_options_change_the_score(files: Path) -> None:
     Path("out.csv").write_text("".join(f"a,{second}\n" for second in range(908, 914)))
-    facts = told("found.csv", "truth.csv", "--exclude", "out.csv")
+    facts = eval_json("found.csv", "truth.csv", "--exclude", "out.csv")
     assert facts["per_class"] == {"1": 1.0, "2": 1.0, "5": 0.0}
     assert facts["coverage"]["truth_keyframes"] == 6
-    assert told("found.csv", "truth.csv", "--protocol", "mmaction2")["frame_map"] == 0.75
-    capped = told("found.csv", "truth.csv", "--cap", "1")
+    assert eval_json("found.csv", "truth.csv", "--protocol", "mmaction2")["frame_map"] == 0.75
+    capped = eval_json("found.csv", "truth.csv", "--cap", "1")
     assert capped["per_class"] == {"1": 1.0, "2": 0.0, "5": 0.0}
-    facts = told("found.csv", "truth.csv", "--iou", "0.5,0.75")
+    facts = eval_json("found.csv", "truth.csv", "--iou", "0.5,0.75")
     assert facts["frame_map_at"] == {"0.5": 0.5, "0.75": 0.5}
 
 
-def test_only_a_part(files: Path) -> None:
+def test_partial_and_only_found(files: Path) -> None:
     more = [line.replace("a,", "b,", 1) for line in truth_lines()]
     Path("truth.csv").write_text("\n".join(truth_lines() + more) + "\n")
-    assert told("found.csv", "truth.csv")["per_class"]["1"] == 0.5
-    facts = told("found.csv", "truth.csv", "--partial")
+    assert eval_json("found.csv", "truth.csv")["per_class"]["1"] == 0.5
+    facts = eval_json("found.csv", "truth.csv", "--partial")
     assert facts["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
     assert facts["coverage"]["truth_videos"] == 1
     Path("few.csv").write_text("\n".join(found_lines()[:8]) + "\n")
     result = evaluate("few.csv", "truth.csv")
     assert "warning: most keyframes of truth have no detection" in result.stderr
-    assert told("few.csv", "truth.csv", "--only-found")["per_class"] == {
+    assert eval_json("few.csv", "truth.csv", "--only-found")["per_class"] == {
         "1": 1.0,
         "2": 1.0,
         "5": 0.0,
@@ -153,43 +153,43 @@ def test_only_a_part(files: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_keyframes_that_detect_found_empty_were_looked_at(files: Path, folder: bool) -> None:
+def test_empty_keyframes_of_detect_count_as_processed(files: Path, folder: bool) -> None:
     Path("out").mkdir()
-    # Of the 12 keyframes detections in the first 5; the first 10 were looked at.
+    # Detections in the first 5 of 12 keyframes; the first 10 were processed.
     found = [line for line in found_lines() if int(line.split(",")[1]) < 907]
     Path("out/few.csv").write_text("\n".join(found) + "\n")
     looked = [json.dumps({"video": "a", "time": t, "people": []}) for t in range(902, 912)]
     Path("out/few.jsonl").write_text("\n".join(looked) + "\n")
     place = "out" if folder else "out/few.csv"
-    facts = told(place, "truth.csv", "--only-found")
+    facts = eval_json(place, "truth.csv", "--only-found")
     assert facts["per_class"] == {"1": 0.5, "2": 0.5, "5": 0.0}
     assert facts["coverage"]["truth_keyframes"] == 10
-    coverage = told(place, "truth.csv")["coverage"]
+    coverage = eval_json(place, "truth.csv")["coverage"]
     assert coverage["looked"] is True
     assert (coverage["found_keyframes"], coverage["shared_keyframes"]) == (10, 10)
     words = evaluate(place, "truth.csv").stderr
-    assert "10 of 12 keyframes of truth were looked at" in words
+    assert "10 of 12 keyframes of truth were processed" in words
     Path("out/few.jsonl").unlink()
-    assert told(place, "truth.csv", "--only-found")["per_class"]["1"] == 1.0
-    assert told(place, "truth.csv")["coverage"]["found_keyframes"] == 5
+    assert eval_json(place, "truth.csv", "--only-found")["per_class"]["1"] == 1.0
+    assert eval_json(place, "truth.csv")["coverage"]["found_keyframes"] == 5
 
 
-def test_excluded_keyframes_are_not_among_those_looked_at(files: Path) -> None:
+def test_excluded_keyframes_do_not_count_as_processed(files: Path) -> None:
     looked = [json.dumps({"video": "a", "time": t, "people": []}) for t in range(902, 914)]
     Path("found.jsonl").write_text("\n".join(looked) + "\n")
     Path("out.csv").write_text("a,0902\na,0903\n")
-    coverage = told("found.csv", "truth.csv", "--exclude", "out.csv")["coverage"]
+    coverage = eval_json("found.csv", "truth.csv", "--exclude", "out.csv")["coverage"]
     assert (coverage["found_keyframes"], coverage["truth_keyframes"]) == (10, 10)
 
 
-def test_rows_with_a_track_are_scored_as_without(files: Path) -> None:
+def test_tracks_do_not_affect_the_score(files: Path) -> None:
     Path("linked.csv").write_text("".join(f"{line},3\n" for line in found_lines()))
-    plain, linked = told("found.csv", "truth.csv"), told("linked.csv", "truth.csv")
+    plain, linked = eval_json("found.csv", "truth.csv"), eval_json("linked.csv", "truth.csv")
     assert linked["per_class"] == plain["per_class"]
     assert linked["person_ap"] == plain["person_ap"]
 
 
-def test_a_folder_of_detections_meets_truth_by_the_names_of_actions(files: Path) -> None:
+def test_a_folder_of_detections_matches_truth_by_action_names(files: Path) -> None:
     folder = Path("det")
     folder.mkdir()
     Path("det/labels.txt").write_text("1: walk\n2: fly\n3: stand\n")
@@ -199,20 +199,20 @@ def test_a_folder_of_detections_meets_truth_by_the_names_of_actions(files: Path)
         row[6] = number[row[6]]
     Path("det/one.csv").write_text("\n".join(",".join(row) for row in lines[:10]))
     Path("det/two.csv").write_text("\n".join(",".join(row) for row in lines[10:]))
-    assert told("det", "truth.csv")["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
+    assert eval_json("det", "truth.csv")["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
     Path("det/labels.txt").write_text("1: swim\n3: fly\n")
-    assert complaint("det", "truth.csv", code=5) == (
+    assert error_line("det", "truth.csv", code=5) == (
         "found and truth have no action in common: found's labels.txt has 'swim', 'fly'; "
         "truth has 'stand', 'walk', 'wave'; give one list for both by --labels"
     )
 
 
 @pytest.mark.parametrize(("list_", "count"), [("60", 60), ("80", 80)])
-def test_avas_lists_by_their_number(files: Path, list_: str, count: int) -> None:
+def test_ava_label_lists_by_size(files: Path, list_: str, count: int) -> None:
     Path("labels.txt").unlink()
-    facts = told("found.csv", "truth.csv", "--labels", list_)
+    facts = eval_json("found.csv", "truth.csv", "--labels", list_)
     assert len(facts["per_class"]) == count
-    # Class 2, crawl, is not among the 60; 1, bend, is in both.
+    # Class 2, crawl, is not in the list of 60; class 1, bend, is in both.
     assert facts["per_class"]["1"] == 1
     assert ("2" in facts["per_class"]) == (count == 80)
 
@@ -228,29 +228,29 @@ def test_avas_labels_and_groups_without_a_list(files: Path) -> None:
 
 def test_nothing_in_common_is_an_error(files: Path) -> None:
     name = change(lambda row: [f"{row[0]}.mp4", *row[1:]])
-    assert complaint(name, "truth.csv", code=5) == (
+    assert error_line(name, "truth.csv", code=5) == (
         "changed.csv and truth.csv have no video in common: found has 'a.mp4'; truth has 'a'; "
-        "they are the same without file endings; rename them in one of the two"
+        "they match without file extensions; rename them in one of the two"
     )
     name = change(lambda row: [row[0], str((int(row[1]) - 900) * 25), *row[2:]])
-    assert "look like frame numbers from second 900; make them 900 + n / 25" in complaint(
+    assert "look like frame numbers from second 900; make them 900 + n / 25" in error_line(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
-    assert "the boxes of found reach 576, as pixels do; divide x by the width" in complaint(
+    assert "the boxes of found reach 576, as pixels do; divide x by the width" in error_line(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
-    assert complaint(name, "truth.csv", code=5) == (
+    assert error_line(name, "truth.csv", code=5) == (
         "changed.csv: none of its action ids (101, 102) is a label's (1, 2, 5); name the list it "
         "was made with by --labels"
     )
     Path("empty.csv").write_text("")
-    assert complaint("empty.csv", "truth.csv", code=5) == (
+    assert error_line("empty.csv", "truth.csv", code=5) == (
         "empty.csv: holds no detection that counts; it is empty"
     )
-    assert complaint("found.csv", "empty.csv", code=5) == (
-        "empty.csv: holds no truth that counts; it is empty"
+    assert error_line("found.csv", "empty.csv", code=5) == (
+        "empty.csv: no valid truth; it is empty"
     )
 
 
@@ -267,10 +267,10 @@ def test_faults_are_counted(files: Path) -> None:
         "not finite": [1],
         "score outside 0..1": [4],
     }
-    assert "dirty.csv: 1 row has an action id that the labels lack, such as 9" in result.stderr
+    assert "dirty.csv: 1 row has an action id missing from the labels, such as 9" in result.stderr
 
 
-def test_a_zero_is_never_silent(files: Path) -> None:
+def test_a_score_of_zero_is_explained(files: Path) -> None:
     name = change(lambda row: [*row[:2], *OTHER.split(","), "5", row[7]])
     result = evaluate(name, "truth.csv")
     assert result.exit_code == 0
@@ -283,40 +283,40 @@ def test_a_zero_is_never_silent(files: Path) -> None:
     [
         (["--protocol", "avva"], "no protocol called 'avva'; did you mean 'ava'?"),
         (["--protocol", "act"], "protocol act is for true tubes; for keyframes there are ava,"),
-        (["--sort", "worst"], "--sort 'worst': wants one of id, ap, name, count"),
-        (["--rate", "0"], "--rate 0: wants frames a second, 1 to 1000"),
-        (["--iou", "50"], "--iou '50': thresholds are above 0 and at most 1, low to high"),
-        (["--iou", "half"], "--iou 'half': wants 0.5, or 0.5,0.75, or 0.5:0.95"),
+        (["--sort", "worst"], "--sort 'worst': use one of id, ap, name, count"),
+        (["--rate", "0"], "--rate 0: use frames per second, 1 to 1000"),
+        (["--iou", "50"], "--iou '50': thresholds must be above 0, at most 1 and ascending"),
+        (["--iou", "half"], "--iou 'half': use a threshold 0.5, a list 0.5,0.75, or a range 0.5:"),
         (["--exclude", "gone.csv"], "gone.csv: does not exist"),
         (["--labels", "gone.txt"], "gone.txt: does not exist; give a label file"),
-        (["--plots", "truth.csv"], "--plots truth.csv: is a file, not a folder; name another"),
+        (["--plots", "truth.csv"], "--plots truth.csv: is a file; choose a folder"),
     ],
 )
-def test_wrong_use_is_2(files: Path, arguments: list[str], reason: str) -> None:
-    assert reason in complaint("found.csv", "truth.csv", *arguments, code=2)
+def test_wrong_usage_exits_2(files: Path, arguments: list[str], reason: str) -> None:
+    assert reason in error_line("found.csv", "truth.csv", *arguments, code=2)
 
 
-def test_files_that_do_not_go_together_are_2(files: Path) -> None:
+def test_incompatible_files_exit_2(files: Path) -> None:
     Path("rows.pkl").write_bytes(pickle.dumps(np.zeros((1, 8))))
     Path("a.jsonl").write_text("{}\n")
-    assert complaint("rows.pkl", "truth.csv", code=2) == (
+    assert error_line("rows.pkl", "truth.csv", code=2) == (
         "rows.pkl: uses pixels and video numbers, which need the data set's GT.pkl; give it as "
         "TRUTH"
     )
-    assert complaint("a.jsonl", "truth.csv", code=2) == (
+    assert error_line("a.jsonl", "truth.csv", code=2) == (
         "a.jsonl: holds keyframes as JSON lines; give the CSV beside it"
     )
-    assert complaint("gone.csv", "truth.csv", code=2).startswith("gone.csv: does not exist")
+    assert error_line("gone.csv", "truth.csv", code=2).startswith("gone.csv: does not exist")
 
 
-def test_plots_and_what_is_there_already(files: Path) -> None:
+def test_plots_are_written_and_not_overwritten(files: Path) -> None:
     result = evaluate("found.csv", "truth.csv", "--plots", "pictures")
     assert result.exit_code == 0, result.stderr
     written = sorted(path.name for path in Path("pictures").iterdir())
     assert written == ["ap.png", "calibration.png", "confusion.png", "precision_recall.png"]
     assert f"wrote {Path('pictures/ap.png')}" in result.stderr
-    again = complaint("found.csv", "truth.csv", "--plots", "pictures", code=2)
-    assert again == f"{Path('pictures/ap.png')}: is there already; --overwrite writes over it"
+    again = error_line("found.csv", "truth.csv", "--plots", "pictures", code=2)
+    assert again == f"{Path('pictures/ap.png')}: already exists; use --overwrite to replace it"
     more = ["--plots", "pictures", "--overwrite"]
     assert evaluate("found.csv", "truth.csv", *more).exit_code == 0
 
@@ -337,7 +337,7 @@ def gt() -> dict[str, Any]:
 
 @pytest.fixture
 def pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """GT.pkl, and tubes of class 0 that have the first 12 of 20 frames."""
+    """GT.pkl, and tubes of class 0 with the first 12 of 20 frames."""
     monkeypatch.chdir(tmp_path)
     Path("GT.pkl").write_bytes(pickle.dumps(gt()))
     tube = gt()["gttubes"]["v"][0][0][:12]
@@ -349,34 +349,34 @@ def pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_tubes_of_pickles(pickles: Path) -> None:
-    facts = told("tubes.pkl", "GT.pkl")
+def test_pickled_tubes(pickles: Path) -> None:
+    facts = eval_json("tubes.pkl", "GT.pkl")
     assert facts["protocol"] == "multisports"
     assert facts["frame_map"] == pytest.approx(12 / 20)
     # MultiSports' lengths: 11 of 19.
     assert facts["video_map"]["0.5"] == 1
     assert facts["video_map"]["0.75"] == 0
     assert facts["per_class"] == {"1": pytest.approx(0.6), "2": None}
-    facts = told("tubes.pkl", "GT.pkl", "--protocol", "act")
+    facts = eval_json("tubes.pkl", "GT.pkl", "--protocol", "act")
     assert facts["video_map"]["0.5:0.95"] == pytest.approx(0.3)  # 12 of 20: up to 0.6
     assert facts["frame_map"] == pytest.approx(0.6, abs=1e-6)
     result = evaluate("tubes.pkl", "GT.pkl")
     assert "video mAP   0.2 100.00, 0.5 100.00, 0.75 0.00" in result.stdout
 
 
-def test_frames_of_pickles(pickles: Path) -> None:
-    facts = told("frames.pkl", "GT.pkl")
+def test_pickled_frames(pickles: Path) -> None:
+    facts = eval_json("frames.pkl", "GT.pkl")
     assert facts["video_map"] is None
     assert facts["frame_map"] == pytest.approx(0.6)
-    assert told("frames.pkl", "GT.pkl", "--protocol", "act")["frame_map"] == pytest.approx(0.6)
+    assert eval_json("frames.pkl", "GT.pkl", "--protocol", "act")["frame_map"] == pytest.approx(0.6)
 
 
-def test_rows_of_csv_against_true_tubes(pickles: Path) -> None:
+def test_csv_rows_against_true_tubes(pickles: Path) -> None:
     lines = [f"v,{n / 25:.2f},0.1,0.2,0.4,0.8,1,0.9\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
-    assert told("found.csv", "GT.pkl")["frame_map"] == 1
+    assert eval_json("found.csv", "GT.pkl")["frame_map"] == 1
     Path("found.csv").write_text("".join(line.replace("v,", "v.avi,") for line in lines))
-    assert "they are the same without file endings" in complaint("found.csv", "GT.pkl", code=5)
+    assert "they are the same without file endings" in error_line("found.csv", "GT.pkl", code=5)
 
 
 def test_pyannot(pickles: Path) -> None:
@@ -387,22 +387,22 @@ def test_pyannot(pickles: Path) -> None:
     sides = ",".join(str(n) for n in (200 / 320, 60 / 240, 300 / 320, 180 / 240))
     lines = [f"v,{n / 25:.2f},{sides},2,0.{n + 10}\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
-    facts = told("found.csv", "pyannot.pkl")
+    facts = eval_json("found.csv", "pyannot.pkl")
     assert facts["frame_map"] == 1
     assert facts["classes"]["2"]["truth"] == 20
 
 
-def test_tubelets_are_linked_as_moc_links(pickles: Path) -> None:
+def test_tubelets_are_linked_as_in_moc(pickles: Path) -> None:
     folder = Path("tubelets/v")
     folder.mkdir(parents=True)
     for frame in range(1, 20):
         rows = np.array([[20, 20, 80, 80, 20, 20, 80, 80, 0.9]], np.float32)
         tubelets = {1: rows, 2: np.zeros((0, 9), np.float32)}
         (folder / f"{frame:05d}.pkl").write_bytes(pickle.dumps(tubelets))
-    facts = told("tubelets", "GT.pkl", "--protocol", "act")
+    facts = eval_json("tubelets", "GT.pkl", "--protocol", "act")
     assert facts["video_map"]["0.5:0.95"] == 1
     assert facts["frame_map"] == pytest.approx(1)
-    assert "holds pickles, not truth" in complaint("tubes.pkl", "tubelets", code=2)
+    assert "holds pickles, not truth" in error_line("tubes.pkl", "tubelets", code=2)
 
 
 def test_a_malicious_pickle_is_refused(pickles: Path) -> None:
@@ -411,12 +411,12 @@ def test_a_malicious_pickle_is_refused(pickles: Path) -> None:
             return Path.touch, (Path("canary"),)
 
     Path("evil.pkl").write_bytes(pickle.dumps(Evil()))
-    complaint("evil.pkl", "GT.pkl", code=2)
-    complaint("frames.pkl", "evil.pkl", code=2)
+    error_line("evil.pkl", "GT.pkl", code=2)
+    error_line("frames.pkl", "evil.pkl", code=2)
     assert not Path("canary").exists()
 
 
-def test_tubes_of_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_tubes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tube = {
         "class_id": 3,
@@ -426,10 +426,10 @@ def test_tubes_of_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "boxes": [[0.1, 0.1, 0.5, 0.5]] * 3,
     }
     Path("tubes.json").write_text(json.dumps({"videos": {"v": [tube]}}))
-    facts = told("tubes.json", "tubes.json")
+    facts = eval_json("tubes.json", "tubes.json")
     assert facts["per_class"] == {"3": 1.0}
     assert facts["video_map"]["0.5:0.95"] == 1
-    assert "protocol act counts pixels" in complaint(
+    assert "protocol act counts pixels" in error_line(
         "tubes.json", "tubes.json", "--protocol", "act", code=2
     )
 
@@ -449,7 +449,7 @@ def test_bench(files: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     facts = json.loads(result.stdout)
     assert facts["found_rows"] > 4 * facts["truth_rows"] > 0
-    # A new process: the start of Python and all imports count too.
+    # A new process, so that Python's start and all imports count.
     assert facts["whole_s"] > facts["read_s"] + facts["score_s"]
     assert facts["goals"] == {"whole_s": 3.0, "peak_gb": 1.5}
     assert 0 < facts["frame_map"] < 1

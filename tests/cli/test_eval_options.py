@@ -1,4 +1,4 @@
-"""Options of `stadkit eval`: none without effect, all in the JSON; published numbers from files."""
+"""Options of `stadkit eval`: effects, JSON output, and published numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.evaluating import evaluate, told
+from helpers.evaluating import eval_json, evaluate
 
 from stadkit.cli.eval import parse_ious
 from stadkit.errors import UsageError
@@ -17,7 +17,7 @@ from stadkit.errors import UsageError
 PARITY = Path(__file__).parents[1] / "data" / "ava_parity"
 
 
-def complaint(*arguments: str) -> str:
+def error_line(*arguments: str) -> str:
     result = evaluate(*arguments)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
@@ -25,7 +25,7 @@ def complaint(*arguments: str) -> str:
 
 
 def gt(videos: tuple[str, ...] = ("v",), splits: int = 1) -> dict[str, Any]:
-    """Videos of 20 frames, 100 x 200 pixels; in each one tube of class 0 in frames 1 to 20."""
+    """Videos of 20 frames, 100 x 200 pixels, each with one tube of class 0 in frames 1 to 20."""
     tube = np.concatenate(
         [np.arange(1, 21)[:, None], np.tile([20, 20, 80, 80], (20, 1))], 1
     ).astype(np.float32)
@@ -47,7 +47,7 @@ def tubes(video: str, frames: int) -> dict[int, list[Any]]:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three seconds; in the first one is found well, in the second by a box of IoU 0.75."""
+    """Three seconds: an exact box in the first, a box of IoU 0.75 in the second."""
     monkeypatch.chdir(tmp_path)
     Path("labels.txt").write_text("1: jump\n2: run\n")
     Path("truth.csv").write_text("".join(f"v,{t},0.1,0.2,0.4,0.8,1,0\n" for t in range(3)))
@@ -62,32 +62,35 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["tubes.pkl", "GT.pkl", "--labels", "labels.txt"], "GT.pkl names its own actions"),
-        (["found.csv", "truth.csv", "--rate", "25"], "truth.csv has times, not frames"),
+        (["tubes.pkl", "GT.pkl", "--labels", "labels.txt"], "GT.pkl contains its own labels"),
+        (["found.csv", "truth.csv", "--rate", "25"], "truth.csv has times, not frame"),
         (["found.csv", "truth.csv", "--split", "0"], "truth.csv has no splits"),
-        (["found.csv", "truth.csv", "--protocol", ""], "--protocol '': wants a name"),
-        (["found.csv", "truth.csv", "--overwrite"], "--overwrite is for --plots"),
-        (["found.csv", "truth.csv", "--rate", "inf"], "--rate inf: wants frames a second, 1 to"),
-        (["tubes.pkl", "GT.pkl", "--rate", "1e9"], "--rate 1e+09: wants frames a second, 1 to"),
-        (["tubes.pkl", "GT.pkl", "--rate", "nan"], "--rate nan: wants frames a second, 1 to 1000"),
-        (["found.csv", "truth.csv", "--iou", "0.0000001"], "thresholds are above 0 and at most 1"),
-        (["found.csv", "truth.csv", "--iou", "0.5:0.95:0.0000001"], "thresholds, not 4,500,001"),
+        (["found.csv", "truth.csv", "--protocol", ""], "--protocol '': use a name"),
+        (["found.csv", "truth.csv", "--overwrite"], "--overwrite needs --plots"),
+        (["found.csv", "truth.csv", "--rate", "inf"], "--rate inf: use frames per second, 1 to"),
+        (["tubes.pkl", "GT.pkl", "--rate", "1e9"], "--rate 1e+09: use frames per second, 1 to"),
+        (["tubes.pkl", "GT.pkl", "--rate", "nan"], "--rate nan: use frames per second, 1 to 1000"),
+        (["found.csv", "truth.csv", "--iou", "0.0000001"], "thresholds must be above 0"),
+        (
+            ["found.csv", "truth.csv", "--iou", "0.5:0.95:0.0000001"],
+            "4,500,001 thresholds; at most 100",
+        ),
     ],
 )
-def test_what_has_no_effect_is_refused(files: Path, arguments: list[str], reason: str) -> None:
-    assert reason in complaint(*arguments)
+def test_options_without_effect_are_refused(files: Path, arguments: list[str], reason: str) -> None:
+    assert reason in error_line(*arguments)
 
 
-def test_a_json_of_tubes_has_a_rate_and_no_splits(files: Path) -> None:
+def test_json_tubes_have_a_rate_and_no_splits(files: Path) -> None:
     tube = {"class_id": 1, "class": "jump", "times": [0.0, 0.5, 1.0], "boxes": [[0, 0, 1, 1]] * 3}
     Path("tubes.json").write_text(json.dumps({"videos": {"v": [tube]}}))
-    facts = told("tubes.json", "tubes.json", "--rate", "2")
+    facts = eval_json("tubes.json", "tubes.json", "--rate", "2")
     assert facts["video_map"]["0.75"] == 1
     assert facts["asked"]["rate"] == 2
-    assert "tubes.json has no splits" in complaint("tubes.json", "tubes.json", "--split", "0")
+    assert "tubes.json has no splits" in error_line("tubes.json", "tubes.json", "--split", "0")
 
 
-def test_a_hundred_thresholds_and_no_more() -> None:
+def test_at_most_100_thresholds() -> None:
     assert len(parse_ious("0.01:1:0.01")) == 100
     assert parse_ious("0.000001") == (1e-6,)
     for text in ("0.001:1:0.001", ",".join(f"0.{n}" for n in range(100, 201)), "0.0000004:0.5"):
@@ -95,8 +98,8 @@ def test_a_hundred_thresholds_and_no_more() -> None:
             parse_ious(text)
 
 
-def test_the_json_says_what_was_asked(files: Path) -> None:
-    assert told("found.csv", "truth.csv")["asked"] == {
+def test_json_records_the_arguments(files: Path) -> None:
+    assert eval_json("found.csv", "truth.csv")["asked"] == {
         "found": "found.csv",
         "truth": "truth.csv",
         "protocol": None,
@@ -110,7 +113,7 @@ def test_the_json_says_what_was_asked(files: Path) -> None:
         "split": None,
     }
     Path("out.csv").write_text("v,2\n")
-    facts = told(
+    facts = eval_json(
         *("found.csv", "truth.csv", "--exclude", "out.csv", "--cap", "1", "--iou", ".5,.9"),
         *("--labels", "labels.txt", "--partial", "--only-found", "--protocol", "slowfast"),
     )
@@ -131,9 +134,9 @@ def test_the_json_says_what_was_asked(files: Path) -> None:
     assert facts["video_protocol"] is None
 
 
-def test_the_json_has_each_threshold_of_each_class(files: Path) -> None:
-    facts = told("found.csv", "truth.csv", "--iou", "0.5,0.75,0.9")
-    # 1 and 2 of 3 right; the class without truth has no AP.
+def test_json_has_each_threshold_of_each_class(files: Path) -> None:
+    facts = eval_json("found.csv", "truth.csv", "--iou", "0.5,0.75,0.9")
+    # 1 and 2 of 3 correct; the class without truth has no AP.
     assert facts["classes"]["1"]["ap_at"] == {
         "0.5": pytest.approx(2 / 3),
         "0.75": pytest.approx(2 / 3),
@@ -144,10 +147,10 @@ def test_the_json_has_each_threshold_of_each_class(files: Path) -> None:
     assert facts["classes"]["1"]["video_ap"] is None
 
 
-def test_the_json_has_each_class_of_tubes(files: Path) -> None:
-    facts = told("tubes.pkl", "GT.pkl", "--protocol", "ava")
+def test_json_has_each_class_of_tubes(files: Path) -> None:
+    facts = eval_json("tubes.pkl", "GT.pkl", "--protocol", "ava")
     assert (facts["protocol"], facts["video_protocol"]) == ("ava", "multisports")
-    # 11 of 19 frames: right up to 0.55.
+    # 11 of 19 frames: correct up to IoU 0.55.
     assert facts["classes"]["1"]["video_ap"] == {
         "0.2": 1,
         "0.5": 1,
@@ -158,10 +161,10 @@ def test_the_json_has_each_class_of_tubes(files: Path) -> None:
     }
     assert facts["classes"]["1"]["video_ap"] == pytest.approx(facts["video_map"])
     assert set(facts["classes"]["2"]["video_ap"].values()) == {None}
-    assert told("tubes.pkl", "GT.pkl", "--protocol", "act")["video_protocol"] == "act"
+    assert eval_json("tubes.pkl", "GT.pkl", "--protocol", "act")["video_protocol"] == "act"
 
 
-def test_pictures_that_fail_leave_the_score(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_plots_keep_the_score(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -173,7 +176,7 @@ def test_pictures_that_fail_leave_the_score(files: Path, monkeypatch: pytest.Mon
     assert "frame mAP   66.67" in evaluate("found.csv", "truth.csv", "--plots", "new").stdout
 
 
-def test_pictures_of_tubes_by_act(files: Path) -> None:
+def test_plots_of_tubes_by_act(files: Path) -> None:
     result = evaluate("tubes.pkl", "GT.pkl", "--protocol", "act", "--plots", "pictures")
     assert result.exit_code == 0, result.output
     assert len(list(Path("pictures").glob("*.png"))) > 0
@@ -182,18 +185,18 @@ def test_pictures_of_tubes_by_act(files: Path) -> None:
 def test_splits_and_rates(files: Path) -> None:
     Path("GT.pkl").write_bytes(pickle.dumps(gt(("u", "v"), splits=2)))
     Path("tubes.pkl").write_bytes(pickle.dumps(tubes("v", 20)))
-    facts = told("tubes.pkl", "GT.pkl", "--split", "1")
+    facts = eval_json("tubes.pkl", "GT.pkl", "--split", "1")
     assert (facts["frame_map"], facts["asked"]["split"]) == (1, 1)
     assert evaluate("tubes.pkl", "GT.pkl", "--split", "0").exit_code != 0
     Path("rows.csv").write_text("".join(f"v,{n / 30:.3f},.1,.2,.4,.8,1,0.9\n" for n in range(20)))
-    facts = told("rows.csv", "GT.pkl", "--split", "1", "--rate", "30")
+    facts = eval_json("rows.csv", "GT.pkl", "--split", "1", "--rate", "30")
     assert facts["coverage"]["shared_keyframes"] == 20
     assert facts["frame_map"] == 1
 
 
-def test_a_part_of_the_tubes(files: Path) -> None:
+def test_partial_with_tubes(files: Path) -> None:
     Path("GT.pkl").write_bytes(pickle.dumps(gt(("u", "v"))))
-    whole, part = told("tubes.pkl", "GT.pkl"), told("tubes.pkl", "GT.pkl", "--partial")
+    whole, part = eval_json("tubes.pkl", "GT.pkl"), eval_json("tubes.pkl", "GT.pkl", "--partial")
     assert (whole["video_map"]["0.5"], part["video_map"]["0.5"]) == (0.5, 1)
     assert (whole["frame_map"], part["frame_map"]) == pytest.approx((12 / 40, 12 / 20))
     assert part["coverage"]["truth_videos"] == 1
@@ -204,16 +207,16 @@ CASES = ("class_without_det", "dup_asc", "excluded", "gtless_frame", "no_score_c
 
 @pytest.mark.parametrize("case", [*CASES, "capacity60", "argmax_taken", "ts_unpadded"])
 def test_published_numbers_from_files(case: str, files: Path) -> None:
-    """What evaluators print of these files, to the digit, through the command."""
+    """The command reproduces the evaluators' numbers on these files, digit by digit."""
     Path("labels.txt").unlink()
     folder, out = PARITY / case, []
-    said = json.loads((folder / "expected.json").read_text())["evaluators"]
-    for one in said:
+    published = json.loads((folder / "expected.json").read_text())["evaluators"]
+    for one in published:
         options = ["--protocol", one["protocol"]]
         options += [] if one["cap"] is None else ["--cap", str(one["cap"])]
         if one["protocol"] != "activitynet" and (folder / "excl.csv").stat().st_size:
             options += ["--exclude", str(folder / "excl.csv")]
-        facts = told(str(folder / "pred.csv"), str(folder / "gt.csv"), *options)
+        facts = eval_json(str(folder / "pred.csv"), str(folder / "gt.csv"), *options)
         out.append(facts["frame_map"])
         got = {n: ap for n, ap in facts["per_class"].items() if ap is not None}
         want = {n: ap for n, ap in one["per_class"].items() if isinstance(ap, float | int)}

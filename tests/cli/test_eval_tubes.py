@@ -1,4 +1,4 @@
-"""`stadkit eval` of data sets of tubes: every option and every part counts by the protocol."""
+"""`stadkit eval` of tube data sets: all options and figures follow the protocol."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.evaluating import evaluate, told
+from helpers.evaluating import eval_json, evaluate
 from numpy.typing import NDArray
 
 HERE, LOW, FAR = [0, 0, 9, 9], [0, 0, 9, 4], [50, 50, 59, 59]
 
 
-def complaint(*arguments: str) -> str:
+def error_line(*arguments: str) -> str:
     result = evaluate(*arguments)
     assert result.exit_code == 2, result.output
     return result.stderr.removeprefix("stadkit: error: ").rstrip("\n")
@@ -27,7 +27,7 @@ def write(name: str, data: Any) -> None:
 
 
 def tube(box: list[int], frames: int, score: float | None = None) -> NDArray[np.float32]:
-    """Frame, x1 y1 x2 y2, and the score where there is one, from frame 1 on."""
+    """Rows of frame, x1 y1 x2 y2 and optionally the score, from frame 1."""
     columns = [np.arange(1, frames + 1)[:, None], np.tile(box, (frames, 1))]
     columns += [] if score is None else [np.full((frames, 1), score)]
     return np.concatenate(columns, 1).astype(np.float32)
@@ -62,65 +62,65 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("file", ["frames.pkl", "tubes.pkl"])
-def test_act_counts_the_frames_that_are_asked_for(file: str) -> None:
+def test_act_scores_only_the_selected_frames(file: str) -> None:
     act = ("--protocol", "act")
-    assert told(file, "GT.pkl", *act)["frame_map"] == pytest.approx(12 / 20)
+    assert eval_json(file, "GT.pkl", *act)["frame_map"] == pytest.approx(12 / 20)
     Path("out.csv").write_text("".join(f"v,{n / 25:.2f}\n" for n in range(12, 20)))
     for option in (["--exclude", "out.csv"], ["--only-found"]):
-        facts = told(file, "GT.pkl", *act, *option)
+        facts = eval_json(file, "GT.pkl", *act, *option)
         assert facts["frame_map"] == pytest.approx(1)
         assert facts["classes"]["1"]["truth"] == 12
     Path("out.csv").write_text("".join(f"v,{n / 25:.2f}\n" for n in range(6)))
-    facts = told(file, "GT.pkl", *act, "--exclude", "out.csv")
+    facts = eval_json(file, "GT.pkl", *act, "--exclude", "out.csv")
     assert facts["frame_map"] == pytest.approx(6 / 14)
     assert facts["classes"]["1"]["found"] == 6
 
 
-def test_act_takes_the_cap() -> None:
+def test_act_applies_the_cap() -> None:
     write("frames.pkl", np.concatenate([rows(HERE, 12, 0.5), rows(FAR, 12, 0.9)]))
     act = ("--protocol", "act")
-    capped = told("frames.pkl", "GT.pkl", *act, "--cap", "1")["classes"]["1"]
+    capped = eval_json("frames.pkl", "GT.pkl", *act, "--cap", "1")["classes"]["1"]
     assert (capped["ap"], capped["recall"], capped["found"]) == (0, 0, 12)
-    whole = told("frames.pkl", "GT.pkl", *act)["classes"]["1"]
+    whole = eval_json("frames.pkl", "GT.pkl", *act)["classes"]["1"]
     assert (whole["recall"], whole["found"]) == (0.6, 24)
 
 
-def test_all_parts_under_act_are_counted_by_act() -> None:
-    # 10 x 5 of 10 x 10 pixels with the last one inside; 9 x 4 of 9 x 9 without.
+def test_all_figures_follow_act() -> None:
+    # 10 x 5 of 10 x 10 pixels including the last one; 9 x 4 of 9 x 9 excluding it.
     write("frames.pkl", rows(LOW, 20, 0.9))
-    facts = told("frames.pkl", "GT.pkl", "--protocol", "act")
+    facts = eval_json("frames.pkl", "GT.pkl", "--protocol", "act")
     assert facts["frame_map"] == pytest.approx(1)
     assert facts["classes"]["1"]["recall"] == 1
     assert facts["person_ap"] == pytest.approx(1)
     assert facts["person_recall"] == 1
     assert facts["mistakes"]["right"] == 1
     assert facts["mistakes"]["missed"] == 0
-    facts = told("frames.pkl", "GT.pkl", "--protocol", "multisports")
+    facts = eval_json("frames.pkl", "GT.pkl", "--protocol", "multisports")
     assert facts["frame_map"] == facts["person_ap"] == facts["classes"]["1"]["recall"] == 0
 
 
-def test_under_act_rows_rank_by_their_score_after_soft_nms() -> None:
-    # IoU .8 with the one above it: .85 becomes .17, behind the .5 of another truth.
+def test_act_ranks_rows_by_their_score_after_soft_nms() -> None:
+    # IoU .8 with a better box: .85 becomes .17, below the .5 of another truth.
     write("GT.pkl", gt(HERE, FAR))
     near = rows([0, 0, 9, 7], 20, 0.85)
     write("frames.pkl", np.concatenate([rows(HERE, 20, 0.9), near, rows(FAR, 20, 0.5)]))
-    facts = told("frames.pkl", "GT.pkl", "--protocol", "act")
+    facts = eval_json("frames.pkl", "GT.pkl", "--protocol", "act")
     assert facts["frame_map"] == pytest.approx(1)
-    assert facts["mistakes"]["right"] == 1  # the 40 best are those of 40 truths
-    assert told("frames.pkl", "GT.pkl")["mistakes"]["right"] == 0.5
+    assert facts["mistakes"]["right"] == 1  # the 40 best match 40 truths
+    assert eval_json("frames.pkl", "GT.pkl")["mistakes"]["right"] == 0.5
 
 
-def test_video_map_says_what_it_does_not_take() -> None:
+def test_video_map_reports_ignored_options() -> None:
     Path("out.csv").write_text("v,0.0\n")
-    plain = told("tubes.pkl", "GT.pkl")
+    plain = eval_json("tubes.pkl", "GT.pkl")
     assert not any("whole tubes" in note for note in plain["notes"])
     options = ["--exclude", "out.csv", "--only-found", "--cap", "3", "--iou", "0.5,0.75"]
-    facts = told("tubes.pkl", "GT.pkl", *options)
+    facts = eval_json("tubes.pkl", "GT.pkl", *options)
     assert facts["video_map"] == plain["video_map"]
-    note = "video mAP is of whole tubes: --exclude, --only-found, --cap, --iou only for frames"
+    note = "video mAP compares whole tubes and ignores --exclude, --only-found, --cap, --iou"
     assert note in facts["notes"]
     assert note in evaluate("tubes.pkl", "GT.pkl", *options).stderr
-    assert "--cap only for frames" in evaluate("tubes.pkl", "GT.pkl", "--cap", "3").stderr
+    assert "and ignores --cap" in evaluate("tubes.pkl", "GT.pkl", "--cap", "3").stderr
     assert "whole tubes" not in evaluate("frames.pkl", "GT.pkl", "--cap", "3").stderr
 
 
@@ -130,20 +130,20 @@ def pyannot() -> dict[str, Any]:
     return {"v": {"numf": 20, "label": 0, "annotations": [annotation]}}
 
 
-def test_numbered_videos_need_the_list_that_numbers_them() -> None:
+def test_numbered_videos_need_a_gt_pkl() -> None:
     write("pyannot.pkl", pyannot())
-    assert complaint("frames.pkl", "pyannot.pkl") == (
-        "frames.pkl: counts the videos of a test list, and pyannot.pkl has none; give GT.pkl as "
-        "truth"
+    assert error_line("frames.pkl", "pyannot.pkl") == (
+        "frames.pkl: numbers videos by a test list, which pyannot.pkl does not have; pass GT.pkl "
+        "as truth"
     )
-    assert complaint("tubes.pkl", "pyannot.pkl", "--split", "0") == (
+    assert error_line("tubes.pkl", "pyannot.pkl", "--split", "0") == (
         "--split 0: pyannot.pkl has no splits; give GT.pkl, or omit it"
     )
-    assert told("tubes.pkl", "pyannot.pkl")["video_map"]["0.5"] == 1
+    assert eval_json("tubes.pkl", "pyannot.pkl")["video_map"]["0.5"] == 1
 
 
 @pytest.mark.parametrize(("labels", "rate"), [(2, 25), (21, 30), (24, 25), (66, 25)])
-def test_frames_a_second_are_the_data_sets(labels: int, rate: int) -> None:
+def test_the_frame_rate_follows_from_the_data_set(labels: int, rate: int) -> None:
     write("GT.pkl", gt(HERE, labels=labels))
     lines = [f"v,{n / rate:.6f},0,0,.045,.09,1,0.9\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
@@ -155,35 +155,35 @@ def test_frames_a_second_are_the_data_sets(labels: int, rate: int) -> None:
     assert "changes that" not in told_rate.stderr
 
 
-def test_times_between_frames_ask_for_the_rate() -> None:
+def test_times_between_frames_require_the_rate() -> None:
     lines = [f"v,{n / 30 + 0.013:.6f},0,0,.045,.09,1,0.9\n" for n in range(20)]
     Path("found.csv").write_text("".join(lines))
     result = evaluate("found.csv", "GT.pkl")
-    assert "where the truth counts frames, give their own --rate" in result.stderr
+    assert "if truth has frame numbers, pass its frame rate by --rate" in result.stderr
 
 
 def tubelets() -> dict[int, dict[int, NDArray[np.float32]]]:
-    """Of two frames each, by start frame and label from 1."""
+    """Tubelets of two frames, by start frame and label from 1."""
     made = np.array([[*HERE, *HERE, 0.9]], np.float32)
     return {frame: {1: made, 2: np.zeros((0, 9), np.float32)} for frame in range(1, 20)}
 
 
-def test_tubelets_in_one_pickle_and_in_a_folder_are_counted_as_act_does() -> None:
+def test_tubelets_in_one_pickle_or_a_folder_follow_act() -> None:
     write("nested.pkl", {"v": tubelets()})
     for frame, by_label in tubelets().items():
         write(f"folder/v/{frame:05d}.pkl", by_label)
     for place in ("nested.pkl", "folder"):
-        facts = told(place, "GT.pkl")
+        facts = eval_json(place, "GT.pkl")
         assert facts["protocol"] == "act"
         assert facts["frame_map"] == pytest.approx(1)
         assert facts["video_map"]["0.5:0.95"] == 1
-        assert told(place, "GT.pkl", "--protocol", "multisports")["protocol"] == "multisports"
+        assert eval_json(place, "GT.pkl", "--protocol", "multisports")["protocol"] == "multisports"
 
 
-def test_a_folder_of_tubes_whose_ids_have_a_folder() -> None:
+def test_video_ids_with_a_folder() -> None:
     write("GT.pkl", gt(HERE, video="jump/v"))
     write("moc/jump/v_tubes.pkl", {0: [(tube(HERE, 20, 0.9), 0.9)]})
-    facts = told("moc", "GT.pkl")
+    facts = eval_json("moc", "GT.pkl")
     assert facts["protocol"] == "multisports"
     assert facts["video_map"]["0.5:0.95"] == 1
 
@@ -192,26 +192,26 @@ def test_faults_of_pickles_are_counted() -> None:
     wrong = rows(HERE, 3, 90.0)
     wrong[2, 4:] = [59, 50, 50, 59]
     write("frames.pkl", np.concatenate([wrong, wrong[:1], rows(HERE, 12, 0.9)]))
-    faults = told("frames.pkl", "GT.pkl")["faults"]["frames.pkl"]
+    faults = eval_json("frames.pkl", "GT.pkl")["faults"]["frames.pkl"]
     assert faults["inverted"] == {"rows": 1, "lines": [2]}
     assert faults["score outside 0..1"] == {"rows": 4, "lines": [0, 1, 2]}
     assert faults["repeated"]["rows"] == 3  # row 3, and the rows of frames 1 and 2
     assert "rows 0, 1, 2, ..." in evaluate("frames.pkl", "GT.pkl").stderr
     write("tubes.pkl", {0: [("v", 0.9, tube(HERE, 12, 0.9)), ("v", 1.5, tube(FAR, 3, 0.9))]})
-    assert told("tubes.pkl", "GT.pkl")["faults"]["tubes.pkl"] == {
+    assert eval_json("tubes.pkl", "GT.pkl")["faults"]["tubes.pkl"] == {
         "score outside 0..1": {"rows": 1, "lines": ["v, tube 1"]}
     }
     made = tubelets()
     made[3][1] = made[3][1] * 10
     write("nested.pkl", {"v": made})
-    assert told("nested.pkl", "GT.pkl")["faults"]["nested.pkl"] == {
+    assert eval_json("nested.pkl", "GT.pkl")["faults"]["nested.pkl"] == {
         "score outside 0..1": {"rows": 1, "lines": ["v, frame 3"]}
     }
 
 
 def test_inverted_truth_is_an_error_in_every_format() -> None:
     write("GT.pkl", gt(HERE, [9, 0, 0, 9]))
-    assert complaint("tubes.pkl", "GT.pkl") == (
+    assert error_line("tubes.pkl", "GT.pkl") == (
         "GT.pkl: v, tube 1: x2 < x1 or y2 < y1: are these x, y, width, height? write x1, y1, x2, y2"
     )
 
@@ -226,18 +226,18 @@ def test_faults_of_json() -> None:
     Path("truth.json").write_text(json.dumps({"videos": {"v": [record(good)]}}))
     found = {"videos": {"u": [record(good)], "v": [record(good, 3.0), record(bad)]}}
     Path("found.json").write_text(json.dumps(found))
-    assert told("found.json", "truth.json")["faults"]["found.json"] == {
+    assert eval_json("found.json", "truth.json")["faults"]["found.json"] == {
         "inverted": {"rows": 1, "lines": ["v, tube 1"]},
         "score outside 0..1": {"rows": 1, "lines": ["v, tube 0"]},
     }
     words = evaluate("found.json", "truth.json").stderr
     assert "1 tube has a box with x2 < x1 or y2 < y1 (v, tube 1): passed over" in words
-    assert complaint("truth.json", "found.json").startswith("found.json: v, tube 1: x2 < x1")
+    assert error_line("truth.json", "found.json").startswith("found.json: v, tube 1: x2 < x1")
 
 
-def test_true_is_no_class() -> None:
+def test_a_boolean_is_not_a_class() -> None:
     box = [0.1, 0.1, 0.9, 0.9]
     Path("truth.json").write_text(json.dumps({"videos": {"v": [record(box, number=1)]}}))
     Path("found.json").write_text(json.dumps({"videos": {"v": [record(box, number=True)]}}))
-    assert "the labels lack its class True" in complaint("found.json", "truth.json")
-    assert 'wants "class_id" and "class"' in complaint("truth.json", "found.json")
+    assert "the labels lack its class True" in error_line("found.json", "truth.json")
+    assert 'wants "class_id" and "class"' in error_line("truth.json", "found.json")

@@ -1,4 +1,4 @@
-"""`stadkit link`: files in, tubes out, what is said and what is refused."""
+"""`stadkit link`: inputs, outputs, messages and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = Labels((1, 5), ("stand", "wave"))
 
 
 def rows(video: str = "a", missed: tuple[int, ...] = ()) -> list[str]:
-    """At ten keyframes one stands on the left, and one on the right stands and waves from 4 on."""
+    """Ten keyframes: one person stands on the left; one on the right stands, and waves from 4."""
     lines = []
     for second in range(10):
         if second in missed:
@@ -48,14 +48,14 @@ def link(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["link", *arguments])
 
 
-def told(*arguments: str) -> dict[str, Any]:
+def run_json(*arguments: str) -> dict[str, Any]:
     result = link(*arguments, "--json")
     assert result.exit_code == 0, result.stderr
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
 
 
-def complaint(*arguments: str, code: int = 2) -> str:
+def error_line(*arguments: str, code: int = 2) -> str:
     result = link(*arguments)
     assert result.exit_code == code, result.output
     assert result.stdout == ""
@@ -69,7 +69,7 @@ def tubes_of(video: str = "a", path: str = "t.json") -> list[dict[str, Any]]:
 
 
 def test_two_people_give_three_tubes_on_two_tracks(here: Path) -> None:
-    facts = told("found.csv", "-o", "t.json")
+    facts = run_json("found.csv", "-o", "t.json")
     assert (facts["videos"], facts["keyframes"], facts["detections"]) == (1, 10, 20)
     assert (facts["people"], facts["tubes"], facts["interpolated"]) == (2, 3, 0.0)
     tubes = {(tube["track"], tube["class"]): tube for tube in tubes_of()}
@@ -82,7 +82,7 @@ def test_two_people_give_three_tubes_on_two_tracks(here: Path) -> None:
     assert wave["boxes"][0][0] == pytest.approx(0.58, abs=0.01)
 
 
-def test_what_is_said(here: Path) -> None:
+def test_summary_line(here: Path) -> None:
     result = link("found.csv", "-o", "out/t.json")
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -93,47 +93,47 @@ def test_what_is_said(here: Path) -> None:
     ]
 
 
-def test_the_csv_keeps_the_tracks_and_can_be_linked_and_scored_again(here: Path) -> None:
-    told("found.csv", "-o", "t.json", "--csv", "linked.csv")
+def test_the_csv_keeps_tracks_for_link_and_eval(here: Path) -> None:
+    run_json("found.csv", "-o", "t.json", "--csv", "linked.csv")
     table = read_found("linked.csv", read_labels("labels.txt"))
     assert np.unique(table.track).tolist() == [0, 1]
     assert len(np.unique(table.track[table.box[:, 0] < 0.3])) == 1
     assert all(line.count(",") == 8 for line in Path("linked.csv").read_text().splitlines())
-    told("linked.csv", "-o", "again.json")
+    run_json("linked.csv", "-o", "again.json")
     assert tubes_of(path="again.json") == tubes_of()
     result = CliRunner().invoke(app, ["eval", "linked.csv", "found.csv", "--labels", "labels.txt"])
-    assert "is not a person's id" in result.stderr  # found.csv is no truth; linked.csv was read
+    assert "is not a person's id" in result.stderr  # found.csv is not truth; linked.csv was read
 
 
-def test_tracks_that_are_there_hold_unless_forgotten(here: Path) -> None:
-    # The two people of a second bear one another's track at every other second.
+def test_existing_tracks_are_kept_unless_anew(here: Path) -> None:
+    # The two people swap track ids every second.
     lines = [
         f"a,{s:04d},{box},1,0.9,{(s + i) % 2}"
         for s in range(6)
         for i, box in enumerate(("0.1,0.2,0.3,0.8", "0.6,0.2,0.8,0.8"))
     ]
     Path("odd.csv").write_text("\n".join(lines) + "\n")
-    told("odd.csv", "-o", "t.json", "--anew")
+    run_json("odd.csv", "-o", "t.json", "--anew")
     assert [len({box[0] for box in tube["boxes"]}) for tube in tubes_of()] == [1, 1]
-    told("odd.csv", "-o", "kept.json", "--csv", "kept.csv")
+    run_json("odd.csv", "-o", "kept.json", "--csv", "kept.csv")
     labels = read_labels("labels.txt")
     before, after = read_found("odd.csv", labels).track, read_found("kept.csv", labels).track
     assert len(set(zip(before.tolist(), after.tolist(), strict=True))) == 2
 
 
-def test_a_folder_of_detect_says_which_keyframes_were_empty(here: Path) -> None:
+def test_a_detect_folder_lists_empty_keyframes(here: Path) -> None:
     Path("found").mkdir()
     Path("found/labels.txt").write_text("1: stand\n5: wave\n")
     person = {"box": [0.1, 0.2, 0.3, 0.8], "score": 0.9, "track": -1}
     stands = {**person, "actions": [{"id": 1, "name": "stand", "score": 0.8}]}
     lines = [{"video": "a", "time": t, "people": [] if t in (2, 3) else [stands]} for t in range(7)]
     Path("found/a.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    Path("found/a.csv").write_text("a,0000,0,0,1,1,5,1\n")  # not read: the lines say more
+    Path("found/a.csv").write_text("a,0000,0,0,1,1,5,1\n")  # not read: the JSON lines have more
     Path("found/empty.csv").write_text("")
     Path("found/empty.jsonl").write_text('{"video": "empty", "time": 0, "people": []}\n')
     Path("found/a.tubes.json").write_text("{}")
     Path("found/manifest.json").write_text("{}")
-    facts = told("found", "-o", "t.json")
+    facts = run_json("found", "-o", "t.json")
     assert (facts["videos"], facts["keyframes"], facts["people"], facts["tubes"]) == (2, 8, 1, 1)
     (tube,) = tubes_of()
     assert tube["times"] == [0, 1, 2, 3, 4, 5, 6]
@@ -142,37 +142,37 @@ def test_a_folder_of_detect_says_which_keyframes_were_empty(here: Path) -> None:
     assert facts["interpolated"] == pytest.approx(2 / 7, abs=1e-4)
 
 
-def test_the_lines_beside_a_csv_say_what_was_looked_at(here: Path) -> None:
+def test_jsonl_beside_a_csv_lists_the_processed_keyframes(here: Path) -> None:
     Path("gap.csv").write_text("\n".join(rows(missed=(4, 5))) + "\n")
-    told("gap.csv", "-o", "t.json")
+    run_json("gap.csv", "-o", "t.json")
     assert len(tubes_of()[0]["times"]) == 8
     Path("gap.jsonl").write_text(
         "".join(f'{{"video": "a", "time": {t}, "people": []}}\n' for t in range(10))
     )
-    told("gap.csv", "-o", "t.json", "--overwrite")
+    run_json("gap.csv", "-o", "t.json", "--overwrite")
     assert sum(tubes_of()[0]["interpolated"]) == 2
 
 
 def test_several_files_are_linked_together(here: Path) -> None:
     Path("b.csv").write_text("\n".join(rows("b")) + "\n")
-    facts = told("found.csv", "b.csv", "-o", "t.json")
+    facts = run_json("found.csv", "b.csv", "-o", "t.json")
     assert (facts["videos"], facts["people"], facts["tubes"]) == (2, 4, 6)
 
 
-def test_options_reach_the_linking(here: Path) -> None:
-    assert told("found.csv", "-o", "t.json", "--min-score", "0.75")["tubes"] == 2
+def test_options_are_passed_to_the_linker(here: Path) -> None:
+    assert run_json("found.csv", "-o", "t.json", "--min-score", "0.75")["tubes"] == 2
     apart = ["a,0000,0.1,0.2,0.3,0.8,1,0.9", "a,0001,0.1,0.2,0.3,0.8,1,0.9"]
     apart += ["a,0006,0.1,0.2,0.3,0.8,1,0.9", "a,0007,0.1,0.2,0.3,0.8,1,0.9"]
     Path("apart.csv").write_text("\n".join(apart) + "\n")
-    assert told("apart.csv", "-o", "u.json")["people"] == 2
-    assert told("apart.csv", "-o", "v.json", "--max-gap", "6")["people"] == 1
+    assert run_json("apart.csv", "-o", "u.json")["people"] == 2
+    assert run_json("apart.csv", "-o", "v.json", "--max-gap", "6")["people"] == 1
 
 
 @pytest.mark.parametrize(
     ("method", "more"), [("mmaction2", []), ("viterbi", []), ("act", ["--size", "320x240"])]
 )
 def test_other_methods(here: Path, method: str, more: list[str]) -> None:
-    # The ten keyframes forth and back, 20 in all at 25 a second.
+    # The ten keyframes forwards and backwards: 20 at 25 per second.
     there = [line.split(",") for line in rows()]
     dense = [
         ",".join(["a", f"{frame / 25:.2f}", *line[2:]])
@@ -180,7 +180,7 @@ def test_other_methods(here: Path, method: str, more: list[str]) -> None:
         for frame in (int(line[1]), 19 - int(line[1]))
     ]
     Path("dense.csv").write_text("\n".join(dense) + "\n")
-    facts = told("dense.csv", "-o", "t.json", "--method", method, *more)
+    facts = run_json("dense.csv", "-o", "t.json", "--method", method, *more)
     assert facts["method"] == method
     assert facts["people"] == 0
     longest = [tube for tube in tubes_of() if len(tube["times"]) == 20]
@@ -193,9 +193,9 @@ def truth(labels: Labels = LABELS) -> TubeTruth:
 
 
 @pytest.mark.parametrize("kind", ["act", "multisports"])
-def test_pickles_are_in_pixels_and_frames(here: Path, kind: str) -> None:
-    told("found.csv", "-o", "t.json", "--pickle", "t.pkl", "--format", kind, "--size", "320x240",
-         "--rate", "25")  # fmt: skip
+def test_pickles_use_pixels_and_frames(here: Path, kind: str) -> None:
+    run_json("found.csv", "-o", "t.json", "--pickle", "t.pkl", "--format", kind,
+             "--size", "320x240", "--rate", "25")  # fmt: skip
     tubes = read_tubes("t.pkl", truth())
     assert len(tubes) == 3
     assert np.unique(tubes.time).tolist() == list(range(10))
@@ -211,8 +211,8 @@ def test_pickles_are_in_pixels_and_frames(here: Path, kind: str) -> None:
 
 
 def test_a_pickle_of_truth(here: Path) -> None:
-    told("found.csv", "-o", "t.json", "--pickle", "GT.pkl", "--format", "gt", "--size", "320x240",
-         "--rate", "25")  # fmt: skip
+    run_json("found.csv", "-o", "t.json", "--pickle", "GT.pkl", "--format", "gt",
+             "--size", "320x240", "--rate", "25")  # fmt: skip
     gt = act.read_gt("GT.pkl")
     assert gt.labels == Labels((1, 2), ("stand", "wave"))
     assert gt.sizes == {"a": (240, 320)}
@@ -220,17 +220,17 @@ def test_a_pickle_of_truth(here: Path) -> None:
     assert len(gt.tubes) == 3
 
 
-def test_the_manifest_says_sizes_and_rates(here: Path) -> None:
+def test_sizes_and_rates_come_from_the_manifest(here: Path) -> None:
     video = {"size": [100, 200], "rate": 10.0, "frames": 95}
     Path("manifest.json").write_text(json.dumps({"videos": {"a": video}}))
-    told("found.csv", "-o", "t.json", "--pickle", "t.pkl")
+    run_json("found.csv", "-o", "t.json", "--pickle", "t.pkl")
     rows, _ = pickles.load("t.pkl")["a"][1][0]
     assert rows[0, 0] == 41
     np.testing.assert_allclose(rows[:, 4], 80, atol=0.3)
 
 
 def tubelets() -> Tubelets:
-    """Seven frames from each of the frames 1 to 24: one stands, and less surely waves."""
+    """Tubelets of 7 frames, starting at frames 1 to 24: stand, and wave with a lower score."""
     frame = np.repeat(np.arange(1, 25), 2)
     box = np.array([32.0, 48.0, 96.0, 192.0]) + np.zeros((48, 7, 1))
     return Tubelets(
@@ -260,14 +260,14 @@ def test_tubelets_of_moc(here: Path, method: str, people: int) -> None:
     )
     act.write_gt(whole, "GT.pkl")
     write_tubelets(tubelets(), whole, "moc")
-    facts = told("moc", "-o", "t.json", "--truth", "GT.pkl", "--method", method)
+    facts = run_json("moc", "-o", "t.json", "--truth", "GT.pkl", "--method", method)
     assert (facts["people"], facts["tubes"]) == (people, 2)
     assert {tube["class"] for tube in tubes_of()} == {"stand", "wave"}
     for tube in tubes_of():
         assert (tube["start"], tube["end"]) == (0.0, 1.16)
         np.testing.assert_allclose(tube["boxes"], [[0.1, 0.2, 0.3, 0.8]] * 30, atol=1e-5)
-    assert "which need the data set's GT.pkl" in complaint("moc", "-o", "u.json")
-    assert "use --method act or track" in complaint(
+    assert "which need the data set's GT.pkl" in error_line("moc", "-o", "u.json")
+    assert "use --method act or track" in error_line(
         "moc", "-o", "u.json", "--truth", "GT.pkl", "--method", "mmaction2"
     )
 
@@ -285,33 +285,33 @@ def test_frame_detections_of_multisports(here: Path, method: str, people: int) -
         if frame != 15
     ]
     pickles.dump(np.array(found, np.float32), "found.pkl")
-    facts = told("found.pkl", "-o", "t.json", "--truth", "GT.pkl", "--method", method)
+    facts = run_json("found.pkl", "-o", "t.json", "--truth", "GT.pkl", "--method", method)
     assert (facts["keyframes"], facts["people"]) == (30, people)
     if method == "track":
         assert facts["detections"] == 29
         assert [len(tube["times"]) for tube in tubes_of()] == [30, 30]
         assert [sum(tube["interpolated"]) for tube in tubes_of()] == [1, 1]
     else:
-        # What is missed ends a tube: 14 frames are too few, 15 are not.
+        # A missed frame ends a tube: 14 frames are too short, 15 are not.
         assert [(tube["start"], len(tube["times"])) for tube in tubes_of()] == [(0.6, 15)] * 2
-    assert "use --method mmaction2 or track" in complaint(
+    assert "use --method mmaction2 or track" in error_line(
         "found.pkl", "-o", "u.json", "--truth", "GT.pkl", "--method", "act"
     )
 
 
-def test_nothing_is_written_over(here: Path) -> None:
+def test_no_file_is_overwritten(here: Path) -> None:
     Path("t.json").write_text("mine")
-    assert complaint("found.csv", "-o", "t.json") == (
+    assert error_line("found.csv", "-o", "t.json") == (
         "t.json: exists already; use --overwrite to replace it"
     )
     assert Path("t.json").read_text() == "mine"
-    told("found.csv", "-o", "t.json", "--overwrite")
+    run_json("found.csv", "-o", "t.json", "--overwrite")
     before = Path("found.csv").read_text()
-    assert "is an input too" in complaint(
+    assert "is an input too" in error_line(
         "found.csv", "-o", "u.json", "--csv", "found.csv", "--overwrite"
     )
     assert Path("found.csv").read_text() == before
-    assert "named for two outputs" in complaint("found.csv", "-o", "u.json", "--csv", "u.json")
+    assert "named for two outputs" in error_line("found.csv", "-o", "u.json", "--csv", "u.json")
     assert not Path("u.json").exists()
 
 
@@ -345,32 +345,32 @@ def test_nothing_is_written_over(here: Path) -> None:
         (["found.csv", "-o", "."], ".: is a folder"),
     ],
 )
-def test_wrong_use_is_one_line(here: Path, arguments: list[str], message: str) -> None:
-    assert complaint(*arguments).startswith(message)
+def test_wrong_usage_is_one_line(here: Path, arguments: list[str], message: str) -> None:
+    assert error_line(*arguments).startswith(message)
     assert not Path("t.json").exists()
     assert not Path("t.pkl").exists()
 
 
-def test_two_keyframes_are_not_one_frame_of_a_pickle(here: Path) -> None:
+def test_two_keyframes_in_one_pickle_frame_are_refused(here: Path) -> None:
     box = "0.1,0.2,0.3,0.8,1,0.9"
     Path("close.csv").write_text("".join(f"a,{t},{box}\n" for t in (0, 0.9, 1.1, 2)))
-    said = complaint(
+    message = error_line(
         "close.csv", "-o", "t.json", "--pickle", "t.pkl", "--size", "32x24", "--rate", "1"
     )
-    assert said == "--rate 1: 0.9 s and 1.1 s fall on one frame; give the videos' own rate"
+    assert message == "--rate 1: 0.9 s and 1.1 s fall on one frame; give the videos' own rate"
     assert not Path("t.json").exists()
 
 
-def test_a_broken_file_is_named_by_line(here: Path) -> None:
+def test_a_broken_file_is_reported_with_the_line(here: Path) -> None:
     Path("found.csv").write_text("a,0000,0.1,0.2,0.3,0.8,1,0.9\na,0001,0.1\n")
-    assert complaint("found.csv", "-o", "t.json").startswith("found.csv:2: ")
+    assert error_line("found.csv", "-o", "t.json").startswith("found.csv:2: ")
     Path("a.jsonl").write_text("{\n")
-    assert complaint("a.jsonl", "-o", "t.json").startswith("a.jsonl:1: ")
+    assert error_line("a.jsonl", "-o", "t.json").startswith("a.jsonl:1: ")
 
 
 def test_no_detections_give_no_tubes(here: Path) -> None:
     Path("found.csv").write_text("")
     result = link("found.csv", "-o", "t.json")
     assert result.exit_code == 0, result.stderr
-    assert "warning: there are no detections to link" in result.stderr
+    assert "warning: no detections to link" in result.stderr
     assert json.loads(Path("t.json").read_text()) == {"videos": {}}

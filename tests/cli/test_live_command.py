@@ -1,4 +1,4 @@
-"""`stadkit detect` of streams that a server of the test sends, cuts off and sends again."""
+"""`stadkit detect` on streams that a test server interrupts and resumes."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from stadkit.detection import Detector
 from stadkit.files.ava_csv import read_found
 from stadkit.labels import read_labels
 from stadkit.runs import live as module
-from stadkit.video.live import LiveVideo, Patience
+from stadkit.video.live import LiveVideo, RetryPolicy
 
 Stadkit = Callable[..., Result]
 Adding = Callable[[int, Callable[[], None]], None]
-QUICK = Patience(tries=3, first=0.05)
+QUICK = RetryPolicy(tries=3, first=0.05)
 
 
 @pytest.fixture
 def stadkit(fake_detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stadkit:
-    """Run `stadkit detect` of a live source that is soon given up."""
+    """Run `stadkit detect` on a live source, with short timeouts."""
     monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
-    monkeypatch.setattr(module, "LiveVideo", partial(LiveVideo, patience=QUICK))
+    monkeypatch.setattr(module, "LiveVideo", partial(LiveVideo, policy=QUICK))
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> Result:
@@ -53,7 +53,7 @@ def lines(folder: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_stream_that_is_cut_off_and_comes_back(stadkit: Stadkit, tmp_path: Path) -> None:
+def test_an_interrupted_stream_is_resumed(stadkit: Stadkit, tmp_path: Path) -> None:
     body = stream(tmp_path, 1.0)
     with broadcast([Answer(body), Answer(b"busy", 503), Answer(body)]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--json")
@@ -65,23 +65,23 @@ def test_a_stream_that_is_cut_off_and_comes_back(stadkit: Stadkit, tmp_path: Pat
     assert held["status"] == "partial"
     assert (held["live"]["reconnects"], server.asked) == (1, 5)
     assert held["live"]["seconds"] > 1.9
-    # Keyframes of both parts, all that was not skipped; of the pause between them none.
+    # All unskipped keyframes of both parts, and none of the pause between them.
     live = held["live"]
     assert held["keyframes"] + live["skipped keyframes"] + live["keyframes in pauses"] >= 10
-    told = lines("out")
-    assert len(told) == held["keyframes"]
-    assert [line["time"] for line in told] == sorted({line["time"] for line in told})
-    assert told[-1]["people"][0]["actions"][0]["name"] == "wave"
+    records = lines("out")
+    assert len(records) == held["keyframes"]
+    assert [line["time"] for line in records] == sorted({line["time"] for line in records})
+    assert records[-1]["people"][0]["actions"][0]["name"] == "wave"
     name = "127.0.0.1-live"
     assert sorted(os.listdir("out")) == [
         *(f"{name}.csv", f"{name}.jsonl", "labels.txt", "manifest.json", "summary.json"),
     ]
     table = read_found(Path("out") / f"{name}.csv", read_labels("out/labels.txt"))
-    assert table.time.tolist() == [line["time"] for line in told]
+    assert table.time.tolist() == [line["time"] for line in records]
     assert json.loads(result.stdout)["exit_code"] == 1
 
 
-def test_the_duration_ends_it(stadkit: Stadkit, tmp_path: Path) -> None:
+def test_the_duration_ends_the_run(stadkit: Stadkit, tmp_path: Path) -> None:
     with broadcast([Answer(stream(tmp_path, 20.0))]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--duration", "0.6")
     assert result.exit_code == 0, result.stderr
@@ -91,7 +91,7 @@ def test_the_duration_ends_it(stadkit: Stadkit, tmp_path: Path) -> None:
     assert held["live"]["seconds"] < 10
 
 
-def test_a_video_with_an_end_is_looked_at_once(stadkit: Stadkit, tmp_path: Path) -> None:
+def test_a_stream_of_known_length_is_processed_once(stadkit: Stadkit, tmp_path: Path) -> None:
     with broadcast([Answer(stream(tmp_path, 1.0), length=True)] * 2) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.5")
     assert result.exit_code == 0, result.stderr
@@ -123,7 +123,7 @@ def test_a_playlist_of_segments(stadkit: Stadkit, tmp_path: Path) -> None:
         (Answer(b"", 200), "the connection ended"),
     ],
 )
-def test_fault_9_what_is_no_stream_is_given_up(stadkit: Stadkit, answer: Answer, why: str) -> None:
+def test_fault_9_other_content_is_given_up(stadkit: Stadkit, answer: Answer, why: str) -> None:
     with broadcast([answer] * 9) as server:
         result = stadkit(server.url, "-o", "out")
     assert result.exit_code == 1
@@ -135,7 +135,7 @@ def test_fault_9_what_is_no_stream_is_given_up(stadkit: Stadkit, answer: Answer,
     assert not list(Path("out").glob("127*"))
 
 
-def test_fault_11_a_stream_leads_to_no_file(stadkit: Stadkit, tmp_path: Path) -> None:
+def test_fault_11_a_stream_cannot_open_a_file(stadkit: Stadkit, tmp_path: Path) -> None:
     stream(tmp_path, 1.0)
     (mine,) = tmp_path.glob("*.ts")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nfile://{mine}\n#EXT-X-ENDLIST\n"
@@ -147,7 +147,7 @@ def test_fault_11_a_stream_leads_to_no_file(stadkit: Stadkit, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
-def test_fault_9_nobody_there(stadkit: Stadkit, scheme: str) -> None:
+def test_fault_9_no_server(stadkit: Stadkit, scheme: str) -> None:
     result = stadkit(f"{scheme}://me:secret@127.0.0.1:9/a", "-o", "out")
     assert result.exit_code == 1
     assert "Connection refused; gave up after 3 tries" in result.stderr
@@ -156,18 +156,18 @@ def test_fault_9_nobody_there(stadkit: Stadkit, scheme: str) -> None:
     assert "me:***@127.0.0.1:9" in result.stderr
 
 
-def test_ctrl_c_keeps_what_was_found(
+def test_ctrl_c_keeps_the_results(
     stadkit: Stadkit, tmp_path: Path, fake_detector: Detector
 ) -> None:
     looking, calls = fake_detector.model.forward, [0]
 
-    def forward(*given: Any) -> Any:
+    def forward(*args: Any) -> Any:
         calls[0] += 1
         if calls[0] == 3:
             kept = list(Path("out").glob("*.jsonl.live"))
-            assert [bool(path.read_text()) for path in kept] == [True]  # it grows as it goes
+            assert [bool(path.read_text()) for path in kept] == [True]  # written during the run
             signal.raise_signal(signal.SIGINT)
-        return looking(*given)
+        return looking(*args)
 
     fake_detector.model.forward = forward
     with broadcast([Answer(stream(tmp_path, 30.0))]) as server:
@@ -179,16 +179,16 @@ def test_ctrl_c_keeps_what_was_found(
     assert not list(Path("out").glob("*.live"))
 
 
-def test_a_slow_model_skips_and_does_not_fall_behind(
+def test_a_slow_model_skips_keyframes(
     stadkit: Stadkit, tmp_path: Path, fake_detector: Detector
 ) -> None:
     import time
 
     looking = fake_detector.model.forward
 
-    def forward(*given: Any) -> Any:
+    def forward(*args: Any) -> Any:
         time.sleep(0.4)
-        return looking(*given)
+        return looking(*args)
 
     fake_detector.model.forward = forward
     with broadcast([Answer(stream(tmp_path, 2.0), length=True)]) as server:
@@ -197,12 +197,12 @@ def test_a_slow_model_skips_and_does_not_fall_behind(
     held = entry("out")
     assert held["live"]["skipped keyframes"] > 20
     assert held["keyframes"] + held["live"]["skipped keyframes"] == 40
-    assert lines("out")[-1]["time"] == pytest.approx(1.95)  # the newest is what stays
+    assert lines("out")[-1]["time"] == pytest.approx(1.95)  # the newest is kept
     assert "skipped to keep up" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--save-video"], "--save-video: not with a live source"),
         (["--link"], "--link: not with a live source"),
@@ -211,18 +211,20 @@ def test_a_slow_model_skips_and_does_not_fall_behind(
         (["--offline"], "offline mode is on"),
     ],
 )
-def test_what_a_live_source_does_not_take(
-    stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+def test_options_not_supported_live(
+    stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     result = stadkit("http://127.0.0.1:9/a", "-o", "out", *arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert not Path("out").exists()
 
 
-def test_tubelets_are_for_files(stadkit: Stadkit, fake_detector: Detector, tmp_path: Path) -> None:
+def test_tubelet_models_need_a_file(
+    stadkit: Stadkit, fake_detector: Detector, tmp_path: Path
+) -> None:
     from dataclasses import replace
 
     fake_detector.card = replace(fake_detector.card, tubelet=True)
@@ -232,7 +234,7 @@ def test_tubelets_are_for_files(stadkit: Stadkit, fake_detector: Detector, tmp_p
     assert result.exit_code == 2
 
 
-def test_results_there_are_kept(stadkit: Stadkit, tmp_path: Path) -> None:
+def test_existing_results_are_kept(stadkit: Stadkit, tmp_path: Path) -> None:
     body = stream(tmp_path, 0.5)
     with broadcast([Answer(body, length=True)] * 3) as server:
         assert stadkit(server.url, "-o", "out").exit_code == 0
@@ -241,7 +243,7 @@ def test_results_there_are_kept(stadkit: Stadkit, tmp_path: Path) -> None:
         assert stadkit(server.url, "-o", "out", "--overwrite").exit_code == 0
 
 
-def test_a_camera_that_is_not_there(stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_camera(stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch) -> None:
     class Nothing:
         def __init__(self, number: int) -> None: ...
 
@@ -253,7 +255,7 @@ def test_a_camera_that_is_not_there(stadkit: Stadkit, monkeypatch: pytest.Monkey
     monkeypatch.setattr("cv2.VideoCapture", Nothing)
     result = stadkit("7", "-o", "out")
     assert result.exit_code == 1
-    assert "camera 7: is not there, or another program has it" in result.stderr
+    assert "camera 7: is not connected, or in use by another program" in result.stderr
 
 
 def test_a_file_called_0_comes_first(stadkit: Stadkit, make_video: Callable[..., Path]) -> None:
@@ -264,13 +266,13 @@ def test_a_file_called_0_comes_first(stadkit: Stadkit, make_video: Callable[...,
 
 @pytest.fixture
 def adding(monkeypatch: pytest.MonkeyPatch) -> Adding:
-    """adding(n, act): act when n keyframes are in the files."""
+    """adding(n, act): call `act` once the files hold n keyframes."""
 
     def install(number: int, act: Callable[[], None]) -> None:
         add = module.LiveResults.add
 
-        def acting(self: Any, *given: Any) -> None:
-            add(self, *given)
+        def acting(self: Any, *args: Any) -> None:
+            add(self, *args)
             if self.keyframes == number:
                 act()
 
@@ -286,7 +288,7 @@ def fail(error: BaseException) -> Callable[[], None]:
     return act
 
 
-def test_fault_28_a_full_disk_late_in_a_run_keeps_what_was_found(
+def test_fault_28_a_late_full_disk_keeps_the_results(
     stadkit: Stadkit, tmp_path: Path, adding: Adding
 ) -> None:
     adding(2, fail(OSError(errno.ENOSPC, "No space left on device")))
@@ -301,19 +303,17 @@ def test_fault_28_a_full_disk_late_in_a_run_keeps_what_was_found(
     assert (len(lines("out")), held["keyframes"]) == (2, 2)
 
 
-def test_a_fault_of_ours_late_in_a_run_keeps_what_was_found(
-    stadkit: Stadkit, tmp_path: Path, adding: Adding
-) -> None:
+def test_a_late_bug_keeps_the_results(stadkit: Stadkit, tmp_path: Path, adding: Adding) -> None:
     adding(2, fail(RuntimeError("out of memory")))
     with broadcast([Answer(stream(tmp_path, 1.0), length=True)]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--batch", "1")
-    assert isinstance(result.exception, RuntimeError)  # told with its traceback
+    assert isinstance(result.exception, RuntimeError)  # printed with its traceback
     held = entry("out")
     assert (held["status"], held["reason"]) == ("partial", "out of memory")
     assert len(held["outputs"]) == len(lines("out")) == 2
 
 
-def test_half_a_keyframe_is_taken_off(
+def test_an_incomplete_keyframe_is_removed(
     stadkit: Stadkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adding: Adding
 ) -> None:
     def full() -> None:
@@ -321,7 +321,7 @@ def test_half_a_keyframe_is_taken_off(
 
         def dumps(value: Any, **how: Any) -> str:
             text = written(value, **how)
-            # A lone surrogate cannot be written: the CSV is there, the line is not.
+            # A lone surrogate cannot be written: the CSV row exists, the JSON line does not.
             return "\ud800" if "people" in value and "time" in value else text
 
         monkeypatch.setattr(module.json, "dumps", dumps)
@@ -334,7 +334,7 @@ def test_half_a_keyframe_is_taken_off(
     assert table.time.tolist() == [line["time"] for line in lines("out")]
 
 
-def test_what_a_killed_run_left_is_kept(stadkit: Stadkit, tmp_path: Path) -> None:
+def test_files_of_a_killed_run_are_kept(stadkit: Stadkit, tmp_path: Path) -> None:
     Path("out").mkdir()
     for number, text in (("", "a"), ("-2", "b")):
         for kind in ("csv", "jsonl"):
@@ -349,10 +349,10 @@ def test_what_a_killed_run_left_is_kept(stadkit: Stadkit, tmp_path: Path) -> Non
     assert len(list(Path("out").glob("*.live*"))) == 4
 
 
-def test_keyframes_in_a_pause_are_counted_and_not_invented(
+def test_keyframes_in_a_pause_are_counted_and_left_out(
     stadkit: Stadkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = partial(LiveVideo, patience=Patience(tries=2, first=1.5))
+    patient = partial(LiveVideo, policy=RetryPolicy(tries=2, first=1.5))
     monkeypatch.setattr(module, "LiveVideo", patient)
     body = stream(tmp_path, 1.0)
     with broadcast([Answer(body), Answer(body, length=True)]) as server:
@@ -366,20 +366,20 @@ def test_keyframes_in_a_pause_are_counted_and_not_invented(
     assert f"{paused} keyframes in pauses" in result.stderr
 
 
-def test_a_duration_ends_by_the_clock_where_the_source_stays_silent(
+def test_the_duration_ends_by_the_clock_without_frames(
     stadkit: Stadkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = partial(LiveVideo, patience=Patience(tries=2, first=60.0, longest=60.0))
+    patient = partial(LiveVideo, policy=RetryPolicy(tries=2, first=60.0, max_wait=60.0))
     monkeypatch.setattr(module, "LiveVideo", patient)
     monkeypatch.setattr("stadkit.detection.live.GRACE_SECONDS", -0.5)
     with broadcast([Answer(stream(tmp_path, 1.0))]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--duration", "2")
     assert result.exit_code == 1, result.stderr
-    assert "ended by the clock" in entry("out")["reason"]
+    assert "stopped at the time limit" in entry("out")["reason"]
     assert len(lines("out")) >= 1
 
 
-def test_a_polite_kill_keeps_what_was_found(
+def test_sigterm_keeps_the_results(
     stadkit: Stadkit, tmp_path: Path, adding: Adding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adding(1, lambda: os.kill(os.getpid(), signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""`stadkit merge`: shards put together are the run that was not divided."""
+"""`stadkit merge`: merged shards equal a single run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Stadkit = Callable[..., Result]
 def stadkit(
     fake_detector: Detector, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Stadkit:
-    """Run `stadkit` with these arguments in a folder with five videos, two of them called x."""
+    """Run `stadkit` in a folder with five videos, two of them called x."""
     monkeypatch.setattr("stadkit.detection.load", lambda *args: fake_detector)
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b", "x", "more/x"):
@@ -37,14 +37,14 @@ def stadkit(
 
 
 def shards(stadkit: Stadkit, count: int, *more: str) -> list[int]:
-    """The exit codes of all shards, run from the last to the first."""
+    """Run all shards, last to first; their exit codes."""
     parts = range(count, 0, -1)
     command = ["detect", "videos", "-o", "parts"]
     return [stadkit(*command, "--shard", f"{i}/{count}", *more).exit_code for i in parts]
 
 
 def content(folder: str) -> dict[str, Any]:
-    """Path -> what is in it; of the JSON without its seconds."""
+    """Content by path; JSON without its seconds."""
     return {
         str(path.relative_to(folder)): json.loads(path.read_text(), object_hook=untimed)
         if path.suffix == ".json"
@@ -59,7 +59,7 @@ def untimed(held: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
-def test_merged_shards_are_the_whole_run(stadkit: Stadkit, count: int) -> None:
+def test_merged_shards_equal_a_single_run(stadkit: Stadkit, count: int) -> None:
     assert stadkit("detect", "videos", "-o", "whole", "--link").exit_code == 1  # bad.mp4
     assert sum(shards(stadkit, count, "--link")) == 1
     result = stadkit("merge", "parts", "-o", "all")
@@ -69,7 +69,7 @@ def test_merged_shards_are_the_whole_run(stadkit: Stadkit, count: int) -> None:
     assert content("all") == content("whole")
 
 
-def test_the_same_command_goes_on_in_the_merged_folder(
+def test_a_run_can_be_resumed_in_the_merged_folder(
     stadkit: Stadkit, fake_model: Any, make_video: MakeVideo
 ) -> None:
     Path("videos/bad.mp4").unlink()
@@ -82,14 +82,14 @@ def test_the_same_command_goes_on_in_the_merged_folder(
     assert fake_model.calls == calls + 1
 
 
-def test_a_shard_has_a_folder_of_its_own(stadkit: Stadkit) -> None:
+def test_each_shard_has_its_own_folder(stadkit: Stadkit) -> None:
     result = stadkit("detect", "videos", "--shard", "1/2")
     assert result.exit_code == 2
-    assert "--shard: name the folder of all shards with --output" in result.stderr
+    assert "--shard: set --output to the folder of all shards" in result.stderr
     shards(stadkit, 2)
     again = stadkit("detect", "videos", "-o", "parts", "--shard", "2/2")
     assert "shard-2-of-2: 2 of 5 inputs" in again.stderr
-    # 1/2 may have more inputs by now; its folder is of the old ones.
+    # 1/2 may have more inputs by now; its folder has the old ones.
     Path("videos/bad.mp4").unlink()
     assert stadkit("detect", "videos", "-o", "parts", "--shard", "2/2").exit_code == 2
 
@@ -107,16 +107,16 @@ def test_a_missing_shard(stadkit: Stadkit) -> None:
     shards(stadkit, 4)
     for index in (2, 3):
         shutil.rmtree(f"parts/shard-{index}-of-4")
-    told = refused(stadkit, "parts")
-    assert "shard 2, 3 of 4 is missing; run `stadkit detect --shard 2/4`" in told
+    error = refused(stadkit, "parts")
+    assert "shard 2, 3 of 4 is missing; run `stadkit detect --shard 2/4`" in error
 
 
 def test_other_arguments_and_other_weights(stadkit: Stadkit, fake_detector: Detector) -> None:
     one, other = (["detect", "videos", "-o", "parts", "--shard", f"{i}/2"] for i in (1, 2))
     stadkit(*one)
     stadkit(*other, "--every", "0.5")
-    told = refused(stadkit, "parts")
-    assert "parts/shard-2-of-2: has other settings than parts/shard-1-of-2 (every was 1.0" in told
+    error = refused(stadkit, "parts")
+    assert "parts/shard-2-of-2: has other settings than parts/shard-1-of-2 (every was 1.0" in error
     fake_detector.sha256 = "1" * 64
     stadkit(*other, "--overwrite")
     assert "(sha256 was 000" in refused(stadkit, "parts")
@@ -129,11 +129,11 @@ def test_shards_of_other_inputs(stadkit: Stadkit) -> None:
     assert "are not shards of the same inputs" in refused(stadkit, "parts")
 
 
-def test_shards_of_another_number(stadkit: Stadkit) -> None:
+def test_shards_of_different_counts(stadkit: Stadkit) -> None:
     stadkit("detect", "videos", "-o", "parts", "--shard", "1/1")
     stadkit("detect", "videos", "-o", "parts", "--shard", "2/2")
-    told = refused(stadkit, "parts")
-    assert "parts/shard-2-of-2 and parts/shard-1-of-1: are shards of 2 and of 1" in told
+    error = refused(stadkit, "parts")
+    assert "parts/shard-2-of-2 and parts/shard-1-of-1: are shards of 2 and of 1" in error
 
 
 def test_the_lock_of_a_killed_shard_is_not_merged(stadkit: Stadkit) -> None:
@@ -143,7 +143,7 @@ def test_the_lock_of_a_killed_shard_is_not_merged(stadkit: Stadkit) -> None:
     assert not list(Path("all").glob(".*"))
 
 
-def test_an_interrupted_shard_names_the_folder_that_was_given(
+def test_an_interrupted_shard_names_the_given_folder(
     stadkit: Stadkit, fake_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: Any) -> Any:
@@ -161,7 +161,7 @@ def test_the_same_shard_twice(stadkit: Stadkit) -> None:
     assert "copy: are the same shard" in refused(stadkit, "parts", "copy")
 
 
-def test_a_shard_that_was_killed(stadkit: Stadkit) -> None:
+def test_a_killed_shard(stadkit: Stadkit) -> None:
     shards(stadkit, 2)
     path = Path("parts/shard-1-of-2/manifest.json")
     held = json.loads(path.read_text())
@@ -174,7 +174,7 @@ def test_a_shard_that_was_killed(stadkit: Stadkit) -> None:
     assert "shard-1-of-2: is not finished (2 of 3 videos)" in refused(stadkit, "parts")
 
 
-def test_a_result_that_was_changed_or_lost(stadkit: Stadkit) -> None:
+def test_a_changed_or_lost_result(stadkit: Stadkit) -> None:
     shards(stadkit, 1)
     Path("parts/shard-1-of-1/a.csv").write_text("spoiled")
     assert "a.csv: differs from its checksum" in refused(stadkit, "parts")
@@ -182,7 +182,7 @@ def test_a_result_that_was_changed_or_lost(stadkit: Stadkit) -> None:
     assert "a.csv: is missing" in refused(stadkit, "parts")
 
 
-def test_a_manifest_that_leads_out_of_its_folder(stadkit: Stadkit) -> None:
+def test_a_manifest_with_paths_outside_its_folder(stadkit: Stadkit) -> None:
     shards(stadkit, 1)
     path = Path("parts/shard-1-of-1/manifest.json")
     held = json.loads(path.read_text())
@@ -199,7 +199,7 @@ def test_no_runs_and_no_manifests(stadkit: Stadkit) -> None:
     assert "was not written by `stadkit detect`" in refused(stadkit, "videos")
 
 
-def test_runs_that_are_no_shards(stadkit: Stadkit) -> None:
+def test_runs_without_shards(stadkit: Stadkit) -> None:
     stadkit("detect", "videos/a.mp4", "-o", "one")
     stadkit("detect", "videos/b.mp4", "-o", "two")
     assert stadkit("merge", "one", "two", "-o", "all").exit_code == 0
@@ -210,7 +210,7 @@ def test_runs_that_are_no_shards(stadkit: Stadkit) -> None:
     assert "both have a video called 'a'" in refused(stadkit, "one", "three")
 
 
-def test_nothing_is_written_over(stadkit: Stadkit) -> None:
+def test_no_file_is_overwritten(stadkit: Stadkit) -> None:
     shards(stadkit, 1)
     Path("all").mkdir()
     result = stadkit("merge", "parts", "-o", "all")

@@ -40,7 +40,7 @@ def test_list_shows_licence_and_state() -> None:
 
 
 def test_list_is_a_table_of_80_columns() -> None:
-    """A group a family, a row a name, a letter for the source of each figure."""
+    """One group per family, one row per name, a letter for the source of each figure."""
     lines = models("list").stdout.splitlines()
     assert max(len(line) for line in lines) <= 80
     words = [line.split() for line in lines]
@@ -50,27 +50,27 @@ def test_list_is_a_table_of_80_columns() -> None:
     assert first >= zoo.CARDS.keys() | zoo.BACKBONES.keys() | {"mestad:", "evad:", "backbone:"}
 
 
-def test_list_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_shows_installed_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     from stadkit.zoo.listing import obtainable
-    from stadkit.zoo.weights import places, save_weights
+    from stadkit.zoo.weights import candidate_paths, save_weights
 
     card = replace(zoo.card("evad-vit-b"), url="https://example.org/x.pth")
     monkeypatch.setitem(zoo.CARDS, "evad-vit-b", card)
     assert obtainable("evad-vit-b") == "downloadable"
-    save_weights({"a": torch.zeros(1)}, places("evad-vit-b")[1])
+    save_weights({"a": torch.zeros(1)}, candidate_paths("evad-vit-b")[1])
     assert obtainable("evad-vit-b") == "here"
-    save_weights({"a": torch.zeros(1)}, places("mestad-nano")[0])
+    save_weights({"a": torch.zeros(1)}, candidate_paths("mestad-nano")[0])
     assert obtainable("mestad-nano") == "built in"
 
 
 def test_info_counts_parameters_and_gmacs() -> None:
-    told = json.loads(models("info", "mestad-nano", "--size", "128", "--json").stdout)
-    assert told["name"] == "mestad-nano"
-    assert told["parameters"] == sum(p.numel() for p in zoo.build("mestad-nano").parameters())
+    facts = json.loads(models("info", "mestad-nano", "--size", "128", "--json").stdout)
+    assert facts["name"] == "mestad-nano"
+    assert facts["parameters"] == sum(p.numel() for p in zoo.build("mestad-nano").parameters())
     larger = json.loads(models("info", "mestad-nano", "--size", "256", "--json").stdout)
-    # Four times the pixels is four times the convolutions, and a little more for the windows of
-    # optical flow, which are products of whole rows; the head on people stays.
-    assert 3 < larger["gmacs"] / told["gmacs"] <= 4.1
+    # Four times the pixels cost four times the convolutions, and slightly more for the windows of
+    # optical flow, which are products of whole rows; the head on people costs the same.
+    assert 3 < larger["gmacs"] / facts["gmacs"] <= 4.1
     assert "parameters" in models("info", "mestad-nano").stdout
 
 
@@ -93,7 +93,7 @@ def test_import_verify_and_damage(tmp_path: Path, own_home: Path) -> None:
     assert "damaged or changed" in result.stdout
 
 
-def test_absent_weights_stop_detect_with_3(tmp_path: Path) -> None:
+def test_missing_weights_end_detect_with_3(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     arguments = ["detect", str(tmp_path / "a.mp4"), "-m", "mestad-slowfast-r50"]
     result = CliRunner().invoke(app, arguments)
@@ -101,7 +101,7 @@ def test_absent_weights_stop_detect_with_3(tmp_path: Path) -> None:
     assert "stadkit models import FILE --as mestad-slowfast-r50" in result.stderr
 
 
-def test_unknown_name_is_2() -> None:
+def test_unknown_name_exits_2() -> None:
     result = models("info", "mestad-nan")
     assert result.exit_code == 2
     assert "did you mean mestad-nano" in result.stderr

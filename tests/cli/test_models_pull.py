@@ -1,4 +1,4 @@
-"""`stadkit models pull`, with what brings files replaced."""
+"""`stadkit models pull`, with the downloaders replaced."""
 
 from __future__ import annotations
 
@@ -50,32 +50,32 @@ def models(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def from_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What the Hub is asked for; it has a small backbone."""
-    asked: list[tuple[str, str]] = []
+    """Requests to a fake Hub that serves a small backbone."""
+    requests: list[tuple[str, str]] = []
 
     def fetch(repo: str, file: str, name: str, folder: Path, again: bool) -> hub.Fetched:
-        asked.append((repo, file))
+        requests.append((repo, file))
         folder.mkdir(parents=True, exist_ok=True)
         save_file(Vit(VitConfig(**SHAPE)).state_dict(), folder / "x.safetensors")
         return hub.Fetched(folder / "x.safetensors", "c" * 40, True)
 
     monkeypatch.setattr(hub, "fetch", fetch)
-    return asked
+    return requests
 
 
 def from_drive(monkeypatch: pytest.MonkeyPatch, config: str) -> list[str]:
-    """What Drive is asked for; it has a small EVAD with this config inside."""
-    asked: list[str] = []
+    """Requests to a fake Drive that serves a small EVAD with this config."""
+    requests: list[str] = []
 
     def download(id: str, output: str, quiet: bool, resume: bool) -> str:
         if not Path(output).exists():
-            asked.append(id)
+            requests.append(id)
             held = official.to_official(zoo.build("evad-vit-b").state_dict())
             torch.save({"model_state": held, "cfg": config}, output)
         return output
 
     monkeypatch.setitem(sys.modules, "gdown", SimpleNamespace(download=download))
-    return asked
+    return requests
 
 
 def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
@@ -87,7 +87,7 @@ def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, s
     assert first == (
         "videomae-base: https://huggingface.co/some/repo, model.safetensors, about 2 MB"
     )
-    assert "CC-BY-NC-4.0: name the authors, and no commercial use" in second
+    assert "CC-BY-NC-4.0: credit the authors; no commercial use" in second
     assert f"sha256 {zoo.sha256(kept)}" in "".join(rest)
     notes = zoo.read_sidecar(kept)
     assert (notes["revision"], notes["sha256_checked"]) == ("c" * 40, True)
@@ -95,13 +95,13 @@ def test_a_backbone_with_its_licence(own_home: Path, from_hub: list[tuple[str, s
     assert not (own_home / "downloads" / "x.safetensors").exists()
     again = models("pull", "videomae-base")
     assert again.stdout.strip() == str(kept)
-    assert "is here; --again" in again.stderr
+    assert "is already installed; use --again" in again.stderr
     assert from_hub == [("some/repo", "model.safetensors")]
     assert models("pull", "videomae-base", "--again").exit_code == 0
     assert len(from_hub) == 2
 
 
-def test_damaged_weights_are_no_dead_end(from_hub: list[tuple[str, str]]) -> None:
+def test_damaged_weights_can_be_pulled_again(from_hub: list[tuple[str, str]]) -> None:
     kept = Path(models("pull", "videomae-base").stdout.strip())
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
     result = models("pull", "videomae-base")
@@ -112,15 +112,15 @@ def test_damaged_weights_are_no_dead_end(from_hub: list[tuple[str, str]]) -> Non
     assert models("verify").exit_code == 0
 
 
-def test_damaged_weights_that_nobody_released(own_home: Path) -> None:
+def test_damaged_unreleased_weights_can_be_imported_again(own_home: Path) -> None:
     kept = own_home / "weights" / "evad-tiny.safetensors"
     save_weights({"a": torch.zeros(1)}, kept)
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
-    told = models("pull", "evad-tiny").stderr
-    assert told.endswith("again: `stadkit models import FILE --as evad-tiny`\n")
+    text = models("pull", "evad-tiny").stderr
+    assert text.endswith("again: `stadkit models import FILE --as evad-tiny`\n")
 
 
-def test_a_file_that_was_compared_with_nothing_is_said(
+def test_a_file_without_known_sha256_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_file(Vit(VitConfig(**SHAPE)).state_dict(), tmp_path / "x.safetensors")
@@ -128,10 +128,10 @@ def test_a_file_that_was_compared_with_nothing_is_said(
     monkeypatch.setattr(hub, "fetch", lambda *_: cached)
     result = models("pull", "videomae-base")
     assert result.exit_code == 0
-    assert "note: no sha256 of the Hub is known for this file" in result.stderr
+    assert "note: not verified: the Hub gives no sha256 for this file" in result.stderr
 
 
-def test_the_licence_comes_before_the_download(
+def test_the_licence_is_printed_before_the_download(
     from_hub: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> hub.Fetched:
@@ -145,74 +145,74 @@ def test_the_licence_comes_before_the_download(
     assert lines[2:] == ["stadkit: error: no route to host"]
 
 
-def test_backbones_are_listed_told_and_verified(from_hub: list[tuple[str, str]]) -> None:
+def test_backbones_are_listed_described_and_verified(from_hub: list[tuple[str, str]]) -> None:
     models("pull", "videomae-base")
     rows = {row["name"]: row for row in json.loads(models("list", "--json").stdout)}
     assert rows["videomae-base"]["weights"] == "here"
     assert rows["videomae-large"]["weights"] == "absent"
     assert rows["videomae-large"]["licence"] == "CC-BY-NC-4.0"
-    told = models("info", "videomae-base").stdout
-    assert "init: videomae-base" in told
+    text = models("info", "videomae-base").stdout
+    assert "init: videomae-base" in text
     assert json.loads(models("verify", "--json").stdout)["videomae-base"] == "ok"
 
 
 def test_an_evad_through_gdown(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = from_drive(monkeypatch, "KEEP_RATE: 0.7")
+    requests = from_drive(monkeypatch, "KEEP_RATE: 0.7")
     result = models("pull", "evad-vit-b")
     assert result.exit_code == 0, result.stderr
-    assert asked == [zoo.card("evad-vit-b").drive_id]
-    assert f"https://drive.google.com/file/d/{asked[0]}" in result.stderr
+    assert requests == [zoo.card("evad-vit-b").drive_id]
+    assert f"https://drive.google.com/file/d/{requests[0]}" in result.stderr
     assert "no commercial use" in result.stderr
     kept = Path(result.stdout.strip())
     assert zoo.read_sidecar(kept)["licence"] == "CC-BY-NC-4.0"
-    assert not (own_home / "downloads" / asked[0]).exists()
+    assert not (own_home / "downloads" / requests[0]).exists()
     assert models("verify").exit_code == 0
 
 
-def test_a_file_of_another_keep_rate_stays(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
+def test_a_file_with_another_keep_rate_is_kept(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
     result = models("pull", "evad-vit-b")
     assert result.exit_code == 3
     (error,) = (line for line in result.stderr.splitlines() if "error" in line)
     assert "keep rate 0.6, not 0.7" in error
-    came = own_home / "downloads" / asked[0]
+    came = own_home / "downloads" / requests[0]
     assert came.exists()
     assert models("import", came, "--as", "evad-vit-b-keep06").exit_code == 0
     result = models("pull", "evad-vit-b", "--anyway")
     assert result.exit_code == 0
     assert "note: kept as evad-vit-b, though the config inside says" in result.stderr
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
-def test_again_does_not_take_what_was_refused(
-    own_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_again_replaces_a_refused_file(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from_drive(monkeypatch, "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4")
     assert models("pull", "evad-vit-b").exit_code == 3
-    asked = from_drive(monkeypatch, "KEEP_RATE: 0.7")
-    assert models("pull", "evad-vit-b").exit_code == 3  # what came still lies here
-    assert asked == []
+    requests = from_drive(monkeypatch, "KEEP_RATE: 0.7")
+    assert models("pull", "evad-vit-b").exit_code == 3  # the refused file is still there
+    assert requests == []
     result = models("pull", "evad-vit-b", "--again")
     assert result.exit_code == 0, result.stderr
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "told"),
+    ("name", "code", "message"),
     [
-        ("mestad-nano", 2, "mestad-nano has its weights built in; there is nothing to pull"),
+        ("mestad-nano", 2, "mestad-nano has built-in weights; there is nothing to pull"),
         ("mestad-slowfast-r50", 3, "cannot be pulled: none were released"),
-        ("videomae-bass", 2, "no model is called"),
+        ("videomae-bass", 2, "unknown model"),
     ],
 )
-def test_what_cannot_be_pulled(name: str, code: int, told: str) -> None:
+def test_models_that_cannot_be_pulled(name: str, code: int, message: str) -> None:
     result = models("pull", name)
     assert result.exit_code == code
-    assert told in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_two_at_once_are_refused(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
+def test_concurrent_pulls_are_refused(own_home: Path, from_hub: list[tuple[str, str]]) -> None:
     (own_home / "downloads").mkdir(parents=True)
     with FileLock(own_home / "downloads" / "videomae-base.lock"):
         result = models("pull", "videomae-base")
@@ -221,8 +221,8 @@ def test_two_at_once_are_refused(own_home: Path, from_hub: list[tuple[str, str]]
     assert from_hub == []
 
 
-def test_a_backbone_is_no_model(tmp_path: Path) -> None:
+def test_a_backbone_is_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     result = CliRunner().invoke(app, ["detect", str(tmp_path / "a.mp4"), "-m", "videomae-base"])
     assert result.exit_code == 2
-    assert "start a training from it with `init: videomae-base`" in result.stderr
+    assert "to train from it, set `init: videomae-base`" in result.stderr

@@ -1,4 +1,4 @@
-"""`--offline` and HF_HUB_OFFLINE: no socket is ever made; nor is one without, but by `pull`."""
+"""`--offline` and HF_HUB_OFFLINE open no socket; without them only `pull` does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 from stadkit import zoo
 from stadkit.cli.app import app
 from stadkit.zoo import storage
-from stadkit.zoo.weights import places, save_weights
+from stadkit.zoo.weights import candidate_paths, save_weights
 
-SOURCES = {  # a name for each way that weights come
+SOURCES = {  # one name per download method
     "evad-vit-b": "Google Drive",
     "videomae-base": "the Hub",
     "slowfast-r50-k400": "an address, of a backbone",
@@ -26,12 +26,12 @@ SOURCES = {  # a name for each way that weights come
 
 
 class Touched(AssertionError):
-    """The network was."""
+    """Raised when the network is used."""
 
 
 @pytest.fixture(autouse=True)
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Whatever asks for a socket or a name fails, and is noted: somebody may catch the error."""
+    """Opening a socket or resolving a name fails and is recorded, since the error may be caught."""
     touched: list[str] = []
 
     def refuse(name: str) -> Any:
@@ -44,7 +44,7 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("socket", "create_connection", "getaddrinfo", "gethostbyname"):
         monkeypatch.setattr(socket, name, refuse(name))
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # and back, after --offline
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # restored after --offline
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     card = replace(zoo.card("stmixer-k-vit-b"), url="https://example.org/x.pth")
     monkeypatch.setitem(zoo.CARDS, "stmixer-k-vit-b", card)
@@ -56,40 +56,43 @@ def stadkit(*arguments: str | Path) -> Result:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_pull_offline_asks_nobody(name: str, no_network: list[str]) -> None:
+def test_pull_offline_uses_no_network(name: str, no_network: list[str]) -> None:
     result = stadkit("models", "pull", name, "--offline")
     assert result.exit_code == 3
     assert "offline mode is on (--offline or HF_HUB_OFFLINE)" in result.stderr
     assert "Traceback" not in result.stderr
     assert no_network == []
-    assert os.environ["HF_HUB_OFFLINE"] == "1"  # for processes that it starts
+    assert os.environ["HF_HUB_OFFLINE"] == "1"  # for child processes
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_the_variable_alone_is_enough(
+def test_the_variable_alone_suffices(
     name: str, no_network: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # as the variable does
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # as set by the variable
     assert stadkit("models", "pull", name).exit_code == 3
     assert no_network == []
 
 
-def test_what_is_here_needs_no_network(no_network: list[str]) -> None:
-    save_weights({"a": torch.zeros(1)}, places("videomae-base")[1])
+def test_installed_weights_need_no_network(no_network: list[str]) -> None:
+    save_weights({"a": torch.zeros(1)}, candidate_paths("videomae-base")[1])
     result = stadkit("models", "pull", "videomae-base", "--offline")
-    assert (result.exit_code, result.stdout.strip()) == (0, str(places("videomae-base")[1]))
+    assert (result.exit_code, result.stdout.strip()) == (
+        0,
+        str(candidate_paths("videomae-base")[1]),
+    )
     assert no_network == []
 
 
-def test_the_block_is_one(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --offline a pull does ask: this test can fail."""
+def test_the_block_works(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --offline a pull uses the network, so the other tests can fail."""
     monkeypatch.setattr("stadkit.zoo.http.time.sleep", lambda _: None)
     with pytest.raises(Touched):
         zoo.pull("stmixer-k-vit-b")
     assert no_network != []
 
 
-def test_absent_weights_ask_nobody(tmp_path: Path, no_network: list[str]) -> None:
+def test_missing_weights_use_no_network(tmp_path: Path, no_network: list[str]) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     result = stadkit("detect", tmp_path / "a.mp4", "-m", "evad-vit-b", "--offline")
     assert result.exit_code == 3
@@ -97,7 +100,7 @@ def test_absent_weights_ask_nobody(tmp_path: Path, no_network: list[str]) -> Non
     assert no_network == []
 
 
-def test_detect_offline_detects(make_video: Any, tmp_path: Path, no_network: list[str]) -> None:
+def test_detect_offline(make_video: Any, tmp_path: Path, no_network: list[str]) -> None:
     result = stadkit(
         "detect", make_video("a.mp4", 1), "--offline", "-o", tmp_path / "out", "--every", "1"
     )
@@ -107,8 +110,8 @@ def test_detect_offline_detects(make_video: Any, tmp_path: Path, no_network: lis
     assert no_network == []
 
 
-def test_a_cluster_is_the_network(tmp_path: Path, no_network: list[str]) -> None:
-    """Ray's workers on this machine are not: they talk over local sockets."""
+def test_a_cluster_counts_as_network(tmp_path: Path, no_network: list[str]) -> None:
+    """Ray's workers on this machine do not: they use local sockets."""
     (tmp_path / "a.mp4").write_bytes(b"x")
     detect = ("detect", tmp_path / "a.mp4", "--offline", "--engine", "ray", "-m", "evad-vit-b")
     result = stadkit(*detect, "--address", "head:6379")
@@ -127,7 +130,7 @@ def test_a_cluster_is_the_network(tmp_path: Path, no_network: list[str]) -> None
         ("models", "export", "mestad-nano", "-o", "x.safetensors"),
     ],
 )
-def test_no_other_verb_asks_anybody(
+def test_no_other_command_uses_the_network(
     verb: tuple[str, ...], no_network: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

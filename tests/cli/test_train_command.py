@@ -1,4 +1,4 @@
-"""`stadkit train` as a user types it."""
+"""`stadkit train` from the command line."""
 
 import json
 from pathlib import Path
@@ -46,24 +46,24 @@ def test_weights_can_be_used_at_once(config: Path, tmp_path: Path) -> None:
     assert "stadkit detect VIDEO --model" in stderr
     detector = stadkit.load(str(out / "weights.safetensors"), device="cpu")
     assert detector.card.settings["width"] == 16
-    # The same again has nothing to do, and says and prints the same figures.
+    # A second run has nothing to do and prints the same figures.
     code, again, stderr = run(str(config), "-o", str(out), "--json", "--resume")
     assert (code, again) == (0, stdout)
-    assert "all 1 epochs are finished" in stderr
+    assert "all epochs (1) are finished" in stderr
 
 
 @pytest.mark.parametrize(
     "name", ["weights.safetensors", "weights.json", "results.csv", "checkpoint.pt", "args.json"]
 )
-def test_nothing_is_written_over(config: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("dear to me")
+def test_no_file_is_overwritten(config: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("old")
     code, _, stderr = run(str(config), "-o", str(tmp_path))
     assert code == 2
-    assert f"({name}); --resume goes on, --overwrite starts anew" in stderr
-    assert (tmp_path / name).read_text() == "dear to me"
+    assert f"({name}); use --resume to continue it or --overwrite to restart" in stderr
+    assert (tmp_path / name).read_text() == "old"
 
 
-def test_overwrite_takes_away_the_old_only_for_a_good_config(config: Path, tmp_path: Path) -> None:
+def test_overwrite_keeps_old_files_if_the_config_is_invalid(config: Path, tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_text("old\n")
     config.write_text(CONFIG.replace("width: 16", "width: 15"))
     code, _, stderr = run(str(config), "-o", str(tmp_path), "--overwrite")
@@ -74,25 +74,25 @@ def test_overwrite_takes_away_the_old_only_for_a_good_config(config: Path, tmp_p
     assert "old" not in (tmp_path / "results.csv").read_text()
 
 
-def test_one_process_talks(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_rank_0_prints(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     code, stdout, stderr = run(str(config), "-o", str(tmp_path / "out"), "--json")
     assert (code, stdout) == (0, "")
     assert "Weights:" not in stderr
 
 
-def test_weights_to_start_from_are_said(config: Path, tmp_path: Path) -> None:
+def test_initial_weights_are_reported(config: Path, tmp_path: Path) -> None:
     run(str(config), "-o", str(tmp_path / "a"))
     start = tmp_path / "a" / "weights.safetensors"
     config.write_text(CONFIG + f"init: {start}\n")
     code, _, stderr = run(str(config), "-o", str(tmp_path / "b"))
     assert code == 0
-    assert "weights.safetensors; 0 tensors stay random" in stderr
+    assert "weights.safetensors; all tensors loaded" in stderr
     assert "note:" not in stderr
     save_file({**load_file(start), **{f"x{i}": torch.ones(1) for i in range(6)}}, start)
     code, _, stderr = run(str(config), "-o", str(tmp_path / "c"))
     assert code == 0
-    assert "note: 6 tensors of the file are not used: x0, x1, x2, x3, x4, ..." in stderr
+    assert "note: not used from this file: 6 tensors (x0, x1, x2, x3, x4, ...)" in stderr
 
 
 def test_wrong_config(config: Path, tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_wrong_config(config: Path, tmp_path: Path) -> None:
 def test_nothing_to_resume(config: Path, tmp_path: Path) -> None:
     code, _, stderr = run(str(config), "-o", str(tmp_path / "out"), "--resume")
     assert code == 2
-    assert "nothing to resume" in stderr
+    assert "no checkpoint to resume" in stderr

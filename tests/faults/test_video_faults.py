@@ -105,7 +105,7 @@ def test_fault_2_a_cut_file_with_its_index_last_is_named(stadkit: Stadkit, tmp_p
     cut(make(tmp_path / "a.mp4", frames=60))
     result = stadkit("a.mp4", "-o", "out")
     assert result.exit_code == 2
-    assert "a.mp4: has no whole moov atom (its index)" in result.stderr
+    assert "a.mp4: has no complete moov atom (its index)" in result.stderr
     assert not list(Path("out").glob("a.*"))
 
 
@@ -133,7 +133,7 @@ def test_fault_4_sound_alone_and_no_frame_are_named(stadkit: Stadkit, tmp_path: 
     result = stadkit("voice.m4a", "none.mp4", "-o", "out")
     assert result.exit_code == 1
     assert "voice.m4a: holds audio only" in result.stderr
-    assert "none.mp4: none of its 30 frames are there" in result.stderr
+    assert "none.mp4: contains none of its 30 frames" in result.stderr
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
@@ -447,4 +447,4 @@ def test_glued_recordings_are_whole_and_say_where_no_picture_is(
     entry = entries("out")["a"]
     assert (entry["status"], entry["keyframes"]) == ("ok", 6)
     assert entry["note"] in result.stderr
-    assert entry["note"].startswith("no picture from second 2.8 to ")
+    assert entry["note"].startswith("no frames from 2.8 s to ")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stadkit.errors import AnnotationError, UsageError
 from stadkit.files import act, jhmdb
-from stadkit.files.tube_truth import TubeTruth, frame_claims
+from stadkit.files.tube_truth import TubeTruth, frame_instances
 from stadkit.labels import Labels
 from stadkit.tubes import Tubes
 
@@ -59,9 +59,9 @@ def test_splits_and_parts(tmp_path: Path) -> None:
     assert act.read_gt(path, 1).videos == ("b/one",)
     assert act.read_gt(path, 0, "train").videos == ("t/train",)
     assert act.read_gt(path, 0, "all").videos == ("t/train", "b/two", "b/none", "b/one")
-    with pytest.raises(UsageError, match="has 2 splits, counted from 0; none is 2"):
+    with pytest.raises(UsageError, match="no split 2; the file has 0 to 1"):
         act.read_gt(path, 2)
-    with pytest.raises(UsageError, match="'val' is not a part"):
+    with pytest.raises(UsageError, match="unknown part of a split 'val'"):
         act.read_gt(path, 0, "val")
 
 
@@ -70,15 +70,15 @@ def test_one_split_may_be_a_plain_list(tmp_path: Path) -> None:
     assert act.read_gt(file(tmp_path, data)).videos == ("b/one",)
 
 
-def test_every_frame_is_a_keyframe_also_without_boxes(tmp_path: Path) -> None:
+def test_every_frame_is_a_keyframe_even_without_boxes(tmp_path: Path) -> None:
     frames = act.read_gt(file(tmp_path, gt()), rate=10.0).keyframes()
     assert len(frames) == 13
     assert frames.video.tolist()[8:] == ["b/none"] * 2 + ["b/one"] * 3
     assert frames.time.tolist()[8:] == [0, 0.1, 0, 0.1, 0.2]
 
 
-def test_frame_claims_are_the_boxes(tmp_path: Path) -> None:
-    claims = frame_claims(act.read_gt(file(tmp_path, gt())).tubes)
+def test_frame_instances_are_the_boxes(tmp_path: Path) -> None:
+    claims = frame_instances(act.read_gt(file(tmp_path, gt())).tubes)
     assert [claims.videos[v] for v in claims.video] == ["b/two"] * 4 + ["b/one"] * 2
     assert claims.label.tolist() == [0, 1, 1, 1, 0, 0]
     assert claims.time.tolist() == [0, 0.08, 0.12, 0.24, 0, 0.04]
@@ -96,27 +96,27 @@ def with_tube(tube: Any, label: Any = 0) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ([1], "is no GT.pkl: holds an array or list"),
-        ({"labels": []}, "is no GT.pkl: lacks gttubes, nframes, .*; it has 'labels'"),
-        (changed(labels=["a", "a"]), "its labels are no list of names"),
-        (changed(labels=3), "its labels are no list of names"),
+        ([1], "not a GT.pkl: contains list"),
+        ({"labels": []}, "not a GT.pkl: gttubes, nframes, .* missing; it has 'labels'"),
+        (changed(labels=["a", "a"]), "labels is not a list of names"),
+        (changed(labels=3), "labels is not a list of names"),
         (changed(nframes={}), "nframes has no count for b/two"),
         (changed(resolution={"b/two": (240,)}), "resolution has no height and width for b/two"),
-        (changed(gttubes={"b/one": [rows(1)]}), "b/one: gttubes has no dict"),
-        (changed(test_videos=7), "test_videos is no list"),
-        (with_tube(rows(1)[:, :4]), r"b/one, label 0: wants rows of frame.* has .*\(1, 4\)"),
+        (changed(gttubes={"b/one": [rows(1)]}), "b/one: wants a dict of tubes"),
+        (changed(test_videos=7), "test_videos is not a list"),
+        (with_tube(rows(1)[:, :4]), r"b/one, label 0: wants rows of frame.* got .*\(1, 4\)"),
         (with_tube(rows()), "b/one, label 0: wants rows"),
-        (with_tube(np.array([["a"] * 5], object)), "holds other things than numbers"),
-        (with_tube(rows(1), 2), "b/one, label 2: its label is not one"),
-        (with_tube(rows(1), "a"), "b/one: 'a' is no label"),
-        (with_tube(rows(0, 1)), "frames are whole numbers from 1 up"),
-        (with_tube(rows(1) + np.float32(0.5)), "frames are whole numbers from 1 up"),
-        (with_tube(rows(2, 2)), "its frames do not go up"),
-        (with_tube(rows(2, 1)), "its frames do not go up"),
-        (with_tube(rows(1) * np.array([1, 1, np.nan, 1, 1])), "is not a finite number"),
+        (with_tube(np.array([["a"] * 5], object)), "contains non-numeric values"),
+        (with_tube(rows(1), 2), "b/one, label 2: the label is not one"),
+        (with_tube(rows(1), "a"), "b/one: 'a' is not a label"),
+        (with_tube(rows(0, 1)), "frames must be integers >= 1"),
+        (with_tube(rows(1) + np.float32(0.5)), "frames must be integers >= 1"),
+        (with_tube(rows(2, 2)), "frames must increase strictly"),
+        (with_tube(rows(2, 1)), "frames must increase strictly"),
+        (with_tube(rows(1) * np.array([1, 1, np.nan, 1, 1])), "is not finite"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path: Path, data: Any, says: str) -> None:
+def test_invalid_files_are_rejected(tmp_path: Path, data: Any, says: str) -> None:
     path = file(tmp_path, data)
     with pytest.raises(AnnotationError, match=rf"GT[.]pkl: .*({says})") as caught:
         act.read_gt(path)
@@ -125,7 +125,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, data: Any, says: str) -> None:
 
 @st.composite
 def some_truth(draw: st.DrawFn) -> TubeTruth:
-    """Truth of float32 pixels, as GT.pkl holds it."""
+    """Truth with float32 pixels, as in GT.pkl."""
     seed = np.random.default_rng(draw(st.integers(0, 999)))
     rate = draw(st.sampled_from([25.0, 30.0, 29.97]))
     lengths = draw(st.lists(st.integers(1, 4), max_size=5))
@@ -151,7 +151,7 @@ def some_truth(draw: st.DrawFn) -> TubeTruth:
 
 
 @given(truth=some_truth())
-def test_truth_comes_back(tmp_path_factory: Any, truth: TubeTruth) -> None:
+def test_truth_round_trip(tmp_path_factory: Any, truth: TubeTruth) -> None:
     path = tmp_path_factory.getbasetemp() / "round.pkl"
     act.write_gt(truth, path)
     back = act.read_gt(path, rate=truth.rate)
@@ -160,20 +160,20 @@ def test_truth_comes_back(tmp_path_factory: Any, truth: TubeTruth) -> None:
         np.testing.assert_array_equal(getattr(back.tubes, name), getattr(truth.tubes, name), name)
 
 
-def test_train_videos_are_written_beside(tmp_path: Path) -> None:
+def test_train_videos_are_written_too(tmp_path: Path) -> None:
     path = file(tmp_path, gt())
     test, train = act.read_gt(path), act.read_gt(path, 0, "train")
     act.write_gt(test, tmp_path / "again.pkl", train)
     assert act.read_gt(tmp_path / "again.pkl", 0, "train").frames == train.frames
     assert len(act.read_gt(tmp_path / "again.pkl").tubes) == 4
-    with pytest.raises(ValueError, match="among the train and the test videos"):
+    with pytest.raises(ValueError, match="in both the train and the test videos"):
         act.write_gt(test, tmp_path / "again.pkl", test)
 
 
-def test_times_between_frames_are_not_written(tmp_path: Path) -> None:
+def test_times_between_frames_are_rejected(tmp_path: Path) -> None:
     truth = act.read_gt(file(tmp_path, gt()))
     other = TubeTruth(truth.tubes, truth.sizes, truth.frames, 30.0, truth.labels)
-    with pytest.raises(ValueError, match="times that no frame has at 30 frames a second"):
+    with pytest.raises(ValueError, match="times fall between frames at 30 frames a second"):
         act.write_gt(other, tmp_path / "again.pkl")
 
 
@@ -181,5 +181,5 @@ def test_jhmdb_has_three_splits_of_21_classes(tmp_path: Path) -> None:
     data = changed(labels=[f"c{i}" for i in range(21)], test_videos=[["b/one"], [], ["b/two"]])
     truth = jhmdb.read_gt(file(tmp_path, data), 2)
     assert (truth.videos, truth.rate) == (("b/two",), 30.0)
-    with pytest.raises(AnnotationError, match="JHMDB has 21 classes, this has 2"):
+    with pytest.raises(AnnotationError, match="JHMDB has 21 classes, this file has 2"):
         jhmdb.read_gt(file(tmp_path, gt()))

@@ -1,4 +1,4 @@
-"""AVA CSV: ids byte for byte, times, people, faults by line, and there and back again."""
+"""AVA CSV: ids byte for byte, times, people, faults by line, and round trips."""
 
 import gzip
 from dataclasses import replace
@@ -71,7 +71,7 @@ def test_truth_rows_of_a_person_become_one(file: Path) -> None:
 
 
 def test_truth_keeps_people_without_an_action(file: Path) -> None:
-    # 2 and 16 are not among the labels; both rows are of one person.
+    # 2 and 16 are not in the labels; both rows belong to one person.
     idle = "a,1,0,0,1,1,,3\na,1,0,0,.5,1,,\nb,1,0,0,1,1,2,4\nb,1,0,0,1,1,16,4\n"
     table = truth(file, idle + "c,1,0,0,1,1,12,5\n")
     assert table.track.tolist() == [3, -1, 4, 5]
@@ -91,7 +91,7 @@ def test_found_leaves_unlisted_classes_nan(file: Path) -> None:
     assert table.track.tolist() == [-1, -1]
 
 
-def test_found_passes_over_actions_that_the_labels_lack(file: Path) -> None:
+def test_found_skips_actions_missing_from_the_labels(file: Path) -> None:
     table = found(file, "a,1,0,0,1,1,2,.5\nb,1,0,0,1,1,12,.5\n")
     assert table.video.tolist() == ["b"]
 
@@ -133,7 +133,7 @@ def test_ids_are_kept_byte_for_byte(video: str, file: Path) -> None:
     assert read_truth(file, LABELS).video.tolist() == [video]
 
 
-def test_a_file_of_numeric_ids_alone(file: Path) -> None:
+def test_a_file_of_only_numeric_ids(file: Path) -> None:
     # One id that is no number would hide what a parser makes of those that are.
     assert found(file, "007,1,0,0,1,1,12,1\n1e5,1,0,0,1,1,12,1\n").video.tolist() == ["007", "1e5"]
 
@@ -161,7 +161,7 @@ def test_times_as_written(time: float, printed: str, file: Path) -> None:
 @pytest.mark.parametrize("start", ["", "\ufeff", "\n"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n", "\n \n"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_what_editors_do_to_files(start: str, end: str, packed: bool, file: Path) -> None:
+def test_files_changed_by_editors(start: str, end: str, packed: bool, file: Path) -> None:
     data = (start + GOOD + '"a" ,0902, 1e-1 ,+.2,.3,.4,14,.5\n').replace("\n", end).encode()
     file.write_bytes(gzip.compress(data) if packed else data)
     table = read_found(file, LABELS)
@@ -177,26 +177,29 @@ def test_no_rows_is_an_empty_table(text: str, file: Path) -> None:
     assert len(read_proposals(file)) == 0
 
 
-def test_an_empty_table_is_no_rows(file: Path) -> None:
+def test_an_empty_table_writes_no_rows(file: Path) -> None:
     write_found(Detections.empty(LABELS.names), LABELS, file)
     assert file.read_bytes() == b""
 
 
 FAULTS = [
-    ("video,time,x1,y1,x2,y2,action,score\n" + GOOD, ":1: is a header"),
+    ("video,time,x1,y1,x2,y2,action,score\n" + GOOD, ":1: looks like a header"),
     ("a;0902;0,1;0,2;0,3;0,4;12;0,9\n", ":1: fields are separated by ';'"),
     ("a;0902;0.1;0.2;0.3;0.4;12;0.9\n", ":1: fields are separated by ';'"),
     (GOOD.replace(",", "\t"), ":1: fields are separated by tabs"),
-    ("a,0902,0,1,0,2,0,3,0,4,12,0,9\n", ":1: has 13 columns; are these decimal commas?"),
+    ("a,0902,0,1,0,2,0,3,0,4,12,0,9\n", ":1: has 13 columns and seems to use decimal commas"),
     (GOOD + 'a,1,"0,1",.2,.3,.4,12,1\n', ":2: x1: '0,1' has a decimal comma"),
     ("a,0902,.1,.2\n", ":1: has 4 columns, wants 7, 8 or 9: video, time, x1"),
-    (GOOD + "a,1,.1,.2,.3,.4,12\n", ":2: has 7 columns where the first line has 8"),
-    (GOOD + "a,1,.1,.2,.3,.4,12,1,\n" * 3, ":2: has 9 columns where the first line has 8 (3 l"),
+    (GOOD + "a,1,.1,.2,.3,.4,12\n", ":2: has 7 columns, but the first line has 8"),
+    (GOOD + "a,1,.1,.2,.3,.4,12,1,\n" * 3, ":2: has 9 columns, but the first line has 8 (3 i"),
     ("\n" + GOOD + "\na,1\n", ":4: has 2 columns"),
-    (GOOD + "a\0,1,.1,.2,.3,.4,12,1\n", r":2: video: 'a\x00' holds a control character"),
+    (GOOD + "a\0,1,.1,.2,.3,.4,12,1\n", r":2: video: 'a\x00' contains a control character"),
     (GOOD + "a,1,.1,.2,.3,.4\0,12,1\n", r":2: y2: '.4\x00' is not a finite number"),
-    (GOOD + '"a,1,.1,.2,.3,.4,12,1\n' + GOOD, ":2: unexpected end of data; is a quote left open"),
-    (GOOD + '"a\nb",1,.1,.2,.3,.4,12,1\n', r":2: video: 'a\nb' holds a control character"),
+    (
+        GOOD + '"a,1,.1,.2,.3,.4,12,1\n' + GOOD,
+        ":2: unexpected end of data; check for an unclosed quote",
+    ),
+    (GOOD + '"a\nb",1,.1,.2,.3,.4,12,1\n', r":2: video: 'a\nb' contains a control character"),
     (GOOD + ",1,.1,.2,.3,.4,12,1\n", ":2: video: is empty"),
     (GOOD + "a,09:02,.1,.2,.3,.4,12,1\n", ":2: time: '09:02' is not a time in seconds"),
     (GOOD + "a,nan,.1,.2,.3,.4,12,1\n", ":2: time: 'nan'"),
@@ -206,19 +209,19 @@ FAULTS = [
     (GOOD + "a,1,.1,.2,.3,,12,1\n", ":2: y2: '' is not a finite number"),
     (GOOD + "a,1,.1,.2,.3,1_0,12,1\n", ":2: y2: '1_0' is not a finite number"),
     (GOOD.replace(".1", "True"), ":1: x1: 'True' is not a finite number"),
-    (GOOD + "a,1,.1,.2,.3,.4,walk,1\n", ":2: action: 'walk' is not the id of an action"),
-    (GOOD + "a,1,.1,.2,.3,.4,,1\n", ":2: action: '' is not the id of an action"),
+    (GOOD + "a,1,.1,.2,.3,.4,walk,1\n", ":2: action: 'walk' is not an action id"),
+    (GOOD + "a,1,.1,.2,.3,.4,,1\n", ":2: action: '' is not an action id"),
     (GOOD + "a,1,.1,.2,.3,.4,-2,1\n", ":2: action: '-2'"),
-    (GOOD + "a,1,.1,.2,.3,.4,12,1.5\n" * 4, ":2: score: '1.5' is outside 0..1 (4 lines are wrong)"),
+    (GOOD + "a,1,.1,.2,.3,.4,12,1.5\n" * 4, ":2: score: '1.5' is outside 0..1 (4 invalid lines)"),
     (GOOD + "a,1,.1,.2,.3,.4,12,-.1\n" + GOOD, ":2: score: '-.1' is outside 0..1"),
-    (GOOD.replace("12,1", "81,1"), ": none of its action ids (81) is a label's (12, 14, 80)"),
-    ("a,1,10,20,300,400,12,1\n", ": boxes reach 400, as pixels do"),
+    (GOOD.replace("12,1", "81,1"), ": its action ids (81) are not in the label list (12, 14, 80)"),
+    ("a,1,10,20,300,400,12,1\n", ": boxes reach 400 and look like pixels"),
     ("a" * 200_000 + GOOD, ":1: field larger than field limit"),
 ]
 
 
 @pytest.mark.parametrize(("text", "message"), FAULTS)
-def test_faults_are_told_in_one_line(text: str, message: str, file: Path) -> None:
+def test_faults_are_reported_in_one_line(text: str, message: str, file: Path) -> None:
     with pytest.raises(AnnotationError) as caught:
         found(file, text)
     assert str(caught.value).startswith(f"{file}{message}")
@@ -227,9 +230,9 @@ def test_faults_are_told_in_one_line(text: str, message: str, file: Path) -> Non
 
 @pytest.mark.parametrize(
     ("person", "message"),
-    [("0.93", "are these detections?"), ("p3", "whole number"), ("99999999999", "whole number")],
+    [("0.93", "the file may hold detections"), ("p3", "an integer"), ("99999999999", "an integer")],
 )
-def test_person_ids_are_whole_numbers(person: str, message: str, file: Path) -> None:
+def test_person_ids_are_integers(person: str, message: str, file: Path) -> None:
     with pytest.raises(AnnotationError, match=rf":2: person: '{person}' is not .*{message}"):
         truth(file, GOOD + f"a,1,.1,.2,.3,.4,12,{person}\n")
 
@@ -243,20 +246,20 @@ def test_person_ids_are_whole_numbers(person: str, message: str, file: Path) -> 
         (b"\x1f\x8b plain", "cannot be read"),
     ],
 )
-def test_bytes_that_are_no_text(data: bytes, message: str, file: Path) -> None:
+def test_invalid_bytes(data: bytes, message: str, file: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(AnnotationError, match=message):
         read_found(file, LABELS)
 
 
-def test_places_that_are_no_file(tmp_path: Path) -> None:
+def test_paths_that_are_not_files(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="is not a file"):
         read_found(tmp_path, LABELS)
     with pytest.raises(AnnotationError, match="does not exist"):
         read_found(tmp_path / "absent.csv", LABELS)
 
 
-def test_odd_boxes_are_left_to_the_evaluator(file: Path) -> None:
+def test_unusual_boxes_are_kept_for_the_evaluator(file: Path) -> None:
     rows = "a,1,-0.1,0,1.2,1,12,1\na,1,.9,.9,.1,.1,12,1\na,1,0,0,300,1,12,1\n"
     assert found(file, rows).box[:, 2].tolist() == [np.float32(1.2), np.float32(0.1), 300]
 
@@ -277,7 +280,7 @@ def test_truth_as_written(file: Path) -> None:
     )
 
 
-def test_gzip_is_by_name_and_has_no_clock_in_it(file: Path) -> None:
+def test_gzip_is_by_name_and_has_no_timestamp(file: Path) -> None:
     table = found(file, GOOD)
     packed = file.with_name("boxes.csv.gz")
     write_found(table, LABELS, packed)
@@ -287,9 +290,9 @@ def test_gzip_is_by_name_and_has_no_clock_in_it(file: Path) -> None:
     assert_same(read_found(packed, LABELS), table)
 
 
-def test_writers_refuse_what_does_not_fit(file: Path) -> None:
+def test_writers_reject_invalid_tables(file: Path) -> None:
     table = found(file, "a,1,0,0,1,1,12,.5\n")
-    with pytest.raises(ValueError, match="are not the labels'"):
+    with pytest.raises(ValueError, match="differ from labels"):
         write_found(table, ava(), file)
     with pytest.raises(ValueError, match="must be 0 or 1"):
         write_truth(table, LABELS, file)
@@ -298,7 +301,7 @@ def test_writers_refuse_what_does_not_fit(file: Path) -> None:
 
 
 @pytest.mark.parametrize("video", ["a\nb", "a\rb", "\udcff", ""])
-def test_writers_refuse_names_that_would_not_come_back(video: str, file: Path) -> None:
+def test_writers_reject_names_that_do_not_round_trip(video: str, file: Path) -> None:
     table = replace(found(file, GOOD), video=np.array([video]))
     with pytest.raises(StadkitError, match="rename the video"):
         write_found(table, LABELS, file)
@@ -332,13 +335,13 @@ def test_proposals(rows: str, scores: list[float], file: Path) -> None:
     assert table.action.shape == (2, 0)
 
 
-def test_proposals_have_no_five_columns(file: Path) -> None:
+def test_proposals_with_five_columns_are_rejected(file: Path) -> None:
     file.write_text("a,1,0,0,1\n")
     with pytest.raises(AnnotationError, match="wants 6, 7 or 8"):
         read_proposals(file)
 
 
-# A written file is told from a header and from other separators by its first line.
+# The first line of a written file must not look like a header or use other separators.
 videos = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
 times = st.one_of(st.integers(0, 99_999_000), st.integers(0, 2_000)).map(lambda ms: ms / 1000)
 scores = st.floats(0, 1, width=32).map(abs)  # -0.0 is written and read, but not printed alike
@@ -347,7 +350,7 @@ sides = st.floats(-1, 2, width=32, allow_subnormal=False)
 
 @st.composite
 def tables(draw: st.DrawFn, scored: bool) -> Detections:
-    """People told apart by their boxes, as the format tells them."""
+    """Tables of people with distinct boxes, by which the format distinguishes them."""
     rows = draw(st.lists(st.tuples(videos, times, sides), max_size=6, unique_by=lambda r: r[2] + 0))
     n = len(rows)
     cell = st.one_of(scores, st.just(NAN)) if scored else st.sampled_from([0.0, 1.0])
@@ -355,7 +358,7 @@ def tables(draw: st.DrawFn, scored: bool) -> Detections:
         draw(st.lists(st.lists(cell, min_size=3, max_size=3), min_size=n, max_size=n)), np.float32
     ).reshape(n, 3)
     if scored:
-        action[np.isnan(action).all(1), 0] = 0.5  # nobody without a row
+        action[np.isnan(action).all(1), 0] = 0.5  # so that everyone has a row
     return Detections(
         video=np.array([video for video, _, _ in rows], np.str_),
         time=np.array([time for _, time, _ in rows], np.float64),
@@ -390,7 +393,7 @@ def test_truth_round_trip(tmp_path_factory: pytest.TempPathFactory, table: Detec
 
 
 @given(st.text(st.sampled_from('a1.,;"\n\r\t\0 -e'), max_size=60))
-def test_the_fast_and_the_slow_look_agree(
+def test_the_fast_and_the_slow_parser_agree(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "any.csv"
@@ -415,7 +418,7 @@ def test_tracks_are_a_ninth_column(file: Path) -> None:
     assert_same(read_found(file, LABELS), linked)
 
 
-def test_people_with_one_box_are_told_apart_by_track(file: Path) -> None:
+def test_tracks_distinguish_people_with_one_box(file: Path) -> None:
     row = "a,1,.1,.2,.3,.4,"
     table = found(file, f"{row}12,.5,0\n{row}14,.5,1\n{row}80,.25,0\n")
     assert table.track.tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""Where rows are from: the truth's lines, and three fields more."""
+"""Sources files: the truth's rows with three more fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABELS = Labels((1, 5), ("stand", "wave"))
 
 
 def table(n: int, video: str = "a") -> Detections:
-    """n people a quarter second apart: the first does both, the second nothing, and so on."""
+    """n people at intervals of 0.25 s: alternately with both actions and with none."""
     does = np.array([[1, 1], [0, 0], [0, 1]], np.float32)
     return Detections(
         video=np.full(n, video),
@@ -40,7 +40,7 @@ def test_lines_by_hand(tmp_path: Path) -> None:
     ]
 
 
-def test_the_first_eight_fields_are_the_truths_lines(tmp_path: Path) -> None:
+def test_the_first_eight_fields_equal_the_truth_file(tmp_path: Path) -> None:
     people = table(12_000)  # more than are written at once
     cost = np.arange(12_000) / 2
     write_truth(people, LABELS, tmp_path / "t.csv")

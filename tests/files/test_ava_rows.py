@@ -1,4 +1,4 @@
-"""Claims from AVA's CSV: rows in their order, faults counted with their lines, truth refused."""
+"""Instances from AVA's CSV: row order, counted faults with lines, invalid truth rejected."""
 
 import gzip
 import subprocess
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stadkit.errors import AnnotationError
 from stadkit.files import columns
 from stadkit.files.ava_csv import read_truth
-from stadkit.files.ava_rows import read_claims, read_claims_of
+from stadkit.files.ava_rows import read_instances, read_instances_of
 from stadkit.files.faults import Faults
 from stadkit.files.rows import line_numbers
 from stadkit.instances import Instances
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 def read(file: Path, text: str, truth: bool = False) -> tuple[Instances, Faults]:
     file.write_bytes(text.encode())
-    return read_claims(file, LABELS, truth=truth)
+    return read_instances(file, LABELS, truth=truth)
 
 
 def test_found_rows_keep_their_order(file: Path) -> None:
@@ -67,12 +67,12 @@ def test_the_score_of_truth_is_one_and_not_the_id_of_its_person(file: Path) -> N
     assert claims.label.tolist() == [0, 2]
 
 
-def test_a_person_of_the_truth_without_a_known_action_stays_as_one_row(file: Path) -> None:
+def test_a_truth_person_without_a_known_action_is_one_row(file: Path) -> None:
     claims, faults = read(
         file,
         "a,1,0,0,1,1,2,3\n"  # unknown
         "a,1,0,0,1,1,12,4\n"
-        "a,1,0,0,1,1,16,4\n"  # unknown, of a person who stands
+        "a,1,0,0,1,1,16,4\n"  # unknown, on a standing person
         "a,1,0,0,1,1,16,3\n"  # unknown, of the first person again
         "a,1,0,0,1,.5,,\n",  # nothing at all
         truth=True,
@@ -83,21 +83,21 @@ def test_a_person_of_the_truth_without_a_known_action_stays_as_one_row(file: Pat
     assert faults.unknown == (2, 16)
 
 
-def test_unknown_actions_that_are_found_leave_a_person(file: Path) -> None:
+def test_unknown_found_actions_keep_the_person(file: Path) -> None:
     claims, faults = read(file, "a,1,0,0,1,1,2,.5\nb,1,0,0,1,1,12,.5\nb,1,0,0,1,1,0,.5\n")
     assert claims.label.tolist() == [-1, 0, -1]
     assert claims.videos == ("a", "b")  # the file's, to be named where none matches
     assert faults.kinds == {"unknown label": (2, (1, 3))}
     assert faults.unknown == (2, 0)
     assert faults.lines() == [
-        "2 rows have an action id that the labels lack, such as 2, 0 (lines 1, 3): "
+        "2 rows have an action id missing from the labels, such as 2, 0 (lines 1, 3): "
         "counted for people only"
     ]
 
 
-def test_labels_that_know_no_action_leave_people(file: Path) -> None:
+def test_labels_without_any_matching_action_keep_people(file: Path) -> None:
     file.write_text(GOOD)
-    claims, faults = read_claims(file, Labels((), ()), truth=False)
+    claims, faults = read_instances(file, Labels((), ()), truth=False)
     assert claims.label.tolist() == [-1]
     assert faults.unknown == (12,)
 
@@ -115,7 +115,7 @@ def test_labels_that_know_no_action_leave_people(file: Path) -> None:
         ("a,1,0,0,1,1,12,inf", "not finite"),
     ],
 )
-def test_found_boxes_that_are_none_are_passed_over(file: Path, row: str, kind: str) -> None:
+def test_invalid_found_boxes_are_skipped(file: Path, row: str, kind: str) -> None:
     many = "a,1,.6,.6,.9,.9,14,.5\n"
     claims, faults = read(file, many + row + "\n" + many * 30)
     assert claims.label.tolist() == [2] * 31
@@ -133,19 +133,19 @@ def test_found_boxes_that_are_none_are_passed_over(file: Path, row: str, kind: s
         ("a,1,0,0,1,1,12,-.1", "score outside 0..1"),
     ],
 )
-def test_found_rows_that_only_look_wrong_are_kept(file: Path, row: str, kind: str) -> None:
+def test_suspicious_found_rows_are_kept(file: Path, row: str, kind: str) -> None:
     claims, faults = read(file, GOOD + row + "\n")
     values = [float(field) for field in row.split(",")[2:]]
     assert [*claims.box[1].tolist(), claims.score[1]] == [*values[:4], values[5]]
     assert faults.kinds == {kind: (1, (2,))}
 
 
-def test_the_edges_are_no_faults(file: Path) -> None:
+def test_boundary_values_are_not_faults(file: Path) -> None:
     _, faults = read(file, "a,1,-1,0,2,2,12,1\na,1,0,0,1,1,12,0\n")
     assert faults.kinds == {}
 
 
-def test_widths_and_heights_are_told_from_corners(file: Path) -> None:
+def test_widths_and_heights_are_distinguished_from_corners(file: Path) -> None:
     sizes = "a,1,.7,.1,.2,.8,12,.5\na,1,.1,.1,.3,.8,12,.5\n"
     _, faults = read(file, sizes * 10)
     assert faults.kinds == {"xywh": (10, (1, 3, 5))}
@@ -166,12 +166,12 @@ def test_a_row_can_have_two_faults(file: Path) -> None:
 def test_faults_as_sentences(tmp_path: Path) -> None:
     faults = Faults(tmp_path, {"inverted": (1203, (4, 9, 12)), "no area": (1, (7,))})
     assert faults.lines() == [
-        "1,203 rows have a box with x2 < x1 or y2 < y1 (lines 4, 9, 12, ...): passed over",
-        "1 row has a box without area (line 7): most protocols pass over it",
+        "1,203 rows have a box with x2 < x1 or y2 < y1 (lines 4, 9, 12, ...): skipped",
+        "1 row has a box without area (line 7): skipped by most protocols",
     ]
 
 
-def test_lines_count_the_blank_ones(file: Path) -> None:
+def test_line_numbers_include_blank_lines(file: Path) -> None:
     bad = GOOD.replace("12", "99")
     _, faults = read(file, "\n" + bad + " \t \n\n" + GOOD + bad.rstrip("\n"))
     assert faults.kinds == {"unknown label": (2, (2, 6))}
@@ -186,23 +186,23 @@ def test_line_numbers_of_rows(file: Path) -> None:
     ("row", "reason"),
     [
         ("a,1,.3,0,.1,1,12,1", "x2 < x1 or y2 < y1; a box is x1, y1, x2, y2: swap its corners"),
-        ("a,1,nan,0,1,1,12,1", "a side is NaN or infinite; mend the box or remove the row"),
-        ("a,1,0,0,inf,1,12,1", "a side is NaN or infinite; mend the box or remove the row"),
+        ("a,1,nan,0,1,1,12,1", "a coordinate is NaN or infinite; fix the box or remove the row"),
+        ("a,1,0,0,inf,1,12,1", "a coordinate is NaN or infinite; fix the box or remove the row"),
     ],
 )
-def test_true_boxes_that_are_none_are_refused(file: Path, row: str, reason: str) -> None:
+def test_invalid_truth_boxes_are_rejected(file: Path, row: str, reason: str) -> None:
     good = "a,1,.6,.6,.9,.9,12,1\n"
     with pytest.raises(AnnotationError) as error:
         read(file, good * 2 + row + "\n" + good * 30, truth=True)
     assert str(error.value) == f"{file}:3: {reason}"
 
 
-def test_truth_in_widths_is_refused(file: Path) -> None:
+def test_truth_with_widths_is_rejected(file: Path) -> None:
     with pytest.raises(AnnotationError) as error:
         read(file, "a,1,.1,.1,.3,.8,12,1\na,1,.7,.1,.2,.8,12,1\n" * 2, truth=True)
     assert str(error.value) == (
-        f"{file}:2: x2 < x1 or y2 < y1: are these x, y, width, height? "
-        "write x1, y1, x2, y2 (2 rows)"
+        f"{file}:2: x2 < x1 or y2 < y1, so these look like x, y, width, "
+        "height; write x1, y1, x2, y2 (2 rows)"
     )
 
 
@@ -215,20 +215,20 @@ def test_true_boxes_without_area_count(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (GOOD + "a,1,0,0,1,1,12\n", "2: has 7 columns where the first line has 8"),
-        (GOOD + GOOD[:-1] + ",9\n", "2: has 9 columns where the first line has 8"),
+        (GOOD + "a,1,0,0,1,1,12\n", "2: has 7 columns, but the first line has 8"),
+        (GOOD + GOOD[:-1] + ",9\n", "2: has 9 columns, but the first line has 8"),
         (GOOD + "a,1,0,0,1,x,12,.5\n", "2: y2: 'x' is not a finite number"),
         (GOOD + "a,1,0,0,1,,12,.5\n", "2: y2: '' is not a finite number"),
         (GOOD + "a,1,0,0,1,nan,12,\n", "2: score: '' is not a finite number"),
         (GOOD + "a,nan,0,0,1,1,12,.5\n", "2: time: 'nan' is not a time in seconds"),
-        (GOOD + "a,1,0,0,1,1,,.5\n", "2: action: '' is not the id of an action, a whole number"),
+        (GOOD + "a,1,0,0,1,1,,.5\n", "2: action: '' is not an action id (an integer)"),
         (
             "video,time,x1,y1,x2,y2,action,score\n" + GOOD,
-            "1: is a header; these files have none, remove the line",
+            "1: looks like a header, which these files do not have; remove the line",
         ),
     ],
 )
-def test_broken_csv_is_refused(file: Path, text: str, reason: str) -> None:
+def test_malformed_csv_is_rejected(file: Path, text: str, reason: str) -> None:
     with pytest.raises(AnnotationError) as error:
         read(file, text)
     assert str(error.value) == f"{file}:{reason}"
@@ -249,7 +249,7 @@ def test_several_files_and_folders_are_joined(tmp_path: Path) -> None:
     (folder / "b.jsonl").write_text("{}")
     more = tmp_path / "more.csv"
     more.write_text("c,1,0,0,1,1,80,.5\na,2,0,0,1,1,12,.25\n")
-    claims, faults = read_claims_of([folder, more], LABELS, truth=False)
+    claims, faults = read_instances_of([folder, more], LABELS, truth=False)
     assert claims.videos == ("a", "b", "c")
     assert claims.video.tolist() == [0, 0, 1, 2, 0]
     assert claims.label.tolist() == [0, -1, 2, 1, 0]
@@ -258,15 +258,13 @@ def test_several_files_and_folders_are_joined(tmp_path: Path) -> None:
     assert faults[0].kinds == {"unknown label": (1, (2,))}
 
 
-def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_files_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError) as error:
-        read_claims_of([tmp_path], LABELS, truth=False)
-    assert str(error.value) == (
-        f"{tmp_path}: holds no .csv or .csv.gz file; give a folder that does"
-    )
+        read_instances_of([tmp_path], LABELS, truth=False)
+    assert str(error.value) == (f"{tmp_path}: contains no .csv or .csv.gz file; check the path")
 
 
-def test_claims_of_other_classes_do_not_join(file: Path) -> None:
+def test_instances_with_different_classes_do_not_join(file: Path) -> None:
     claims, _ = read(file, GOOD)
     with pytest.raises(ValueError, match="classes differ"):
         Instances.join([claims], ("stand",))
@@ -287,7 +285,7 @@ ROW = st.tuples(
 
 
 @given(st.lists(ROW, min_size=1, max_size=30), st.integers(1, 400))
-def test_pieces_give_what_the_whole_gives(
+def test_parsing_in_pieces_equals_parsing_at_once(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]], size: int
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "pieces.csv"
@@ -305,7 +303,7 @@ def test_pieces_give_what_the_whole_gives(
 
 
 @pytest.mark.parametrize("size", [1, 30, 60])
-def test_a_row_too_long_is_seen_at_the_start_of_a_piece(
+def test_a_long_row_is_detected_at_the_start_of_a_piece(
     file: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(columns, "_PIECE", size)
@@ -315,7 +313,7 @@ def test_a_row_too_long_is_seen_at_the_start_of_a_piece(
 
 
 @given(st.lists(st.sampled_from(["a,1,0,0,1,1,{},3", "a,1,0,0,1,1,{},4", "b,1,0,0,1,1,{},3"])))
-def test_people_of_the_truth_are_those_of_the_table(
+def test_truth_people_equal_those_of_the_table(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str]
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "people.csv"
@@ -337,10 +335,10 @@ def test_people_of_the_truth_are_those_of_the_table(
 READ = """
 import sys
 from stadkit.memory import peak
-from stadkit.files.ava_rows import read_claims
+from stadkit.files.ava_rows import read_instances
 from stadkit.labels import ava_scored
 for file, truth in ((sys.argv[1], True), (sys.argv[2], False)):
-    claims, faults = read_claims(file, ava_scored(), truth=truth)
+    claims, faults = read_instances(file, ava_scored(), truth=truth)
     print(len(claims), len(faults.kinds))
 print(peak())
 """
@@ -358,7 +356,7 @@ def test_ava_size_fits_in_a_gigabyte(tmp_path: Path) -> None:
     assert int(peak) < 1e9
 
 
-def test_a_track_after_the_score_is_passed_over(file: Path) -> None:
+def test_a_track_after_the_score_is_ignored(file: Path) -> None:
     claims, faults = read(file, "a,0902,.1,.2,.3,.4,12,.5,3\na,0902,.1,.2,.3,.4,99,.5,-1\n")
     assert claims.label.tolist() == [0, -1]
     assert faults.kinds == {"unknown label": (1, (2,))}

@@ -1,4 +1,4 @@
-"""Rows that say again what a row before them said."""
+"""Rows that repeat an earlier row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def claims(rows: list[Row]) -> Instances:
     )
 
 
-def test_one_of_each_stays() -> None:
+def test_the_first_of_each_is_not_repeated() -> None:
     rows = [(0, 1, 0, 1), (0, 1, 0, 0), (0, 1, 0, 1), (1, 1, 0, 1), (0, 2, 0, 1), (0, 1, 0, 1)]
     assert repeated(claims(rows)).tolist() == [2, 5]
     assert repeated(claims(rows[:2])).tolist() == repeated(claims([])).tolist() == []
@@ -49,7 +49,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_the_same_as_looking_at_each(rows: list[Row]) -> None:
+def test_equals_a_plain_loop(rows: list[Row]) -> None:
     seen: set[Row] = set()
     expected = []
     for i, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Detections that are kept: the same comes back, and the same bytes are written."""
+"""Intermediate detections: lossless round trip and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def table(n: int) -> Detections:
 
 
 @pytest.mark.parametrize("n", [0, 3])
-def test_what_is_written_is_read(tmp_path: Path, n: int) -> None:
+def test_round_trip(tmp_path: Path, n: int) -> None:
     path = tmp_path / "a.npz"
     write_found_npz(table(n), LOOKED, path)
     back, looked = read_found_npz(path)
@@ -42,17 +42,17 @@ def test_what_is_written_is_read(tmp_path: Path, n: int) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_no_place(tmp_path: Path) -> None:
+def test_an_unwritable_path(tmp_path: Path) -> None:
     with pytest.raises(StadkitError, match=r"no/a\.npz: cannot be written \(No such file"):
         write_found_npz(table(1), LOOKED, tmp_path / "no" / "a.npz")
 
 
 @pytest.mark.parametrize("part", [0, 10, 400])
-def test_any_other_file(tmp_path: Path, part: int) -> None:
+def test_other_files_are_rejected(tmp_path: Path, part: int) -> None:
     path = tmp_path / "a.npz"
     write_found_npz(table(3), LOOKED, path)
     path.write_bytes(path.read_bytes()[:part])
-    with pytest.raises(AnnotationError, match=r"a\.npz: is not what stadkit kept of a video"):
+    with pytest.raises(AnnotationError, match=r"a\.npz: not a stadkit intermediate file"):
         read_found_npz(path)
     np.savez(path, time=np.zeros(2))
     with pytest.raises(AnnotationError, match="remove it and run again"):

@@ -39,7 +39,7 @@ def found(*rows: Any) -> Any:
     return np.array(rows, np.float32).reshape(-1, 8)
 
 
-def test_frame_detections_by_place_in_the_list(tmp_path: Path) -> None:
+def test_frame_detections_number_videos_by_the_list(tmp_path: Path) -> None:
     array = found([1, 3, 0, 0.5, 10, 5, 50, 25], [0, 1, 1, 0.25, 20, 10, 100, 50])
     claims = read_frame_detections(file(tmp_path, array), TRUTH)
     assert claims.videos == ("b", "a")
@@ -57,23 +57,23 @@ def test_no_detections(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ({}, r"is dict; wants an array \[n, 8\]"),
-        (np.zeros((2, 7)), r"is \(2, 7\); wants"),
-        (np.full((2, 8), "a"), "is an array of <U1"),
-        (found([2, 1, 0, 0.5, 0, 0, 1, 1]), "row 0: its video is not one of 0 to 1"),
-        (found([0.5, 1, 0, 0.5, 0, 0, 1, 1]), "row 0: its video is not one of 0 to 1"),
-        (found([0, 0, 0, 0.5, 0, 0, 1, 1]), "row 0: its frame is not a whole number from 1 up"),
-        (found(*[[0, 1, 2, 0.5, 0, 0, 1, 1]] * 2), r"not one of 0 to 1 \(2 rows are wrong\)"),
-        (found([0, 1, 0, np.nan, 0, 0, 1, 1]), "row 0: holds what is not a finite number"),
+        ({}, r"got dict; wants an array \[n, 8\]"),
+        (np.zeros((2, 7)), r"got \(2, 7\); wants"),
+        (np.full((2, 8), "a"), "got an array of <U1"),
+        (found([2, 1, 0, 0.5, 0, 0, 1, 1]), "row 0: video must be 0 to 1"),
+        (found([0.5, 1, 0, 0.5, 0, 0, 1, 1]), "row 0: video must be 0 to 1"),
+        (found([0, 0, 0, 0.5, 0, 0, 1, 1]), "row 0: frame must be an integer >= 1"),
+        (found(*[[0, 1, 2, 0.5, 0, 0, 1, 1]] * 2), r"must be 0 to 1 \(2 invalid rows\)"),
+        (found([0, 1, 0, np.nan, 0, 0, 1, 1]), "row 0: contains a non-finite number"),
     ],
 )
-def test_wrong_frame_detections_are_told(tmp_path: Path, data: Any, says: str) -> None:
+def test_invalid_frame_detections_are_rejected(tmp_path: Path, data: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=rf"f[.]pkl: .*{says}"):
         read_frame_detections(file(tmp_path, data), TRUTH)
 
 
 @given(count=st.integers(0, 9), seed=st.integers(0, 99))
-def test_frame_detections_come_back(tmp_path_factory: Any, count: int, seed: int) -> None:
+def test_frame_detections_round_trip(tmp_path_factory: Any, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels = (rng.random((count, 4)) * 90).astype(np.float32).astype(np.float64)
     video = rng.integers(0, 2, count).astype(np.int32)
@@ -137,25 +137,25 @@ def test_tubes_of_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ([], "holds a list; wants tubes by label"),
-        ({0: 1}, "0 is no label with a list"),
-        ({0: [(rows(1), 0.5)]}, r"a tube is no \(video, score, array\)"),
-        ({"a": {0: [rows(1)]}}, r"a tube is no \(array, score\)"),
+        ([], "got a list; wants a dict of tubes by label"),
+        ({0: 1}, "0 is not a label with a list"),
+        ({0: [(rows(1), 0.5)]}, r"a tube is not \(video, score, array\)"),
+        ({"a": {0: [rows(1)]}}, r"a tube is not \(array, score\)"),
         ({"a": [1]}, "a: wants a dict of tubes by label"),
-        ({0: [("c", 0.5, rows(1))]}, "has tubes of 'c', a video that the truth lacks.*'b'"),
-        ({2: [("a", 0.5, rows(1))]}, "a, label 2: its label is not one"),
-        ({0: [("a", "x", rows(1))]}, "its score 'x' is no number"),
-        ({0: [("a", np.nan, rows(1))]}, "its score is not a finite number"),
-        ({0: [("a", 0.5, rows(1)[:, :5])]}, "a, label 0: wants rows of frame.*score, has"),
-        ({0: [("a", 0.5, rows(2, 1))] * 2}, r"its frames do not go up.*\(2 tubes are wrong\)"),
+        ({0: [("c", 0.5, rows(1))]}, "has tubes of video 'c', which is not in the truth.*'b'"),
+        ({2: [("a", 0.5, rows(1))]}, "a, label 2: the label is not one"),
+        ({0: [("a", "x", rows(1))]}, "score 'x' is not a number"),
+        ({0: [("a", np.nan, rows(1))]}, "the score is not finite"),
+        ({0: [("a", 0.5, rows(1)[:, :5])]}, "a, label 0: wants rows of frame.*score, got"),
+        ({0: [("a", 0.5, rows(2, 1))] * 2}, r"frames must increase strictly.*\(2 such tubes\)"),
     ],
 )
-def test_wrong_tubes_are_told(tmp_path: Path, data: Any, says: str) -> None:
+def test_invalid_tubes_are_rejected(tmp_path: Path, data: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=rf"f[.]pkl: .*{says}"):
         read_tubes(file(tmp_path, data), TRUTH)
 
 
-def test_tubes_come_back(tmp_path: Path) -> None:
+def test_tubes_round_trip(tmp_path: Path) -> None:
     tubes = read_tubes(file(tmp_path, BY_LABEL), TRUTH)
     write_tubes(tubes, TRUTH, tmp_path / "again.pkl")
     back = read_tubes(tmp_path / "again.pkl", TRUTH)

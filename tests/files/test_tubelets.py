@@ -70,21 +70,21 @@ def test_no_tubelets() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"w": {}}, "has no tubelets that start at frame 1 of 'w'"),
+        ({"w": {}}, "no tubelets for start frame 1 of 'w'"),
         ({"w": {1: [NONE]}}, "w, frame 1: wants arrays by label"),
-        ({"w": {1: {0: NONE}}}, "w: label 0 is of no class"),
-        ({"w": {1: {3: NONE}}}, "w: label 3 is of no class"),
-        ({"w": {1: {1: NONE[:, :5]}}}, r"is \(0, 5\), wants an array \[n, 9\] for 2 frames"),
-        ({"w": {1: {1: []}}}, "is list, wants an array"),
-        ({"w": {1: {1: np.full((1, 9), np.nan)}}}, "w, frame 1: a box or score is not a finite"),
+        ({"w": {1: {0: NONE}}}, "w: label 0 is not a class"),
+        ({"w": {1: {3: NONE}}}, "w: label 3 is not a class"),
+        ({"w": {1: {1: NONE[:, :5]}}}, r"got \(0, 5\), wants an array \[n, 9\] for 2 frames"),
+        ({"w": {1: {1: []}}}, "got list, wants an array"),
+        ({"w": {1: {1: np.full((1, 9), np.nan)}}}, "w, frame 1: a box or score is not finite"),
     ],
 )
-def test_what_is_wrong_is_told(change: Any, says: str) -> None:
+def test_invalid_files_are_rejected(change: Any, says: str) -> None:
     with pytest.raises(AnnotationError, match=f"tubelets: .*{says}|{says}"):
         read_tubelets(stored() | change, TRUTH, 2)
 
 
-def test_a_frame_without_a_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_frame_file_is_reported(tmp_path: Path) -> None:
     write_tubelets(read_tubelets(stored(), TRUTH, 2), TRUTH, tmp_path)
     (tmp_path / "w" / "00001.pkl").unlink()
     with pytest.raises(AnnotationError, match=r"w/00001[.]pkl: does not exist"):
@@ -94,8 +94,8 @@ def test_a_frame_without_a_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"label": np.array([2], np.int32)}, "label has a number"),
-        ({"video": np.array([1], np.int32)}, "video has a number"),
+        ({"label": np.array([2], np.int32)}, "label is outside"),
+        ({"video": np.array([1], np.int32)}, "video is outside"),
         ({"frame": np.array([0], np.int64)}, "counts from 1"),
         ({"score": np.array([np.inf])}, "finite"),
         ({"score": np.array([1], np.float32)}, "score is float32"),
@@ -103,7 +103,7 @@ def test_a_frame_without_a_file_is_told(tmp_path: Path) -> None:
         ({"box": np.zeros((2, 3, 4))}, "box is"),
     ],
 )
-def test_a_table_is_checked_at_the_door(change: Any, says: str) -> None:
+def test_invalid_columns_are_rejected(change: Any, says: str) -> None:
     columns: dict[str, Any] = {
         "videos": ("v",),
         "video": np.zeros(1, np.int32),

@@ -56,7 +56,7 @@ def some_tubes(draw: st.DrawFn) -> Tubes:
 
 
 @given(tubes=some_tubes(), suffix=st.sampled_from([".json", ".json.gz"]))
-def test_tubes_come_back(tmp_path_factory: Any, tubes: Tubes, suffix: str) -> None:
+def test_tubes_round_trip(tmp_path_factory: Any, tubes: Tubes, suffix: str) -> None:
     path = tmp_path_factory.getbasetemp() / f"round{suffix}"
     write_tubes_json(tubes, LABELS, path)
     back = read_tubes_json(path, LABELS)
@@ -74,7 +74,7 @@ def test_what_is_written(tmp_path: Path) -> None:
     }
 
 
-def test_the_least_that_is_read(tmp_path: Path) -> None:
+def test_minimal_tubes(tmp_path: Path) -> None:
     tube = {"class": "wave", "times": [1, 2], "boxes": [[0, 0, 1, 1]] * 2, "score": 0.5}
     tubes = read_tubes_json(file(tmp_path, tube), LABELS)
     assert (tubes.label.tolist(), tubes.track.tolist()) == ([1], [-1])
@@ -82,7 +82,7 @@ def test_the_least_that_is_read(tmp_path: Path) -> None:
     assert not tubes.interpolated.any()
 
 
-def test_without_labels_the_classes_are_the_files_own(tmp_path: Path) -> None:
+def test_without_labels_the_classes_come_from_the_file(tmp_path: Path) -> None:
     other = {**WHOLE, "class_id": 3, "class": "sit"}
     path = file(tmp_path, WHOLE, other)
     assert labels_of(path) == Labels((3, 9), ("sit", "wave"))
@@ -94,19 +94,19 @@ def test_without_labels_the_classes_are_the_files_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"class_id": 2}, "v, tube 1: the labels lack its class 2"),
-        ({"class_id": None, "class": "fly"}, "the labels lack its class 'fly'"),
+        ({"class_id": 2}, "v, tube 1: class 2"),
+        ({"class_id": None, "class": "fly"}, "class 'fly'"),
         ({"class": "stand"}, "class 9 is 'stand' here, 'wave' in the labels"),
-        ({"times": [0.2, 0.1]}, "Tubes.time does not grow"),
+        ({"times": [0.2, 0.1]}, "Tubes.time does not increase"),
         ({"times": []}, "v, tube 1: "),
         ({"times": "ab"}, "v, tube 1: "),
         ({"boxes": [[0, 0, 1]] * 2}, "Tubes.box is"),
-        ({"boxes": [[0, 0, 1, float("nan")]] * 2}, "Tubes.box wants finite"),
+        ({"boxes": [[0, 0, 1, float("nan")]] * 2}, "Tubes.box must be finite"),
         ({"scores": [1]}, "Tubes.box_score is"),
         ({"track": 1 << 40}, "v, tube 1: "),
     ],
 )
-def test_a_wrong_tube_is_named(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+def test_an_invalid_tube_is_named(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     path = file(tmp_path, WHOLE, {**WHOLE, **change})
     with pytest.raises(AnnotationError) as caught:
         read_tubes_json(path, LABELS)
@@ -123,11 +123,11 @@ def test_a_wrong_tube_is_named(tmp_path: Path, change: dict[str, Any], says: str
         ("[]", 'wants {"videos"'),
         ('{"videos": []}', 'wants {"videos"'),
         ('{"videos": {"v": 1}}', "v: wants a list of tubes"),
-        ('{"videos": {"v": [1]}}', "v, tube 0: is no tube, but '1'"),
-        ('{"videos": {"v": [{"class_id": 9}]}}', "v, tube 0: lacks 'times'"),
+        ('{"videos": {"v": [1]}}', "v, tube 0: wants an object, got '1'"),
+        ('{"videos": {"v": [{"class_id": 9}]}}', "v, tube 0: 'times' is missing"),
     ],
 )
-def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_file_is_reported_in_one_line(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "t.json").write_text(text)
     with pytest.raises(AnnotationError) as caught:
         read_tubes_json(tmp_path / "t.json", LABELS)
@@ -135,9 +135,9 @@ def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, text: str, says: str) 
     assert "\n" not in str(caught.value)
 
 
-def test_pixels_are_told(tmp_path: Path) -> None:
+def test_pixels_are_reported(tmp_path: Path) -> None:
     pixels = {**WHOLE, "boxes": [[10, 20, 30, 40.0]] * 2}
-    with pytest.raises(AnnotationError, match="boxes reach 40, as pixels do"):
+    with pytest.raises(AnnotationError, match="boxes reach 40 and look like pixels"):
         read_tubes_json(file(tmp_path, pixels), LABELS)
 
 
@@ -146,12 +146,14 @@ def test_no_file(tmp_path: Path) -> None:
         read_tubes_json(tmp_path / "none.json")
 
 
-def test_names_that_clash_without_labels(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="tube 1: class 9 is 'wave' before it"):
+def test_conflicting_names_without_labels(tmp_path: Path) -> None:
+    with pytest.raises(
+        AnnotationError, match="tube 1: class 9 is 'sit' here, 'wave' in an earlier tube"
+    ):
         read_tubes_json(file(tmp_path, WHOLE, {**WHOLE, "class": "sit"}))
 
 
-def test_two_boxes_in_a_millisecond_are_not_written(tmp_path: Path) -> None:
+def test_two_boxes_in_a_millisecond_are_rejected(tmp_path: Path) -> None:
     tubes = read_tubes_json(file(tmp_path, {**WHOLE, "times": [1.0001, 1.0002]}), LABELS)
     with pytest.raises(ValueError, match="two boxes in one millisecond"):
         write_tubes_json(tubes, LABELS, tmp_path / "out.json")

@@ -1,4 +1,4 @@
-"""`stadkit eval` as the tests call it."""
+"""Helpers that run `stadkit eval`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def evaluate(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["eval", *arguments])
 
 
-def told(*arguments: str) -> dict[str, Any]:
+def eval_json(*arguments: str) -> dict[str, Any]:
     result = evaluate(*arguments, "--json")
     assert result.exit_code == 0, result.output
     facts: dict[str, Any] = json.loads(result.stdout)

@@ -12,7 +12,7 @@ Truths = dict[tuple[int, int], Floats]  # boxes of a class, by place of the vide
 
 
 def loop_act_ap(tubelets: Tubelets, truth: list[Truths], frames: int) -> list[float]:
-    """AP of each class at IoU .5; every video has as many frames."""
+    """AP of each class at IoU .5; all videos have the same number of frames."""
     found: list[list[Floats]] = [[] for _ in truth]
     for video in range(len(tubelets.videos)):
         for frame in range(1, frames + 1):
@@ -27,7 +27,7 @@ def loop_act_ap(tubelets: Tubelets, truth: list[Truths], frames: int) -> list[fl
 
 
 def _boxes(tubelets: Tubelets, video: int, frame: int, label: int) -> Floats:
-    """x1 y1 x2 y2 score [n, 5] of a class in a frame, by the start of their tubelets."""
+    """Return x1 y1 x2 y2 score [n, 5] of a class in a frame, by tubelet start."""
     at = frame - tubelets.frame
     here = (tubelets.video == video) & (tubelets.label == label)
     rows = np.flatnonzero(here & (at >= 0) & (at < tubelets.length))
@@ -64,7 +64,7 @@ def _trapezoid(right: list[bool], truths: int) -> float:
 
 
 def _iou(boxes: Floats, one: Floats) -> Floats:
-    """IoU [n], the last pixel counted as inside."""
+    """IoU [n], counting the last pixel as inside."""
     shared = np.minimum(boxes[:, 2:4], one[2:4]) - np.maximum(boxes[:, :2], one[:2]) + 1
     both = np.maximum(0, shared).prod(1)
     areas = (boxes[:, 2:4] - boxes[:, :2] + 1).prod(1) + (one[2:4] - one[:2] + 1).prod()

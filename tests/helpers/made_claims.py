@@ -40,14 +40,14 @@ def at(*frames: tuple[str, float]) -> Keyframes:
 
 
 def loop_ap(found: list[Row], truth: list[Row], label: int, rules: Protocol) -> float:
-    """AP of one class at IoU 0.5 by the words of the rules, a detection at a time."""
+    """AP of one class at IoU 0.5, a plain loop over detections by the rules."""
     seen = {row[:2] for row in truth if row[3] >= 0}
     # Each a tuple of its own, so that two equal rows are not one.
     rows: list[Row] = [(*row[:4], row[4]) for row in found if row[3] >= 0]
     first = [row for row in truth if row[3] >= 0] if rules.frames == "truth" else rows
     frames = dict.fromkeys(row[:2] for row in [*first, *rows])
     kept = [row for frame in frames for row in _in_turn(rows, frame, rules)]
-    if rules.unseen == "dropped":
+    if rules.unlabelled == "dropped":
         kept = [row for row in kept if row[:2] in seen]
     if rules.no_area == "dropped":
         kept = [row for row in kept if row[2][2] > row[2][0] and row[2][3] > row[2][1]]
@@ -71,7 +71,7 @@ def loop_ap(found: list[Row], truth: list[Row], label: int, rules: Protocol) -> 
 
 
 def _in_turn(rows: list[Row], frame: tuple[str, float], rules: Protocol) -> list[Row]:
-    """The rows of a frame that are under the cap, in the order in which they claim truth."""
+    """Return the rows of a frame under the cap, in the order in which they claim truth."""
     mine = [row for row in rows if row[:2] == frame and not np.isnan(row[4])]
     if rules.ties == "heap":
         heap: list[Any] = []
@@ -103,7 +103,7 @@ def _right(rows: list[Row], truth: list[Row]) -> set[int]:
 
 
 def sorts_as_then() -> bool:
-    """Whether NumPy's sort leaves equal scores as it did where the references' numbers are from.
+    """Whether NumPy's sort orders ties as on the machine of the reference numbers.
 
     That hangs on NumPy's version and the processor (theirs: 2.4 with AVX-512).
     """

@@ -1,4 +1,4 @@
-"""A card of an EVAD so small that a file of it costs nothing."""
+"""A tiny EVAD: its card, weights and files."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def small(name: str = "evad-vit-b", **settings: Any) -> zoo.Card:
 
 
 def weights(card: zoo.Card) -> dict[str, Tensor]:
-    """Our names, all numbers drawn."""
+    """Random weights by our names."""
     torch.manual_seed(0)
     return {k: torch.randn_like(v) for k, v in zoo.build_card(card).state_dict().items()}
 
 
 def released(path: Path, card: zoo.Card, config: str = "", wrapper: str = "model_state") -> Path:
-    """A file as EVAD's authors give one."""
+    """A file as released by EVAD's authors."""
     held = official.to_official(weights(card))
     torch.save({"epoch": 11, wrapper: held, "optimizer_state": {}, "cfg": config, "amp": {}}, path)
     return path

@@ -15,7 +15,7 @@ Row = tuple[float, tuple[float, float, float, float], tuple[float, float, float]
 
 
 def table(rows: Sequence[Row], tracks: Sequence[int] = (), video: str = "a") -> Detections:
-    """One video's rows; person scores 0.5, 0.51, ..., so that each row can be told."""
+    """One video's rows; person scores 0.5, 0.51, ..., so that rows can be distinguished."""
     n = len(rows)
     return Detections(
         np.full(n, video),
@@ -32,7 +32,7 @@ def keyframes(*times: float, video: str = "a") -> Keyframes:
     return Keyframes(np.full(len(times), video), np.array(times, np.float64))
 
 
-def deeds(given: Labelled) -> list[list[int]]:
-    """What each row was given, in numbers."""
-    rows: list[list[int]] = given.table.action.astype(int).tolist()
+def actions_of(labels: Labelled) -> list[list[int]]:
+    """Return the labels of each row as integers."""
+    rows: list[list[int]] = labels.table.action.astype(int).tolist()
     return rows

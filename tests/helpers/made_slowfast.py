@@ -1,4 +1,4 @@
-"""A small SlowFast, and files of it as others name its tensors, with the same numbers in each."""
+"""A small SlowFast, and files of it in several dialects with the same values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Detector(nn.Module):
 
 
 def weights(**changes: Any) -> dict[str, Tensor]:
-    """PySlowFast's names, all numbers drawn but the counters of steps."""
+    """Random weights by PySlowFast's names; step counters are not random."""
     with torch.device("meta"):
         shapes = Detector(**changes).backbone.state_dict()
     random = torch.Generator().manual_seed(0)
@@ -46,13 +46,13 @@ def weights(**changes: Any) -> dict[str, Tensor]:
 
 
 def named(name: str, tensors: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
-    """These tensors by the names of a table, as far as it has them."""
+    """These tensors renamed by a table, without names that it lacks."""
     known = {ours: theirs for theirs, ours in table(name).items()}
     return {prefix + known[key]: value for key, value in tensors.items() if key in known}
 
 
 def caffe2(path: Path, tensors: dict[str, Tensor], python2: bool = True) -> Path:
-    """A file as PySlowFast's model zoo has them: a head of 400 classes, and the optimizer's."""
+    """A file as in PySlowFast's model zoo, with a head of 400 classes and optimizer blobs."""
     blobs: dict[str, Any] = {k: v.numpy() for k, v in named("caffe2_slowfast_r50", tensors).items()}
     blobs |= {f"{name}_momentum": np.zeros(1) for name in list(blobs)}
     blobs |= {"pred_w": np.ones((400, 4), np.float32), "pred_b": np.ones(400, np.float32)}
@@ -64,7 +64,7 @@ def caffe2(path: Path, tensors: dict[str, Tensor], python2: bool = True) -> Path
 
 
 class _Python2(pickle._Pickler):  # type: ignore[name-defined]
-    """As Python 2 wrote pickles: text and bytes are one, a string of bytes."""
+    """Writes pickles like Python 2: text and bytes are both byte strings."""
 
     dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 
@@ -79,7 +79,7 @@ class _Python2(pickle._Pickler):  # type: ignore[name-defined]
 
 
 def python2_pickle(value: Any) -> bytes:
-    """A pickle by Python 2 and a NumPy of its time."""
+    """A pickle as written by Python 2 and its NumPy."""
     out = io.BytesIO()
     _Python2(out, protocol=2).dump(value)
     return out.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")

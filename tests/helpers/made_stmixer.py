@@ -1,4 +1,4 @@
-"""A card of an STMixer so small that a file of it costs nothing."""
+"""The card of a tiny STMixer."""
 
 from __future__ import annotations
 

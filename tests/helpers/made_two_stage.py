@@ -1,4 +1,4 @@
-"""Small two-stage detectors, and files of them as others name their tensors."""
+"""Small two-stage detectors, and files of them in several dialects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SMALL = {**MMACTION2, PSF: "slowfast-tiny-nl", PTV: "slowfast-tiny"}
 
 
 def drawn(name: str) -> dict[str, Tensor]:
-    """The tensors of a small model by our names, numbers drawn, variances above 0."""
+    """Random tensors of a small model by our names, with positive variances."""
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in zoo.build(name).state_dict().items()}
     random = torch.Generator().manual_seed(0)
@@ -44,7 +44,7 @@ def drawn(name: str) -> dict[str, Tensor]:
 
 
 def of_mmaction2(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """By mmaction2's names, with a row for the background where there is one."""
+    """By mmaction2's names, with its background row where it has one."""
     backbone = SMALL[name]
     ours = {k.removeprefix("backbone."): v for k, v in tensors.items() if k.startswith("backbone.")}
     if backbone.startswith("vit"):
@@ -102,7 +102,7 @@ def of_fair(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def saved(name: str, path: Path) -> Path:
-    """A file of the source's own kind."""
+    """A file in the source's own format."""
     tensors = drawn(name)
     if name == PSF:
         torch.save({"model_state": of_fair(tensors), "epoch": 9, "cfg": "MODEL: 1"}, path)

@@ -1,4 +1,4 @@
-"""Small files of VideoMAE in the dialects that are about, with the same numbers in each."""
+"""Small VideoMAE files in several dialects, with the same values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONFIG = VitConfig(width=16, depth=4, heads=2, base=(2, 2), prune_at=(1,), maps_
 
 
 def backbone() -> dict[str, Tensor]:
-    """`backbone.*` of a small transformer, all numbers drawn."""
+    """Random `backbone.*` weights of a small transformer."""
     torch.manual_seed(0)
     return {f"backbone.{k}": torch.randn_like(v) for k, v in Vit(CONFIG).state_dict().items()}
 
@@ -23,7 +23,7 @@ def original(prefix: str) -> dict[str, Tensor]:
 
 
 def pretrained() -> dict[str, Tensor]:
-    """VideoMAE's own file of pre-training: an encoder with its norm, and a decoder."""
+    """VideoMAE's own pre-training file: an encoder with its norm, and a decoder."""
     torch.manual_seed(1)
     return {
         **original("encoder."),
@@ -35,14 +35,14 @@ def pretrained() -> dict[str, Tensor]:
 
 
 def classifier(tensors: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
-    """A file with the head of a classifier, which has a norm of its own in place of the last."""
+    """A file with a classifier's head, which has its own norm in place of the final one."""
     body = {n: v for n, v in tensors.items() if not n.startswith((f"{prefix}norm.", "layernorm."))}
     extra = {"fc_norm.weight": torch.ones(16), "fc_norm.bias": torch.zeros(16)}
     return {**body, **extra, "head.weight": torch.zeros(400, 16), "head.bias": torch.zeros(400)}
 
 
 def mmaction2() -> dict[str, Tensor]:
-    """A detector of mmaction2, with its table of positions."""
+    """A detector of mmaction2, with its positional table."""
     named = {
         name.replace("patch_embed.proj.", "patch_embed.projection.")
         .replace("mlp.fc1.", "mlp.layers.0.0.")
@@ -54,7 +54,7 @@ def mmaction2() -> dict[str, Tensor]:
 
 
 def huggingface(prefix: str = "videomae.", old: bool = False) -> dict[str, Tensor]:
-    """Hugging Face's names: queries, keys and values apart; old: as files of 2022 have biases."""
+    """Hugging Face's names: separate queries, keys, values; old: biases as in files of 2022."""
     named: dict[str, Tensor] = {}
     for name, value in original("").items():
         if name.endswith("attn.qkv.weight"):

@@ -1,4 +1,4 @@
-"""A server of one file, which breaks off, forgets or lies as a test wants it."""
+"""An HTTP server for one file, with faults that tests switch on."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 
 class Served(BaseHTTPRequestHandler):
-    """What a server does; each test has a class of its own."""
+    """The server's behaviour; each test has its own subclass."""
 
     content = bytes(range(256)) * 40
-    breaks: int = 0  # bytes after which an answer breaks off; 0: never
-    once = False  # it breaks off once alone
-    code = 200  # other than 200: the only answer there is
-    ranges = True  # whether it can start in the middle
-    minds = True  # whether it reads If-Range
-    told = True  # whether it tells the size
+    breaks: int = 0  # bytes after which a response breaks off; 0: never
+    once = False  # break off only once
+    code = 200  # other than 200: the status of every response
+    ranges = True  # whether it supports ranges
+    honours_if_range = True
+    sends_size = True
     kind = "application/octet-stream"
     tag = '"one"'
-    holds: threading.Event | None = None  # what it waits for after `breaks` bytes
+    holds: threading.Event | None = None  # waits for this after `breaks` bytes
     asked: list[str]  # the Range of each GET
     address: str
 
@@ -32,7 +32,7 @@ class Served(BaseHTTPRequestHandler):
         if kind.code != 200:
             self.send_error(kind.code)
             return
-        current = not kind.minds or self.headers.get("If-Range", kind.tag) == kind.tag
+        current = not kind.honours_if_range or self.headers.get("If-Range", kind.tag) == kind.tag
         start = int(re.findall(r"\d+", asked)[0]) if asked and kind.ranges and current else 0
         whole = len(kind.content)
         if start and start >= whole:
@@ -43,7 +43,7 @@ class Served(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", kind.kind)
         self.send_header("ETag", kind.tag)
-        if kind.told:
+        if kind.sends_size:
             self.send_header("Content-Length", str(whole - start))
         if start:
             self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
@@ -51,7 +51,7 @@ class Served(BaseHTTPRequestHandler):
         self.give(kind.content[start:])
 
     def give(self, rest: bytes) -> None:
-        """The bytes, as far as they go."""
+        """Send the bytes, up to `breaks`."""
         kind = type(self)
         many = kind.breaks or len(rest)
         if kind.once:
@@ -68,7 +68,7 @@ class Served(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(**knobs: Any) -> Iterator[type[Served]]:
-    """A running server; what its class says can be changed while it runs."""
+    """A running server, whose class attributes can be changed while it runs."""
     kind: type[Served] = type("OneServed", (Served,), {"asked": [], **knobs})
     running = ThreadingHTTPServer(("127.0.0.1", 0), kind)
     kind.address = f"http://127.0.0.1:{running.server_port}"

@@ -1,4 +1,4 @@
-"""Two-stage detectors as their sources compute them, in plain steps on PySlowFast's names."""
+"""Two-stage detectors computed step by step as in their sources, with PySlowFast's names."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def nonlocal_block(x: Tensor, t: Tensors, name: str, gaussian: bool) -> Tensor:
 
     clips, _, *size = x.shape
     theta = conv(x, "theta").reshape(clips, -1, math.prod(size)).transpose(1, 2)
-    if gaussian:  # mmaction2: convolutions first, time stays
+    if gaussian:  # mmaction2: convolutions first, time is kept
         phi, g = (F.max_pool3d(conv(x, part), (1, 2, 2)) for part in ("phi", "g"))
-    else:  # PySlowFast: pool first, time too
+    else:  # PySlowFast: pooling first, over time, too
         phi, g = (conv(F.max_pool3d(x, (2, 2, 2)), part) for part in ("phi", "g"))
     phi, g = phi.flatten(2), g.flatten(2)
     weight = theta @ phi
@@ -52,7 +52,7 @@ def nonlocal_block(x: Tensor, t: Tensors, name: str, gaussian: bool) -> Tensor:
 def slowfast(
     t: Tensors, pixels: Tensor, slow: Sequence[int] | None, dilation: int, gaussian: bool = False
 ) -> list[Tensor]:
-    """The pathways after res5; slow: its frames, None where there is no other pathway."""
+    """The pathways after res5; slow: the slow pathway's frames, None if it is the only one."""
     maps = [pixels] if slow is None else [pixels[:, :, list(slow)], pixels]
     for p in range(len(maps)):
         kernel = t[f"s1.pathway{p}_stem.conv.weight"]
@@ -83,7 +83,7 @@ def fused(maps: Sequence[Tensor], t: Tensors, name: str) -> Tensor:
 
 
 def vit(t: Tensors, pixels: Tensor, heads: int, base: int) -> Tensor:
-    """mmaction2's VideoMAE by its own names: [B, D, t, h, w], without what is no whole patch."""
+    """mmaction2's VideoMAE by its own names: [B, D, t, h, w], without partial patches."""
     x = F.conv3d(
         pixels, t["patch_embed.projection.weight"], t["patch_embed.projection.bias"], (2, 16, 16)
     )

@@ -1,4 +1,4 @@
-"""Who is who on scenes worked by hand: boxes .1 wide and .3 high."""
+"""Tracking on scenes worked by hand: boxes .1 wide and .3 high."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def follow(
     min_iou: float = 0.2,
     doing: list[tuple[float, ...]] | None = None,
 ) -> list[int]:
-    """The track of each row as given; a frame's rows in the order given."""
+    """Track rows of any order; return the track of each row."""
     order = sorted(range(len(rows)), key=lambda i: rows[i][0])
     frame = np.array([rows[i][0] for i in order], np.intp)
     box = np.array([(x, y, x + WIDE, y + HIGH) for _, x, y, _ in (rows[i] for i in order)])
@@ -33,7 +33,7 @@ def follow(
 
 
 def crossing(missed: tuple[int, ...] = (), frames: int = 25) -> list[Row]:
-    """At one height, one goes right and one left, a body's width in a quarter of a second.
+    """Two people at one height cross, each moving a body's width in a quarter of a second.
 
     They meet a quarter of the way from frame 12 to 13, where the box next to where each was last
     is the other's. `missed`: where the one who goes left is not found.
@@ -44,7 +44,7 @@ def crossing(missed: tuple[int, ...] = (), frames: int = 25) -> list[Row]:
 
 
 @pytest.mark.parametrize("missed", [(), (12,), (12, 13), (11, 12, 13), tuple(range(9, 17))])
-def test_only_motion_tells_who_is_who_where_they_cross(missed: tuple[int, ...]) -> None:
+def test_motion_distinguishes_people_who_cross(missed: tuple[int, ...]) -> None:
     assert follow(crossing(missed)) == [0] * 25 + [1] * (25 - len(missed))
 
 
@@ -52,35 +52,35 @@ WALKS, WAVES = (0.8, 0.1), (0.1, 0.8)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_of_two_who_may_have_changed_places_each_goes_on_with_what_it_does(swapped: bool) -> None:
+def test_actions_resolve_a_possible_swap(swapped: bool) -> None:
     # One a second at .30 and .40, then at .34 and .36: which is whose is seen by what they do,
     # not at first but at last.
     rows = [at(f, x) for f in range(3) for x in (0.30, 0.40)] + [at(3, 0.34), at(3, 0.36)]
     last = [WAVES, WALKS] if swapped else [WALKS, WAVES]
-    told = follow(rows, every=1.0, doing=[WAVES, WALKS] + [WALKS, WAVES] * 2 + last)
-    assert told[:6] == [0, 1] * 3
-    assert told[6:] == ([1, 0] if swapped else [0, 1])
+    tracks = follow(rows, every=1.0, doing=[WAVES, WALKS] + [WALKS, WAVES] * 2 + last)
+    assert tracks[:6] == [0, 1] * 3
+    assert tracks[6:] == ([1, 0] if swapped else [0, 1])
     # Who does nothing known is where it was.
     assert follow(rows, every=1.0, doing=[(0.0, 0.0)] * 8)[6:] == [0, 1]
 
 
-def test_who_is_just_where_it_was_may_do_another_thing() -> None:
+def test_a_stationary_person_may_change_action() -> None:
     rows = [at(f, x) for f in range(4) for x in (0.30, 0.40)]
     assert follow(rows, every=1.0, doing=[WALKS, WAVES] * 3 + [WAVES, WALKS]) == [0, 1] * 4
 
 
-def test_a_likeness_moves_nobody_across_the_picture() -> None:
+def test_similar_actions_do_not_match_distant_boxes() -> None:
     rows = [at(f, 0.1) for f in range(3)] + [at(3, 0.9)]
     assert follow(rows, doing=[WALKS] * 4) == [0, 0, 0, 1]
 
 
-def test_who_crosses_a_standing_person_who_is_hidden_the_while() -> None:
+def test_crossing_an_occluded_standing_person() -> None:
     walks = [at(f, 0.1 + 0.016 * f) for f in range(25)]
     stands = [at(f, 0.3) for f in range(25) if not 9 <= f <= 16]
     assert follow(walks + stands) == [0] * 25 + [1] * 17
 
 
-def test_who_stops_unseen_is_where_it_was_last() -> None:
+def test_a_person_who_stops_while_unseen_matches_the_last_box() -> None:
     # Walks .4 a second to .3, is missed for half a second and has not moved; someone stands
     # near where its motion led.
     walks = [at(f, 0.108 + 0.016 * f) for f in range(13)] + [at(25, 0.3)]
@@ -88,13 +88,13 @@ def test_who_stops_unseen_is_where_it_was_last() -> None:
     assert follow(walks + stands) == [0] * 14 + [1] * 25
 
 
-def test_who_stands_in_a_queue_keeps_its_track_as_another_leaves_and_one_comes() -> None:
+def test_a_queue_keeps_its_tracks_when_one_leaves_and_another_joins() -> None:
     queue = [at(f, x) for f in range(6) for x in (0.40, 0.33)]
     assert follow([*queue, at(6, 0.40), at(6, 0.47)]) == [0, 1] * 6 + [0, 2]
     assert follow([*queue, at(6, 0.47), at(6, 0.40)]) == [0, 1] * 6 + [2, 0]
 
 
-def test_of_two_as_near_the_one_seen_lately_goes_on() -> None:
+def test_of_equally_near_tracks_the_recently_seen_one_matches() -> None:
     # Both seen six times; the one at .30 a second ago, the one at .38 in the last keyframe. The
     # older sight is the less certain, so that its grown box shares more.
     long_ago = [at(f, 0.30) for f in range(6)]
@@ -102,25 +102,25 @@ def test_of_two_as_near_the_one_seen_lately_goes_on() -> None:
     assert follow([*long_ago, *lately, at(30, 0.34)])[-1] == 1
 
 
-def test_a_flash_beside_a_person_does_not_take_its_track() -> None:
+def test_a_brief_false_detection_does_not_take_a_track() -> None:
     # IoU with the person .075 / .125 = .6, with the flash .085 / .115 = .74.
     person = [at(f, 0.40) for f in range(24)]
     assert follow([*person, at(23, 0.44), at(24, 0.425)])[-1] == 0
 
 
-def test_where_no_box_touches_the_nearest_one_goes_on() -> None:
+def test_without_overlap_the_nearest_box_matches() -> None:
     # A second later, .12 and .32 from each; what grown boxes share is all there is.
     rows = [at(0, 0.20), at(0, 0.40), at(1, 0.52), at(1, 0.08)]
     assert follow(rows, every=1) == [0, 1, 1, 0]
 
 
-def test_who_walked_far_goes_on_though_another_left_and_a_stranger_came() -> None:
+def test_a_fast_walker_keeps_its_track_when_others_come_and_go() -> None:
     # A second later .15 to the right: no overlap, but .425 / .725 of the grown boxes.
     rows = [at(0, 0.10, 0.6), at(0, 0.9, 0.0), at(1, 0.25, 0.6), at(1, 0.45, 0.0)]
     assert follow(rows, every=1) == [0, 1, 0, 2]
 
 
-def test_a_box_grows_by_its_longer_side_at_most() -> None:
+def test_padding_is_at_most_the_longer_side() -> None:
     # 1.8 s after one sight the spread is 1.6 sides. Grown by one, boxes are .7 by .9: .45 apart
     # they share .25 / 1.15 = .22, .48 apart .22 / 1.18 = .19.
     assert follow([at(0, 0.1), at(45, 0.55)]) == [0, 0]
@@ -128,19 +128,19 @@ def test_a_box_grows_by_its_longer_side_at_most() -> None:
     assert follow([at(0, 0.1), at(45, 0.55)], min_iou=0.25) == [0, 1]
 
 
-def test_who_stood_still_for_long_may_walk_off_unseen() -> None:
+def test_a_long_stationary_person_may_walk_off_unseen() -> None:
     stands = [at(f, 0.1) for f in range(100)]
     assert follow([*stands, at(140, 0.45)])[-1] == 0
     assert follow([*stands, at(100, 0.25)])[-1] == 1  # but not in one keyframe
 
 
-def test_two_people_in_one_place_stay_two() -> None:
+def test_two_people_at_one_place_stay_two() -> None:
     rows = [at(f, 0.4) for f in range(5) for _ in range(2)]
     got = np.array(follow(rows)).reshape(5, 2)
     assert np.sort(got, 1).tolist() == [[0, 1]] * 5
 
 
-def test_of_two_alike_one_goes_on_and_the_other_waits() -> None:
+def test_of_two_equal_tracks_one_matches_and_the_other_waits() -> None:
     rows = [at(0, 0.3), at(0, 0.5), at(1, 0.4), at(2, 0.3), at(2, 0.5)]
     got = follow(rows, min_iou=0.0)
     assert got[2] in (0, 1)
@@ -148,21 +148,21 @@ def test_of_two_alike_one_goes_on_and_the_other_waits() -> None:
 
 
 @pytest.mark.parametrize(("missed", "track"), [(49, 0), (50, 1)])
-def test_a_track_waits_as_long_as_max_gap(missed: int, track: int) -> None:
+def test_a_track_survives_max_gap(missed: int, track: int) -> None:
     assert follow([at(0, 0.1), at(missed + 1, 0.1)], max_gap=2.0)[-1] == track
 
 
-def test_tracks_are_numbered_by_first_appearance_and_not_used_again() -> None:
+def test_track_numbers_follow_first_appearance_and_are_not_reused() -> None:
     rows = [at(0, 0.8), at(0, 0.1), at(1, 0.1), at(2, 0.45), at(2, 0.1), at(60, 0.8)]
     assert follow(rows) == [0, 1, 1, 2, 1, 3]
 
 
-def test_a_chain_goes_on_over_any_gap_and_any_distance() -> None:
+def test_a_chain_continues_over_any_gap_and_distance() -> None:
     rows = [at(0, 0.1, 0.0, chain=4), at(1, 0.1, 0.0, chain=4), at(500, 0.8, 0.6, chain=4)]
     assert follow(rows) == [0, 0, 0]
 
 
-def test_no_other_box_takes_the_track_of_a_chain_that_lasts() -> None:
+def test_no_other_box_joins_the_track_of_an_active_chain() -> None:
     rows = [at(0, 0.1, chain=4), at(3, 0.1, chain=4)]
     loose = [at(1, 0.1), at(2, 0.1)]
     assert follow(rows + loose) == [0, 0, 1, 1]
@@ -173,7 +173,7 @@ def test_no_other_box_takes_the_track_of_a_chain_that_lasts() -> None:
     assert follow(rows + elsewhere + loose) == [0, 0, 1, 1, 1, 1, 2, 2]
 
 
-def test_a_chain_keeps_its_track_beside_a_box_that_fits_it_better() -> None:
+def test_a_chain_keeps_its_track_next_to_a_better_matching_box() -> None:
     rows = [
         at(0, 0.10, chain=4),
         at(1, 0.15, chain=4),
@@ -184,21 +184,21 @@ def test_a_chain_keeps_its_track_beside_a_box_that_fits_it_better() -> None:
     assert follow(rows) == [0, 0, 1, 1, 0]
 
 
-def test_before_and_after_a_chain_its_track_is_like_any() -> None:
+def test_before_and_after_a_chain_its_track_is_an_ordinary_one() -> None:
     # A box, a chain of three keyframes, a box, a chain: one person in one place.
     rows = [at(0, 0.1), *(at(f, 0.1, chain=0) for f in (1, 2, 3)), at(4, 0.1), at(5, 0.1, chain=1)]
     assert follow(rows) == [0] * 6
 
 
-def test_boxes_of_one_frame_have_tracks_of_their_own_beside_chains() -> None:
+def test_boxes_without_chains_get_their_own_tracks_next_to_chains() -> None:
     chains = [at(f, x, chain=c) for f in range(4) for c, x in ((0, 0.1), (1, 0.5))]
     loose = [at(f, 0.8) for f in range(4)]
     assert follow(chains + loose) == [0, 1] * 4 + [2] * 4
 
 
 def test_no_boxes() -> None:
-    nobody = np.zeros(0, np.intp)
-    found = track_people(np.arange(3.0), np.zeros((0, 4)), np.zeros((0, 2)), nobody, nobody, 2, 0.2)
+    empty = np.zeros(0, np.intp)
+    found = track_people(np.arange(3.0), np.zeros((0, 4)), np.zeros((0, 2)), empty, empty, 2, 0.2)
     assert found.tolist() == []
 
 

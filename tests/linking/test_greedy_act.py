@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stadkit.errors import UsageError
-from stadkit.linking.greedy import ACT, Rules, link_act, link_pieces
+from stadkit.linking.greedy import ACT, Rules, link_act, link_frames
 from stadkit.pairwise import sides, soft_nms
 from stadkit.tubes import Tubelets
 
@@ -46,13 +46,13 @@ def test_the_ious_of_a_tubelet_are_summed_not_averaged() -> None:
     assert suppressed(*rows, k=3) == pytest.approx([0.9, 0.5 * (1 - 3 * 0.8)])
 
 
-def test_a_suppressed_box_suppresses_nobody() -> None:
+def test_a_suppressed_box_suppresses_no_other() -> None:
     lower = [0.0, 0, 9, 5]  # IoU with HERE .6, not above it; with NEAR .75
     scores = suppressed((1, 0, 0.9, HERE), (1, 0, 0.5, NEAR), (1, 0, 0.4, lower))
     assert scores == pytest.approx([0.9, 0.1, 0.4])
 
 
-def test_of_equal_scores_the_last_row_is_the_better_one() -> None:
+def test_score_ties_prefer_the_last_row() -> None:
     assert suppressed((1, 0, 0.5, HERE), (1, 0, 0.5, NEAR)) == pytest.approx([0.1, 0.5])
 
 
@@ -69,7 +69,7 @@ def test_boxes_of_a_tube_are_means_of_the_tubelets_that_cover_them() -> None:
     assert tubes.score[0] == pytest.approx((13 * 0.2 + 0.4) / 14)
 
 
-def test_a_tube_takes_the_best_score_that_overlaps_enough() -> None:
+def test_a_tube_takes_the_best_score_among_overlapping_tubelets() -> None:
     aside = [0.0, 0, 9, 5]  # IoU with HERE .6: enough, and less than NEAR
     rows = [(f, 0, 0.5, HERE) for f in range(1, 15)]
     tubes = link_act(tubelets(*rows, (15, 0, 0.3, NEAR), (15, 0, 0.4, aside)), SIZES, rate=25)
@@ -77,7 +77,7 @@ def test_a_tube_takes_the_best_score_that_overlaps_enough() -> None:
     assert tubes.box[14] * 100 == pytest.approx([0, 0, 4.5, 5])
 
 
-def test_a_tubelet_serves_one_tube_and_the_better_one_takes_it() -> None:
+def test_a_tubelet_joins_only_the_better_tube() -> None:
     low = [0.0, 5, 9, 14]  # IoU with HERE 1/3; both overlap the middle by 2/3
     rows: list[Row] = [(f, 0, 0.5, HERE) for f in range(1, 16)]
     rows += [(f, 0, 0.6, low) for f in range(1, 16)]
@@ -92,13 +92,13 @@ def test_a_tubelet_serves_one_tube_and_the_better_one_takes_it() -> None:
 
 
 @pytest.mark.parametrize(("missed", "count"), [(1, 1), (2, 1), (3, 2)])
-def test_a_tube_of_three_frames_ends_when_it_took_none_for_three(missed: int, count: int) -> None:
+def test_a_tube_ends_after_k_frames_without_a_match(missed: int, count: int) -> None:
     starts = [*range(1, 14), *range(14 + missed, 28 + missed)]
     found = tubelets(*((f, 0, 0.5, HERE) for f in starts), k=3)
     assert len(link_act(found, SIZES, rate=25)) == count
 
 
-def test_short_and_weak_tubes_are_left_out() -> None:
+def test_short_and_weak_tubes_are_dropped() -> None:
     rows = [(f, 0, 0.5, HERE) for f in range(1, 15)]
     rows += [(f, 1, 0.004, HERE) for f in range(1, 31)]
     assert len(link_act(tubelets(*rows), SIZES, rate=25)) == 0
@@ -106,7 +106,7 @@ def test_short_and_weak_tubes_are_left_out() -> None:
     assert len(link_act(tubelets(*rows), SIZES, rate=25, rules=shorter)) == 1
 
 
-def test_ten_boxes_a_frame_and_class_go_on() -> None:
+def test_ten_boxes_per_frame_and_class_are_kept() -> None:
     rows = [
         (f, 0, 0.9 - i / 100, [20.0 * i, 0, 20.0 * i + 9, 9])
         for f in range(1, 16)
@@ -121,16 +121,16 @@ def test_no_tubelets() -> None:
 
 
 def test_a_video_of_unknown_size() -> None:
-    with pytest.raises(UsageError, match=r"no width and height for video 'c' \(1 such\)"):
+    with pytest.raises(UsageError, match=r"no width and height for video 'c' \(1 of "):
         link_act(tubelets((1, 0, 0.5, HERE), videos=("c",)), SIZES, rate=25)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
 @pytest.mark.parametrize("seed", range(4))
-def test_as_a_plain_loop(k: int, seed: int) -> None:
+def test_equals_a_plain_loop(k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     found, rules = _crowd(rng, k), Rules(edge=float(seed % 2), min_length=4, keep=6)
-    pieces = link_pieces(found, rules)
+    pieces = link_frames(found, rules)
     got = [
         (chain, round(score, 9), frames.tolist(), box.round(6).tolist())
         for chain, score, frames, box in zip(
@@ -150,7 +150,7 @@ def test_as_a_plain_loop(k: int, seed: int) -> None:
 
 
 def _crowd(rng: np.random.Generator, k: int) -> Tubelets:
-    """Boxes that wander in two videos, some of them missed, in crowds that overlap."""
+    """Random walks of overlapping boxes in two videos, some of them missed."""
     n, frames = 400, 25
     person = rng.integers(0, 8, n)
     frame = rng.integers(1, frames, n)

@@ -43,7 +43,7 @@ def test_one_missed_frame_ends_a_tube() -> None:
     assert tubes.time[tubes.start[:-1]] == pytest.approx([0, 16 / 25])
 
 
-def test_a_box_without_a_class_is_passed_over() -> None:
+def test_a_box_without_a_class_is_skipped() -> None:
     rows: list[Row] = [(f, -1, 0.5, LEFT) for f in range(20)]
     assert len(link_mmaction2(claims(*rows), rate=25)) == 0
 
@@ -61,7 +61,7 @@ def test_nothing_found() -> None:
     assert len(link_mmaction2(claims(), rate=25, last_score=True)) == 0
 
 
-def test_an_overlap_of_just_a_half_goes_on() -> None:
+def test_an_iou_of_exactly_half_links() -> None:
     half = (0.0, 0.0, 0.4, 0.5)
     rows: list[Row] = [(f, 0, 0.5, LEFT if f % 2 else half) for f in range(15)]
     tubes = link_mmaction2(claims(*rows), rate=25, sizes={"a": (240, 320)})
@@ -71,7 +71,7 @@ def test_an_overlap_of_just_a_half_goes_on() -> None:
         link_mmaction2(claims(*rows), rate=25, sizes={})
 
 
-def test_tubes_left_at_the_end_come_from_the_best_to_the_worst() -> None:
+def test_tubes_open_at_the_end_are_sorted_best_first() -> None:
     rows: list[Row] = [(f, 0, 0.5, LEFT) for f in range(16)]
     rows += [(f, 0, 0.7, RIGHT) for f in range(16)]
     assert link_mmaction2(claims(*rows), rate=25).score == pytest.approx([0.7, 0.5])

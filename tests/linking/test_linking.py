@@ -1,4 +1,4 @@
-"""Tracks and tubes on small scenes worked by hand, and what must hold for any."""
+"""Tracks and tubes on small scenes worked by hand, and invariants of any scene."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_two_people_stay_two() -> None:
     assert tracks(table(*rows)) == [0, 1] * 5
 
 
-def test_people_who_cross_go_on_as_they_went() -> None:
+def test_people_who_cross_keep_their_direction() -> None:
     # Ten keyframes a second, a body's width in a half; at the middle they stand in one place.
     steps = np.arange(11) / 10
     left = [(t, 0.1 + 0.4 * t, 0.30, (0.9,)) for t in steps.tolist()]
@@ -61,11 +61,11 @@ def test_people_who_cross_go_on_as_they_went() -> None:
 
 
 def test_a_walker_a_second_apart_is_one_person() -> None:
-    """Boxes of 1 keyframe a second need not touch: their owner may have walked that far."""
+    """At 1 keyframe a second, boxes of a walker need not overlap."""
     assert tracks(table(*[(float(t), 0.1 + 0.15 * t, 0.3, (0.9,)) for t in range(5)])) == [0] * 5
 
 
-def test_nobody_jumps_across_the_picture() -> None:
+def test_tracks_do_not_jump_across_the_frame() -> None:
     assert tracks(table((0, 0.0, 0.0, (0.9,)), (0.2, 0.8, 0.6, (0.9,)))) == [0, 1]
 
 
@@ -81,7 +81,7 @@ def test_a_gap_is_bridged_and_marked() -> None:
     assert linked.tubes.score[0] == pytest.approx(0.8 * 8 / 9)
 
 
-def test_without_keyframes_a_gap_is_no_time_at_all() -> None:
+def test_without_keyframes_gaps_are_not_filled() -> None:
     rows = [(t / 5, 0.1, 0.3, (0.8,)) for t in (0, 1, 4, 5)]
     tubes = link(table(*rows), None, PLAIN).tubes
     assert tubes.time.tolist() == pytest.approx([0, 0.2, 0.8, 1.0])
@@ -109,7 +109,7 @@ def test_births_and_deaths() -> None:
 
 
 def test_one_person_does_three_things() -> None:
-    """Walks, then stands, and waves the while: three tubes on one track."""
+    """Walking, then standing, waving meanwhile: three tubes on one track."""
     rows = []
     for t in range(30):
         walks, waves = t < 15, 10 <= t < 20
@@ -133,7 +133,7 @@ def test_a_flicker_neither_starts_nor_ends_an_action() -> None:
 
 
 def test_boxes_of_one_person_are_one() -> None:
-    """Two boxes a keyframe of the same body, one for each class: one track, both scores."""
+    """Two boxes per keyframe of one person, one per class: one track, both scores."""
     rows = []
     for t in range(5):
         rows += [(t / 5, 0.1, 0.30, (0.9, NAN)), (t / 5, 0.105, 0.31, (NAN, 0.6))]
@@ -144,7 +144,7 @@ def test_boxes_of_one_person_are_one() -> None:
 
 
 def test_tubelets_that_overlap_are_one_person() -> None:
-    """Three of four frames, two frames apart; a stranger's tubelet beside them."""
+    """Three tubelets of four frames, two frames apart, and another person's tubelet."""
     rows, number = [], []
     for k, begin in enumerate((0, 2, 4)):
         for t in range(begin, begin + 4):
@@ -155,11 +155,11 @@ def test_tubelets_that_overlap_are_one_person() -> None:
     linked = link(table(*rows, track=number), None, PLAIN)
     assert linked.found.track.tolist() == [0] * 12 + [1] * 4
     assert np.diff(linked.tubes.start).tolist() == [8, 4]
-    # Frame 2 is told by two tubelets, .01 apart in height.
+    # Frame 2 is covered by two tubelets, .01 apart in height.
     assert linked.tubes.box[2, 1] == pytest.approx(0.305)
 
 
-def test_a_box_of_none_joins_a_tubelet_however_sure_it_is() -> None:
+def test_a_single_box_joins_a_tubelet_at_any_score() -> None:
     rows = [(t / 5, 0.1, 0.3, (0.9,)) for t in (0, 1, 2, 3, 4, 2)]
     found = table(*rows, track=[0] * 5 + [-1])
     sure = replace(found, person=np.float32([0.9] * 5 + [0.99]))
@@ -177,7 +177,7 @@ def test_a_tubelet_within_another_does_not_end_it() -> None:
     assert np.diff(linked.tubes.start).tolist() == [14]
 
 
-def test_nobody_far_away_decides_whether_a_person_goes_on() -> None:
+def test_distant_people_do_not_affect_a_match() -> None:
     rows = [(0.0, 0.1, 0.6, (0.9,)), (3.0, 0.25, 0.6, (0.9,))]
     assert tracks(table(*rows), times(4, 1.0)) == [0, 0]
     rows += [(0.0, 0.9, 0.0, (0.9,)), (3.0, 0.45, 0.0, (0.9,))]
@@ -185,7 +185,7 @@ def test_nobody_far_away_decides_whether_a_person_goes_on() -> None:
     assert got[0] == got[1]
 
 
-def test_nothing_and_next_to_nothing() -> None:
+def test_empty_and_minimal_inputs() -> None:
     nothing = link(Detections.empty(("a",)), times(3))
     assert (len(nothing.found), len(nothing.tubes)) == (0, 0)
     assert nothing.tubes.classes == ("a",)
@@ -195,7 +195,7 @@ def test_nothing_and_next_to_nothing() -> None:
     assert not len(link(table((3.0, 0.1, 0.1, (NAN,)))).tubes)
 
 
-def test_a_video_without_detections_is_no_trouble() -> None:
+def test_a_video_without_detections() -> None:
     a, c = table((0, 0.1, 0.1, (0.9,)), video="a"), table((0, 0.1, 0.1, (0.9,)), video="c")
     both = Detections.join([c, a], a.classes)
     looked = [times(4, video=video) for video in "abc"]
@@ -207,7 +207,7 @@ def test_a_video_without_detections_is_no_trouble() -> None:
     assert linked.tubes.video.tolist() == ["a", "c"]
 
 
-def test_options_say_what_is_wrong() -> None:
+def test_invalid_options_are_rejected() -> None:
     with pytest.raises(UsageError, match="min_iou is 2; wants 0 to 1"):
         Options(min_iou=2)
     with pytest.raises(UsageError, match="max_gap is -1; wants seconds, 0 or more"):
@@ -215,7 +215,7 @@ def test_options_say_what_is_wrong() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_finds_who_is_plainly_there(method: str) -> None:
+def test_every_method_links_an_easy_scene(method: str) -> None:
     rows = [(t / 25, 0.1 + 0.001 * t, 0.3, (0.9,)) for t in range(30)]
     linked = link_by(method, table(*rows), times(30, 1 / 25), rate=25, sizes={"a": (240, 320)})
     assert np.diff(linked.tubes.start).tolist() == [30]
@@ -238,7 +238,7 @@ scenes = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(scenes, st.randoms(use_true_random=False), st.booleans())
-def test_what_holds_for_any_scene(
+def test_invariants_of_any_scene(
     scene: list[tuple[int, float, float, float]], random: object, tubelets: bool
 ) -> None:
     rows = [(t / 5, x, y, (s,)) for t, x, y, s in scene]

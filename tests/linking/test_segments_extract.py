@@ -1,4 +1,4 @@
-"""Where tubes begin, end and go on, by hand, through `link`."""
+"""Where tubes begin, end and continue, by hand, through `link`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAIN = Options(smooth=0, smooth_scores=0)
 
 
 def person(time: Floats, left: Floats | float = 0.1, score: Floats | float = 0.8) -> Detections:
-    """One who is seen at these times, with one action."""
+    """A person observed at these times, with one action."""
     n = len(time)
     x = np.broadcast_to(np.asarray(left, np.float64), n)
     return Detections(
@@ -32,14 +32,14 @@ def person(time: Floats, left: Floats | float = 0.1, score: Floats | float = 0.8
 
 
 def missed(rate: float, count: int, options: Options = PLAIN) -> Linked:
-    """Seen in ten keyframes, missed in `count`, seen in ten."""
+    """A person seen in ten keyframes, missed in `count`, seen in ten."""
     steps = np.array([*range(10), *range(10 + count, 20 + count)])
     looked = Keyframes(np.full(20 + count, "a"), np.arange(20 + count) / rate)
     return link(person(steps / rate), looked, options)
 
 
 def tubes_of(linked: Linked) -> list[int]:
-    """How many boxes each tube has."""
+    """Return the number of boxes of each tube."""
     return np.diff(linked.tubes.start).tolist()
 
 
@@ -51,14 +51,14 @@ def test_the_longest_gap_of_a_tube(interval: float, seconds: float) -> None:
     assert longest_gap(1.0, interval) == pytest.approx(seconds, abs=1e-5)
 
 
-def test_no_gap_of_a_tube_is_longer_than_ten_seconds_unless_asked_for() -> None:
+def test_tube_gaps_are_at_most_ten_seconds_by_default() -> None:
     assert longest_gap(1.0, 5.0) == pytest.approx(10, abs=1e-5)
     assert longest_gap(30.0, 5.0) == pytest.approx(30, abs=1e-5)
     assert longest_gap(0.0, 0.04) == pytest.approx(0.12, abs=1e-5)
 
 
 @pytest.mark.parametrize(("rate", "most"), [(1, 2), (5, 4), (25, 7)])
-def test_a_tube_goes_on_over_so_many_missed_keyframes(rate: float, most: int) -> None:
+def test_a_tube_bridges_missed_keyframes(rate: float, most: int) -> None:
     wide = replace(PLAIN, max_gap=10)
     whole = missed(rate, most, wide)
     assert tubes_of(whole) == [20 + most]
@@ -70,18 +70,18 @@ def test_a_tube_goes_on_over_so_many_missed_keyframes(rate: float, most: int) ->
 
 
 @pytest.mark.parametrize(("rate", "most"), [(0.5, 2), (1, 2), (5, 9), (25, 49)])
-def test_a_person_is_the_same_after_so_many_missed_keyframes(rate: float, most: int) -> None:
-    """Two seconds, or three intervals, between sights."""
+def test_a_track_survives_missed_keyframes(rate: float, most: int) -> None:
+    """Gaps of at most two seconds, or three intervals."""
     assert missed(rate, most).found.track[-1] == 0
     assert missed(rate, most + 1).found.track[-1] == 1
 
 
-def test_at_a_keyframe_every_five_seconds_a_person_is_the_same_for_ten() -> None:
+def test_at_five_second_keyframes_a_track_survives_ten_seconds() -> None:
     assert missed(0.2, 1).found.track[-1] == 0
     assert missed(0.2, 2).found.track[-1] == 1
 
 
-def test_no_tube_goes_on_where_nobody_looked() -> None:
+def test_no_tube_bridges_unprocessed_time() -> None:
     # Five a second, but for one second and a half: one person, two tubes.
     time = np.array([*range(5), *range(12, 17)]) / 5
     linked = link(person(time), None, PLAIN)
@@ -92,7 +92,7 @@ def test_no_tube_goes_on_where_nobody_looked() -> None:
     assert tubes_of(link(person(time), None, PLAIN)) == [10]
 
 
-def test_a_person_of_one_tubelet_is_the_same_over_any_hole() -> None:
+def test_a_tubelet_keeps_its_track_over_any_gap() -> None:
     time = np.append(np.arange(5), np.arange(500, 505)) / 5
     found = replace(person(time), track=np.zeros(10, np.int32))
     linked = link(found, None, PLAIN)
@@ -101,13 +101,13 @@ def test_a_person_of_one_tubelet_is_the_same_over_any_hole() -> None:
     assert linked.tubes.score == pytest.approx([0.8 * 5 / 6] * 2)
 
 
-def test_a_tube_does_not_pass_a_long_absence_that_looks_alike() -> None:
+def test_a_tube_ends_at_a_long_absence_with_equal_scores() -> None:
     linked = missed(5, 8)
     assert linked.tubes.time[linked.tubes.start[:-1]] == pytest.approx([0, 18 / 5])
     assert linked.tubes.time[linked.tubes.start[1:] - 1] == pytest.approx([9 / 5, 27 / 5])
 
 
-def test_a_tube_ends_at_any_gap_where_nobody_is_missed() -> None:
+def test_a_tube_ends_at_any_gap_of_a_perfect_detector() -> None:
     steps = np.array([*range(1000), *range(1002, 2002)])
     looked = Keyframes(np.full(2002, "a"), np.arange(2002) / 25)
     linked = link(person(steps / 25), looked, PLAIN)
@@ -115,14 +115,14 @@ def test_a_tube_ends_at_any_gap_where_nobody_is_missed() -> None:
     assert tubes_of(linked) == [1000, 1000]
 
 
-def test_boxes_that_move_evenly_are_as_they_were() -> None:
+def test_evenly_moving_boxes_are_unchanged() -> None:
     left = 0.1 + 0.01 * np.arange(20)
     tubes = link(person(np.arange(20) / 25, left), None, Options()).tubes
     assert tubes.box[:, 0] == pytest.approx(left, abs=1e-6)
     assert tubes.box[:, 2] == pytest.approx(left + 0.1, abs=1e-6)
 
 
-def test_boxes_that_shake_are_smoothed() -> None:
+def test_jittering_boxes_are_smoothed() -> None:
     left = 0.1 + 0.004 * (np.arange(40) % 2)
     found = person(np.arange(40) / 25, left)
     smooth = link(found, None, Options()).tubes.box[5:-5, 0]
@@ -131,7 +131,7 @@ def test_boxes_that_shake_are_smoothed() -> None:
     assert plain == pytest.approx(left[5:-5], abs=1e-6)
 
 
-def test_scores_that_shake_are_smoothed_to_find_the_ends_but_told_as_they_are() -> None:
+def test_scores_are_smoothed_for_segmentation_but_reported_raw() -> None:
     # Four keyframes of .8 and then four of 0 in turn, .16 s each; then nothing for a second.
     score = np.array([0.8, 0.8, 0.0, 0.0] * 8 + [0.0] * 25)
     found = person(np.arange(57) / 25, 0.1, score)
@@ -142,7 +142,7 @@ def test_scores_that_shake_are_smoothed_to_find_the_ends_but_told_as_they_are() 
     assert len(link(found, None, replace(cheap, smooth_scores=0)).tubes) == 8
 
 
-def test_a_tube_has_the_mean_score_of_its_keyframes_less_where_few_were_seen() -> None:
+def test_a_tube_score_is_the_mean_reduced_for_few_detections() -> None:
     time = np.array([0, 1, 2, 4]) / 5  # .6 s missed
     found = person(time, 0.1, np.array([0.6, 0.8, 0.8, 0.5]))
     looked = Keyframes(np.full(5, "a"), np.arange(5) / 5)
@@ -163,7 +163,7 @@ def test_a_keyframe_stands_for_the_time_around_it() -> None:
     assert tubes_of(link(person(time, 0.1, score), None, PLAIN)) == [2, 2]
 
 
-def test_a_class_that_is_never_sure_has_no_tube() -> None:
+def test_a_low_scoring_class_has_no_tube() -> None:
     assert tubes_of(link(person(np.arange(5) / 5, 0.1, 0.06), None, PLAIN)) == [5]
     assert tubes_of(link(person(np.arange(5) / 5, 0.1, 0.04), None, PLAIN)) == []
     # Tails under half the best are not part of it.

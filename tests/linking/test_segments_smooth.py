@@ -33,7 +33,7 @@ def test_a_line_by_hand() -> None:
     assert got == pytest.approx([np.polyval(fit, t) for t, fit in enumerate(lines)])
 
 
-def test_a_line_is_followed_at_the_ends_and_over_any_steps() -> None:
+def test_lines_are_followed_at_the_ends_and_over_uneven_steps() -> None:
     time = [0, 0.04, 0.08, 0.2, 0.24, 0.3, 0.5]
     values = [1 + 2 * t for t in time]
     assert smoothed(values, time, 0.1, line=True) == pytest.approx(values)
@@ -42,7 +42,7 @@ def test_a_line_is_followed_at_the_ends_and_over_any_steps() -> None:
     assert mean[-1] < values[-1] - 0.01
 
 
-def test_noise_about_a_line_gets_less() -> None:
+def test_noise_around_a_line_is_reduced() -> None:
     time = (np.arange(200) / 25).tolist()
     noise = np.random.default_rng(0).normal(0, 1, 200)
     left = smoothed((np.arange(200) + noise).tolist(), time, 0.06, line=True) - np.arange(200)
@@ -51,7 +51,7 @@ def test_noise_about_a_line_gets_less() -> None:
 
 
 @pytest.mark.parametrize("line", [False, True])
-def test_what_stays_the_same_stays(line: bool) -> None:
+def test_constants_are_unchanged(line: bool) -> None:
     assert smoothed([0.3] * 9, list(range(9)), 1.0, line) == pytest.approx([0.3] * 9)
 
 
@@ -76,7 +76,7 @@ def test_all_neighbours_within_three_widths_count() -> None:
 
 
 @pytest.mark.parametrize("line", [False, True])
-def test_tracks_of_unlike_length_do_not_hear_what_lies_beyond(line: bool) -> None:
+def test_padding_does_not_affect_shorter_tracks(line: bool) -> None:
     values = np.zeros((4, 2, 1))
     values[:, 0, 0], values[:, 1, 0] = [1, 2, 9, 4], [1, 2, 77, -5]
     time = np.array([[0, 0], [1, 1], [2, 1], [3, 1]], np.float64)
@@ -86,7 +86,7 @@ def test_tracks_of_unlike_length_do_not_hear_what_lies_beyond(line: bool) -> Non
 
 
 @pytest.mark.parametrize("line", [False, True])
-def test_a_sight_alone_is_itself(line: bool) -> None:
+def test_a_single_observation_is_unchanged(line: bool) -> None:
     assert smoothed([0.4], [3.0], 1.0, line).tolist() == [0.4]
     # Beside a longer track that is smoothed; its time is repeated beyond its end.
     values, time = np.zeros((3, 2, 1)), np.array([[0, 5], [1, 5], [2, 5]], np.float64)
@@ -95,7 +95,7 @@ def test_a_sight_alone_is_itself(line: bool) -> None:
     assert got[0, 1, 0] == pytest.approx(0.4)
 
 
-def test_each_coordinate_is_smoothed_alike() -> None:
+def test_each_coordinate_is_smoothed_equally() -> None:
     values = np.array([[6, 60], [0, 0], [3, 30]], np.float64).reshape(3, 1, 2)
     got = smooth(values, np.arange(3.0).reshape(3, 1), np.array([3]), 1.0, line=False)
     assert got[:, 0, 1] == pytest.approx(10 * got[:, 0, 0])

@@ -1,11 +1,11 @@
-"""Tubelets that overlap become one row a person and frame."""
+"""Overlapping tubelets become one row per person and frame."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from stadkit.detections import Detections
-from stadkit.linking.tubelets import joined
+from stadkit.linking.tubelets import join_tubelets
 
 HERE, THERE = [0.1, 0.1, 0.3, 0.9], [0.6, 0.1, 0.8, 0.9]
 
@@ -24,7 +24,7 @@ def tubelet(track: int, times: list[float], box: list[float], score: float) -> D
 
 
 def join(*parts: Detections) -> Detections:
-    return joined(Detections.join(parts, ("a",)))
+    return join_tubelets(Detections.join(parts, ("a",)))
 
 
 def test_two_clips_that_share_two_frames_give_each_frame_once() -> None:
@@ -44,11 +44,11 @@ def test_two_clips_that_share_two_frames_give_each_frame_once() -> None:
     assert (other.time.tolist(), len(set(other.track.tolist()))) == (first, 1)
 
 
-def test_somebody_else_in_the_shared_frames_stays_apart() -> None:
+def test_another_person_in_the_shared_frames_stays_separate() -> None:
     found = join(tubelet(0, [0.0, 0.2], HERE, 0.8), tubelet(1, [0.2, 0.4], THERE, 0.8))
     assert found.time.tolist() == [0.0, 0.2, 0.2, 0.4]
     assert len(set(found.track.tolist())) == 2
 
 
-def test_nobody_is_nobody() -> None:
-    assert len(joined(Detections.empty(("a",)))) == 0
+def test_an_empty_table() -> None:
+    assert len(join_tubelets(Detections.empty(("a",)))) == 0

@@ -91,7 +91,7 @@ def test_nothing_found() -> None:
     assert len(link_viterbi(table(), Keyframes(np.array(["a"]), np.zeros(1)))) == 0
 
 
-def test_a_score_of_none_is_no_box() -> None:
+def test_a_nan_score_is_not_a_box() -> None:
     assert len(link_viterbi(table((0, LEFT, [NAN]), (1, LEFT, [NAN])))) == 0
 
 

@@ -39,7 +39,7 @@ LABELS = ava_scored()
 
 
 def read_case(case: str) -> tuple[Instances, Instances, Keyframes]:
-    """Truth, found and excluded frames as an evaluator was given them."""
+    """Truth, found and excluded frames as passed to an evaluator."""
     if (PARITY / case / "rows.npz").exists():
         return read_packed(PARITY / case / "rows.npz")
     rows = {
@@ -62,7 +62,7 @@ def read_case(case: str) -> tuple[Instances, Instances, Keyframes]:
 
 @cache
 def read_packed(path: Path) -> tuple[Instances, Instances, Keyframes]:
-    """The same of many rows: boxes in 1/1000, scores in 1/10000."""
+    """Read many rows, packed as boxes in 1/1000 and scores in 1/10000."""
     data = np.load(path)
     label = np.full(256, -1, np.int32)
     label[list(LABELS.ids)] = np.arange(len(LABELS))
@@ -85,21 +85,23 @@ def read_packed(path: Path) -> tuple[Instances, Instances, Keyframes]:
 def expected() -> list[Any]:
     return [
         pytest.param(
-            path.parent.name, said, id=f"{path.parent.name}-{said['protocol']}-{said['cap']}"
+            path.parent.name,
+            reference,
+            id=f"{path.parent.name}-{reference['protocol']}-{reference['cap']}",
         )
         for path in sorted(PARITY.glob("*/expected.json"))
-        for said in json.loads(path.read_text())["evaluators"]
+        for reference in json.loads(path.read_text())["evaluators"]
     ]
 
 
-@pytest.mark.parametrize(("case", "said"), expected())
-def test_equals_the_evaluator(case: str, said: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("case", "reference"), expected())
+def test_equals_the_evaluator(case: str, reference: dict[str, Any]) -> None:
     truth, found, excluded = read_case(case)
     # ActivityNet's script of today has no list of excluded frames.
-    left_out = None if said["protocol"] == "activitynet" else excluded
-    rules = {"protocol": said["protocol"], "cap": said["cap"], "excluded": left_out}
+    left_out = None if reference["protocol"] == "activitynet" else excluded
+    rules = {"protocol": reference["protocol"], "cap": reference["cap"], "excluded": left_out}
     got = frame_map(found, truth, **rules)
-    want = np.array([said["per_class"].get(str(number), NAN) for number in LABELS.ids])
+    want = np.array([reference["per_class"].get(str(number), NAN) for number in LABELS.ids])
     # Of equal scores the evaluators' order hangs on the machine where there are many: their
     # number lies between those with the right ones last and first. Without ties these are one.
     shift = got.right[0] * 1e-6
@@ -114,9 +116,9 @@ def test_equals_the_evaluator(case: str, said: dict[str, Any]) -> None:
     near = 1e-9 if case != "rand0" or sorts_as_then() else 5e-4
     if near == 1e-9:
         assert got.ap[0] == pytest.approx(want, abs=near, nan_ok=True)
-    assert got.mean == pytest.approx(_number(said["mean"]), abs=near, nan_ok=True)
+    assert got.mean == pytest.approx(_number(reference["mean"]), abs=near, nan_ok=True)
     groups = list(group_means(got, ava_groups()).values())
-    for group, value in zip(groups, said.get("groups", {}).values(), strict=False):
+    for group, value in zip(groups, reference.get("groups", {}).values(), strict=False):
         assert group == pytest.approx(_number(value), abs=near, nan_ok=True)
 
 
@@ -126,9 +128,7 @@ def _number(value: float | None) -> float:
 
 @pytest.mark.parametrize("protocol", [*PROTOCOLS.values(), MULTISPORTS], ids=lambda p: p.name)
 @pytest.mark.parametrize("cap", [None, 5])
-def test_many_equal_scores_end_where_the_evaluator_leaves_them(
-    protocol: Protocol, cap: int | None
-) -> None:
+def test_many_ties_are_ordered_as_by_the_evaluator(protocol: Protocol, cap: int | None) -> None:
     random, corners = Random(7), [LEFT, RIGHT, NEAR_LEFT, SHIFTED, MIDDLE]
     frames = [(video, float(time)) for video in "vwx" for time in range(10)]
     found: list[Row] = [
@@ -169,13 +169,13 @@ def test_thresholds() -> None:
             frame_map(found, truth, ious=wrong)
 
 
-def test_truth_of_another_class_is_not_looked_at() -> None:
+def test_truth_of_another_class_is_ignored() -> None:
     truth = claims(("v", 1, LEFT, 1, 1), ("v", 1, NEAR_LEFT, 0, 1))
     found = claims(("v", 1, LEFT, 0, 0.9), ("v", 1, LEFT, 1, 0.2))
     assert frame_map(found, truth).per_class == {"a": 1, "b": 1}
 
 
-def test_frames_are_the_same_to_a_millisecond_and_by_the_name_of_the_video() -> None:
+def test_frames_are_equal_by_video_name_and_millisecond() -> None:
     truth = claims(("a", 0.04, LEFT, 0, 1), ("b", 0.04, LEFT, 0, 1))
     # The videos come in another order here.
     assert frame_map(claims(("b", 0.0404, LEFT, 0, 1)), truth).ap[0, 0] == 0.5
@@ -187,20 +187,20 @@ def test_only_these_keyframes_count() -> None:
     truth = claims(("a", 1, LEFT, 0, 1), ("a", 2, LEFT, 0, 1))
     found = claims(("a", 1, LEFT, 0, 0.5), ("a", 3, LEFT, 0, 0.9))
     assert frame_map(found, truth, only=at(("a", 1))).ap[0, 0] == 1
-    # Frame 3 was looked at and is empty: its detection is wrong, and comes first.
+    # Frame 3 is labelled and empty: its detection is wrong, and ranks first.
     assert frame_map(found, truth, only=at(("a", 1), ("a", 2), ("a", 3))).ap[0, 0] == 0.25
     assert frame_map(found, truth, only=at(("a", 1), ("a", 3)), excluded=at(("a", 3))).mean == 1
     assert np.isnan(frame_map(found, truth, only=at()).mean)
 
 
-def test_a_score_of_nan_is_no_detection() -> None:
+def test_a_nan_score_is_not_a_detection() -> None:
     found = claims(("v", 1, RIGHT, 0, NAN), ("v", 1, LEFT, 0, 0.0))  # 0 is a score
     got = frame_map(found, claims(("v", 1, LEFT, 0, 1)))
     assert got.mean == 1
     assert got.counted.tolist() == [False, True]
 
 
-def test_other_classes_are_refused() -> None:
+def test_different_classes_are_rejected() -> None:
     with pytest.raises(ValueError, match="found has classes"):
         frame_map(claims(classes=["x"]), claims())
 
@@ -249,20 +249,20 @@ def test_frames_of_times_far_apart() -> None:
     assert min(a.min(), b.min()) >= 0
 
 
-def test_pairs_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     low = random.random((60, 2))
     box = np.concatenate([low, low + random.random((60, 2))], 1)
     group = random.integers(0, 4, 60)
     whole = best_truth(group, group[:30], box, box[:30])
-    monkeypatch.setattr(matching, "_PAIRS_A_BLOCK", 7)
+    monkeypatch.setattr(matching, "_BLOCK_SIZE", 7)
     parts = best_truth(group, group[:30], box, box[:30])
     assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
     assert (whole[0][:30] == np.arange(30)).all()
     assert (whole[1][:30] == 1).all()
 
 
-def test_of_many_equal_truths_the_first() -> None:
+def test_ties_of_truth_take_the_first() -> None:
     box = np.tile([[0.0, 0.0, 1.0, 1.0]], (500, 1))
     best, _ = best_truth(np.arange(5), np.tile(np.arange(5), 100)[::-1].copy(), box[:5], box)
     assert best.tolist() == [4, 3, 2, 1, 0]
@@ -303,7 +303,7 @@ def test_perfect_is_one(rows: list[Row], name: str) -> None:
 
 
 @given(founds, truths, st.sampled_from([0.1, 0.3, 0.9]), st.sampled_from(["ava", "slowfast"]))
-def test_a_wrong_detection_never_helps(
+def test_a_wrong_detection_never_raises_ap(
     found: list[Row], truth: list[Row], score: float, name: str
 ) -> None:
     # One more row may move equal scores about.
@@ -315,7 +315,7 @@ def test_a_wrong_detection_never_helps(
 
 
 @given(founds, truths, st.randoms(use_true_random=False), st.sampled_from(list(PROTOCOLS)))
-def test_the_order_of_rows_is_nothing_without_ties(
+def test_row_order_does_not_matter_without_ties(
     found: list[Row], truth: list[Row], random: Random, name: str
 ) -> None:
     if name == "slowfast":  # whose order in a frame is the file's
@@ -334,7 +334,7 @@ def test_the_order_of_rows_is_nothing_without_ties(
 
 
 @given(founds, truths)
-def test_a_video_alone_is_the_same_as_only_its_frames(found: list[Row], truth: list[Row]) -> None:
+def test_one_video_equals_selecting_its_frames(found: list[Row], truth: list[Row]) -> None:
     mine = [[row for row in rows if row[0] == "v"] for rows in (found, truth)]
     alone = frame_map(claims(*mine[0]), claims(*mine[1]))
     only = frame_map(claims(*found), claims(*truth), only=at(("v", 1), ("v", 2)))

@@ -59,7 +59,7 @@ def test_the_last_pixel_is_inside() -> None:
     assert ap(tubelets((1, 0.9, LOW), k=2), truth(HERE), min_iou=0.51) == 0
 
 
-def test_a_box_takes_the_best_truth_that_is_left() -> None:
+def test_a_box_takes_the_best_remaining_truth() -> None:
     true = truth(HERE, LOW, frames=1)
     # Both like HERE best; IoU of LOW with the second is .5 of 10 x 10, too little for soft NMS
     # to act between the found ones.
@@ -69,7 +69,7 @@ def test_a_box_takes_the_best_truth_that_is_left() -> None:
     assert ap(second, truth(HERE, frames=1)) == pytest.approx(1)  # right first, then no recall
 
 
-def test_soft_nms_puts_a_second_box_behind() -> None:
+def test_soft_nms_lowers_a_second_box() -> None:
     near, wrong = [0.0, 0, 9, 7], FAR  # IoU with HERE .8: .85 becomes .17
     found = tubelets((1, 0.9, HERE), (1, 0.85, near), (1, 0.5, wrong), (2, 0.4, HERE))
     # Ranked: .9 right, .5 wrong, .4 right, .17 wrong; 2 truths.
@@ -83,13 +83,13 @@ def test_classes_without_truth_or_boxes() -> None:
     assert got.tolist() == pytest.approx([0, np.nan, np.nan], nan_ok=True)
 
 
-def test_other_frames_and_videos_do_not_meet() -> None:
+def test_other_frames_and_videos_do_not_match() -> None:
     assert ap(tubelets((3, 0.9, HERE), k=2), truth(HERE)) == 0
     elsewhere = replace(tubelets((1, 0.9, HERE), k=2), videos=("b",))
     assert ap(elsewhere, truth(HERE)) == 0
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_invalid_arguments_are_rejected() -> None:
     with pytest.raises(ValueError, match="found has classes"):
         ap(tubelets((1, 0.9, HERE), classes=("sit",)), truth(HERE))
     with pytest.raises(UsageError, match="no width and height for video 'a'"):

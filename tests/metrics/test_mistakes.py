@@ -41,14 +41,14 @@ TRUTH = claims((0, 0.0, 0, 1), (0, 0.0, 2, 1), (0, 0.6, 1, 1), (1, 0.3, 1, 1))
 def test_each_kind() -> None:
     found = claims(
         (0, 0.0, 0, 0.9),  # stand: right; it is the one best detection of its class
-        (0, 0.0, 0, 0.8),  # beyond the best as many as truth has: not looked at
+        (0, 0.0, 0, 0.8),  # beyond the top detections: ignored
         (0, 0.01, 1, 0.9),  # walk: on the person who stands and waves
         (0, 0.6, 1, 0.5),  # walk: right
-        (0, 0.1, 2, 0.7),  # wave: IoU 1/3 with who waves
+        (0, 0.1, 2, 0.7),  # wave: IoU 1/3 with the waving person
     )
-    told = analyse(found, TRUTH)
-    assert told.kinds.tolist() == [[1, 0, 0, 0, 0], [1, 0, 0, 1, 0], [0, 0, 1, 0, 0]]
-    assert told.shares == pytest.approx(
+    analysis = analyse(found, TRUTH)
+    assert analysis.kinds.tolist() == [[1, 0, 0, 0, 0], [1, 0, 0, 1, 0], [0, 0, 1, 0, 0]]
+    assert analysis.shares == pytest.approx(
         {
             "right": 0.5,
             "duplicate": 0,
@@ -57,66 +57,66 @@ def test_each_kind() -> None:
             "background": 0,
         }
     )
-    # Missed: the waving, whose person has boxes; the walk at 1 s, where there is no box.
-    assert told.missed.tolist() == [0, 1, 1]
-    assert told.unseen.tolist() == [0, 1, 0]
-    # Rows truth, columns said; who was said to walk stands and waves, half a time each.
-    assert told.confusion.tolist() == [
+    # Missed: the waving person, who has boxes; the walk at 1 s, which has none.
+    assert analysis.missed.tolist() == [0, 1, 1]
+    assert analysis.missed_without_box.tolist() == [0, 1, 0]
+    # Rows: truth, columns: found; the false walk is on a standing, waving person: half each.
+    assert analysis.confusion.tolist() == [
         [1, 0.5, 0, 0],
         [0, 1, 0, 1],
         [0, 0.5, 0, 1],
         [0, 0, 1, 0],
     ]
-    assert told.worst_pairs == [("stand", "walk", 0.5), ("wave", "walk", 0.5)]
+    assert analysis.worst_pairs == [("stand", "walk", 0.5), ("wave", "walk", 0.5)]
 
 
 def test_duplicate_and_background() -> None:
     found = claims((0, 0.6, 1, 0.9), (0, 0.59, 1, 0.8), (5, 0.3, 1, 0.7))
-    told = analyse(found, TRUTH)
-    assert told.kinds[1].tolist() == [1, 1, 0, 0, 0]
+    analysis = analyse(found, TRUTH)
+    assert analysis.kinds[1].tolist() == [1, 1, 0, 0, 0]
     found = claims((0, 0.6, 1, 0.9), (5, 0.3, 1, 0.95))
-    told = analyse(found, TRUTH)
-    assert told.kinds[1].tolist() == [1, 0, 0, 0, 1]
-    assert told.confusion[3].tolist() == [0, 1, 0, 0]
+    analysis = analyse(found, TRUTH)
+    assert analysis.kinds[1].tolist() == [1, 0, 0, 0, 1]
+    assert analysis.confusion[3].tolist() == [0, 1, 0, 0]
 
 
 def test_perfect_detections_make_no_mistake() -> None:
-    told = analyse(TRUTH, TRUTH)
-    assert told.shares["right"] == 1
-    assert told.missed.sum() == 0
-    assert np.diag(told.confusion).tolist() == [1, 2, 1, 0]
-    assert told.confusion.sum() == 4
-    assert told.worst_pairs == []
+    analysis = analyse(TRUTH, TRUTH)
+    assert analysis.shares["right"] == 1
+    assert analysis.missed.sum() == 0
+    assert np.diag(analysis.confusion).tolist() == [1, 2, 1, 0]
+    assert analysis.confusion.sum() == 4
+    assert analysis.worst_pairs == []
 
 
-def test_excluded_frames_are_no_mistake() -> None:
+def test_excluded_frames_are_not_mistakes() -> None:
     out = Keyframes(np.array(["a"]), np.array([1.0]))
-    told = analyse(claims((0, 0.6, 1, 0.9), (1, 0.9, 1, 0.8)), TRUTH, out)
-    assert told.truths.tolist() == [1, 1, 1]
-    assert told.missed.tolist() == [1, 0, 1]
-    assert told.kinds[1].tolist() == [1, 0, 0, 0, 0]
+    analysis = analyse(claims((0, 0.6, 1, 0.9), (1, 0.9, 1, 0.8)), TRUTH, out)
+    assert analysis.truths.tolist() == [1, 1, 1]
+    assert analysis.missed.tolist() == [1, 0, 1]
+    assert analysis.kinds[1].tolist() == [1, 0, 0, 0, 0]
 
 
 def test_a_loose_box_is_a_box_at_every_threshold() -> None:
     """Walking at 1 s has a box of IoU 2/3, right at .5, too loose at .9."""
     found = claims((1, 0.34, 1, 0.9))
     for iou, missed in ((0.5, 1), (0.9, 2), (0.2, 1)):
-        told = mistakes(found, TRUTH, frame_map(found, TRUTH, ious=(iou,)))
-        assert told.missed[1] == missed
-        assert told.unseen[1] == 1
-    assert told.to_json()["box_iou"] == 0.5
+        analysis = mistakes(found, TRUTH, frame_map(found, TRUTH, ious=(iou,)))
+        assert analysis.missed[1] == missed
+        assert analysis.missed_without_box[1] == 1
+    assert analysis.to_json()["box_iou"] == 0.5
 
 
 def test_json() -> None:
-    told = analyse(claims((0, 0.01, 1, 0.9)), TRUTH).to_json()
-    assert told["classification"] == 1
-    assert (told["truth"], told["missed"], told["missed_with_box"]) == (4, 4, 2)
-    assert told["missed_without_box"] == 2
-    assert told["confused"][0] == {"truth": "stand", "found": "walk", "times": 0.5}
+    analysis = analyse(claims((0, 0.01, 1, 0.9)), TRUTH).to_json()
+    assert analysis["classification"] == 1
+    assert (analysis["truth"], analysis["missed"], analysis["missed_with_box"]) == (4, 4, 2)
+    assert analysis["missed_without_box"] == 2
+    assert analysis["confused"][0] == {"truth": "stand", "found": "walk", "times": 0.5}
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_rows_are_looked_at_again_where_their_steps_are_not_known(seed: int) -> None:
+def test_rows_are_recounted_without_stored_steps(seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def table(count: int) -> Instances:
@@ -128,11 +128,11 @@ def test_rows_are_looked_at_again_where_their_steps_are_not_known(seed: int) -> 
     one = mistakes(found, truth, result, out)
     other = mistakes(found, truth, replace(result, steps=None), out)
     assert one.missed.sum() > 0
-    for name in ("kinds", "missed", "unseen", "truths", "confusion"):
+    for name in ("kinds", "missed", "missed_without_box", "truths", "confusion"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
 
 
 def test_nothing_found() -> None:
-    told = analyse(claims(), TRUTH)
-    assert told.shares["background"] == 0
-    assert told.unseen.tolist() == told.missed.tolist() == [1, 2, 1]
+    analysis = analyse(claims(), TRUTH)
+    assert analysis.shares["background"] == 0
+    assert analysis.missed_without_box.tolist() == analysis.missed.tolist() == [1, 2, 1]

@@ -1,4 +1,4 @@
-"""Curves by hand; the pictures are there, whole, and say what they should."""
+"""Curves by hand; plots are written, valid, and have the right texts."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_calibration() -> None:
     assert table.error == pytest.approx((0.25 + 0.3 + 0.8 + 0.1) / 4)
 
 
-def test_calibration_leaves_out_scores_that_are_no_probabilities() -> None:
+def test_calibration_ignores_scores_outside_0_to_1() -> None:
     found = replace(FOUND, score=FOUND.score + np.array([0, 1, -1, 0, 0]))
     assert calibration(found, frame_map(found, TRUTH)).count.sum() == 2
     none = replace(FOUND, score=FOUND.score + 5)
     assert np.isnan(calibration(none, frame_map(none, TRUTH)).error)
 
 
-def test_pictures_of_few_classes(tmp_path: Path) -> None:
+def test_plots_of_few_classes(tmp_path: Path) -> None:
     result = frame_map(FOUND, TRUTH)
     paths = plots.write_plots(tmp_path / "new", FOUND, result, mistakes(FOUND, TRUTH, result))
     assert [path.name for path in paths] == list(plots.NAMES)
@@ -80,7 +80,7 @@ def test_pictures_of_few_classes(tmp_path: Path) -> None:
         assert picture.std() > 5  # something is on it
 
 
-def test_pictures_of_nothing_found(tmp_path: Path) -> None:
+def test_plots_without_detections(tmp_path: Path) -> None:
     nothing = FOUND.select(np.zeros(0, np.int64))
     result = frame_map(nothing, TRUTH)
     plots.write_plots(tmp_path, nothing, result, mistakes(nothing, TRUTH, result))
@@ -93,21 +93,21 @@ def texts(figure: Any) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def test_pictures_say_what_they_should() -> None:
+def test_plot_texts() -> None:
     result = frame_map(FOUND, TRUTH)
     with plots.drawing():
-        said = texts(plots.ap_bars(result))
-        assert "41.7  (4)" in said
-        assert "walk $5" in said
-        assert "never" not in said
-        assert "Frame AP, IoU 0.5: mean 13.89 (line)" in said
+        shown = texts(plots.ap_bars(result))
+        assert "41.7  (4)" in shown
+        assert "walk $5" in shown
+        assert "never" not in shown
+        assert "Frame AP, IoU 0.5: mean 13.89 (line)" in shown
         assert "stand\nAP 41.7" in texts(plots.curves(result))
-        said = texts(plots.confusion(mistakes(FOUND, TRUTH, result)))
-        assert {"missed", "background", "50"} <= set(said)
+        shown = texts(plots.confusion(mistakes(FOUND, TRUTH, result)))
+        assert {"missed", "background", "50"} <= set(shown)
 
 
-def test_what_has_no_value_is_a_dash() -> None:
-    """mmaction2 leaves a class without detections out of the mean: it has truth, and no AP."""
+def test_nan_is_a_dash() -> None:
+    """mmaction2 excludes a class without detections from the mean: it has truth but no AP."""
     result = frame_map(FOUND, TRUTH, protocol="mmaction2")
     nothing = FOUND.select(np.zeros(0, np.int64))
     none = frame_map(nothing, TRUTH, protocol="mmaction2")

@@ -60,7 +60,7 @@ def test_detections_without_area(protocol: str, want: float) -> None:
 
 
 @pytest.mark.parametrize("protocol", EVERY)
-def test_truth_without_area_counts_and_is_never_found(protocol: str) -> None:
+def test_truth_without_area_counts_but_is_never_matched(protocol: str) -> None:
     flat = (0.2, 0.0, 0.2, 1.0)
     found: list[Row] = [("v", 1, LEFT, 0, 0.5)]
     assert ap(found, [ONE, ("v", 1, flat, 0, 1)], protocol) == 0.5
@@ -75,7 +75,7 @@ def test_coordinates_are_not_clipped(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", EVERY)
-def test_a_taken_truth_does_not_send_on_to_the_next_best(protocol: str) -> None:
+def test_no_fallback_to_the_second_best_truth(protocol: str) -> None:
     between = (0.04, 0.0, 0.44, 1.0)
     assert loop_iou(between, LEFT) > loop_iou(between, SHIFTED) > 0.5
     found: list[Row] = [("v", 1, LEFT, 0, 0.9), ("v", 1, between, 0, 0.8)]
@@ -83,7 +83,7 @@ def test_a_taken_truth_does_not_send_on_to_the_next_best(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", EVERY)
-def test_of_equal_overlaps_the_first_truth(protocol: str) -> None:
+def test_iou_ties_take_the_first_truth(protocol: str) -> None:
     first, second = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
     found: list[Row] = [
         ("v", 1, (0.0, 0.0, 1.0, 1.0), 0, 0.9),  # IoU .5 with both: takes the first
@@ -96,7 +96,7 @@ def test_of_equal_overlaps_the_first_truth(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", EVERY)
-def test_an_overlap_of_just_the_threshold_is_enough(protocol: str) -> None:
+def test_an_iou_at_the_threshold_matches(protocol: str) -> None:
     assert ap([("v", 1, (0.0, 0.0, 0.5, 1.0), 0, 1)], [("v", 1, (0, 0, 1, 1), 0, 1)], protocol) == 1
 
 
@@ -149,7 +149,7 @@ def test_equal_scores_of_a_frame(protocol: str, right_first: float, wrong_first:
 
 
 @pytest.mark.parametrize("protocol", EVERY)
-def test_of_equal_scores_the_later_frame_is_ranked_first(protocol: str) -> None:
+def test_score_ties_rank_the_later_frame_first(protocol: str) -> None:
     right, wrong = ("v", 1.0, LEFT, 0, 0.5), ("v", 2.0, RIGHT, 0, 0.5)
     truth: list[Row] = [ONE, ("v", 2, LEFT, 1, 1)]
     # mmaction2 takes the frames in the order of the truth, the others in that of the rows.
@@ -161,7 +161,7 @@ def test_of_equal_scores_the_later_frame_is_ranked_first(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", EVERY[:4])
-def test_a_frame_stands_where_its_first_row_of_any_class_does(protocol: str) -> None:
+def test_frames_are_ordered_by_their_first_row_of_any_class(protocol: str) -> None:
     truth: list[Row] = [ONE, ("v", 2, LEFT, 1, 1)]
     found: list[Row] = [
         ("v", 2, RIGHT, 1, 0.1),
@@ -181,11 +181,11 @@ def test_a_frame_stands_where_its_first_row_of_any_class_does(protocol: str) -> 
         ("activitynet-2019", [False, True]),
     ],
 )
-def test_who_of_equal_scores_claims_a_truth(protocol: str, first: list[bool]) -> None:
+def test_which_tied_row_claims_a_truth(protocol: str, first: list[bool]) -> None:
     found = claims(("v", 1, LEFT, 0, 0.5), ("v", 1, NEAR_LEFT, 0, 0.5))
     result = frame_map(found, claims(ONE), protocol=protocol)
     assert result.right[0].tolist() == first
-    assert result.mean == 0.5  # who claims first is ranked last
+    assert result.mean == 0.5  # the first to claim is ranked last
     assert [rows.tolist() for rows in result.ranking] == [[0, 1] if first[1] else [1, 0], []]
 
 
@@ -213,7 +213,7 @@ def test_detections_in_frames_without_truth(protocol: str, want: float) -> None:
     assert ap(found, [ONE], protocol) == want
 
 
-def test_a_frame_with_truth_of_another_class_is_seen() -> None:
+def test_truth_of_another_class_makes_a_frame_labelled() -> None:
     truth: list[Row] = [ONE, ("v", 7, LEFT, 1, 1)]
     assert ap([("v", 7, LEFT, 0, 0.9), ("v", 1, LEFT, 0, 0.5)], truth, "activitynet") == 0.5
 
@@ -237,7 +237,7 @@ def test_fifty_rows_of_a_frame_count_all_classes_together(protocol: str, capped:
     assert ap(found, [ONE], protocol, cap=50) == 0
 
 
-def test_the_cap_is_a_frame_s_and_takes_the_earlier_of_equals() -> None:
+def test_the_cap_is_per_frame_and_keeps_the_earlier_of_ties() -> None:
     truth: list[Row] = [ONE, ("v", 2, LEFT, 0, 1)]
     found: list[Row] = [("v", 1, LEFT, 0, 0.5), ("v", 1, RIGHT, 0, 0.5), ("v", 2, LEFT, 0, 0.1)]
     result = frame_map(claims(*found), claims(*truth), cap=1)
@@ -246,7 +246,7 @@ def test_the_cap_is_a_frame_s_and_takes_the_earlier_of_equals() -> None:
 
 
 @pytest.mark.parametrize(("protocol", "kept"), [("ava", [0, 2]), ("activitynet", [1, 2])])
-def test_a_full_heap_gives_up_its_least(protocol: str, kept: list[int]) -> None:
+def test_a_full_heap_drops_its_minimum(protocol: str, kept: list[int]) -> None:
     found = claims(("v", 1, LEFT, 0, 0.5), ("v", 1, RIGHT, 0, 0.5), ("v", 1, MIDDLE, 0, 0.9))
     result = frame_map(found, claims(ONE), protocol=protocol, cap=2)
     assert np.flatnonzero(result.counted).tolist() == kept
@@ -255,7 +255,7 @@ def test_a_full_heap_gives_up_its_least(protocol: str, kept: list[int]) -> None:
     assert result.counted.tolist() == [True, False]
 
 
-def test_a_row_without_area_takes_its_place_under_the_cap() -> None:
+def test_a_row_without_area_counts_towards_the_cap() -> None:
     found: list[Row] = [("v", 1, (0.5, 0.0, 0.5, 1.0), 0, 0.9), ("v", 1, LEFT, 0, 0.5)]
     assert ap(found, [ONE], cap=1) == 0
 
@@ -286,7 +286,7 @@ def test_a_class_without_truth_is_not_in_the_mean(protocol: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", EVERY)
-def test_nothing_found_and_nothing_true(protocol: str) -> None:
+def test_no_detections_and_no_truth(protocol: str) -> None:
     nothing, something = claims(), claims(ONE)
     mean = frame_map(nothing, something, protocol=protocol).mean
     assert np.isnan(mean) if protocol == "mmaction2" else mean == 0
@@ -304,18 +304,18 @@ def test_groups() -> None:
     )
 
 
-def test_every_protocol_is_known_by_its_name() -> None:
+def test_protocols_by_name() -> None:
     assert [protocol_of(name).name for name in PROTOCOLS] == EVERY
     own = replace(PROTOCOLS["ava"], cap=3)
     assert protocol_of(own) is own
-    with pytest.raises(UsageError, match="no protocol called 'slowfat'; did you mean 'slowfast'"):
+    with pytest.raises(UsageError, match="unknown protocol 'slowfat'; did you mean 'slowfast'"):
         protocol_of("slowfat")
-    with pytest.raises(UsageError, match="There are ava, activitynet"):
+    with pytest.raises(UsageError, match="choose one of ava, activitynet"):
         protocol_of("?")
-    with pytest.raises(UsageError, match="cap -1 is below 0"):
+    with pytest.raises(UsageError, match="cap is -1; wants"):
         ap([], [ONE], cap=-1)
 
 
-def test_the_result_says_how_it_was_counted() -> None:
+def test_the_result_names_its_protocol() -> None:
     result: FrameMap = frame_map(claims(ONE), claims(ONE), protocol="activitynet", cap=7)
     assert (result.protocol.name, result.protocol.cap) == ("activitynet", 7)

@@ -58,13 +58,13 @@ def tubes(*parts: Tubes) -> Tubes:
 def test_a_change_is_one_switch_and_back_another() -> None:
     truth = people(*((t, LEFT, 7, [0]) for t in range(6)))
     found = people(*((t, LEFT, track, [0]) for t, track in enumerate([0, 0, 1, 1, 0, 0])))
-    told = switches_of_people(found, truth)
-    assert told == Switches(switches=2, pairs=5, matched=6, truths=6, same=4, found=6)
-    assert told.share == pytest.approx(0.4)
-    assert told.recall == pytest.approx(4 / 6)
+    result = switches_of_people(found, truth)
+    assert result == Switches(switches=2, pairs=5, matched=6, truths=6, same=4, found=6)
+    assert result.share == pytest.approx(0.4)
+    assert result.recall == pytest.approx(4 / 6)
 
 
-def test_a_missed_keyframe_is_no_switch_but_what_comes_after_may_be() -> None:
+def test_a_missed_keyframe_is_not_a_switch_but_the_next_match_may_be() -> None:
     truth = people(*((t, LEFT, 7, [0]) for t in range(6)))
     kept = people(*((t, LEFT, 3, [0]) for t in (0, 1, 4, 5)))
     assert switches_of_people(kept, truth).switches == 0
@@ -85,9 +85,9 @@ def test_one_track_over_all_has_no_switch_but_a_low_recall() -> None:
     # The track follows the first person to time 1, the second from time 2.
     truth = people(*((t, box, i, [0]) for t in range(4) for i, box in enumerate((LEFT, RIGHT))))
     found = people(*((t, LEFT if t < 2 else RIGHT, 0, [0]) for t in range(4)))
-    told = switches_of_people(found, truth)
-    assert told.switches == 0
-    assert told.recall == pytest.approx(2 / 8)
+    result = switches_of_people(found, truth)
+    assert result.switches == 0
+    assert result.recall == pytest.approx(2 / 8)
 
 
 def test_the_best_overlap_is_matched_first() -> None:
@@ -115,7 +115,7 @@ def test_equal_numbers_in_two_videos_are_two_people() -> None:
     assert switches_of_people(renamed, both) == Switches(0, 2, 4, 4, 4, 4)
 
 
-def test_rows_without_a_track_are_passed_over() -> None:
+def test_rows_without_a_track_are_ignored() -> None:
     truth = people(*((t, LEFT, 0, [0]) for t in range(3)))
     found = people(*((t, LEFT, -1 if t == 1 else 4, [0]) for t in range(3)))
     assert switches_of_people(found, truth) == Switches(0, 1, 2, 3, 2, 2)
@@ -143,7 +143,7 @@ def test_tubes_of_one_track_are_one_person() -> None:
     assert switches_of_tubes(mixed, truth, persons).switches == 1
 
 
-def test_tubes_of_a_neighbour_are_his() -> None:
+def test_tubes_on_a_neighbour_match_the_neighbour() -> None:
     # Both stand beside each other; only the left one runs, though both have tubes of it.
     persons = people(*((t, box, i, [i]) for t in range(2) for i, box in enumerate((LEFT, BESIDE))))
     truth = true_tubes(persons, 1.0)
@@ -166,19 +166,19 @@ def test_nothing() -> None:
     assert best_idf1(tube(range(2), LEFT), empty) == 0
 
 
-def test_idf1_gives_each_person_one_track_and_counts_what_is_beside() -> None:
-    # True: 8 boxes of one person. Track 0 has the first three, 1 the next five, 2 two of nobody.
+def test_idf1_assigns_one_track_per_person_and_counts_the_rest() -> None:
+    # True: 8 boxes of one person. Track 0 has the first three, 1 the next five, 2 two false ones.
     truth = people(*((t, LEFT, 7, [0]) for t in range(8)))
     found = people(
         *((t, LEFT, int(t >= 3), [0]) for t in range(8)), *((t, RIGHT, 2, [0]) for t in (0, 1))
     )
-    told = switches_of_people(found, truth)
-    assert (told.same, told.truths, told.found) == (5, 8, 10)
-    assert told.idf1 == pytest.approx(2 * 5 / 18)
-    assert told.recall == pytest.approx(5 / 8)
+    result = switches_of_people(found, truth)
+    assert (result.same, result.truths, result.found) == (5, 8, 10)
+    assert result.idf1 == pytest.approx(2 * 5 / 18)
+    assert result.recall == pytest.approx(5 / 8)
 
 
-def test_idf1_pairs_tracks_and_people_so_that_most_boxes_fit() -> None:
+def test_idf1_maximizes_the_matching_boxes() -> None:
     # Track 0 has 4 of the left and 3 of the right one, track 1 has 3 of the left one: 3 + 3 is
     # more than 4 + 0.
     truth = people(*((t, box, i, [0]) for t in range(7) for i, box in enumerate((LEFT, RIGHT))))
@@ -186,29 +186,29 @@ def test_idf1_pairs_tracks_and_people_so_that_most_boxes_fit() -> None:
         *((t, LEFT, int(t >= 4), [0]) for t in range(7)),
         *((t, RIGHT, 0, [0]) for t in (4, 5, 6)),
     )
-    told = switches_of_people(found, truth)
-    assert told.same == 6
-    assert told.idf1 == pytest.approx(2 * 6 / (14 + 10))
+    result = switches_of_people(found, truth)
+    assert result.same == 6
+    assert result.idf1 == pytest.approx(2 * 6 / (14 + 10))
 
 
-def test_two_boxes_of_one_track_on_one_person_fit_once() -> None:
+def test_two_boxes_of_one_track_on_one_person_count_once() -> None:
     truth = people((0, LEFT, 0, [0]))
     found = people((0, LEFT, 3, [0]), (0, LEFT, 3, [0]))
-    told = switches_of_people(found, truth)
-    assert (told.same, told.found) == (1, 2)
-    assert told.idf1 == pytest.approx(2 / 3)
+    result = switches_of_people(found, truth)
+    assert (result.same, result.found) == (1, 2)
+    assert result.idf1 == pytest.approx(2 / 3)
 
 
-def test_who_does_a_thing_twice_is_right_on_one_track() -> None:
+def test_a_repeated_action_may_be_on_one_track() -> None:
     persons = people(*((t, LEFT, 0, [0] if t not in (2, 3) else [1]) for t in range(6)))
     truth = true_tubes(persons, 1.0)
     assert len(truth) == 3
-    told = switches_of_tubes(truth, truth, persons)
-    assert (told.same, told.truths, told.found) == (6, 6, 6)
-    assert told.recall == told.idf1 == best_idf1(truth, truth) == 1
+    result = switches_of_tubes(truth, truth, persons)
+    assert (result.same, result.truths, result.found) == (6, 6, 6)
+    assert result.recall == result.idf1 == best_idf1(truth, truth) == 1
 
 
-def test_the_best_idf1_leaves_doubtful_tubes_out() -> None:
+def test_the_best_idf1_drops_doubtful_tubes() -> None:
     persons = people(*((t, LEFT, 0, [0]) for t in range(4)))
     truth = true_tubes(persons, 1.0)
     right = replace(tube(range(3), LEFT), score=np.array([0.8]))
@@ -223,7 +223,7 @@ def test_the_best_idf1_leaves_doubtful_tubes_out() -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_true_tracks_have_no_switches_and_order_and_names_do_not_matter(seed: int) -> None:
+def test_true_tracks_have_no_switches_in_any_order_or_numbering(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows: list[Person] = [
         (t, (0.2 * i, 0.0, 0.2 * i + 0.15, 1.0), i, [0])
@@ -231,9 +231,9 @@ def test_true_tracks_have_no_switches_and_order_and_names_do_not_matter(seed: in
         for i in rng.permutation(5)[: rng.integers(0, 6)].tolist()
     ]
     truth = people(*rows)
-    told = switches_of_people(truth, truth)
-    assert told.switches == 0
-    assert told.matched == told.same == len(truth)
+    result = switches_of_people(truth, truth)
+    assert result.switches == 0
+    assert result.matched == result.same == len(truth)
     found = truth.with_track(rng.integers(0, 3, len(truth)).astype(np.int32))
     mixed = found.select(rng.permutation(len(found)))
     renamed = mixed.with_track((2 - mixed.track).astype(np.int32))

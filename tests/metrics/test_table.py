@@ -1,4 +1,4 @@
-"""The table of `stadkit eval` in any terminal, and the words beside it."""
+"""The table of `stadkit eval` in any terminal, and the notes printed with it."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def scores(found: Instances = FOUND, truth: Instances = TRUTH, **options: Any) -
     return evaluate(side(found), side(truth), LABELS, **options)
 
 
-def drawn(told: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a terminal of so many columns gets, a line each."""
+def drawn(scored: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines printed on a terminal of this many columns."""
     out = io.StringIO()
 
     class Terminal(Console):
@@ -76,13 +76,13 @@ def drawn(told: Scores, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[s
             super().__init__(force_terminal=True, color_system=None, **options)
 
     monkeypatch.setattr("rich.console.Console", Terminal)
-    table.show(told, "id")
+    table.show(scored, "id")
     return out.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("ious", [(0.5,), (0.5, 0.75, 0.9), tuple(np.arange(0.5, 1, 0.05))])
 @pytest.mark.parametrize("columns", [300, 80, 60, 40, 20])
-def test_a_narrow_terminal_cuts_names_alone(
+def test_a_narrow_terminal_shortens_only_names(
     columns: int, ious: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = drawn(scores(ious=ious), columns, monkeypatch)
@@ -101,35 +101,37 @@ def test_a_narrow_terminal_cuts_names_alone(
 
 def test_many_thresholds_are_a_range() -> None:
     ious = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
-    (line,) = [line for line in table.sums(scores(ious=ious)) if "frame mAP" in line]
+    (line,) = [line for line in table.summary_lines(scores(ious=ious)) if "frame mAP" in line]
     assert "(ava, 10 IoUs from 0.5 to 0.95, 3 of 3 classes)" in line
     assert len(line) <= 80
-    (line,) = [line for line in table.sums(scores(ious=ious[:2])) if "frame mAP" in line]
+    (line,) = [line for line in table.summary_lines(scores(ious=ious[:2])) if "frame mAP" in line]
     assert "(ava, IoU 0.5, 0.55, 3 of 3 classes)" in line
 
 
-def test_truth_that_nobody_labelled_is_dropped_by_activitynet() -> None:
+def test_unlabelled_keyframes_suggest_activitynet() -> None:
     half = TRUTH.select(TRUTH.time < 600)
     assert any(
         "--protocol activitynet" in line for line in table.coverage_notes(scores(truth=half))
     )
 
 
-def test_true_tubes_are_not_sent_to_activitynet() -> None:
-    """In a video with tubes every frame without one is known to hold nothing."""
+def test_truth_tubes_do_not_suggest_activitynet() -> None:
+    """In a video with tubes, frames without tubes are known to be empty."""
     found, truth = tubes([0.0, 0.04, 0.08, 0.12], 0.9), tubes([0.0, 0.04], 1)
     rows = claims([0.0, 0.04, 0.08, 0.12], [0] * 4, [0.9, 0.8, 0.7, 0.6])
     true = side(claims([0.0, 0.04], [0, 0], [1, 1]), truth)
     for mine in (side(rows, found), side(rows)):
-        told = evaluate(mine, true, LABELS, TubeFacts(None, 25.0))
-        lines = table.coverage_notes(told)
-        assert any("keyframes of found without truth: 2" in line for line in lines)
+        scored = evaluate(mine, true, LABELS, TubeFacts(None, 25.0))
+        lines = table.coverage_notes(scored)
+        assert any("found keyframes without truth: 2" in line for line in lines)
         assert not any("activitynet" in line for line in lines)
 
 
-def test_what_has_no_box_is_said_of_iou_half() -> None:
-    """At .9 all of truth is missed, and all of it has a box of IoU .75."""
+def test_missing_boxes_are_counted_at_iou_half() -> None:
+    """At IoU .9 all truth is missed, but all of it has a box of IoU .75."""
     found = claims([0, 1], [0, 1], [0.9, 0.8], [0.1, 0.1, 0.4, 0.9])
     truth = claims([0, 1], [0, 1], [1, 1])
     lines = table.coverage_notes(scores(found, truth, ious=(0.9,)))
-    assert "of 2 in truth 2 are missed, 0 of them without a box of any action (IoU 0.5)" in lines
+    assert (
+        "2 of 2 truth labels are missed, 0 of them without a box of any action (IoU 0.5)" in lines
+    )

@@ -51,14 +51,14 @@ def test_the_last_frame_and_pixel_count_in_act() -> None:
     assert got == pytest.approx(5 / 15 * 5 / 9)
 
 
-def test_the_mean_is_over_common_frames_alone() -> None:
+def test_the_mean_is_over_common_frames_only() -> None:
     a, b = (frames(0, 8), BOX), ([0, 2, 4, 8], BOX)
     assert overlap(a, b) == pytest.approx(1)
     assert overlap(b, a) == pytest.approx(1)
     assert overlap(([0, 2, 4], HALF), ([1, 2, 3, 4], BOX)) == pytest.approx(3 / 4 * 0.5)
 
 
-def test_tubes_that_never_meet_in_a_frame() -> None:
+def test_tubes_without_common_frames() -> None:
     assert overlap(([0, 2, 4, 6], BOX), ([1, 3, 5], BOX)) == 0
 
 
@@ -78,7 +78,7 @@ def test_apart_in_time_or_space() -> None:
     assert overlap((frames(0, 4), BOX), (frames(0, 4), (0.6, 0.6, 1.0, 1.0))) == 0
 
 
-def test_many_pairs_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     rows: list[Tube] = []
     for _ in range(12):
@@ -88,7 +88,7 @@ def test_many_pairs_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     tracks = Tracks.of(tubes(*rows), RATE, None)
     i, j = (part.ravel() for part in np.indices((12, 12)))
     whole = tube_overlap(tracks, tracks, i, j, 0)
-    monkeypatch.setattr("stadkit.metrics.tube_overlap._BOXES_A_BLOCK", 7)
+    monkeypatch.setattr("stadkit.metrics.tube_overlap._BLOCK_SIZE", 7)
     assert tube_overlap(tracks, tracks, i, j, 0) == pytest.approx(whole)
     assert whole == pytest.approx([overlap(rows[a], rows[b]) for a, b in zip(i, j, strict=True)])
 
@@ -99,11 +99,11 @@ def test_two_boxes_in_one_frame_at_this_rate() -> None:
 
 
 def test_a_video_of_unknown_size() -> None:
-    with pytest.raises(UsageError, match=r"no width and height for video 'a' \(1 such\)"):
+    with pytest.raises(UsageError, match=r"no width and height for video 'a' \(1 of "):
         Tracks.of(tubes(([0], BOX)), RATE, {"b": (20, 20)})
 
 
-def test_a_tube_that_was_suppressed_suppresses_nobody() -> None:
+def test_a_suppressed_tube_suppresses_no_other() -> None:
     long, middle, late = (frames(0, 9), BOX), (frames(6, 15), BOX), (frames(12, 21), BOX)
     group = np.zeros(3, np.int64)
     tracks = Tracks.of(tubes(long, middle, late), RATE, None)

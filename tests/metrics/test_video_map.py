@@ -65,7 +65,7 @@ def test_act_by_hand() -> None:
     assert score(FOUND, TRUTH, "act").mean(0.5) == pytest.approx(area, abs=1e-6)
 
 
-def test_the_last_frame_counts_in_act_alone() -> None:
+def test_the_last_frame_counts_only_in_act() -> None:
     exact = (0.6,)  # 12/20 is 0.6, 13/21 more
     found = tubes(("a", 0, 0.7, (0, 12), RIGHT))
     truth = TRUTH.select(np.array([1]))
@@ -80,7 +80,7 @@ def test_the_last_frame_counts_in_act_alone() -> None:
         assert result.right.tolist() == [[right]]
 
 
-def test_a_second_tube_may_take_the_next_truth_in_act_alone() -> None:
+def test_a_second_tube_may_take_the_next_truth_only_in_act() -> None:
     truth = tubes(("a", 0, 1, (0, 30), LEFT), ("a", 0, 1, (29, 60), LEFT))
     found = tubes(("a", 0, 0.9, (0, 30), LEFT), ("a", 0, 0.8, (22, 30), LEFT))
     # The second likes the first truth best, 9/31, which is gone; 2/39 of the other is left.
@@ -99,7 +99,7 @@ def test_act_suppresses_tubes_and_multisports_does_not() -> None:
     assert multisports.right[0].tolist() == [True, False]
 
 
-def test_equal_scores_go_in_the_order_of_the_rows() -> None:
+def test_score_ties_keep_row_order() -> None:
     truth = tubes(("a", 0, 1, (0, 20), LEFT))
     found = tubes(("a", 0, 0.5, (0, 20), RIGHT), ("a", 0, 0.5, (0, 20), LEFT))
     assert score(found, truth).mean(0.5) == pytest.approx(1 / 2)
@@ -118,7 +118,7 @@ def test_classes_without_truth_or_without_tubes() -> None:
         assert result.truths.tolist() == [1, 0, 1]
 
 
-def test_other_videos_and_nothing_at_all() -> None:
+def test_other_videos_and_empty_inputs() -> None:
     nothing = Tubes.empty(("run",))
     assert score(nothing, TRUTH).mean(0.5) == 0
     assert score(nothing, TRUTH, "act").mean(0.5) == 0
@@ -127,7 +127,7 @@ def test_other_videos_and_nothing_at_all() -> None:
     assert score(elsewhere, TRUTH.select(np.array([0]))).mean(0.2) == 0
 
 
-def test_multisports_leaves_six_classes_out() -> None:
+def test_multisports_excludes_six_classes() -> None:
     classes = ("run", *UNSCORED)
     found = tubes(("a", 0, 0.9, (0, 20), LEFT), ("a", 1, 0.9, (0, 20), RIGHT), classes=classes)
     truth = tubes(("a", 0, 1, (0, 20), LEFT), ("a", 1, 1, (0, 20), LEFT), classes=classes)
@@ -147,16 +147,16 @@ def test_ranges() -> None:
     assert result.summary() == pytest.approx(
         {"0.2": 1, "0.5": 1, "0.75": 0, "0.5:0.95": 0.3, "0.1:0.9": 6 / 9, "0.05:0.45": 1}
     )
-    with pytest.raises(ValueError, match=r"no threshold 0\.33"):
+    with pytest.raises(ValueError, match=r"threshold 0\.33"):
         result.mean(0.33)
     one = video_map(found, truth, sizes=None, rate=25, thresholds=[0.5])
     assert one.summary() == {"0.5": 1}
 
 
-def test_what_is_wrong_is_said() -> None:
-    with pytest.raises(UsageError, match="no video protocol 'ava'"):
+def test_invalid_arguments_are_rejected() -> None:
+    with pytest.raises(UsageError, match="unknown video protocol 'ava'"):
         score(FOUND, TRUTH, "ava")
-    with pytest.raises(UsageError, match="protocol act counts pixels"):
+    with pytest.raises(UsageError, match="protocol act works in pixels"):
         video_map(FOUND, TRUTH, sizes=None, rate=25, protocol="act")
     with pytest.raises(ValueError, match="found has classes"):
         score(Tubes.empty(("walk",)), TRUTH)
@@ -172,7 +172,7 @@ def test_trapezoid() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("protocol", ["multisports", "act"])
-def test_as_a_plain_loop(protocol: str, seed: int) -> None:
+def test_equals_a_plain_loop(protocol: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     found, truth = _random(rng, 40), _random(rng, 10)
     result = score(found, truth, protocol)
@@ -231,7 +231,7 @@ def test_the_order_of_rows_does_not_matter_without_equal_scores(seed: int, proto
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["multisports", "act"]))
-def test_a_wrong_tube_more_never_raises_ap(seed: int, protocol: str) -> None:
+def test_an_extra_wrong_tube_never_raises_ap(seed: int, protocol: str) -> None:
     rng = np.random.default_rng(seed)
     found, truth = _random(rng, 20), _random(rng, 8)
     wrong = tubes(("c", 0, rng.random(), (0, 9), LEFT), classes=("run", "jump"))

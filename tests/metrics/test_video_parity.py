@@ -19,14 +19,20 @@ from stadkit.cli.app import app
 from stadkit.detections import Detections, Keyframes
 from stadkit.files import pickles
 from stadkit.files.act import write_gt
-from stadkit.files.tube_truth import TubeTruth, frame_claims
+from stadkit.files.tube_truth import TubeTruth, frame_instances
 from stadkit.files.tubelets import write_tubelets
 from stadkit.instances import Instances
 from stadkit.labels import Labels
 from stadkit.linking import link
 from stadkit.linking.greedy import link_act, link_mmaction2
 from stadkit.metrics.frame_map import frame_map
-from stadkit.metrics.frame_map_act import act_count, boxes_ap, by_frame, frame_map_act, suppressed
+from stadkit.metrics.frame_map_act import (
+    act_count,
+    apply_soft_nms,
+    boxes_ap,
+    boxes_by_frame,
+    frame_map_act,
+)
 from stadkit.metrics.protocols import MULTISPORTS
 from stadkit.metrics.video_map import video_map
 from stadkit.tubes import Tubelets, Tubes
@@ -158,7 +164,7 @@ def test_video_map(case: Case, protocol: str, column: str, own: bool) -> None:
 
 
 def test_multisports_frame_map(case: Case) -> None:
-    truth = frame_claims(case.tubes("truth"))
+    truth = frame_instances(case.tubes("truth"))
     result = frame_map(case.boxes(), truth, protocol=MULTISPORTS)
     printed = case.expected["multisports_eval_on_mmaction2_link"]["frameAP@0.5"]
     # Scores of two decimals: elsewhere NumPy's sort takes equal ones in another order.
@@ -167,10 +173,10 @@ def test_multisports_frame_map(case: Case) -> None:
 
 
 def test_act_frame_map_in_the_references_order_of_equal_scores(case: Case) -> None:
-    boxes, true = by_frame(case.tubelets(), case.tubes("truth"), case.sizes, RATE)
+    boxes, true = boxes_by_frame(case.tubelets(), case.tubes("truth"), case.sizes, RATE)
     place = np.empty(len(boxes.score), np.int64)
     place[case.columns["nms_order"]] = np.arange(len(place))
-    after = suppressed(replace(boxes, score=boxes.score - 1e-10 * place))
+    after = apply_soft_nms(replace(boxes, score=boxes.score - 1e-10 * place))
     final = case.columns["final_order"]
     of_class = boxes.label[final]
     falls = np.diff(after.score[final]) <= 1e-5
@@ -192,11 +198,11 @@ def test_multisports_frame_map_of_files(case: Case, tmp_path: Path) -> None:
     write_gt(tube_truth(case), tmp_path / "GT.pkl")
     pickles.dump(case.columns["boxes"], tmp_path / "found.pkl")
     asked = ["eval", str(tmp_path / "found.pkl"), str(tmp_path / "GT.pkl"), "--json"]
-    told = json.loads(CliRunner().invoke(app, asked).stdout)
-    assert told["protocol"] == "multisports"
+    printed_json = json.loads(CliRunner().invoke(app, asked).stdout)
+    assert printed_json["protocol"] == "multisports"
     near = 1e-4 if sorts_as_then() else 0.05
     printed = case.expected["multisports_eval_on_mmaction2_link"]["frameAP@0.5"]
-    assert 100 * told["frame_map"] == pytest.approx(printed, abs=near)
+    assert 100 * printed_json["frame_map"] == pytest.approx(printed, abs=near)
 
 
 def test_act_frame_map_of_files(case: Case, tmp_path: Path) -> None:
@@ -204,16 +210,16 @@ def test_act_frame_map_of_files(case: Case, tmp_path: Path) -> None:
     write_gt(truth, tmp_path / "GT.pkl")
     write_tubelets(case.tubelets(), truth, tmp_path / "found")
     asked = ["eval", str(tmp_path / "found"), str(tmp_path / "GT.pkl"), "--json"]
-    told = json.loads(CliRunner().invoke(app, asked).stdout)
-    assert told["protocol"] == "act"
+    printed_json = json.loads(CliRunner().invoke(app, asked).stdout)
+    assert printed_json["protocol"] == "act"
     # Scores are of two decimals and each stands for seven boxes: elsewhere NumPy's sort takes
     # equal ones in another order, which moves this by a point.
     near = 1e-4 if sorts_as_then() else 1.5
     printed = case.expected["moc_act"]["frameAP@0.5"]
-    assert 100 * told["frame_map"] == pytest.approx(printed, abs=near)
+    assert 100 * printed_json["frame_map"] == pytest.approx(printed, abs=near)
 
 
-def test_act_frame_map_as_the_steps_of_moc_give_it_here(case: Case) -> None:
+def test_act_frame_map_equals_the_steps_of_moc(case: Case) -> None:
     tubelets, tubes = case.tubelets(), case.tubes("truth")
     truth: list[Truths] = [{} for _ in case.classes]
     for row, tube in enumerate(tubes.owner.tolist()):
@@ -226,9 +232,9 @@ def test_act_frame_map_as_the_steps_of_moc_give_it_here(case: Case) -> None:
     assert ap.tolist() == pytest.approx(want, abs=1e-6)
 
 
-def test_rows_count_as_tubelets_do(case: Case) -> None:
+def test_rows_count_like_tubelets(case: Case) -> None:
     # The same count row by row, of boxes in fractions.
-    tubelets, truth = case.tubelets(), frame_claims(case.tubes("truth"))
+    tubelets, truth = case.tubelets(), frame_instances(case.tubes("truth"))
     k = tubelets.length
     sides = np.array([case.sizes[name][::-1] * 2 for name in tubelets.videos], np.float64)
     rows = Instances(
@@ -249,7 +255,7 @@ def test_rows_count_as_tubelets_do(case: Case) -> None:
 
 
 def test_track_survives_the_missed_boxes_that_end_greedy_tubes(case: Case) -> None:
-    """In c_gaps 35 % of the boxes are missing: mmaction2's linking finds nothing there."""
+    """In c_gaps 35 % of the boxes are missing: mmaction2's linking finds no tubes."""
     boxes = case.boxes()
     action = np.full((len(boxes), len(case.classes)), np.nan, np.float32)
     action[np.arange(len(boxes)), boxes.label] = boxes.score

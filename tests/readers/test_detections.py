@@ -151,7 +151,7 @@ def test_copies_with_other_suffixes_are_not_read(here: Path) -> None:
 
 
 def test_kept_tracks_are_reported(here: Path) -> None:
-    note = "tracks of FOUND are kept; --anew forgets them\n"
+    note = "tracks in FOUND are kept; use --anew to ignore them\n"
     assert note not in link("run", "-o", "a.json").stderr
     Path("run/clip.jsonl").write_text(lines(track=3))
     assert note in link("run", "-o", "b.json").stderr
@@ -168,7 +168,7 @@ def test_all_results_are_written_or_none(here: Path, before: str | None) -> None
         Path("t.json").write_text(before)
     before_files = sorted(here.iterdir())
     message = complaint("odd.jsonl", "-o", "t.json", "--csv", "c.csv", "--overwrite", code=1)
-    assert message.startswith("c.csv: a video's name 'a\\nb' holds a control character")
+    assert message.startswith("c.csv: a video name 'a\\nb' contains a control character")
     assert sorted(here.iterdir()) == before_files
     assert before is None or Path("t.json").read_text() == before
 

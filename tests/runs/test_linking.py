@@ -108,11 +108,11 @@ def test_no_tubes_are_explained(here: Path, method: str) -> None:
     stands(14, 1)
     stderr = link("--method", method, "--size", "320x240")
     assert (
-        f"warning: {method} ends a tube at a missed frame and drops tubes under 15 frames, "
-        "counted here one a keyframe; --rate sets another\n"
+        f"warning: no tubes: {method} ends a tube at a missed frame and drops tubes under 15 "
+        "frames (here one per keyframe; set --rate)\n"
     ) in stderr
     stands(20, 1)
     assert "warning" not in link("--method", method, "--size", "320x240")
     stderr = link("--method", method, "--size", "320x240", "--rate", "25")
-    assert "drops tubes under 15 frames, counted here 25 a second\n" in stderr
+    assert "drops tubes under 15 frames (here 25 per second)\n" in stderr
     assert "warning" not in link()

@@ -8,8 +8,8 @@ from stadkit.synth.actors import (
     GESTURE_WEIGHTS,
     POSE_WEIGHTS,
     UPPER_WEIGHTS,
-    Stretch,
-    draw_stretches,
+    Segment,
+    draw_segments,
     play,
 )
 from stadkit.synth.classes import CLASSES, GESTURES, POSES, labels
@@ -27,43 +27,43 @@ def test_tables_cover_all_classes() -> None:
     assert all(len(row) == len(GESTURES) for row in GESTURE_WEIGHTS)
 
 
-def test_labels_are_numbered_from_one() -> None:
+def test_label_ids_start_at_one() -> None:
     assert labels().names == CLASSES
     assert labels().ids == tuple(range(1, 15))
     assert CLASSES[0] == "stand"
     assert CLASSES[8] == "wave"
 
 
-def test_labels_change_where_a_stretch_starts() -> None:
+def test_labels_change_where_a_segment_starts() -> None:
     walk, wave = POSES.index("walk"), GESTURES.index("wave")
-    stretches = [Stretch(-1.0, 0, wave, manner(1)), Stretch(0.5, walk, -1, manner(2))]
-    line = play(stretches, np.array([0.0, 0.49, 0.5, 1.0]))
-    assert line.action[:, 0].tolist() == [True, True, False, False]
-    assert line.action[:, walk].tolist() == [False, False, True, True]
-    assert line.action[:, len(POSES) + wave].tolist() == [True, True, False, False]
-    assert line.stretch.tolist() == [0, 0, 1, 1]
+    segments = [Segment(-1.0, 0, wave, manner(1)), Segment(0.5, walk, -1, manner(2))]
+    timeline = play(segments, np.array([0.0, 0.49, 0.5, 1.0]))
+    assert timeline.action[:, 0].tolist() == [True, True, False, False]
+    assert timeline.action[:, walk].tolist() == [False, False, True, True]
+    assert timeline.action[:, len(POSES) + wave].tolist() == [True, True, False, False]
+    assert timeline.segment.tolist() == [0, 0, 1, 1]
 
 
-def test_motion_is_half_and_half_at_the_seam() -> None:
-    """Standing still has speed 0; in the middle of the blend half of the walking speed is left."""
-    stretches = [Stretch(-1.0, 0, -1, manner(1)), Stretch(0.5, 1, -1, manner(2))]
-    speed = play(stretches, np.array([0.3, 0.5, 0.7])).motion.speed
+def test_motions_are_blended_between_segments() -> None:
+    """Standing has speed 0; halfway through the blend the speed is half the walking speed."""
+    segments = [Segment(-1.0, 0, -1, manner(1)), Segment(0.5, 1, -1, manner(2))]
+    speed = play(segments, np.array([0.3, 0.5, 0.7])).motion.speed
     assert speed[0] == 0
     assert speed[1] == pytest.approx(speed[2] / 2)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_stretches_cover_the_time(seed: int) -> None:
-    stretches = draw_stretches(np.random.default_rng(seed), -0.6, 11.0)
-    starts = [stretch.start for stretch in stretches]
+def test_segments_cover_the_time(seed: int) -> None:
+    segments = draw_segments(np.random.default_rng(seed), -0.6, 11.0)
+    starts = [segment.start for segment in segments]
     assert starts[0] <= -0.6
     assert starts == sorted(starts)
     assert all(1.2 <= b - a <= 4.0 for a, b in pairwise(starts))
     assert 11.0 - starts[-1] <= 4.0
 
 
-def test_nobody_kicks_where_only_upper_bodies_are_seen() -> None:
+def test_upper_bodies_never_kick() -> None:
     rng, kick = np.random.default_rng(0), GESTURES.index("kick")
-    drawn = [s.gesture for _ in range(60) for s in draw_stretches(rng, 0, 10, upper=True)]
+    drawn = [s.gesture for _ in range(60) for s in draw_segments(rng, 0, 10, upper=True)]
     assert kick not in drawn
     assert len(set(drawn)) > 4

@@ -1,23 +1,23 @@
-"""Made-up files of AVA's size: their shape, their order of commonness, the same every time."""
+"""Synthetic files of AVA's size: shape, class imbalance and reproducibility."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stadkit.files.ava_rows import read_claims
+from stadkit.files.ava_rows import read_instances
 from stadkit.instances import Instances
 from stadkit.labels import ava_scored
 from stadkit.synth.benchmark_sets import write_ava_like
 
 LABELS = ava_scored()
-KEYFRAMES = 1000  # a video and a part of one
+KEYFRAMES = 1000  # one video and part of another
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Instances, Instances]:
     truth, found = write_ava_like(tmp_path_factory.mktemp("ava"), KEYFRAMES, 3)
-    claims = [read_claims(file, LABELS, truth=file == truth) for file in (truth, found)]
+    claims = [read_instances(file, LABELS, truth=file == truth) for file in (truth, found)]
     assert [faults.kinds for _, faults in claims] == [{}, {}]
     return claims[0][0], claims[1][0]
 
@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
         assert a != c
 
 
-def test_rows_a_keyframe_are_as_in_ava(pair: tuple[Instances, Instances]) -> None:
+def test_rows_per_keyframe_are_as_in_ava(pair: tuple[Instances, Instances]) -> None:
     truth, found = pair
     assert len(truth) / KEYFRAMES == pytest.approx(287_000 / 57_408, rel=0.06)
     assert len(found) / KEYFRAMES == pytest.approx(1_580_000 / 57_408, rel=0.06)
@@ -49,7 +49,9 @@ def test_videos_have_897_seconds_from_902(pair: tuple[Instances, Instances]) -> 
         assert (np.diff(first) >= 0).all()
 
 
-def test_few_actions_are_common_and_people_do_several(pair: tuple[Instances, Instances]) -> None:
+def test_few_actions_are_frequent_and_people_perform_several(
+    pair: tuple[Instances, Instances],
+) -> None:
     truth, _ = pair
     count = np.bincount(truth.label, minlength=60)
     assert LABELS.ids[int(count.argmax())] == 80
@@ -59,7 +61,7 @@ def test_few_actions_are_common_and_people_do_several(pair: tuple[Instances, Ins
     assert 1.5 < len(truth) / len(people) < 2.1
 
 
-def test_most_boxes_are_near_a_person_and_scores_know_what_is_done(
+def test_most_boxes_are_near_a_person_and_scores_reflect_the_actions(
     pair: tuple[Instances, Instances],
 ) -> None:
     truth, found = (claims.select(claims.video == 1) for claims in pair)
@@ -72,7 +74,7 @@ def test_most_boxes_are_near_a_person_and_scores_know_what_is_done(
     assert found.score[done].mean() > found.score[~done].mean() + 0.1
 
 
-def test_boxes_are_boxes_in_the_frame(pair: tuple[Instances, Instances]) -> None:
+def test_boxes_are_valid(pair: tuple[Instances, Instances]) -> None:
     for claims in pair:
         assert (claims.box[:, 2:] > claims.box[:, :2]).all()
         assert claims.box.min() >= 0

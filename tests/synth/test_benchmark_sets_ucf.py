@@ -1,4 +1,4 @@
-"""Tubes in the shape of UCF101-24's."""
+"""Synthetic tubes in the shape of UCF101-24's."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def test_the_same_seed_gives_the_same_tubes() -> None:
     assert set(found.video) == set(truth.video) == set(sizes)
 
 
-def test_as_many_tubes_as_said_and_some_of_them_right() -> None:
+def test_the_number_of_tubes_and_some_are_correct() -> None:
     found, truth, sizes = ucf_like(48, 10, seed=0)
     videos, counts = np.unique(found.video, return_counts=True)
     assert len(videos) == 48

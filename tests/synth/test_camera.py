@@ -14,14 +14,14 @@ def camera(pitch: float, height: float = 1.0) -> Camera:
 
 
 def test_level_camera_by_hand() -> None:
-    """A point 2 ahead, 1 right and 1 below the lens: 50 pixels right and down of the middle."""
+    """A point 2 ahead, 1 right and 1 below the lens: 50 pixels right of and below the centre."""
     view = camera(0.0).see(np.array([[[1.0, 0.0, 2.0]]]))
     assert view.uv[0, 0].tolist() == [150.0, 100.0]
     assert view.scale[0, 0] == 50
     assert view.depth[0, 0] == 2
 
 
-def test_camera_that_looks_down_sees_the_ground_ahead_in_the_middle() -> None:
+def test_tilted_camera_by_hand() -> None:
     """From height 1, 45 degrees down, the ground 1 ahead is in the centre, sqrt(2) away."""
     view = camera(np.pi / 4).see(np.array([[[0.0, 0.0, 1.0]]]))
     assert view.uv[0, 0] == pytest.approx([100, 50])
@@ -42,7 +42,7 @@ def test_plane_agrees_with_see() -> None:
     assert [a / c, b / c] == pytest.approx(seen)
 
 
-def test_at_depth_gives_the_place_seen_there() -> None:
+def test_at_depth_inverts_see() -> None:
     it = camera(0.4, height=1.5)
     x, z = it.at_depth(3.0, 130.0)
     view = it.see(np.array([[[x, 0.5, z]]]))
@@ -50,7 +50,7 @@ def test_at_depth_gives_the_place_seen_there() -> None:
     assert view.uv[0, 0, 0] == pytest.approx(130)
 
 
-def test_sway_keeps_the_size_of_things_near_one() -> None:
+def test_sway_keeps_the_scale_near_one() -> None:
     t = np.linspace(-0.6, 0.6, 8)
     for seed in range(30):
         sway = draw_sway(np.random.default_rng(seed), t, 192, 144, steady=False)

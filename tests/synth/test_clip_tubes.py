@@ -1,4 +1,4 @@
-"""Truth of all frames of a clip, and clips of fast people and broken frames."""
+"""Truth of all frames of a clip, and clips with fast people and glitches."""
 
 from typing import Any
 
@@ -27,24 +27,24 @@ def same(a: RenderedClip, b: RenderedClip, *names: str) -> bool:
 
 
 @pytest.mark.parametrize("variety", ["standard", "wide"])
-def test_tubes_change_nothing_else(variety: str) -> None:
+def test_tubes_do_not_change_the_clip(variety: str) -> None:
     plain = small(3, variety=variety)
     assert [vars(plain)[name] for name in TUBES] == [None, None, None]
     asked = small(3, variety=variety, tubes=True)
     assert same(plain, asked, *FIELDS)
 
 
-def test_the_key_frame_of_tubes_is_the_key_frame(clips: list[RenderedClip]) -> None:
+def test_tubes_agree_with_the_key_frame(clips: list[RenderedClip]) -> None:
     for clip in clips:
         assert clip.tube_box is not None
         assert clip.tube_action is not None
-        there = ~np.isnan(clip.tube_box[:, 4, 0])
-        assert np.array_equal(clip.tube_person[there], clip.person)  # type: ignore[index]
-        assert np.array_equal(clip.tube_box[there, 4], clip.box)
-        assert np.array_equal(clip.tube_action[there, 4], clip.action)
+        visible = ~np.isnan(clip.tube_box[:, 4, 0])
+        assert np.array_equal(clip.tube_person[visible], clip.person)  # type: ignore[index]
+        assert np.array_equal(clip.tube_box[visible, 4], clip.box)
+        assert np.array_equal(clip.tube_action[visible, 4], clip.action)
 
 
-def test_everybody_in_tubes_is_seen(clips: list[RenderedClip]) -> None:
+def test_all_people_in_tubes_are_visible_in_a_frame(clips: list[RenderedClip]) -> None:
     for clip in clips:
         person, box, action = clip.tube_person, clip.tube_box, clip.tube_action
         assert person is not None
@@ -62,8 +62,8 @@ def test_everybody_in_tubes_is_seen(clips: list[RenderedClip]) -> None:
         assert (box[seen][:, 2:] > box[seen][:, :2]).all()
 
 
-def test_boxes_go_where_the_joints_go() -> None:
-    """People of the key frame, moving fast: wherever one is seen, the joints are in the middle."""
+def test_boxes_follow_the_joints() -> None:
+    """For fast people of the key frame, joints and boxes have the same centre in every frame."""
     off = []
     for seed in (1, 6, 9, 11):
         clip = small(seed, tubes=True, pace=3.0)
@@ -76,15 +76,15 @@ def test_boxes_go_where_the_joints_go() -> None:
 
 
 @pytest.mark.parametrize(("variety", "seed"), [("standard", 11), ("wide", 2)])
-def test_fast_people_do_the_same_elsewhere(variety: str, seed: int) -> None:
-    """Pace moves the paths alone: at the key time all is as ever, before and after all is not."""
+def test_pace_only_affects_the_paths(variety: str, seed: int) -> None:
+    """Pace only affects the paths: the key frame is unchanged, the others are not."""
     usual, fast = (small(seed, variety=variety, tubes=True, pace=pace) for pace in (1.0, 3.0))
     assert np.array_equal(usual.pixels[4], fast.pixels[4])
     assert same(usual, fast, "box", "action", "person")
     assert (usual.pixels[0] != fast.pixels[0]).any()
 
 
-def test_broken_frames_keep_their_truth() -> None:
+def test_glitches_keep_the_truth() -> None:
     usual, broken = (small(2, tubes=True, glitches=g) for g in (0.0, 0.5))
     assert same(usual, broken, *FIELDS[1:])
     for name in TUBES:

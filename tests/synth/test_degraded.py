@@ -1,4 +1,4 @@
-"""Truth made into detections."""
+"""Simulated detections."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ CLASSES = ("run", "jump", "wave")
 
 
 def still(frames: int, video: str = "a") -> Detections:
-    """One person who runs, at every frame of 25 a second."""
+    """One running person at every frame, 25 frames per second."""
     return Detections(
         video=np.full(frames, video),
         time=np.arange(frames) / 25,
@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_detections() -> None:
     assert len(one) != len(other) or not np.array_equal(one.box, other.box)
 
 
-def test_keyframes_are_those_asked_for_also_without_people() -> None:
+def test_keyframes_include_empty_ones() -> None:
     whole = still(101)  # 0 to 4 s
     gap = whole.select((whole.time < 1) | (whole.time > 2.5))
     found, keyframes = degrade(gap, 1.0, 0, miss=0, false=0)
@@ -54,14 +54,14 @@ def test_every_video_has_its_own_keyframes() -> None:
     assert pairs == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
 
 
-def test_without_faults_boxes_are_the_true_ones() -> None:
+def test_without_noise_boxes_are_the_true_ones() -> None:
     truth = still(10)
     found, _ = degrade(truth, 0.04, 0, jitter=0, miss=0, false=0)
     assert np.allclose(found.box, truth.box)
     assert (found.track == -1).all()
 
 
-def test_sides_move_by_their_own_box_size() -> None:
+def test_jitter_scales_with_the_box() -> None:
     truth = still(4000)
     found, _ = degrade(truth, 0.04, 0, jitter=0.03, miss=0, false=0)
     moved = (found.box - truth.box).std(0)
@@ -70,14 +70,14 @@ def test_sides_move_by_their_own_box_size() -> None:
     assert (found.box - truth.box).mean(0) == pytest.approx(np.zeros(4), abs=1e-3)
 
 
-def test_large_faults_leave_boxes_with_area_inside_the_frame() -> None:
+def test_large_jitter_keeps_boxes_valid() -> None:
     found, _ = degrade(still(500), 0.04, 0, jitter=2.0, miss=0)
     assert (found.box[:, 2:] > found.box[:, :2]).all()
     assert found.box.min() >= 0
     assert found.box.max() <= 1
 
 
-def test_shares_missed_and_false() -> None:
+def test_miss_rate_and_false_boxes() -> None:
     truth = still(4000)
     missed, _ = degrade(truth, 0.04, 0, miss=0.35, false=0)
     assert len(missed) / 4000 == pytest.approx(0.65, abs=0.02)
@@ -86,7 +86,7 @@ def test_shares_missed_and_false() -> None:
     assert len(degrade(truth, 0.04, 0, miss=1, false=0)[0]) == 0
 
 
-def test_the_same_people_whether_others_are_missed_or_not() -> None:
+def test_missing_people_does_not_change_the_others() -> None:
     truth = still(100)
     every, _ = degrade(truth, 0.04, 0, miss=0, false=0)
     some, _ = degrade(truth, 0.04, 0, miss=0.35, false=0)
@@ -96,7 +96,7 @@ def test_the_same_people_whether_others_are_missed_or_not() -> None:
     assert np.array_equal(every.action[at], some.action)
 
 
-def test_right_classes_score_high_and_nobody_scores_any() -> None:
+def test_true_classes_score_high_and_false_boxes_score_one() -> None:
     truth = still(2000)
     found, _ = degrade(truth, 0.04, 0, jitter=0, miss=0, false=0.5)
     right = iou(found.box, truth.box[:1])[:, 0] > 0.99
@@ -105,11 +105,11 @@ def test_right_classes_score_high_and_nobody_scores_any() -> None:
     assert found.action[right].mean(0) == pytest.approx([0.75, 1 / 9, 1 / 9], abs=0.02)
     assert found.person[right].mean() == pytest.approx(0.8, abs=0.02)
     assert found.person[~right].mean() == pytest.approx(1 / 3, abs=0.03)
-    # A false box does one of three classes: a third of 1/3, and two thirds of 1/9.
+    # A false box has one of three classes: a third of 1/3, and two thirds of 1/9.
     assert found.action[~right].mean(0) == pytest.approx(np.full(3, 5 / 27), abs=0.03)
 
 
-def test_people_of_a_keyframe_come_by_score() -> None:
+def test_people_of_a_keyframe_are_ordered_by_score() -> None:
     found, _ = degrade(crowd(2, 30, 6, 3, seed=0), 0.04, 0)
     for video in ("crowd-0000", "crowd-0001"):
         part = found.select(found.video == video)
@@ -119,7 +119,7 @@ def test_people_of_a_keyframe_come_by_score() -> None:
         assert (np.diff(part.person)[same] <= 0).all()
 
 
-def test_nothing_and_wrong_intervals() -> None:
+def test_empty_truth_and_invalid_intervals() -> None:
     found, keyframes = degrade(Detections.empty(CLASSES), 1.0, 0)
     assert len(found) == len(keyframes) == 0
     assert found.classes == CLASSES

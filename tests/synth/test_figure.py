@@ -19,7 +19,7 @@ def canvas() -> Canvas:
     )
 
 
-def seen(uv: list[list[float]], depth: float = 1.0) -> View:
+def view_of(uv: list[list[float]], depth: float = 1.0) -> View:
     points = np.array([uv])
     return View(points, np.ones(points.shape[:2]), np.full(points.shape[:2], depth))
 
@@ -39,33 +39,33 @@ def test_limb_outline_reaches_its_radii() -> None:
 
 
 def test_ball_covers_its_disc_and_its_id() -> None:
-    paper, figure = canvas(), ball(8.0, number=3)
-    shapes = outline(figure, seen([[30.0, 20.0]]), np.zeros(2))
-    count = draw(figure, shapes, 0, paper)
-    assert count == np.count_nonzero(paper.ids == 3 * 16)
+    painted, figure = canvas(), ball(8.0, number=3)
+    shapes = outline(figure, view_of([[30.0, 20.0]]), np.zeros(2))
+    count = draw(figure, shapes, 0, painted)
+    assert count == np.count_nonzero(painted.ids == 3 * 16)
     assert 0.9 * np.pi * 64 < count < 1.25 * np.pi * 64
-    assert paper.pixels[20, 30].tolist() == [200, 40, 20]
-    assert paper.pixels[2, 2].tolist() == [100, 100, 100]
+    assert painted.pixels[20, 30].tolist() == [200, 40, 20]
+    assert painted.pixels[2, 2].tolist() == [100, 100, 100]
 
 
-def test_ball_half_outside_counts_what_is_inside() -> None:
-    paper, figure = canvas(), ball(8.0)
-    count = draw(figure, outline(figure, seen([[0.0, 20.0]]), np.zeros(2)), 0, paper)
+def test_ball_half_outside_counts_pixels_inside() -> None:
+    painted, figure = canvas(), ball(8.0)
+    count = draw(figure, outline(figure, view_of([[0.0, 20.0]]), np.zeros(2)), 0, painted)
     assert 0.4 * np.pi * 64 < count < 0.7 * np.pi * 64
-    assert draw(figure, outline(figure, seen([[-50.0, 20.0]]), np.zeros(2)), 0, canvas()) == 0
+    assert draw(figure, outline(figure, view_of([[-50.0, 20.0]]), np.zeros(2)), 0, canvas()) == 0
 
 
-def test_things_used_are_painted_but_not_counted() -> None:
-    paper, chair = canvas(), ball(8.0, own=False)
-    assert draw(chair, outline(chair, seen([[30.0, 20.0]]), np.zeros(2)), 0, paper) == 0
-    assert paper.pixels[20, 30].tolist() == [200, 40, 20]
+def test_props_in_use_are_painted_but_not_counted() -> None:
+    painted, chair = canvas(), ball(8.0, own=False)
+    assert draw(chair, outline(chair, view_of([[30.0, 20.0]]), np.zeros(2)), 0, painted) == 0
+    assert painted.pixels[20, 30].tolist() == [200, 40, 20]
 
 
-def test_parts_not_shown_are_not_painted() -> None:
-    paper = canvas()
-    figure = replace(ball(8.0), shown=np.zeros((1, 1), np.bool_))
-    assert draw(figure, outline(figure, seen([[30.0, 20.0]]), np.zeros(2)), 0, paper) == 0
-    assert (paper.pixels == 100).all()
+def test_invisible_parts_are_not_painted() -> None:
+    painted = canvas()
+    figure = replace(ball(8.0), visible=np.zeros((1, 1), np.bool_))
+    assert draw(figure, outline(figure, view_of([[30.0, 20.0]]), np.zeros(2)), 0, painted) == 0
+    assert (painted.pixels == 100).all()
 
 
 def test_near_parts_hide_far_ones() -> None:
@@ -77,22 +77,22 @@ def test_near_parts_hide_far_ones() -> None:
         (1.0, 1.0),
     )
     view = View(np.array([[[30.0, 20], [30, 20]]]), np.ones((1, 2)), np.array([[1.0, 2.0]]))
-    paper = canvas()
-    draw(figure, outline(figure, view, np.zeros(2)), 0, paper)
-    assert paper.pixels[20, 30].tolist() == [200, 40, 20]
+    painted = canvas()
+    draw(figure, outline(figure, view, np.zeros(2)), 0, painted)
+    assert painted.pixels[20, 30].tolist() == [200, 40, 20]
 
 
 def test_cloth_multiplies_its_colour() -> None:
     half = np.full((TILE, TILE, 3), NEUTRAL // 2, np.uint8)
     figure = replace(ball(8.0), materials=(Material(np.array([200.0, 100, 60]), half),))
-    paper = canvas()
-    draw(figure, outline(figure, seen([[30.0, 20.0]]), np.zeros(2)), 0, paper)
-    assert paper.pixels[20, 30].tolist() == [100, 50, 30]
+    painted = canvas()
+    draw(figure, outline(figure, view_of([[30.0, 20.0]]), np.zeros(2)), 0, painted)
+    assert painted.pixels[20, 30].tolist() == [100, 50, 30]
 
 
 def test_shade_is_darker_at_the_rim() -> None:
     figure = replace(ball(14.0), contrast=(0.5, 1.0))
-    paper = canvas()
-    draw(figure, outline(figure, seen([[30.0, 20.0]]), np.zeros(2)), 0, paper)
-    assert paper.pixels[20, 30, 0] > 180
-    assert paper.pixels[20, 18, 0] < 150
+    painted = canvas()
+    draw(figure, outline(figure, view_of([[30.0, 20.0]]), np.zeros(2)), 0, painted)
+    assert painted.pixels[20, 30, 0] > 180
+    assert painted.pixels[20, 18, 0] < 150

@@ -13,7 +13,7 @@ def rng(seed: int = 0) -> Rng:
 
 
 @pytest.mark.parametrize("kind", range(len(MAKERS)))
-def test_every_thing_stands_on_the_ground(kind: int) -> None:
+def test_every_prop_stands_on_the_ground(kind: int) -> None:
     for seed in range(10):
         model, speed = MAKERS[kind](rng(seed), T)
         points = model.moved(len(T))

@@ -34,14 +34,14 @@ def test_shapes_and_types(clips: list[RenderedClip]) -> None:
         assert names == ["float32", "float32", "float32", "int32"]
 
 
-def test_boxes_lie_in_the_picture(clips: list[RenderedClip]) -> None:
+def test_boxes_lie_in_the_frame(clips: list[RenderedClip]) -> None:
     box = np.concatenate([clip.box for clip in clips])
     assert box.min() >= 0
     assert box.max() <= 1
     assert (box[:, 2:] > box[:, :2]).all()
 
 
-def test_everybody_has_one_pose(clips: list[RenderedClip]) -> None:
+def test_each_person_has_one_pose(clips: list[RenderedClip]) -> None:
     action = np.concatenate([clip.action for clip in clips])
     assert (action[:, : len(POSES)].sum(1) == 1).all()
     assert set(np.unique(action)) == {0, 1}
@@ -70,20 +70,20 @@ def test_same_seed_same_clip_in_another_process(clips: list[RenderedClip]) -> No
     assert done.stdout.strip() == digest(clips[5])
 
 
-def test_other_cuts() -> None:
+def test_other_clip_settings() -> None:
     clip = render_clip(2, frames=3, stride=0.5, key=1, height=96, width=112)
     assert clip.pixels.shape == (3, 96, 112, 3)
 
 
-def test_empty_clips_and_crowded_ones_happen(clips: list[RenderedClip]) -> None:
+def test_empty_and_crowded_clips_occur(clips: list[RenderedClip]) -> None:
     people = [len(clip.box) for clip in clips]
     assert min(people) == 0
     assert max(people) >= 3
     assert people.count(0) <= len(people) // 4
 
 
-def test_joints_of_who_is_seen_lie_about_the_box(clips: list[RenderedClip]) -> None:
-    """The joints inside the picture are near the box: at most a flesh's width outside it."""
+def test_joints_of_visible_people_lie_near_the_box(clips: list[RenderedClip]) -> None:
+    """Joints inside the frame lie near the box: at most a limb's radius outside it."""
     near = []
     for clip in clips:
         for box, joints in zip(clip.box, clip.joints[:, 4], strict=True):

@@ -49,13 +49,13 @@ def test_bones_keep_their_length(pose: str, seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(POSES), st.integers(0, 10_000))
-def test_nobody_sinks_into_the_ground(pose: str, seed: int) -> None:
+def test_bodies_do_not_sink_into_the_ground(pose: str, seed: int) -> None:
     p, build = body(pose, seed)
     assert ((p[..., 1] / build.scale - FLESH).min(1) > -1e-9).all()
 
 
 def test_still_body_by_hand() -> None:
-    """Straight legs hang from the hips: the knee is a thigh below, the head above the neck."""
+    """Straight legs hang from the hips: knees are a thigh below, the head above the neck."""
     build = Build(1, 0.3, 0.1, 0.1, 0.2, 0.15, 0.05, 0.05, 0.25, 0.25, 0.1, 0.06, 1.0)
     p = joints(Motion.still(1), build)[0]
     assert p[HIP_JOINT[0]] - p[KNEE_JOINT[0]] == pytest.approx([0, 0.25, 0])
@@ -65,7 +65,7 @@ def test_still_body_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("pose", "low", "high"), [("stand", 0.7, 1.2), ("lie", 0.0, 0.45)])
-def test_heads_are_where_the_pose_has_them(pose: str, low: float, high: float) -> None:
+def test_head_height_matches_the_pose(pose: str, low: float, high: float) -> None:
     for seed in range(40):
         p, build = body(pose, seed)
         height = p[:, HEAD, 1] / build.scale
@@ -73,8 +73,8 @@ def test_heads_are_where_the_pose_has_them(pose: str, low: float, high: float) -
         assert (height < high + 0.4 * (pose == "lie")).all()
 
 
-def test_world_turns_by_yaw() -> None:
-    """A point ahead of a body that faces the camera (yaw pi) is nearer to the camera."""
+def test_to_world_rotates_by_yaw() -> None:
+    """A point in front of a body facing the camera (yaw pi) is nearer to the camera."""
     ahead = np.array([[[0.0, 1.0, 0.5]]])
     one = np.ones(1)
     assert to_world(ahead, 2 * one, 3 * one, 0 * one)[0, 0] == pytest.approx([2, 1, 3.5])

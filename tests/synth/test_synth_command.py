@@ -13,7 +13,7 @@ app.command()(synth)
 SMALL = ["--videos", "1", "--seed", "4", "--seconds", "0.5", "--size", "96x64", "--fps", "10"]
 
 
-def test_summary_as_json_and_in_words(tmp_path: Path) -> None:
+def test_summary_as_json_and_as_text(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["-o", str(tmp_path / "a"), *SMALL, "--json"])
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
@@ -31,7 +31,7 @@ def test_a_size_is_two_numbers(size: str, tmp_path: Path) -> None:
     assert "320x240" in str(done.exception)
 
 
-def test_fast_people_and_broken_frames_are_said(tmp_path: Path) -> None:
+def test_pace_and_glitches_are_recorded(tmp_path: Path) -> None:
     asked = ["-o", str(tmp_path / "a"), *SMALL, "--pace", "2.5", "--glitches", "0.5"]
     done = CliRunner().invoke(app, asked)
     assert done.exit_code == 0, done.output
@@ -40,7 +40,7 @@ def test_fast_people_and_broken_frames_are_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("--pace", "0"), ("--glitches", "10")])
-def test_impossible_pace_and_share(option: str, value: str, tmp_path: Path) -> None:
+def test_invalid_pace_and_glitches(option: str, value: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["-o", str(tmp_path / "a"), *SMALL, option, value])
     assert isinstance(done.exception, UsageError)
     assert f"{option[2:]} is {value}" in str(done.exception)

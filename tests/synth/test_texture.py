@@ -21,12 +21,12 @@ def test_noise_of_any_size(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("kind", CLOTHS)
-def test_cloth_is_its_colour_times_its_tile(kind: str) -> None:
+def test_cloth_is_a_colour_times_a_tile(kind: str) -> None:
     base, tile = cloth(rng(3), 0.0, kind)
     assert tile.shape == (TILE, TILE, 3)
-    shown = base * (tile / NEUTRAL)
-    assert shown.min() >= 0
-    assert shown.max() < 256 * 255 / NEUTRAL
+    visible = base * (tile / NEUTRAL)
+    assert visible.min() >= 0
+    assert visible.max() < 256 * 255 / NEUTRAL
     assert (tile.std() > 1) == (kind != "plain")
 
 
@@ -44,7 +44,7 @@ def test_pick_follows_its_weights() -> None:
     assert counts[2] / 4000 == pytest.approx(0.75, abs=0.03)
 
 
-def test_no_camera_makes_a_middling_picture_black_or_white() -> None:
+def test_no_camera_makes_a_mid_grey_image_black_or_white() -> None:
     scene = np.full((48, 64, 3), 110, np.uint8)
     scene[:, 32:] = 150
     for seed in range(60):

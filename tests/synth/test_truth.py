@@ -11,7 +11,7 @@ def ids(number: int = 1) -> Ids:
     return out
 
 
-def test_box_is_the_extent_of_what_is_visible() -> None:
+def test_box_is_the_extent_of_visible_pixels() -> None:
     picture = ids()
     assert _visible_box(picture, 1, 300) is not None
     assert np.array_equal(np.asarray(_visible_box(picture, 1, 300)), [20, 10, 30, 40])
@@ -19,12 +19,12 @@ def test_box_is_the_extent_of_what_is_visible() -> None:
     assert np.array_equal(np.asarray(_visible_box(picture, 1, 300)), [20, 10, 30, 30])
 
 
-def test_less_than_a_quarter_visible_is_nobody() -> None:
+def test_less_than_a_quarter_visible_is_ignored() -> None:
     assert _visible_box(ids(), 1, 1200) is not None
     assert _visible_box(ids(), 1, 1201) is None
 
 
-def test_tiny_people_are_nobody() -> None:
+def test_tiny_people_are_ignored() -> None:
     picture = np.zeros((60, 80), np.uint16)
     picture[10:18, 20:30] = 16
     assert _visible_box(picture, 1, 80) is None
@@ -32,7 +32,7 @@ def test_tiny_people_are_nobody() -> None:
     assert _visible_box(picture, 1, 90) is not None
 
 
-def test_the_chair_is_not_part_of_who_sits() -> None:
+def test_a_chair_is_not_part_of_its_user() -> None:
     picture = ids()
     picture[40:50, 20:30] = 16 + 8
     assert np.array_equal(np.asarray(_visible_box(picture, 1, 300)), [20, 10, 30, 40])

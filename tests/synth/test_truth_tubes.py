@@ -17,7 +17,7 @@ def table(frames: list[int], action: list[list[int]], track: list[int]) -> Detec
     )
 
 
-def test_a_tube_a_person_and_action() -> None:
+def test_one_tube_per_person_and_action() -> None:
     truth = table([0, 0, 1, 1], [[1, 0], [1, 1], [1, 0], [1, 0]], [0, 1, 0, 1])
     tubes = true_tubes(truth, 0.04)
     assert tubes.track.tolist() == [0, 1, 1]

@@ -39,7 +39,7 @@ def test_files_and_labels(playground: Path) -> None:
     }  # fmt: skip
 
 
-def test_videos_have_the_frames_that_the_truth_has(playground: Path) -> None:
+def test_videos_and_truth_have_the_same_frames(playground: Path) -> None:
     dense = read_truth(playground / "dense.csv", labels())
     with open_video(playground / "videos" / "playground-7-0000.mp4") as video:
         frames = list(video)
@@ -50,7 +50,7 @@ def test_videos_have_the_frames_that_the_truth_has(playground: Path) -> None:
     assert np.array_equal(times, np.arange(22) * 100)
 
 
-def test_sparse_is_dense_once_a_second(playground: Path) -> None:
+def test_sparse_truth_is_the_dense_once_per_second(playground: Path) -> None:
     dense = read_truth(playground / "dense.csv", labels())
     sparse = read_truth(playground / "sparse.csv", labels())
     rows = np.isin(milliseconds(dense.time), [0, 1000, 2000])
@@ -59,7 +59,7 @@ def test_sparse_is_dense_once_a_second(playground: Path) -> None:
     assert np.array_equal(sparse.track, dense.track[rows])
 
 
-def test_tubes_hold_the_dense_truth(playground: Path) -> None:
+def test_tubes_agree_with_the_dense_truth(playground: Path) -> None:
     dense = read_truth(playground / "dense.csv", labels())
     videos = json.loads((playground / "tubes.json").read_text())["videos"]
     assert sorted(videos) == [f"playground-7-000{i}" for i in range(3)]
@@ -69,13 +69,13 @@ def test_tubes_hold_the_dense_truth(playground: Path) -> None:
     assert names <= set(CLASSES)
 
 
-def test_jobs_do_not_change_a_byte_of_truth(playground: Path, tmp_path: Path) -> None:
+def test_jobs_do_not_change_the_truth(playground: Path, tmp_path: Path) -> None:
     write_playground(tmp_path / "again", 3, 7, footage=SHORT, jobs=2)
     for name in TRUTH:
         assert (tmp_path / "again" / name).read_bytes() == (playground / name).read_bytes()
 
 
-def test_broken_frames_are_listed_and_the_truth_goes_on(playground: Path, tmp_path: Path) -> None:
+def test_corrupted_frames_are_listed_and_keep_their_truth(playground: Path, tmp_path: Path) -> None:
     broken = replace(SHORT, glitches=0.3)
     write_playground(tmp_path, 3, 7, footage=broken)
     facts = yaml.safe_load((tmp_path / "args.yaml").read_text())
@@ -84,7 +84,7 @@ def test_broken_frames_are_listed_and_the_truth_goes_on(playground: Path, tmp_pa
     for name in TRUTH[:-1]:
         assert (tmp_path / name).read_bytes() == (playground / name).read_bytes()
     lost = read_keyframes(tmp_path / "glitches.csv")
-    # 66 frames, three in ten of them.
+    # 30 % of 66 frames.
     assert 10 < len(lost) < 30
     for i in range(3):
         video = f"videos/playground-7-000{i}.mp4"
@@ -103,8 +103,8 @@ def frames_of(path: Path) -> list[Pixels]:
         return [frame.rgb() for frame in video]
 
 
-def test_pace_is_of_the_paths_alone() -> None:
-    """At pace 2 people cover twice the ground, on average, and their limbs move as ever."""
+def test_pace_only_affects_the_paths() -> None:
+    """At pace 2 people cover twice the distance on average, with unchanged limb motion."""
     times, scenes = np.arange(0, 4, 0.02), []
     for pace in (1.0, 2.0):
         rngs = [np.random.default_rng(seed) for seed in range(6)]
@@ -113,10 +113,10 @@ def test_pace_is_of_the_paths_alone() -> None:
     for usual, fast in zip(*scenes, strict=True):
         assert np.array_equal(usual.camera.sway, fast.camera.sway)
         for actors in zip(usual.actors, fast.actors, strict=True):
-            usually, fastly = (actor.figure.world for actor in actors)
-            assert np.array_equal(usually[..., 1], fastly[..., 1])  # heights of all joints
+            usual, fast = (actor.figure.world for actor in actors)
+            assert np.array_equal(usual[..., 1], fast[..., 1])  # heights of all joints
             assert np.array_equal(actors[0].timeline.action, actors[1].timeline.action)
-            for i, world in enumerate((usually, fastly)):
+            for i, world in enumerate((usual, fast)):
                 step = np.diff(world[:, PELVIS, ::2], axis=0)
                 ground[i] += float(np.hypot(*step.T).sum())
     assert ground[0] > 10
@@ -131,9 +131,9 @@ def test_folder_with_files_is_refused_and_overwritten_on_demand(tmp_path: Path) 
     tiny = Footage(seconds=0.3, fps=10, width=64, height=64)
     with pytest.raises(UsageError, match="--overwrite"):
         write_playground(tmp_path, 1, 9, footage=tiny)
-    told: list[str] = []
-    write_playground(tmp_path, 1, 9, footage=tiny, overwrite=True, progress=told.append)
-    assert told == ["playground-9-0000"]
+    reported: list[str] = []
+    write_playground(tmp_path, 1, 9, footage=tiny, overwrite=True, progress=reported.append)
+    assert reported == ["playground-9-0000"]
     assert mine.read_bytes() == b"mine"
     assert not old.exists()
 
@@ -152,7 +152,7 @@ def test_file_as_folder_is_refused(tmp_path: Path) -> None:
         *[("pace", 0.0), ("pace", 11.0), ("glitches", -0.1), ("glitches", 10.0)],
     ],
 )
-def test_footage_that_cannot_be(field: str, value: float) -> None:
+def test_invalid_footage_is_refused(field: str, value: float) -> None:
     with pytest.raises(UsageError, match=r"(seconds|fps|size|pace|glitches) is"):
         Footage(**{field: value})  # type: ignore[arg-type]
 

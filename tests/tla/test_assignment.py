@@ -51,7 +51,7 @@ def test_scores_of_0_and_1_cost_a_finite_amount() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_overlap_of_pairs_is_that_of_lists(seed: int) -> None:
+def test_pairwise_overlap_equals_the_matrix_functions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = (np.sort(rng.random((2, 5, 2)), 0).swapaxes(0, 1).reshape(5, 4) for _ in range(2))
     b[0] = a[0, [0, 1, 0, 1]]  # no area
@@ -60,7 +60,7 @@ def test_overlap_of_pairs_is_that_of_lists(seed: int) -> None:
 
 
 def least(cost: Floats, background: Floats, rule: str) -> float:
-    """The least total over every way to give each of the columns to at most one row."""
+    """Minimum total over all assignments of columns to at most one row."""
     n, m = cost.shape
     best = math.inf
     spare = max(n - m, 0)
@@ -97,8 +97,8 @@ def test_no_assignment_costs_less(sizes: list[tuple[int, int]], rule: str, seed:
         at, base = at + rows, base + rows * columns
 
 
-def test_the_surest_person_is_not_the_background() -> None:
-    # Both boxes fit the one label as well; the rule decides who is left over.
+def test_the_most_confident_person_is_not_background() -> None:
+    # Both boxes fit the label equally; the rule decides which one is unmatched.
     cost, background = np.array([1.0, 0.9]), np.array([5.0, 0.1])
     two, one = np.array([2]), np.array([1])
     assert assign(cost, background, two, one, "paper").tolist() == [0]
@@ -115,7 +115,7 @@ def test_frames_do_not_mix() -> None:
     assert apart[1][0] > together[1][0]
 
 
-def test_nobody_around_or_nobody_found() -> None:
+def test_no_neighbours_or_no_detections() -> None:
     none, one = np.array([0, 0]), np.array([0, 1])
     taken, cost = assign_labels(SCORE, ONE, one, LABEL[:0], ONE[:0], none, Options())
     assert taken.tolist() == [-1]

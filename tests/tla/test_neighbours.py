@@ -1,10 +1,10 @@
-"""Which labelled keyframes a frame has labels from."""
+"""The labelled keyframes that a frame takes labels from."""
 
 import numpy as np
 from helpers.made_people import keyframes
 
 from stadkit.detections import Keyframes, number_frames
-from stadkit.tla.neighbours import Around, around, spacing
+from stadkit.tla.neighbours import Neighbours, find_neighbours, spacing
 
 
 def neighbours(
@@ -12,10 +12,10 @@ def neighbours(
     labelled: Keyframes,
     max_gap: float | None = None,
     cuts: dict[str, list[float]] | None = None,
-) -> Around:
+) -> Neighbours:
     of_frames, of_labelled = number_frames(frames, labelled)
-    given = {video: np.array(times) for video, times in (cuts or {}).items()}
-    return around(frames, of_frames, labelled, of_labelled, max_gap, given)
+    labels = {video: np.array(times) for video, times in (cuts or {}).items()}
+    return find_neighbours(frames, of_frames, labelled, of_labelled, max_gap, labels)
 
 
 def test_nearest_before_and_after() -> None:
@@ -57,9 +57,9 @@ def test_nothing_labelled() -> None:
     assert not got.cut.any()
 
 
-def test_spacing_is_each_videos_own() -> None:
+def test_spacing_is_per_video() -> None:
     labelled = Keyframes(np.array(["a", "a", "a", "b", "b", "c"]), np.array([0, 1, 5, 0, 0.2, 7]))
-    told = spacing(labelled)
-    assert {video: round(s, 6) for video, s in told.items()} == {"a": 2.5, "b": 0.2, "c": 1.0}
+    result = spacing(labelled)
+    assert {video: round(s, 6) for video, s in result.items()} == {"a": 2.5, "b": 0.2, "c": 1.0}
     assert spacing(keyframes(3)) == {"a": 1.0}
     assert spacing(keyframes()) == {}

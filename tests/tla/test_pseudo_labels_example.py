@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def scores(folder: Path, every: float, *options: str) -> dict[str, float]:
-    """F1 of each strategy on people who are there once in `every` seconds, in folder/truth.csv."""
+    """F1 of each strategy on people labelled every `every` seconds in folder/truth.csv."""
     truth = crowd(1, 50, 3, 6, seed=1)
     truth = replace(truth, time=np.round(truth.time * 25 * every, 3))
     labels = Labels(tuple(range(1, 7)), truth.classes)
@@ -34,13 +34,13 @@ def scores(folder: Path, every: float, *options: str) -> dict[str, float]:
 
 
 def test_truth_once_a_second(tmp_path: Path) -> None:
-    told = scores(tmp_path, 1.0, "--detector", "poor", "--seeds", "2")
-    assert len(told) == 9
-    assert told["tla"] > told["hard, restricted"] > told["hard"] > 0.1
+    result = scores(tmp_path, 1.0, "--detector", "poor", "--seeds", "2")
+    assert len(result) == 9
+    assert result["tla"] > result["hard, restricted"] > result["hard"] > 0.1
 
 
 def test_dense_truth_and_true_detections(tmp_path: Path) -> None:
     found = ("--found", str(tmp_path / "found"), "--min-person", "0.9")
-    told = scores(tmp_path, 0.2, "--dense", *found)
-    assert told["hard"] == 1
-    assert 0.8 < told["tla"] <= 1
+    result = scores(tmp_path, 0.2, "--dense", *found)
+    assert result["hard"] == 1
+    assert 0.8 < result["tla"] <= 1

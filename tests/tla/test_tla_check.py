@@ -31,7 +31,7 @@ def test_a_perfect_detector_of_people_who_stay_is_right(strategy: str) -> None:
 
 def test_counts_by_hand() -> None:
     truth = table([(0, LEFT, WAVE), (1, LEFT, WAVE), (1, RIGHT, SIT), (2, LEFT, STAND)])
-    # One box on the left, scored as standing only; nobody on the right; none asked at 0 and 2.
+    # One box on the left, scored only as standing; none on the right; 0 and 2 are not hidden.
     found = table([(1, LEFT, (0.9, 0.1, 0.1)), (1, (0.4, 0, 0.5, 0.1), (0.1, 0.1, 0.3))])
     result = check(found, truth)
     # The false box takes the other candidate: stand and wave, both wrong.
@@ -43,9 +43,13 @@ def test_counts_by_hand() -> None:
     assert result.f1 == pytest.approx(1 / 3)
     assert (result.people, result.people_found) == (2, 1)
     assert result.by_class()["sit"] == {"precision": 0, "recall": 0, "f1": 0, "labels": 1}
-    told = result.to_json()
-    assert (told["labels"], told["labels_given"], told["labels_right"]) == (3, 3, 1)
-    assert told["thresholds"] is None
+    facts = result.to_json()
+    assert (facts["labels"], facts["labels_given"], facts["labels_right"]) == (
+        3,
+        3,
+        1,
+    )
+    assert facts["thresholds"] is None
 
 
 def test_boxes_must_overlap_by_half() -> None:
@@ -57,7 +61,7 @@ def test_boxes_must_overlap_by_half() -> None:
     assert (result.precision, result.recall, result.f1) == (0, 0, 0)
 
 
-def test_empty_keyframes_take_their_turn() -> None:
+def test_empty_keyframes_count_in_the_split() -> None:
     found = table([(1, LEFT, (0.9, 0.1, 0.1)), (2, LEFT, (0.9, 0.1, 0.1))])
     truth = table([(0, LEFT, STAND), (2, LEFT, STAND)])
     result = check(found, truth, keyframes(0, 1, 2, 3))
@@ -68,19 +72,19 @@ def test_empty_keyframes_take_their_turn() -> None:
 
 
 def test_thresholds_by_class() -> None:
-    told = check(TRUTH, TRUTH, options=Options("per-class")).to_json()
-    assert told["thresholds"] == {"stand": 1, "sit": 1}
+    facts = check(TRUTH, TRUTH, options=Options("per-class")).to_json()
+    assert facts["thresholds"] == {"stand": 1, "sit": 1}
 
 
-def test_nothing_to_hide() -> None:
+def test_no_keyframe_to_hide() -> None:
     with pytest.raises(UsageError, match="no video has two"):
         check(TRUTH, TRUTH.select(np.array([0, 1])))
     with pytest.raises(UsageError, match="no video has two"):
         check(TRUTH, Detections.empty(CLASSES))
 
 
-def test_nobody_found_at_hidden_keyframes() -> None:
+def test_no_detections_at_hidden_keyframes() -> None:
     found = table([(0.5, LEFT, (0.9, 0.1, 0.1))])
-    with pytest.raises(NothingMatchedError, match="any of the 2 labelled keyframes"):
+    with pytest.raises(NothingMatchedError, match="no detections at the 2 labelled keyframes"):
         check(found, TRUTH)
     assert check(found, TRUTH, options=Options("interpolate")).f1 == 1

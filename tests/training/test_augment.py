@@ -1,4 +1,4 @@
-"""Boxes go where the pixels go."""
+"""Boxes and pixels are augmented alike."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_whole_frames(seed: int, short: int) -> None:
     assert np.abs(box[0] - [0, 0, *view.size[::-1]]).max() <= 0.5
 
 
-def test_whole_frames_keep_the_other_dice() -> None:
+def test_whole_frames_keep_the_other_random_numbers() -> None:
     cropped, whole = (AugmentConfig(short_side=(40, 80), crop=crop) for crop in ((30, 30), None))
     dice = [np.random.default_rng(3), np.random.default_rng(3)]
     views = [random_view(cropped, 60, 80, dice[0]), random_view(whole, 60, 80, dice[1])]

@@ -1,4 +1,4 @@
-"""Long-term classifiers learn from banks of queries: the right rows beside the right clips."""
+"""Long-term classifiers learn from query banks: each clip gets its own entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stadkit import zoo
 from stadkit.detection.bank import BankWriter, Header
 from stadkit.errors import StadkitError, UsageError
 from stadkit.models.classifiers import Bank
-from stadkit.training.bank_settings import Banks, Beside, told_by
+from stadkit.training.bank_settings import Banks, ClipBanks, bank_settings
 from stadkit.training.batches import Batch, Views, collate
 from stadkit.training.config import AugmentConfig, TrainConfig, read_config
 from stadkit.training.loop import train
@@ -54,7 +54,7 @@ def clip(time: float, video: str = "v") -> Clip:
 
 
 def write_bank(folder: Path, video: str, seconds: int, sha256: str = "c" * 64) -> None:
-    """A person a second, whose entries tell the second."""
+    """One person per second, whose entries hold the second's number."""
     with BankWriter(folder / f"{video}.queries", Header("k", sha256, 32, 1.0, 0.5)) as writer:
         for second in range(seconds):
             entry = np.full((1, 32), float(second), np.float32)
@@ -83,7 +83,7 @@ def source(config: TrainConfig) -> Annotated:
     return Annotated(train, card, config.data.store or Path())
 
 
-def test_examples_know_who_is_around_them_in_their_video(config: TrainConfig) -> None:
+def test_examples_have_the_entries_around_them_in_their_video(config: TrainConfig) -> None:
     near = source(config)[1].near
     assert near is not None
     entry, seconds = near
@@ -109,7 +109,7 @@ def test_batches_have_banks(config: TrainConfig, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("model", "precision"), [("k", "fp32"), ("k", "bf16"), ("t", "fp32")])
-def test_training_reads_them_and_the_card_says_whose_they_are(
+def test_training_reads_banks_and_the_card_records_their_weights(
     config: TrainConfig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,75 +147,84 @@ def test_training_reads_them_and_the_card_says_whose_they_are(
     made = load_file(weights)
     outs = [name for name in made if ".long.0.out.weight" in name]
     assert len(outs) == 1
-    assert made[outs[0]].abs().max() > 0  # it began as 0
+    assert made[outs[0]].abs().max() > 0  # initialized with 0
     train(config, tmp_path / "out", "cpu", True, lambda *_: None)
 
 
-def test_a_bank_is_missing(config: TrainConfig, tmp_path: Path) -> None:
+def test_a_missing_bank_is_named(config: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "bank" / "b.queries").rename(tmp_path / "bank" / "other.queries")
-    with pytest.raises(UsageError, match=r"has no bank of queries of 'b' \(1 of 2 videos of"):
+    with pytest.raises(
+        UsageError, match=r"has no query bank for 'b' \(missing for 1 of 2 videos of"
+    ):
         source(config)
 
 
-def told(config: TrainConfig, **card: Any) -> dict[str, str]:
+def settings_of(config: TrainConfig, **card: Any) -> dict[str, str]:
     known = zoo.card("stmixer-k-tiny")
-    return told_by(config.data, replace(known, settings={**known.settings, **card}))
+    return bank_settings(config.data, replace(known, settings={**known.settings, **card}))
 
 
-def test_who_made_the_banks(config: TrainConfig, tmp_path: Path) -> None:
-    assert told(config, classifier="long") == {"bank": "c" * 64}
-    with pytest.raises(UsageError, match=r"data\.train\.queries: only an STMixer with settings"):
-        told(config, classifier="short")
+def test_the_weights_that_made_the_banks(config: TrainConfig, tmp_path: Path) -> None:
+    assert settings_of(config, classifier="long") == {"bank": "c" * 64}
+    with pytest.raises(UsageError, match=r"data\.train\.queries: only used by STMixer with"):
+        settings_of(config, classifier="short")
     write_bank(tmp_path / "bank", "b", 4, sha256="d" * 64)
-    with pytest.raises(UsageError, match="hold banks of several models; make all with one"):
-        told(config, classifier="long")
+    with pytest.raises(UsageError, match="banks of different weights; make all with one"):
+        settings_of(config, classifier="long")
     for place in ("train", "val"):
         bare = getattr(config.data, place).model_copy(update={"queries": None})
         lacking = config.model_copy(update={"data": config.data.model_copy(update={place: bare})})
-        with pytest.raises(UsageError, match=rf"data\.{place}\.queries: a model with classifier"):
-            told(lacking, classifier="long")
+        with pytest.raises(
+            UsageError, match=rf"data\.{place}\.queries: missing; a model with classifier"
+        ):
+            settings_of(lacking, classifier="long")
     none = config.data.train.model_copy(update={"queries": tmp_path / "videos"})
     data = config.data.model_copy(update={"train": none})
-    with pytest.raises(UsageError, match="videos: has no banks of queries; `stadkit detect"):
-        told(config.model_copy(update={"data": data}), classifier="long")
+    with pytest.raises(
+        UsageError, match="videos: has no query banks; make them with `stadkit detect"
+    ):
+        settings_of(config.model_copy(update={"data": data}), classifier="long")
     plain = config.data.model_copy(
         update={"train": none.model_copy(update={"queries": None}), "val": None}
     )
-    assert told(config.model_copy(update={"data": plain})) == {}
+    assert settings_of(config.model_copy(update={"data": plain})) == {}
 
 
-def test_banks_that_a_setting_does_not_want(config: TrainConfig) -> None:
+def test_banks_that_do_not_fit_the_settings(config: TrainConfig) -> None:
     card = zoo.card("stmixer-k-tiny")
     train = config.data.train
-    for changes, said in (({"bank": "e" * 64, "width": 16}, "was trained on"), ({}, "reads 128")):
+    for changes, message in (
+        ({"bank": "e" * 64, "width": 16}, "was trained on"),
+        ({}, "reads 128"),
+    ):
         wanting = replace(card, settings={**card.settings, **changes})
-        with pytest.raises(StadkitError, match=said):
+        with pytest.raises(StadkitError, match=message):
             Banks(train, ["a"], wanting)  # type: ignore[arg-type]
 
 
 def ignore(*_: Any) -> None:
-    """A report that nobody reads."""
+    """A report callback that does nothing."""
 
 
-def test_resume_knows_whose_the_banks_were(config: TrainConfig, tmp_path: Path) -> None:
+def test_resume_needs_banks_of_the_same_weights(config: TrainConfig, tmp_path: Path) -> None:
     out, path = tmp_path / "out", tmp_path / "out" / "checkpoint.pt"
     train(config, out, "cpu", False, ignore)
     for video in "ab":
         write_bank(tmp_path / "bank", video, 4, sha256="d" * 64)
-    said = (
-        r"checkpoint\.pt: has learned from banks of queries of weights c{16}\.\.\., and those of "
-        r"data\.train\.queries are now of d{16}\.\.\.; make them with the first again, or use a "
+    message = (
+        r"checkpoint\.pt: learned from query banks of weights c{16}\.\.\., but "
+        r"data\.train\.queries has banks of d{16}\.\.\.; make them with the former again, or use a "
         r"new output folder$"
     )
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         train(config, out, "cpu", True, ignore)
     state = torch.load(path, weights_only=True)
     assert state.pop("bank") == "c" * 64
-    torch.save(state, path)  # as it was before banks were kept
+    torch.save(state, path)  # as written before this field existed
     train(config, out, "cpu", True, ignore)
 
 
-def test_damage_is_told_before_training(config: TrainConfig, tmp_path: Path) -> None:
+def test_damage_is_reported_before_training(config: TrainConfig, tmp_path: Path) -> None:
     path = tmp_path / "bank" / "b.queries" / "entry.npy"
     path.write_bytes(path.read_bytes()[:-8] + bytes(8))
     with pytest.raises(
@@ -224,30 +233,30 @@ def test_damage_is_told_before_training(config: TrainConfig, tmp_path: Path) -> 
         source(config)
 
 
-def test_banks_hold_no_files(config: TrainConfig) -> None:
+def test_banks_keep_no_files_open(config: TrainConfig) -> None:
     before = len(os.listdir("/dev/fd"))
     examples = source(config)
     assert all(examples[i].near is not None for i in range(4))
     assert len(os.listdir("/dev/fd")) == before
 
 
-def test_a_window_wants_seconds(tmp_path: Path, config: TrainConfig) -> None:
+def test_a_window_must_be_positive(tmp_path: Path, config: TrainConfig) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG.replace("window: 3", "window: 0", 1))
     with pytest.raises(UsageError, match=r"data\.train.*window"):
         read_config(tmp_path / "tiny.yaml")
 
 
-def test_what_is_beside_clips_is_there_again_but_not_for_good() -> None:
-    beside = Beside()
+def test_entries_of_a_batch_stay_and_earlier_ones_are_forgotten() -> None:
+    banks = ClipBanks()
     for i in range(4):
-        beside.near[f"{i}"] = (np.full((1, 2), i, np.float32), np.zeros(1, np.float32))
+        banks.near[f"{i}"] = (np.full((1, 2), i, np.float32), np.zeros(1, np.float32))
     names = [clip(0.0, f"{i}") for i in range(4)]
     for group, wanted in ((names[:2], [0, 1]), (names[:1], [0]), (names[1:2], [1])):
-        assert beside.around(group).entry[:, 0, 0].tolist() == wanted
-    assert sorted(beside.near) == ["1", "2", "3"]
+        assert banks.around(group).entry[:, 0, 0].tolist() == wanted
+    assert sorted(banks.near) == ["1", "2", "3"]
 
 
-def test_validation_without_a_bank_is_as_before(tmp_path: Path, config: TrainConfig) -> None:
+def test_validation_without_a_bank(tmp_path: Path, config: TrainConfig) -> None:
     class Seen(nn.Module):
         def __init__(self, model: nn.Module) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""Batches depend on (seed, epoch, index) alone."""
+"""Batches depend only on (seed, epoch, index)."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from stadkit.training.batches import (
     Views,
     collate,
     loader,
-    unfailing,
+    raise_errors,
 )
 from stadkit.training.config import AugmentConfig, PlaygroundSource
 from stadkit.training.sources import Example, Playground
@@ -25,7 +25,7 @@ from stadkit.video.clips import Clip
 CARD = zoo.card("mestad-tiny")
 
 
-def test_a_view_depends_on_seed_epoch_and_index_alone(tmp_path: Path) -> None:
+def test_a_view_depends_only_on_seed_epoch_and_index(tmp_path: Path) -> None:
     source = Playground(PlaygroundSource(clips=2, seed=9, height=48, width=64), CARD, tmp_path)
     augment = AugmentConfig(short_side=(30, 40), crop=(24, 32), gain=0.2)
     views, again = Views(source, augment, 5), Views(source, augment, 5)
@@ -58,10 +58,10 @@ def test_clips_of_several_sizes_are_padded() -> None:
         assert clip.sum() == 9 * 3 * 2 * height * width
 
 
-def test_batches_are_of_multiples(tmp_path: Path) -> None:
+def test_batches_are_padded_to_multiples(tmp_path: Path) -> None:
     source = Playground(PlaygroundSource(clips=2, seed=9, height=48, width=64), CARD, tmp_path)
     views = Views(source, AugmentConfig(short_side=(40, 40), crop=None), 5)
-    (batch,) = unfailing(loader(views, EpochSampler(2, 2, seed=0), 0, multiple=32))
+    (batch,) = raise_errors(loader(views, EpochSampler(2, 2, seed=0), 0, multiple=32))
     assert batch.pixels.shape == (2, 3, 8, 64, 64)
     assert batch.sizes.tolist() == [[40, 53], [40, 53]]
 
@@ -83,8 +83,8 @@ def test_processes_share_a_batch() -> None:
         assert sorted(batch) == sorted(left + right)
 
 
-def test_impossible_batches_are_said() -> None:
-    with pytest.raises(UsageError, match="does not divide among 2"):
+def test_impossible_batches_are_refused() -> None:
+    with pytest.raises(UsageError, match="is not a multiple of 2"):
         EpochSampler(9, 3, seed=2, world=2)
     with pytest.raises(UsageError, match="only 3 examples"):
         EpochSampler(3, 4, seed=2)
@@ -118,14 +118,14 @@ class Damaged:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_in_a_worker_is_the_users(workers: int) -> None:
+def test_an_error_in_a_worker_reaches_the_user(workers: int) -> None:
     views = Views(Damaged(), AugmentConfig(short_side=(32, 32), crop=(32, 32)), 5)
     batches = loader(views, EpochSampler(2, 1, seed=0), workers)
     with pytest.raises(VideoError, match=r"^a\.mp4: cannot be read$"):
-        list(unfailing(batches))
+        list(raise_errors(batches))
 
 
-def test_workers_leave_torchs_dice_alone() -> None:
+def test_workers_do_not_change_torchs_random_numbers() -> None:
     before = torch.get_rng_state()
     iter(loader(Views(Damaged(), AugmentConfig(), 5), EpochSampler(2, 1, seed=0), 1))
     assert torch.equal(torch.get_rng_state(), before)

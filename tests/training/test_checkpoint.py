@@ -1,4 +1,4 @@
-"""Which weights may start a training, and what a resumed one may change."""
+"""Initial weights, and what may change on resume."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def model(classes: int = 3) -> nn.Module:
 
 
 def canonical(part: nn.Module) -> dict[str, Tensor]:
-    """A backbone's weights as others publish them: no prefix, no counters, a head beside."""
+    """A backbone's weights as published elsewhere: no prefix, no counters, with a head."""
     given = {name: value + 1 for name, value in part.state_dict().items()}
     return {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
 
@@ -52,16 +52,16 @@ def test_one_tensor_under_two_names_is_refused(tmp_path: Path) -> None:
     own = model()
     name, value = next(iter(canonical(own.get_submodule("backbone")).items()))
     save_file({name: value, f"backbone.{name}": value + 1}, tmp_path / "k.safetensors")
-    with pytest.raises(WeightsError, match=rf"backbone\.{name} and {name} are both backbone"):
+    with pytest.raises(WeightsError, match=rf"backbone\.{name} and {name} both become backbone"):
         start_from(own, tmp_path / "k.safetensors")
 
 
-def test_a_head_alone_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_only_a_head_is_refused(tmp_path: Path) -> None:
     own = model()
     before = {name: value.clone() for name, value in own.state_dict().items()}
     head = {k: v + 1 for k, v in own.state_dict().items() if k.startswith("head.")}
     save_file(head, tmp_path / "h.safetensors")
-    with pytest.raises(WeightsError, match=r"not the whole backbone .*: backbone\."):
+    with pytest.raises(WeightsError, match=r"not this model's complete backbone: backbone\."):
         start_from(own, tmp_path / "h.safetensors")
     assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())
 
@@ -111,14 +111,14 @@ def test_the_run_may_not_change(tmp_path: Path, change: dict[str, Any], named: s
 
 
 @pytest.mark.parametrize("held", [{"weight": torch.zeros(1)}, {"config": CONFIG}, [1]])
-def test_another_file_is_no_checkpoint(tmp_path: Path, held: Any) -> None:
+def test_other_files_are_refused(tmp_path: Path, held: Any) -> None:
     torch.save(held, tmp_path / "c.pt")
     with pytest.raises(WeightsError, match=r"c\.pt: not a"):
         loaded(tmp_path / "c.pt", 0.9, CONFIG)
 
 
 def older() -> dict[str, Any]:
-    """CONFIG as it was stored before some of its fields came."""
+    """CONFIG as stored before some of its fields existed."""
     held = {**CONFIG, "optimizer": {**CONFIG["optimizer"]}, "data": {**CONFIG["data"]}}
     del held["optimizer"]["head_scale"]
     held["data"]["train"] = {k: v for k, v in CONFIG["data"]["train"].items() if k != "variety"}
@@ -126,7 +126,7 @@ def older() -> dict[str, Any]:
     return held
 
 
-def test_fields_that_came_since_are_no_change(tmp_path: Path) -> None:
+def test_fields_newer_than_the_checkpoint_are_no_change(tmp_path: Path) -> None:
     path = saved(tmp_path, older())
     assert loaded(path, 0.9, CONFIG)[0].epochs == 3
     stepped = {**CONFIG["schedule"], "shape": "steps", "steps": [5.0]}
@@ -135,9 +135,11 @@ def test_fields_that_came_since_are_no_change(tmp_path: Path) -> None:
         loaded(path, 0.9, {**CONFIG, "schedule": stepped, "data": wide})
 
 
-def test_a_config_of_another_time_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_old_config_gives_one_line(tmp_path: Path) -> None:
     path = saved(tmp_path, {**CONFIG, "gone": 1, "batch": 0})
-    with pytest.raises(WeightsError, match=r"c\.pt: its config is none of this version") as caught:
+    with pytest.raises(
+        WeightsError, match=r"c\.pt: its config is not valid in this version"
+    ) as caught:
         loaded(path, 0.9, CONFIG)
     assert "batch: Input should be greater than 0; gone: Extra inputs" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The average follows by hand-worked steps."""
+"""Averaged weights, worked by hand."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def test_two_steps_by_hand() -> None:
     average = Average(model, decay=0.999)
     nn.init.ones_(model.weight)
     average.follow(model)
-    # Step 1 keeps 1 - 101/102; step 2 keeps 1 - 101/103 of what is there.
+    # Step 1 keeps 1 - 101/102; step 2 keeps 1 - 101/103 of the average.
     first = 1 - (1 - 101 / 102)
     assert float(average.model.weight) == pytest.approx(first, rel=1e-5)
     average.follow(model)

@@ -1,11 +1,11 @@
-"""Where the videos of annotated data are looked for."""
+"""Locating the videos of annotated data."""
 
 from pathlib import Path
 
 import pytest
 
 from stadkit.errors import UsageError
-from stadkit.training.clips import places
+from stadkit.training.clips import video_paths
 from stadkit.training.config import AnnotatedSource
 
 
@@ -22,17 +22,17 @@ def touch(path: Path) -> Path:
 def test_videos_in_folders_of_actions(tmp_path: Path) -> None:
     a, b = touch(tmp_path / "jump" / "a.avi"), touch(tmp_path / "run" / "b.mp4")
     touch(tmp_path / "run" / "a.txt")
-    assert places(source(tmp_path), ["a", "b"]) == {"a": a, "b": b}
+    assert video_paths(source(tmp_path), ["a", "b"]) == {"a": a, "b": b}
 
 
-def test_a_video_further_up_is_the_one(tmp_path: Path) -> None:
+def test_the_least_nested_video_wins(tmp_path: Path) -> None:
     a, b = touch(tmp_path / "a.avi"), touch(tmp_path / "run" / "b.avi")
     touch(tmp_path / "old" / "a.avi")
     touch(tmp_path / "run" / "old" / "b.avi")
-    assert places(source(tmp_path), ["a", "b"]) == {"a": a, "b": b}
+    assert video_paths(source(tmp_path), ["a", "b"]) == {"a": a, "b": b}
 
 
 def test_missing_videos_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "jump" / "a.avi")
-    with pytest.raises(UsageError, match=r"has no 'c' \(1 of 2 videos"):
-        places(source(tmp_path), ["a", "c"])
+    with pytest.raises(UsageError, match=r"no video 'c' \(missing: 1 of 2 videos"):
+        video_paths(source(tmp_path), ["a", "c"])

@@ -1,4 +1,4 @@
-"""Clips come back as they were put, close enough for JPEG, and never half."""
+"""Stored clips are read back up to JPEG loss, and never partially."""
 
 from pathlib import Path
 

@@ -37,7 +37,7 @@ def test_paths_are_taken_from_the_yamls_folder(tmp_path: Path) -> None:
     assert source.videos == tmp_path / "v"
 
 
-def test_a_name_to_start_from_is_a_name_alone(tmp_path: Path) -> None:
+def test_init_is_a_name_only_without_a_folder(tmp_path: Path) -> None:
     def init(given: str) -> object:
         return read_config(write(tmp_path, f"{GOOD}init: {given}\n")).init
 
@@ -70,15 +70,23 @@ def test_recipes_of_evad(tmp_path: Path) -> None:
         ("clips: 10", "clips: 10, pace: 0", "data.train.pace: Input should be greater than"),
         ("clips: 10", "clips: 10, glitches: 2", "data.train.glitches: Input should be less than"),
         ("{clips: 10, seed: 3}", "{truth: a, labels: l, videos: v, every: 0}", "data.train.every"),
-        ("{clips: 10, seed: 3}", "{truth: a, labels: l}", "give one of `videos` and `frames`"),
-        ("schedule:", "augment: {short_side: [9, 5]}\nschedule:", "augment: short_side wants"),
-        ("schedule:", "augment: {crop: [0, 0]}\nschedule:", "augment: crop wants"),
-        ("epochs: 2", "epochs: 9, shape: steps", "schedule: give `steps` with `shape: steps`"),
-        ("epochs: 2", "epochs: 9, steps: [5]", "schedule: give `steps` with `shape: steps`"),
-        ("epochs: 2", "epochs: 9, shape: steps, steps: [8, 5]", "schedule: steps wants rising"),
-        ("epochs: 2", "epochs: 8, shape: steps, steps: [5, 8]", "schedule: steps wants rising"),
-        ("epochs: 2", "epochs: 8, shape: steps, steps: [0]", "schedule: steps wants rising"),
-        ("epochs: 2", "epochs: 8, shape: steps, steps: [5], last: .1", "`last` is of `shape:"),
+        ("{clips: 10, seed: 3}", "{truth: a, labels: l}", "give either `videos` or `frames`"),
+        ("schedule:", "augment: {short_side: [9, 5]}\nschedule:", "augment: short_side must be"),
+        ("schedule:", "augment: {crop: [0, 0]}\nschedule:", "augment: crop must be"),
+        ("epochs: 2", "epochs: 9, shape: steps", "schedule: `shape: steps` needs `steps`"),
+        ("epochs: 2", "epochs: 9, steps: [5]", "schedule: `shape: steps` needs `steps`"),
+        (
+            "epochs: 2",
+            "epochs: 9, shape: steps, steps: [8, 5]",
+            "schedule: steps must be increasing",
+        ),
+        (
+            "epochs: 2",
+            "epochs: 8, shape: steps, steps: [5, 8]",
+            "schedule: steps must be increasing",
+        ),
+        ("epochs: 2", "epochs: 8, shape: steps, steps: [0]", "schedule: steps must be increasing"),
+        ("epochs: 2", "epochs: 8, shape: steps, steps: [5], last: .1", "`last` needs `shape:"),
         ("epochs: 2", "epochs: 2, start: 2", "schedule.start: Input should be less than"),
         ("schedule:", "short_side: 9\nschedule:", "short_side: Input should be greater than"),
         ("schedule:", "optimizer: {head_scale: 0}\nschedule:", "optimizer.head_scale"),

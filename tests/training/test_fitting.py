@@ -1,4 +1,4 @@
-"""A head that is fitted: small tables by hand, thinned truth, and a whole training."""
+"""Fitted heads: small tables by hand, thinned truth, and a whole training."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from stadkit.training.sources import Annotated, _thinned
 SURE = FitConfig(l2=1e-6, smoothing=0.0)
 
 
-def test_one_of_three_is_told_from_the_others() -> None:
+def test_exclusive_classes_are_learned() -> None:
     torch.manual_seed(0)
     right = torch.arange(60) % 3
     action = torch.eye(3)[right]
@@ -34,17 +34,17 @@ def test_one_of_three_is_told_from_the_others() -> None:
     torch.testing.assert_close(head.center, description.mean(0))
 
 
-def test_each_of_several_is_told_by_itself() -> None:
+def test_independent_classes_are_learned() -> None:
     torch.manual_seed(0)
     action = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]).repeat(20, 1)
-    description = torch.cat([3 * action, torch.full((80, 1), 7.0)], 1)  # the last says nothing
+    description = torch.cat([3 * action, torch.full((80, 1), 7.0)], 1)  # the last is constant
     head = FrameHead(3, 2)
     noisy = description + 0.1 * torch.randn(80, 3)
     assert fit(head, noisy, action, SURE, (2, 1)) < 0.1  # chance: 1.4
     assert torch.equal((head(description) > 0).float(), action)
 
 
-def test_what_is_not_known_counts_for_nothing() -> None:
+def test_unknown_labels_are_ignored() -> None:
     said = torch.zeros(2, 2)
     action = torch.tensor([[1.0, float("nan")], [0, 1]])
     loss = _cross_entropy(said, action, exclusive=False, smoothing=0.0)
@@ -55,7 +55,7 @@ def test_what_is_not_known_counts_for_nothing() -> None:
 
 
 def truth(times: dict[str, list[float]]) -> Detections:
-    """A person at each of these times of each video."""
+    """One person at each of these times of each video."""
     rows = [(video, time) for video, own in times.items() for time in own]
     n = len(rows)
     return Detections(
@@ -69,7 +69,7 @@ def truth(times: dict[str, list[float]]) -> Detections:
     )
 
 
-def test_every_so_many_labelled_frames_stay() -> None:
+def test_every_nth_labelled_frame_stays() -> None:
     given = truth({"b": [9.0, 8.0], "a": [0.0, 1, 1, 2, 3, 4, 5, 6], "c": [4.0]})
     found = _thinned(given, 3)  # of a's seven frames the second and fifth, of b's two the last
     assert list(zip(found.video.tolist(), found.time.tolist(), strict=True)) == [
@@ -79,14 +79,14 @@ def test_every_so_many_labelled_frames_stay() -> None:
     assert _thinned(given, 100).time.tolist() == [9, 3, 4]
 
 
-def test_tubelets_want_every_labelled_frame(tmp_path: Path) -> None:
+def test_tubelets_need_every_labelled_frame(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("1 stand\n")
     (tmp_path / "truth.csv").write_text("a,0.0,0.1,0.1,0.5,0.9,1,0\n")
     card = zoo.card("stmixer-t-tiny")
     given = AnnotatedSource(
         truth=tmp_path / "truth.csv", labels=tmp_path / "labels.txt", videos=tmp_path, thin=2
     )
-    with pytest.raises(UsageError, match="thin: tubelets want every labelled frame"):
+    with pytest.raises(UsageError, match="thin: tubelet models need every labelled frame"):
         Annotated(given, card, tmp_path / "store")
 
 
@@ -103,7 +103,7 @@ batch: 3
 
 
 class Watch:
-    """Keeps the figures of epochs; interrupts after so many."""
+    """Records the figures of epochs; interrupts after `stop`."""
 
     def __init__(self, stop_after: int = 0) -> None:
         self.epochs: list[dict[str, Any]] = []
@@ -123,7 +123,7 @@ def run(folder: Path, name: str, more: str = "", resume: bool = False, stop: int
     return train(read_config(folder / "fit.yaml"), out, "cpu", resume, Watch(stop))
 
 
-def test_a_training_stops_goes_on_and_is_loaded(tmp_path: Path) -> None:
+def test_a_training_is_stopped_resumed_and_loaded(tmp_path: Path) -> None:
     whole = load_file(run(tmp_path, "whole"))
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "broken", stop=1)
@@ -136,12 +136,12 @@ def test_a_training_stops_goes_on_and_is_loaded(tmp_path: Path) -> None:
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert whole["head.projection.weight"].abs().max() > 0
     held = load_file(zoo.find_weights("mestad-nano"))
-    # What never learns is the built-in model's, without `init` too.
+    # Frozen parts are the built-in model's, even without `init`.
     for name in ("reader.photo.wide.weight", "backbone.picture.stem.weight", "fcos.convs.0.bias"):
         assert torch.equal(whole[name], held[name].float())
     detector = stadkit.load(str(path), device="cpu", precision="fp32")
     assert len(detector.card.classes) == 14  # the Playground's
-    run(tmp_path, "broken", stop=0)  # anew: what an earlier training looked at goes
+    run(tmp_path, "broken", stop=0)  # deletes an earlier training's views
     assert view.stat().st_mtime_ns != before
 
 
@@ -154,6 +154,8 @@ def test_a_training_stops_goes_on_and_is_loaded(tmp_path: Path) -> None:
         "semi: {burn_in: 1, strategy: ema}\n",
     ],
 )
-def test_what_a_fit_has_no_use_for_is_named(tmp_path: Path, more: str) -> None:
-    with pytest.raises(UsageError, match=f"{more.split(':')[0]}: mestad-nano is fitted"):
+def test_fields_that_a_fit_does_not_use_are_named(tmp_path: Path, more: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"{more.split(':')[0]}: not used, as mestad-nano is fitted"
+    ):
         run(tmp_path, "out", more)

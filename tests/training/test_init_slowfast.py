@@ -1,4 +1,4 @@
-"""A training starts from a SlowFast of whoever's, by file or by name, or is refused in one line."""
+"""A training starts from a SlowFast of any code base, by file or name, or is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.training.init_weights import Started, start_from
 from stadkit.zoo.backbones import FUSION_NORM, Backbone
-from stadkit.zoo.dialects import official, slowfast
+from stadkit.zoo.dialects import official
+from stadkit.zoo.dialects.slowfast import is_slowfast
 
 HEAD = ["head.bias", "head.weight"]
 
@@ -87,15 +88,15 @@ def test_mmaction2_has_no_norms_in_its_fusions(tmp_path: Path) -> None:
     assert started.unused == ["roi_head.bbox_head.fc_cls.weight"]
     (note,) = started.notes
     assert note.startswith("weights of mmaction2, trained with mean (123.675, ")
-    assert note.endswith("slow frames 0 4 .. 28; it has no norms in its fusions: they start anew")
-    # A model without them lacks nothing.
+    assert note.endswith("slow frames 0 4 .. 28; without fusion norms, which are newly initialized")
+    # A model without them is complete.
     bare = Detector(fusion_norm=False)
     started = start_from(bare, path)
     assert started.initial == HEAD
     assert started.notes[0].endswith("slow frames 0 4 .. 28")
 
 
-def test_by_a_name_it_is_still_known_whose_weights_they_are(tmp_path: Path) -> None:
+def test_an_imported_backbone_keeps_its_code_base(tmp_path: Path) -> None:
     wanted = made_slowfast.weights()
     for make, kinds in ((mmaction2, 1), (pytorchvideo, 0), (made_slowfast.caffe2, 0)):
         kept = zoo.import_file(make(tmp_path / "k.pth", wanted), "slowfast-r50-k400")
@@ -114,8 +115,8 @@ def test_by_a_name_it_is_still_known_whose_weights_they_are(tmp_path: Path) -> N
         (
             {"fusion_kernel": 5},
             {},
-            r"not the whole backbone of this model: backbone\.s1_fuse\.conv_f2s\.weight is "
-            r"\[4, 2, 7, 1, 1\] for \[4, 2, 5, 1, 1\] \(3 more are missing or of another shape\)",
+            r"not this model's complete backbone: backbone\.s1_fuse\.conv_f2s\.weight is "
+            r"\[4, 2, 7, 1, 1\] for \[4, 2, 5, 1, 1\] \(3 more missing or of another shape\)",
         ),
         (
             {"depths": (1, 2, 3, 1)},
@@ -137,7 +138,7 @@ def test_by_a_name_it_is_still_known_whose_weights_they_are(tmp_path: Path) -> N
         ({"fusion_norm": False}, {}, r"which has no s1_fuse\.bn\.weight \(19 more"),
     ],
 )
-def test_another_architecture_is_refused_by_its_first_misfit(
+def test_another_architecture_is_refused_with_its_first_misfit(
     tmp_path: Path, model: dict[str, Any], given: dict[str, Any], words: str
 ) -> None:
     detector = Detector(**model)
@@ -145,18 +146,18 @@ def test_another_architecture_is_refused_by_its_first_misfit(
     with pytest.raises(WeightsError, match=words) as caught:
         start_from(detector, pyslowfast(tmp_path / "k.pth", made_slowfast.weights(**given)))
     assert "\n" not in str(caught.value)
-    assert "give weights of this architecture" in str(caught.value)
+    assert "use weights of this architecture" in str(caught.value)
     assert all(torch.equal(value, before[k]) for k, value in detector.state_dict().items())
 
 
-def test_some_norms_of_the_fusions_are_not_enough(tmp_path: Path) -> None:
+def test_some_missing_fusion_norms_are_refused(tmp_path: Path) -> None:
     given = made_slowfast.weights()
     del given["s3_fuse.bn.running_var"]
-    with pytest.raises(WeightsError, match=r"backbone\.s3_fuse\.bn\.running_var is missing; give"):
+    with pytest.raises(WeightsError, match=r"backbone\.s3_fuse\.bn\.running_var is missing; use"):
         start_from(Detector(), pyslowfast(tmp_path / "k.pth", given))
 
 
-def test_another_dialect_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_dialect_is_refused(tmp_path: Path) -> None:
     given = made_slowfast.weights()
     del given["s5.pathway1_res0.branch2.b.weight"]
     for make in (mmaction2, pytorchvideo, made_slowfast.caffe2):
@@ -166,7 +167,7 @@ def test_another_dialect_that_is_not_whole_is_refused(tmp_path: Path) -> None:
             start_from(Detector(), make(tmp_path / "k.pth", given))
 
 
-def test_a_video_transformer_is_not_for_a_slowfast(tmp_path: Path) -> None:
+def test_a_video_transformer_is_refused_for_a_slowfast(tmp_path: Path) -> None:
     save_file({"patch_embed.proj.weight": torch.ones(1)}, tmp_path / "k.safetensors")
     with pytest.raises(WeightsError, match=r"backbone\.s1\.pathway0_stem\.conv\.weight is missing"):
         start_from(Detector(), tmp_path / "k.safetensors")
@@ -185,7 +186,7 @@ def test_the_backbone_of_an_stmixer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["mestad", "stmixer-k"])
 def test_the_zoos_own_models(family: str) -> None:
-    """All backbones here that are a SlowFast are named as one."""
+    """All our SlowFast backbones are recognised as such."""
     with torch.device("meta"):
         models = {
             name: zoo.build(name).state_dict()
@@ -194,4 +195,4 @@ def test_the_zoos_own_models(family: str) -> None:
         }
     assert len(models) >= 3
     for name, state in models.items():
-        assert slowfast.is_slowfast(state), name
+        assert is_slowfast(state), name

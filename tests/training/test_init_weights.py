@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stadkit import zoo
 from stadkit.errors import WeightsError
-from stadkit.training.init_weights import Started, start_from, told
+from stadkit.training.init_weights import Started, start_from, start_notes
 from stadkit.zoo.backbones import FINAL_NORM, Backbone
 from stadkit.zoo.dialects import official
 
@@ -59,7 +59,7 @@ def test_a_pulled_backbone_by_its_name(tmp_path: Path) -> None:
     started = start_from(model, "videomae-base")
     assert set(FINAL_NORM) <= set(started.initial)
     assert (started.licence, started.order) == ("CC-BY-NC-4.0", "")
-    assert start_from(evad(), kept) == started  # as a file it is the same one
+    assert start_from(evad(), kept) == started  # the same when given as a file
     given = {k: v for k, v in made_videomae.backbone().items() if k not in FINAL_NORM}
     assert same(model, given)
     kept.write_bytes(kept.read_bytes()[:-1] + b"x")
@@ -67,14 +67,14 @@ def test_a_pulled_backbone_by_its_name(tmp_path: Path) -> None:
         start_from(evad(), "videomae-base")
 
 
-def test_a_name_that_is_not_here_is_told_how(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="`stadkit models pull videomae-large` gets them"):
+def test_a_missing_backbone_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="`stadkit models pull videomae-large` downloads them"):
         start_from(evad(), "videomae-large")
 
 
 @pytest.mark.parametrize("init", ["no/such/mestad-nano", Path("mestad-nano"), "videomae-bass"])
-def test_a_path_that_is_not_there_is_no_name(init: str | Path) -> None:
-    with pytest.raises(WeightsError, match=f"^{init}: no such file to start from; .*`init: ") as e:
+def test_a_missing_path_is_not_taken_for_a_name(init: str | Path) -> None:
+    with pytest.raises(WeightsError, match=f"^{init}: no such file; .*`init: ") as e:
         start_from(evad(), init)
     assert "\n" not in str(e.value)
 
@@ -86,7 +86,7 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path) -> None:
     assert same(model, made_videomae.backbone())
 
 
-def test_a_released_file_and_ones_own(tmp_path: Path) -> None:
+def test_a_released_file_and_a_file_with_canonical_names(tmp_path: Path) -> None:
     card = made_evad.small()
     wanted = made_evad.weights(card)
     theirs = made_evad.released(tmp_path / "a.pyth", card)
@@ -97,7 +97,7 @@ def test_a_released_file_and_ones_own(tmp_path: Path) -> None:
         assert same(model, wanted)
 
 
-def test_ones_own_without_the_last_norm_keep_their_heads(tmp_path: Path) -> None:
+def test_a_file_without_the_final_norm_keeps_its_heads(tmp_path: Path) -> None:
     card = made_evad.small()
     wanted = {k: v for k, v in made_evad.weights(card).items() if k not in FINAL_NORM}
     save_file(wanted, tmp_path / "a.safetensors")
@@ -107,7 +107,7 @@ def test_ones_own_without_the_last_norm_keep_their_heads(tmp_path: Path) -> None
     assert same(model, wanted)
 
 
-def test_what_is_not_used_is_named(tmp_path: Path) -> None:
+def test_unused_tensors_are_named(tmp_path: Path) -> None:
     card = made_evad.small()
     given = made_evad.weights(card)
     given["people.boxes"] = given.pop("people.box")
@@ -117,7 +117,7 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
     save_file(made_videomae.mmaction2(), tmp_path / "k.safetensors")
     unused = start_from(evad(), tmp_path / "k.safetensors").unused
     assert unused == ["backbone.pos_embed", "roi_head.fc_cls.weight"]
-    # A smaller model takes the first blocks of a larger one, and says what it leaves.
+    # A smaller model takes a larger one's first blocks, and reports the unused rest.
     deeper = made_evad.weights(made_evad.small(depth=5))
     save_file({k: v for k, v in deeper.items() if "backbone" in k}, tmp_path / "k.safetensors")
     unused = start_from(evad(), tmp_path / "k.safetensors").unused
@@ -127,11 +127,19 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("people.box", lambda v: v * float("nan"), "NaN or infinity in 1 tensors .people.box"),
-        ("backbone.norm.bias", lambda v: v / 0, "NaN or infinity in 1 tensors .backbone"),
-        ("people.box", lambda v: v.to(torch.int8), "people.box and 0 more are int8, not floating"),
-        ("backbone.norm.bias", lambda v: None, "not the whole backbone .* backbone.norm.bias"),
-        ("backbone.norm.weight", lambda v: None, "not the whole backbone .* backbone.norm.weight"),
+        ("people.box", lambda v: v * float("nan"), "NaN or infinity in 1 tensor .people.box"),
+        ("backbone.norm.bias", lambda v: v / 0, "NaN or infinity in 1 tensor .backbone"),
+        ("people.box", lambda v: v.to(torch.int8), "people.box is int8, not floating point; use"),
+        (
+            "backbone.norm.bias",
+            lambda v: None,
+            "not this model's complete backbone: backbone.norm.bias",
+        ),
+        (
+            "backbone.norm.weight",
+            lambda v: None,
+            "not this model's complete backbone: backbone.norm.weight",
+        ),
     ],
 )
 def test_broken_numbers_and_half_a_norm_are_refused(
@@ -149,7 +157,7 @@ def test_broken_numbers_and_half_a_norm_are_refused(
     assert same(model, before)
 
 
-def test_what_is_told_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_about_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = made_evad.small()
     monkeypatch.setitem(zoo.CARDS, "evad-vit-b", card)
     zoo.import_file(made_evad.released(tmp_path / "a.pyth", card), "evad-vit-b")
@@ -157,10 +165,10 @@ def test_what_is_told_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (started.licence, started.order) == ("CC-BY-NC-4.0", "importance")
     for order in ("position", "importance"):
         own = replace(card, settings={**card.settings, "token_order": order}, licence="yours")
-        assert told(started, own) == [
+        assert start_notes(started, own) == [
             f"trains with token_order: {order}; these weights were trained with importance"
         ]
-    (tmp_path / "a.json").write_text("[1]")  # nothing of ours
+    (tmp_path / "a.json").write_text("[1]")  # not a sidecar of ours
     assert start_from(zoo.build_card(card), tmp_path / "a.pyth").licence == ""
 
 
@@ -177,10 +185,10 @@ def test_half_a_norm_or_half_a_block_is_refused(tmp_path: Path) -> None:
 
 def test_another_width_is_refused(tmp_path: Path) -> None:
     save_file(made_videomae.huggingface(), tmp_path / "k.safetensors")
-    with pytest.raises(WeightsError, match="not the whole backbone"):
+    with pytest.raises(WeightsError, match="not this model's complete backbone"):
         start_from(evad(width=32), tmp_path / "k.safetensors")
-    # A norm of another width is no norm that lacks.
+    # A norm of another width does not count as missing.
     given = {**made_videomae.original(""), "norm.weight": torch.ones(8), "norm.bias": torch.ones(8)}
     save_file(given, tmp_path / "k.safetensors")
-    with pytest.raises(WeightsError, match=r"not the whole backbone .*backbone\.norm"):
+    with pytest.raises(WeightsError, match=r"not this model's complete backbone: backbone\.norm"):
         start_from(evad(), tmp_path / "k.safetensors")

@@ -51,7 +51,7 @@ def config(folder: Path, text: str = CONFIG) -> TrainConfig:
 
 
 class Watch:
-    """Keeps the figures; interrupts after an epoch if asked to."""
+    """Records the figures; interrupts after an epoch if set."""
 
     def __init__(self, stop_after: int = 0) -> None:
         self.epochs: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ class Watch:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, workers: int) -> None:
     settings = config(tmp_path, CONFIG.replace("workers: 0", f"workers: {workers}"))
     whole = load_file(train(settings, made(tmp_path / "whole"), "cpu", False, Watch()))
     broken = made(tmp_path / "broken")
@@ -83,14 +83,14 @@ def test_resumed_is_the_same_as_unbroken(tmp_path: Path, workers: int) -> None:
     assert len((broken / "results.csv").read_text().splitlines()) == 3
 
 
-def test_what_photographs_taught_comes_from_the_wheel_and_stays(tmp_path: Path) -> None:
+def test_frozen_features_come_from_the_built_in_weights_and_stay(tmp_path: Path) -> None:
     held = load_file(zoo.find_weights("mestad-nano"))
     trained = load_file(train(config(tmp_path), tmp_path / "out", "cpu", False, Watch()))
     names = [name for name in trained if name.startswith("backbone.photo.")]
     assert len(names) == 2 * (1 + 12 * 3 + 2)
     for name in names:
-        told = held[name.replace("backbone.", "reader.")].float()
-        assert torch.equal(trained[name], told)
+        expected = held[name.replace("backbone.", "reader.")].float()
+        assert torch.equal(trained[name], expected)
 
 
 def test_frozen_parts_are_filled_wherever_they_are() -> None:
@@ -101,8 +101,8 @@ def test_frozen_parts_are_filled_wherever_they_are() -> None:
     names = [name for name in own if ".photo." in name]
     assert len(names) == 2 * (1 + 12 * 3 + 2)
     for name in names:
-        told = held[name.replace("backbone.patch_embed.", "reader.")].float()
-        assert torch.equal(own[name], told)
+        expected = held[name.replace("backbone.patch_embed.", "reader.")].float()
+        assert torch.equal(own[name], expected)
 
 
 def made(folder: Path) -> Path:
@@ -154,8 +154,8 @@ def test_evad_learns(tmp_path: Path) -> None:
     assert sum(last[k] for k in ("box", "giou")) < 0.8 * sum(first[k] for k in ("box", "giou"))
 
 
-def test_evad_goes_on_from_others_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With other frames, the tokens in order of place, and the licence of what it began with."""
+def test_evad_starts_from_released_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With other frames, position order of tokens, and the licence of the initial weights."""
     text = EVAD.replace("epochs: 6", "epochs: 1").replace(", shape: steps, steps: [5]", "")
     text = text.replace("clips: 4", "clips: 2").replace("{token_order: position, ", "{frames: 10, ")
     settings = config(tmp_path, text).settings
@@ -181,7 +181,7 @@ def test_evad_goes_on_from_others_weights(tmp_path: Path, monkeypatch: pytest.Mo
     assert order == (
         "trains with token_order: position; these weights were trained with importance"
     )
-    assert licence == "licence of what is trained: yours, from CC-BY-NC-4.0 weights"
+    assert licence == "licence of the trained weights: yours, from CC-BY-NC-4.0 weights"
     trained = zoo.read_sidecar(weights)["card"]
     assert trained["licence"] == "yours, from CC-BY-NC-4.0 weights"
     assert trained["settings"]["token_order"] == "position"
@@ -218,7 +218,7 @@ def test_another_config_does_not_resume(tmp_path: Path) -> None:
         train(other, out, "cpu", True, Watch())
 
 
-def test_starts_from_weights_or_says_why_not(tmp_path: Path) -> None:
+def test_starts_from_weights_or_says_why_it_cannot(tmp_path: Path) -> None:
     once = CONFIG.replace("epochs: 2", "epochs: 1").replace("val:", "# val:")
     first = train(config(tmp_path, once), made(tmp_path / "a"), "cpu", False, Watch())
     gentle = once.replace("lr: 0.002", "lr: 0.0000001") + f"init: {first}\n"
@@ -259,7 +259,7 @@ def test_labels_of_validation_are_compared(tmp_path: Path) -> None:
     ]
     kept = [line for line in CONFIG.splitlines() if not line.startswith(("  train:", "  val:"))]
     text = "\n".join(kept).replace("data:", "\n".join(["data:", *lines]))
-    with pytest.raises(UsageError, match=r"data\.val: has other labels than data\.train"):
+    with pytest.raises(UsageError, match=r"data\.val: its labels differ from data\.train"):
         train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, Watch())
 
 
@@ -272,7 +272,7 @@ def test_trains_on_a_gpu(tmp_path: Path) -> None:
 
 def test_unknown_loss_field_is_named(tmp_path: Path) -> None:
     text = CONFIG.replace("rois: jitter", "roys: jitter")
-    with pytest.raises(UsageError, match=r"loss\.roys: no such field"):
+    with pytest.raises(UsageError, match=r"loss\.roys: unknown field"):
         train(config(tmp_path, text), made(tmp_path / "out"), "cpu", False, Watch())
 
 

@@ -1,4 +1,4 @@
-"""Wrong settings and losses are one line that names the field; trained weights are yours."""
+"""Wrong settings and losses give one line that names the field; trained weights are the user's."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def test_the_card_of_trained_weights() -> None:
     assert "Trained with" in chosen_card("mestad-tiny", {}, TWO).note
 
 
-def test_the_size_that_it_will_look_at() -> None:
+def test_the_input_size_of_the_trained_model() -> None:
     assert chosen_card("evad-vit-b", {}, TWO).short_side == 288
     assert chosen_card("evad-vit-b", {}, TWO, short_side=256).short_side == 256
 
@@ -30,10 +30,10 @@ def test_the_size_that_it_will_look_at() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"widht": 16}, "settings.widht: no such field"),
+        ({"widht": 16}, "settings.widht: unknown field"),
         ({"width": "wide"}, "settings.width: Input should be a valid integer"),
-        ({"width": 0}, "settings.width: is 0, wants more than 0"),
-        ({"dropout": -0.1}, "settings.dropout: is -0.1, wants 0 or more"),
+        ({"width": 0}, "settings.width: is 0, must be more than 0"),
+        ({"dropout": -0.1}, "settings.dropout: is -0.1, must be 0 or more"),
         ({"dilation": [2]}, "settings.dilation.1: Field required"),
         ({"pyramid": "res9"}, "pyramid is 'res9'; choose one of"),
     ],
@@ -48,8 +48,8 @@ def test_wrong_settings(settings: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"keep_rat": 0.5}, "settings.keep_rat: no such field"),
-        ({"proposals": 0}, "settings.proposals: is 0, wants more than 0"),
+        ({"keep_rat": 0.5}, "settings.keep_rat: unknown field"),
+        ({"proposals": 0}, "settings.proposals: is 0, must be more than 0"),
         ({"token_order": "any"}, "token_order is 'any'; choose one of position, importance"),
     ],
 )
@@ -66,7 +66,7 @@ def test_the_first_block_may_be_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["evad-vit-b", "evad-vit-b-keep06", "evad-vit-l", "evad-tiny"])
-def test_what_is_trained_anew_puts_tokens_where_they_were(name: str) -> None:
+def test_a_new_training_keeps_tokens_in_position_order(name: str) -> None:
     assert chosen_card(name, {}, TWO).settings["token_order"] == "position"
     chosen = chosen_card(name, {"token_order": "importance"}, TWO)
     assert chosen.settings["token_order"] == "importance"
@@ -87,7 +87,7 @@ def test_what_is_trained_anew_puts_tokens_where_they_were(name: str) -> None:
         ("stmixer-t-tiny", {"frames": 6, "points": 9}, 6, 3, 32),
     ],
 )
-def test_clips_are_as_its_settings_want_them(
+def test_clips_follow_the_settings(
     name: str, settings: dict[str, Any], frames: int, key: int, multiple: int
 ) -> None:
     card = chosen_card(name, settings, TWO)
@@ -105,7 +105,7 @@ def test_clips_are_as_its_settings_want_them(
         ("yours, from CC-BY-NC-4.0 weights", "yours, from CC-BY-NC-4.0 weights"),
     ],
 )
-def test_a_licence_is_handed_on(given: str, licence: str) -> None:
+def test_a_licence_is_passed_on(given: str, licence: str) -> None:
     assert licence_from(given) == licence
 
 
@@ -116,28 +116,28 @@ def test_a_licence_is_handed_on(given: str, licence: str) -> None:
         ("stmixer-k-slowonly-r50", {"backbone": "lite"}),
     ],
 )
-def test_what_reads_photographs_features_gets_their_pixels(
-    name: str, settings: dict[str, Any]
-) -> None:
+def test_lite_backbones_get_their_normalisation(name: str, settings: dict[str, Any]) -> None:
     card = chosen_card(name, settings, TWO)
     assert (card.mean, card.std) == ((127.5,) * 3, (63.75,) * 3)
     assert chosen_card(name, {}, TWO).mean != card.mean
 
 
-def test_settings_that_do_not_go_together() -> None:
+def test_inconsistent_settings() -> None:
     card = chosen_card("mestad-tiny", {"width": 10, "groups": 4}, TWO)
-    with pytest.raises(UsageError, match=r"make no model: num_channels \(10\) must be"):
+    with pytest.raises(
+        UsageError, match=r"no model can be built from them: num_channels \(10\) must be"
+    ):
         build_chosen(card)
 
 
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ({"roys": "gt"}, "loss.roys: no such field; known are action_weight"),
+        ({"roys": "gt"}, "loss.roys: unknown field; known: action_weight"),
         ({"gamma": "much"}, "loss.gamma: Input should be a valid number"),
         ({"ranges": [64, "far"]}, "loss.ranges.1: Input should be a valid number"),
-        ({"max_rois": 0}, "loss.max_rois: is 0, wants more than 0"),
-        ({"jitter": float("nan")}, "loss.jitter: is nan, wants 0 or more"),
+        ({"max_rois": 0}, "loss.max_rois: is 0, must be more than 0"),
+        ({"jitter": float("nan")}, "loss.jitter: is nan, must be 0 or more"),
         ({"rois": "proposals"}, "choose dense, sparse, gt, jitter or found"),
     ],
 )
@@ -151,8 +151,8 @@ def test_wrong_losses(loss: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ({"rois": "gt"}, "loss.rois: no such field; known are action_weight, background"),
-        ({"background": -1}, "loss.background: is -1, wants 0 or more"),
+        ({"rois": "gt"}, "loss.rois: unknown field; known: action_weight, background"),
+        ({"background": -1}, "loss.background: is -1, must be 0 or more"),
     ],
 )
 def test_wrong_losses_of_evad(loss: dict[str, Any], words: str) -> None:
@@ -170,7 +170,7 @@ def test_terms_of_evad_are_summed_to_their_mean() -> None:
 
 
 def test_other_families_cannot_be_trained() -> None:
-    with pytest.raises(UsageError, match="family 'yolo' cannot be trained"):
+    with pytest.raises(UsageError, match="not supported for models of the family 'yolo'"):
         build_criterion("yolo", {})
 
 
@@ -180,5 +180,5 @@ def test_right_losses() -> None:
 
 
 def test_a_wrong_setting_of_stmixer_is_named() -> None:
-    with pytest.raises(UsageError, match=r"settings\.point: no such field"):
+    with pytest.raises(UsageError, match=r"settings\.point: unknown field"):
         chosen_card("stmixer-t-tiny", {"point": 9}, TWO)

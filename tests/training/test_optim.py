@@ -1,4 +1,4 @@
-"""The learning rate by hand, what is decayed, and what learns faster."""
+"""Learning rates by hand, weight decay, and the head's scale."""
 
 import copy
 
@@ -59,7 +59,7 @@ def descend(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> l
     return [p.detach().clone() for p in model.parameters()]
 
 
-def test_muon_steps_on_hidden_kernels_alone() -> None:
+def test_muon_updates_only_hidden_kernels() -> None:
     model = network()
     before = [p.detach().clone() for p in model.parameters()]
     for p in model.parameters():
@@ -78,7 +78,7 @@ def test_muon_steps_on_hidden_kernels_alone() -> None:
             assert step.abs().median().item() == pytest.approx(0.1, rel=1e-3)
 
 
-def test_muon_goes_on_from_its_state() -> None:
+def test_muon_resumes_from_its_state() -> None:
     whole, half = network(), network()
     want = descend(whole, build_optimizer(MUON, whole), 4)
     optimizer = build_optimizer(MUON, half)
@@ -90,7 +90,7 @@ def test_muon_goes_on_from_its_state() -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_muon_follows_the_rate_it_is_given() -> None:
+def test_muon_follows_set_rate() -> None:
     model = network()
     optimizer = build_optimizer(MUON, model)
     assert isinstance(optimizer, MuonAdamW)
@@ -116,7 +116,7 @@ class Detector(nn.Module):
 
 
 def first_steps(name: str, scale: float, decay: float = 0.0) -> dict[str, float]:
-    """How far a first step of rate .001 goes, in that rate, by parameter."""
+    """The length of the first step at rate .001, in units of that rate, by parameter."""
     model = Detector()
     settings = {"name": name, "lr": 1.0, "head_scale": scale, "weight_decay": decay}
     optimizer = build_optimizer(OptimizerConfig.model_validate(settings), model)
@@ -145,7 +145,7 @@ def test_mask_tokens_are_not_decayed(scale: float) -> None:
     assert decayed == learned | {"people.box", "people.feature", "people.heads"}
 
 
-def test_muon_leaves_learned_rows_to_adamw() -> None:
+def test_muon_leaves_embeddings_to_adamw() -> None:
     # Muon makes all directions of a step equally long; AdamW's first is along the sign: 1.
     ways = first_steps("muon", 1.0)
     for name in ("people.box", "people.feature", "mask_token"):
@@ -153,7 +153,7 @@ def test_muon_leaves_learned_rows_to_adamw() -> None:
     assert ways["people.heads"] != pytest.approx(1, rel=1e-2)
 
 
-def test_muon_goes_on_with_new_settings() -> None:
+def test_muon_resumes_with_new_settings() -> None:
     old = build_optimizer(MUON, Detector())
     gentler = MUON.model_copy(update={"weight_decay": 0.5, "momentum": 0.3})
     new = build_optimizer(gentler, Detector())

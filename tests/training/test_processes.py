@@ -1,4 +1,4 @@
-"""Each process of torchrun has a device of its own, whatever the device was called."""
+"""Each process of torchrun has its own device."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_processes_share_the_cpu() -> None:
     assert backend(torch.device("cpu")) == "gloo"
 
 
-def test_cuda_without_cuda_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 0)
     with pytest.raises(UsageError, match="device cuda: not available"), joined("cuda"):
         pass

@@ -1,4 +1,4 @@
-"""A teacher's people get labels from the keyframes around, and teach."""
+"""The semi-supervised stage: the teacher's people get labels from the keyframes around."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -56,11 +56,11 @@ STMIXER = MESTAD.replace("loss: {rois: jitter, ranges: [32, 64]}\n", "").replace
 
 
 def data(folder: Path) -> Path:
-    """Frames of noise, and two people a second, one of whom walks."""
+    """Noise frames with two people per second, one of whom walks."""
     place = folder / "frames" / "a"
     place.mkdir(parents=True)
     random = np.random.default_rng(0)
-    for number in range((SECONDS - 1) * RATE + 3):  # the last half second is not there
+    for number in range((SECONDS - 1) * RATE + 3):  # the last half second is missing
         frame = random.integers(0, 256, (64, 80, 3), np.uint8)
         cv2.imwrite(str(place / f"{number:04d}.png"), frame)
     (folder / "l.txt").write_text("1: stand\n2: walk\n")
@@ -79,7 +79,7 @@ def config(folder: Path, text: str = SEMI) -> TrainConfig:
 
 
 class Watch:
-    """Keeps the figures; interrupts after an epoch if asked to."""
+    """Records the figures; interrupts after an epoch if set."""
 
     def __init__(self, stop_after: int = 0) -> None:
         self.epochs: list[dict[str, Any]] = []
@@ -99,8 +99,8 @@ def run(folder: Path, text: str = SEMI, name: str = "out") -> tuple[Path, Watch]
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_resumed_is_the_same_as_unbroken(tmp_path: Path, stop_after: int) -> None:
-    """Broken at the end of the burn-in, and within the stage after it."""
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, stop_after: int) -> None:
+    """Interrupted at the end of the burn-in, and inside the stage."""
     weights, _ = run(data(tmp_path))
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -113,7 +113,7 @@ def test_resumed_is_the_same_as_unbroken(tmp_path: Path, stop_after: int) -> Non
     for part in ("model", "average"):  # student and teacher
         assert all(torch.equal(held[0][part][k], v) for k, v in held[1][part].items())
     assert held[0]["average_steps"] == held[1]["average_steps"] == 4  # steps of two epochs
-    assert all(torch.equal(whole[k], v) for k, v in held[0]["average"].items())  # what is shipped
+    assert all(torch.equal(whole[k], v) for k, v in held[0]["average"].items())
 
 
 def test_results_have_the_same_columns_in_all_epochs(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_other_strategies_of_the_loss(tmp_path: Path, strategy: str) -> None:
 def test_thresholds_are_fitted_in_each_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On labelled clips alone; and the labels they give teach."""
+    """On labelled clips only, and the resulting labels are trained on."""
     labelled: list[int] = []
 
     def fitted(found: list[Detections], known: list[Batch]) -> Floats:
@@ -175,7 +175,7 @@ def test_without_unlabelled_clips(tmp_path: Path, strategy: str) -> None:
     assert (held["average"] is None) == (strategy == "none")
 
 
-def test_nobody_found_teaches_no_action(tmp_path: Path) -> None:
+def test_clips_without_detections_have_no_action_loss(tmp_path: Path) -> None:
     for localization in ("true", "false"):
         folder = data(tmp_path / localization)
         part = f"burn_in: 1, localization: {localization}"
@@ -187,7 +187,7 @@ def test_nobody_found_teaches_no_action(tmp_path: Path) -> None:
 
 
 class Seen(nn.Module):
-    """A teacher that keeps what it is shown and finds one person in the left half."""
+    """A teacher that records its inputs and finds one person in the left half."""
 
     def __init__(self, score: float = 2.0) -> None:
         super().__init__()
@@ -210,13 +210,14 @@ def test_the_teacher_sees_what_the_student_sees() -> None:
     given = Batch(
         torch.zeros(1, 3, 1, 64, 128, dtype=torch.uint8), torch.tensor([[50, 100]]), [walks]
     )
-    told, counts = semi.pseudo(teacher, pixels, given)
+    labelled, counts = semi.pseudo(teacher, pixels, given)
     assert teacher.shown[0] is pixels
-    assert isinstance(told.targets[0], Targets)
-    assert told.targets[0].box.tolist() == [[0, 5, 50, 45]]  # of the picture, not of its padding
-    assert told.targets[0].action.tolist() == [[0, 1]]
+    assert isinstance(labelled.targets[0], Targets)
+    # In pixels of the picture without its padding.
+    assert labelled.targets[0].box.tolist() == [[0, 5, 50, 45]]
+    assert labelled.targets[0].action.tolist() == [[0, 1]]
     assert counts == {"pseudo_people": 1, "pseudo_labelled": 1}
-    with pytest.raises(StadkitError, match="teacher gave NaN"):
+    with pytest.raises(StadkitError, match="teacher's scores became NaN"):
         semi.pseudo(Seen(float("nan")), pixels, given)
 
 
@@ -249,9 +250,9 @@ def test_a_neighbour_too_far_away_has_no_candidates(tmp_path: Path) -> None:
     assert [len(clips[i].box) for i in range(len(clips))] == [0] * len(clips)
 
 
-def test_dense_truth_leaves_no_time_between(tmp_path: Path) -> None:
+def test_dense_truth_has_no_unlabelled_times(tmp_path: Path) -> None:
     labelled, given = source(tmp_path)
-    with pytest.raises(UsageError, match=r"semi\.offset: 1 s .* one each 1 s"):
+    with pytest.raises(UsageError, match=r"semi\.offset: 1 s .* one every 1 s"):
         Unlabelled(labelled, given, SemiConfig(offset=(1, 2)))
 
 
@@ -284,7 +285,7 @@ def test_buffers_of_the_teacher(buffers: str, mean: float) -> None:
     assert weight == pytest.approx(1 + 2 * 101 / 102)  # weights are always averaged
 
 
-def test_an_epoch_goes_over_few_examples_again() -> None:
+def test_an_epoch_repeats_few_examples() -> None:
     sampler = EpochSampler(3, 2, seed=0, steps=4)
     seen = [index for batch in sampler for _, index in batch]
     assert len(seen) == 8
@@ -292,34 +293,34 @@ def test_an_epoch_goes_over_few_examples_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        (MESTAD + "semi: {}\n", "wants a trained teacher"),
-        (MESTAD + "semi: {burn_in: 3}\n", "leaves none of schedule.epochs"),
-        (MESTAD + "init: mestad-tiny\nema: 0.9\nsemi: {}\n", "`ema` is of the burn-in"),
-        (MESTAD + "semi: {burn_in: 1, offset: [1, 0.5]}\n", "semi: offset wants"),
+        (MESTAD + "semi: {}\n", "needs a trained teacher"),
+        (MESTAD + "semi: {burn_in: 3}\n", "must be less than schedule.epochs"),
+        (MESTAD + "init: mestad-tiny\nema: 0.9\nsemi: {}\n", "`ema` is for the burn-in"),
+        (MESTAD + "semi: {burn_in: 1, offset: [1, 0.5]}\n", "semi: offset must be"),
         (MESTAD + "semi: {burn_in: 1, strategy: tlaa}\n", "semi.strategy"),
         (
             "model: mestad-tiny\ndata: {train: {clips: 2, seed: 0}}\nschedule: {epochs: 2}\n"
             "semi: {burn_in: 1}\n",
-            "rendered clips only the key frame is labelled",
+            "rendered clips are labelled only at the key frame",
         ),
     ],
 )
-def test_wrong_fields_are_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_wrong_fields_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         config(tmp_path, text)
     assert "\n" not in str(caught.value)
 
 
 def test_models_of_tubelets_are_refused(tmp_path: Path) -> None:
     text = STMIXER.replace("stmixer-k-tiny", "stmixer-t-tiny") + "semi: {burn_in: 1}\n"
-    with pytest.raises(UsageError, match="stmixer-t-tiny learns tubelets"):
+    with pytest.raises(UsageError, match="stmixer-t-tiny predicts tubelets"):
         run(data(tmp_path), text)
 
 
 def test_unlabelled_terms_are_weighted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By lambda; and the student has their gradients."""
+    """Weighted by lambda, with gradients for the student."""
     grew: list[float] = []
     weighted = stage.Semi.weighted
 

@@ -40,7 +40,7 @@ STAND, WALK = (1.0, 0.0), (0.0, 1.0)
 
 
 def test_labels_by_hand() -> None:
-    """Two take a candidate, the third box is background; boxes are the teacher's."""
+    """Two boxes get a candidate, the third is background; boxes are the teacher's."""
     people = found((0.0, (0.9, 0.1)), (0.52, (0.1, 0.9)), (0.3, (0.4, 0.4)))
     given = batch([(0.02, STAND), (0.5, WALK)])
     (target,) = pseudo_targets([people], given, SemiConfig())
@@ -63,7 +63,7 @@ def test_each_candidate_once_and_each_clip_its_own() -> None:
     assert third.action.tolist() == [[0, 1]]
 
 
-def test_nobody_and_no_neighbour() -> None:
+def test_no_people_and_no_neighbour() -> None:
     (target,) = pseudo_targets([found()], batch([]), SemiConfig())
     assert target.box.shape == (0, 4)
     assert target.action.shape == (0, 2)
@@ -73,17 +73,17 @@ def test_hard_and_nearest_by_hand() -> None:
     people = found((0.0, (0.3, 0.9)), (0.5, (0.05, 0.1)))
     given = batch([(0.02, STAND), (0.04, STAND)])
     (hard,) = pseudo_targets([people], given, SemiConfig(strategy="hard"))
-    assert hard.action[0].tolist() == [1, 0]  # nobody around walks
+    assert hard.action[0].tolist() == [1, 0]  # no one in the neighbours walks
     assert hard.action[1].isnan().all()
     (free,) = pseudo_targets([people], given, SemiConfig(strategy="hard", restricted=False))
     assert free.action.tolist() == [[1, 1], [0, 1]]
     (near,) = pseudo_targets([people], given, SemiConfig(strategy="nearest"))
     assert near.action[0].tolist() == [1, 0]
-    assert near.action[1].isnan().all()  # overlaps nobody
+    assert near.action[1].isnan().all()  # overlaps no one
 
 
 def test_class_thresholds_by_hand() -> None:
-    """Two who stand score .6 and .3, one who walks .2: the highest that keeps them all is best."""
+    """Standing people score .6 and .3, a walking one .2: the best threshold just keeps both."""
     people = [
         found((0.0, (0.6, 0.1)), (0.5, (0.1, 0.2))),
         found((0.5, (0.3, 0.1))),
@@ -100,12 +100,12 @@ def test_thresholds_by_class_give_labels() -> None:
     given = batch([(0.02, STAND), (0.5, STAND)])
     semi = SemiConfig(strategy="per-class")
     (target,) = pseudo_targets([people], given, semi, np.array([0.3, 0.05]))
-    assert target.action[0].tolist() == [1, 0]  # nobody around walks
+    assert target.action[0].tolist() == [1, 0]  # no one in the neighbours walks
     assert target.action[1].isnan().all()
     (none,) = pseudo_targets([people], given, semi, np.array([np.nan, np.nan]))
     assert none.action.isnan().all()
 
 
-def test_nobody_found_fits_no_threshold() -> None:
+def test_without_people_no_threshold_is_fitted() -> None:
     fitted = class_thresholds([found()], [batch([(0.0, STAND)])])
     assert np.isnan(fitted).tolist() == [True, True]

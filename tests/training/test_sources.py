@@ -20,7 +20,7 @@ MakeVideo = Callable[..., Path]
 
 
 def frames_and_truth(folder: Path, seconds: int = 3) -> AnnotatedSource:
-    """Ten frames a second whose grey level is their number; a person in seconds 1 and 2."""
+    """Ten frames a second whose grey level is their index; one person in seconds 1 and 2."""
     place = folder / "frames" / "a"
     place.mkdir(parents=True)
     for number in range(seconds * 10):
@@ -66,7 +66,7 @@ def test_frames_are_resized_as_the_card_says(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shrink(noise, Cut(1, 1.0, 0, 32)), by_area)
 
 
-def test_stores_are_found_again(tmp_path: Path) -> None:
+def test_stores_are_reused(tmp_path: Path) -> None:
     config = frames_and_truth(tmp_path)
     plain = {"frames": 8, "stride": 0.16, "key": 4, "short_side": 32}
     assert _made_from(config, Cut(8, 0.16, 4, 32))["cut"] == plain
@@ -78,10 +78,10 @@ def test_missing_video_and_short_video(tmp_path: Path) -> None:
     config = frames_and_truth(tmp_path)
     truth = tmp_path / "truth.csv"
     truth.write_text("b,901,0.1,0.2,0.5,0.9,2,7\n")
-    with pytest.raises(UsageError, match=r"has no 'b' \(1 of 1 videos"):
+    with pytest.raises(UsageError, match=r"no video 'b' \(missing: 1 of 1 videos"):
         Annotated(config, CARD, tmp_path / "store")
     truth.write_text("a,950,0.1,0.2,0.5,0.9,2,7\n")
-    with pytest.raises(VideoError, match=r"does not show 950 s"):
+    with pytest.raises(VideoError, match=r"has no frame at 950 s"):
         Annotated(config, CARD, tmp_path / "store")[0]
 
 
@@ -105,7 +105,7 @@ def test_videos_are_cut_around_labels(tmp_path: Path, make_video: MakeVideo) -> 
     assert np.allclose(source[0].box, [[0.5, 0.5, 1, 1]])
 
 
-def test_a_label_outside_the_video_is_said(tmp_path: Path, make_video: MakeVideo) -> None:
+def test_a_label_outside_the_video_is_reported(tmp_path: Path, make_video: MakeVideo) -> None:
     make_video("videos/a.mp4", seconds=2.0, rate=10)
     (tmp_path / "labels.txt").write_text("1: stand\n")
     (tmp_path / "truth.csv").write_text("a,1,0,0,.5,.5,1,0\na,7,0,0,.5,.5,1,0\n")
@@ -115,14 +115,14 @@ def test_a_label_outside_the_video_is_said(tmp_path: Path, make_video: MakeVideo
         videos=tmp_path / "videos",
         short_side=32,
     )
-    with pytest.raises(VideoError, match=r"a\.mp4: does not show 7 s"):
+    with pytest.raises(VideoError, match=r"a\.mp4: has no frame at 7 s"):
         Annotated(config, CARD, tmp_path / "store")[1]
 
 
-def test_a_wrong_offset_is_said(tmp_path: Path) -> None:
+def test_a_wrong_offset_is_reported(tmp_path: Path) -> None:
     config = frames_and_truth(tmp_path)
     late = config.model_copy(update={"offset": 901.5})
-    with pytest.raises(VideoError, match=r"does not show 901 s.*is `offset` \(now 901\.5\) right"):
+    with pytest.raises(VideoError, match=r"has no frame at 901 s.*check `offset` \(now 901\.5\)"):
         Annotated(late, CARD, tmp_path / "store")[0]
 
 

@@ -1,4 +1,4 @@
-"""Normalised pixels are those that `detect` makes."""
+"""Pixels are normalised as in `detect`."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 
 from stadkit import zoo
 from stadkit.detection.table import to_batch
-from stadkit.training.steps import in_bfloat16, normalise
+from stadkit.training.steps import is_exact_in_bfloat16, normalise
 from stadkit.video.clips import Clip
 
 CARDS = ["mestad-tiny", "mestad-slowfast-r50"]
@@ -23,7 +23,7 @@ def test_half_is_float32_rounded_once(name: str) -> None:
     assert half.dtype == torch.bfloat16
     assert torch.equal(half, whole.bfloat16())
     # 114.75 is 115 in bfloat16, so that level 115 would become 0.
-    assert in_bfloat16(card) == (name == "mestad-tiny")
+    assert is_exact_in_bfloat16(card) == (name == "mestad-tiny")
 
 
 def test_padding_is_as_in_detection() -> None:

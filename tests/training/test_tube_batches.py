@@ -1,4 +1,4 @@
-"""Tubes of a batch go where its pixels go."""
+"""Tubes and pixels are augmented alike."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from stadkit import zoo
 from stadkit.models.targets import TubeTargets
 from stadkit.training.augment import View, move_boxes, move_tubes
-from stadkit.training.batches import Batch, Views, _targets, collate, loader, unfailing
+from stadkit.training.batches import Batch, Views, _targets, collate, loader, raise_errors
 from stadkit.training.batches import EpochSampler as Sampler
 from stadkit.training.config import AugmentConfig, PlaygroundSource
 from stadkit.training.sources import Example, Playground
@@ -21,9 +21,9 @@ CARD = replace(zoo.card("mestad-tiny"), tubelet=True)
 
 
 class Crossing:
-    """One clip of 40 x 80 pixels, three frames: a person goes right, one stands, one is far left.
+    """One clip of 40 x 80 pixels, three frames: one moves right, one stands, one is far left.
 
-    Each covers 20 x 20 pixels; where the standing one is in the last frame nobody knows.
+    Each covers 20 x 20 pixels; the standing one is unknown in the last frame.
     """
 
     labels = CARD.classes
@@ -48,8 +48,8 @@ def seen(left: int, width: int, min_visible: float) -> TubeTargets:
     return targets
 
 
-def test_who_is_cut_off_is_not_there_and_who_is_never_there_is_dropped() -> None:
-    """Columns 20 to 60 are seen: of the first person one half, all and one half."""
+def test_cropped_people_are_absent_and_always_absent_ones_dropped() -> None:
+    """Columns 20 to 60 are visible: half, all and half of the first person."""
     targets = seen(20, 40, 0.6)
     wanted = np.array([[0, 1, 0], [1, 1, NAN]])
     assert np.array_equal(targets.there, wanted, equal_nan=True)
@@ -59,8 +59,8 @@ def test_who_is_cut_off_is_not_there_and_who_is_never_there_is_dropped() -> None
     half = seen(20, 40, 0.4)
     assert half.there[0].tolist() == [1, 1, 1]
     assert half.box[0].tolist() == [[0, 0, 10, 20], [10, 0, 30, 20], [30, 0, 40, 20]]
-    nobody = seen(75, 5, 0.4)
-    assert nobody.box.shape == (0, 3, 4)
+    empty = seen(75, 5, 0.4)
+    assert empty.box.shape == (0, 3, 4)
 
 
 def test_tubes_move_as_boxes_do() -> None:
@@ -89,10 +89,10 @@ def test_all_frames_are_mirrored_and_scaled_together() -> None:
         assert targets.box[person, : len(left), 2].tolist() == [x + 40 for x in left]
 
 
-def test_batches_of_tubes_come_and_go_whole(tmp_path: Path) -> None:
+def test_batches_of_tubes_keep_all_fields(tmp_path: Path) -> None:
     source = Playground(PlaygroundSource(clips=2, seed=9, height=48, width=64), CARD, tmp_path)
     views = Views(source, AugmentConfig(short_side=(30, 40), crop=(24, 32)), 5)
-    (batch,) = unfailing(loader(views, Sampler(2, 2, seed=0), workers=0))
+    (batch,) = raise_errors(loader(views, Sampler(2, 2, seed=0), workers=0))
     assert sum(len(targets.box) for targets in batch.targets) > 0
     for targets in batch.targets:
         assert isinstance(targets, TubeTargets)

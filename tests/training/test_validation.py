@@ -9,12 +9,12 @@ from stadkit import zoo
 from stadkit.training.config import PlaygroundSource
 from stadkit.training.model import build_chosen, chosen_card
 from stadkit.training.sources import Example, Playground
-from stadkit.training.validation import _as_shown, validate
+from stadkit.training.validation import _validation_clip, validate
 from stadkit.video.clips import Cut
 
 
 class Counted(Playground):
-    """Counts what is read."""
+    """Counts reads."""
 
     reads = 0
 
@@ -23,10 +23,10 @@ class Counted(Playground):
         return super().__getitem__(index)
 
 
-def test_clips_are_shown_at_the_size_of_a_cut(tmp_path: Path) -> None:
+def test_clips_have_the_size_of_a_cut(tmp_path: Path) -> None:
     config = PlaygroundSource(clips=1, seed=9, height=48, width=160)
     example = Playground(config, zoo.card("mestad-tiny"), tmp_path)[0]
-    shown = _as_shown(example, 0, Cut(8, 0.16, 4, 32, "linear", 80))
+    shown = _validation_clip(example, 0, Cut(8, 0.16, 4, 32, "linear", 80))
     by_hand = [
         cv2.resize(frame, (80, 24), interpolation=cv2.INTER_LINEAR) for frame in example.clip.pixels
     ]

@@ -1,4 +1,4 @@
-"""Figures go to a CSV and come back, NaN as None."""
+"""Figures are written to a CSV and read back, NaN as None."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which of the Playground's varieties a source renders, and where it keeps it."""
+"""The Playground variety that a source renders, and its store."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_each_variety_has_its_own_store(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_wide_truth_is_of_the_wide_clip(tmp_path: Path) -> None:
+def test_wide_truth_matches_the_wide_clip(tmp_path: Path) -> None:
     made = synth.render_clip(
         5,
         frames=CARD.frames,
@@ -38,7 +38,7 @@ def test_wide_truth_is_of_the_wide_clip(tmp_path: Path) -> None:
     assert (source(tmp_path, variety="wide")[0].box == made.box).all()
 
 
-def test_of_mixed_clips_every_other_is_wide(tmp_path: Path) -> None:
+def test_every_other_mixed_clip_is_wide(tmp_path: Path) -> None:
     mixed = source(tmp_path, variety="mixed", clips=2)  # seeds 5 and 6
     wide, standard = (source(tmp_path, variety=v, clips=2) for v in ("wide", "standard"))
     assert (mixed[0].clip.pixels == wide[0].clip.pixels).all()

@@ -1,4 +1,4 @@
-"""Boxes between keyframes: who is the same person, and where they are meanwhile."""
+"""Boxes between keyframes: matching of people, and interpolation."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_a_box_moves_along_its_person() -> None:
     assert motion.person.tolist() == [0, 0]
 
 
-def test_people_are_matched_at_best_together() -> None:
-    # IoU .5 and 0 for row 0, .6 and .45 for row 1: the best pair first would leave row 0 alone.
+def test_people_are_matched_jointly() -> None:
+    # IoU .5 and 0 for row 0, .6 and .45 for row 1: greedy matching would leave row 0 unmatched.
     at = [moved((0.0, 0.0, 0.2, 1.0), x) for x in (0.1333, 0.25, 0.2, 0.326)]
     rows = table((0, at[0], -1), (0, at[1], -1), (1, at[2], -1), (1, at[3], -1))
     assert match(rows, np.array([0, 1]), np.array([2, 3])) == {0: 2, 1: 3}
 
 
-def test_tracks_say_who_is_who() -> None:
+def test_tracks_identify_people() -> None:
     crossed = table((0, LEFT, 4), (0, RIGHT, 7), (1, LEFT, 7), (1, RIGHT, 4))
     motion = InterpolatedPeople(crossed)
     np.testing.assert_allclose(motion.at(0.5).box[0], np.add(LEFT, RIGHT) / 2, atol=1e-6)
@@ -63,13 +63,13 @@ def test_a_track_that_comes_back_keeps_its_number() -> None:
     assert len(motion.at(1.0).row) == 1
 
 
-def test_a_person_without_a_counterpart_stays_half_an_interval() -> None:
+def test_an_unmatched_person_stays_half_an_interval() -> None:
     motion = InterpolatedPeople(table((0, LEFT, -1), (1, RIGHT, -1)))
     seen = [motion.at(t).row.tolist() for t in (0.0, 0.45, 0.55, 1.0, 1.45, 1.55)]
     assert seen == [[0], [0], [1], [1], [1], []]
 
 
-def test_a_single_keyframe_and_none() -> None:
+def test_one_keyframe_or_none() -> None:
     motion = InterpolatedPeople(table((2.0, LEFT, -1)))
     assert [len(motion.at(t).row) for t in (0.0, 1.4, 1.6, 2.0, 2.4, 2.6)] == [0, 0, 1, 1, 1, 0]
     empty = InterpolatedPeople(table())
@@ -89,7 +89,7 @@ def test_a_long_gap_is_not_bridged() -> None:
 
 
 @pytest.mark.parametrize("time", np.linspace(-1, 4, 41).tolist())
-def test_nobody_is_ever_shown_twice(time: float) -> None:
+def test_no_person_is_shown_twice(time: float) -> None:
     rows = table(*[(t, moved(box, t / 50), -1) for t in (0, 1, 2, 3) for box in (LEFT, RIGHT)])
     shown = InterpolatedPeople(rows).at(time)
     assert len(set(shown.person.tolist())) == len(shown.person)

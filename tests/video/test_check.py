@@ -1,4 +1,4 @@
-"""Files that are no video: each kind its own one-line error, none hangs."""
+"""Files that are not videos: a specific one-line error each, and none hangs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from stadkit.video.decode import open_video
 
 @pytest.fixture(autouse=True)
 def no_hang() -> Iterator[None]:
-    """A reader that waits at a pipe fails the test instead of stopping the run."""
+    """Fail a test whose reader blocks on a pipe instead of hanging the run."""
     signal.alarm(30)
     yield
     signal.alarm(0)
 
 
 def refused(path: Path) -> str:
-    """The message of the error that opening gives, which must be one line about this file."""
+    """The error message from opening a file: one line that names it."""
     with pytest.raises(VideoError) as caught:
         open_video(path)
     message = str(caught.value)
@@ -50,20 +50,20 @@ def refused(path: Path) -> str:
         (b"\xef\xbb\xbfffconcat version 1.0\n", "a playlist"),
         (b'<?xml version="1.0"?><MPD></MPD>', "a text file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a picture"),
-        (b"\xff\xd8\xff\xe0" + bytes(50), "a picture"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "an image"),
+        (b"\xff\xd8\xff\xe0" + bytes(50), "an image"),
         (b"PK\x03\x04" + bytes(50), "a zip archive"),
-        (random.Random(0).randbytes(20_000), "is not a video FFmpeg can read"),
-        (bytes(20_000), "is not a video FFmpeg can read"),
+        (random.Random(0).randbytes(20_000), "is not readable as video"),
+        (bytes(20_000), "is not readable as video"),
     ],
 )
-def test_what_is_no_video_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_non_videos_are_described(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     assert words in refused(path)
 
 
-def test_a_stream_of_jpegs_is_told_from_a_picture(tmp_path: Path) -> None:
+def test_a_jpeg_stream_is_distinguished_from_an_image(tmp_path: Path) -> None:
     path = make(tmp_path / "a.jpg", "mjpeg", frames=3, container="mjpeg", pixel_format="yuvj420p")
     data = path.read_bytes()
     with open_video(path) as video:
@@ -72,13 +72,13 @@ def test_a_stream_of_jpegs_is_told_from_a_picture(tmp_path: Path) -> None:
     path.write_bytes(data[:-9])
     with open_video(path) as video:
         assert len(list(video)) > 1
-        assert "the file is cut short" in video.report.reason
+        assert "the file is truncated" in video.report.reason
     one = data[: data.find(b"\xff\xd8\xff", 3)]
-    # A picture; with bytes behind it; of a phone, whose second one says how bright the first is.
+    # An image; one with trailing bytes; one from a phone, with a gain map as second image.
     mpf = b"\xff\xe2\x00\x06MPF\0"
     for picture in (one, one + b"rubbish", data[:2] + mpf + data[2:], data[:200]):
         path.write_bytes(picture)
-        assert "is a picture, not a video" in refused(path)
+        assert "is an image, not a video" in refused(path)
 
 
 def test_a_missing_file_and_a_name_too_long(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_missing_file_and_a_name_too_long(tmp_path: Path) -> None:
     assert "cannot be opened" in refused(Path("nul\0byte.mp4"))
 
 
-def test_what_is_no_file_is_refused_without_waiting(
+def test_special_files_are_refused_without_blocking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -101,7 +101,9 @@ def test_what_is_no_file_is_refused_without_waiting(
     assert "device" in refused(Path("/dev/zero"))
 
 
-def test_access_rights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_access_rights_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"1234")
 
@@ -113,14 +115,14 @@ def test_access_rights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         check_file(path)
 
 
-def test_audio_only_is_named(tmp_path: Path) -> None:
+def test_audio_only_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "voice.m4a"
     with av.open(str(path), "w") as output:
         output.mux(hum(output.add_stream("aac", rate=8000), 1.0))
     assert "audio only" in refused(path)
 
 
-def test_an_mp4_without_its_index_is_named(tmp_path: Path) -> None:
+def test_an_mp4_without_an_index_is_reported(tmp_path: Path) -> None:
     whole = make(tmp_path / "whole.mp4")
     data = whole.read_bytes()
     cut = tmp_path / "cut.mp4"
@@ -131,14 +133,14 @@ def test_an_mp4_without_its_index_is_named(tmp_path: Path) -> None:
     assert has_moov(whole)
 
 
-def test_an_index_without_its_frames_is_named(tmp_path: Path) -> None:
+def test_an_index_without_frames_is_reported(tmp_path: Path) -> None:
     data = make(tmp_path / "whole.mp4", muxer={"movflags": "+faststart"}).read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(data[: data.find(b"mdat") + 4])
     assert "none of its 30 frames" in refused(cut)
 
 
-def test_an_unknown_codec_is_named(tmp_path: Path) -> None:
+def test_an_unknown_codec_is_reported(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4")
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC"))
     assert "codec is unknown" in refused(path)
@@ -146,27 +148,27 @@ def test_an_unknown_codec_is_named(tmp_path: Path) -> None:
 
 def test_a_disguised_playlist_is_not_followed(tmp_path: Path) -> None:
     make(tmp_path / "secret.mp4")
-    # FFmpeg takes this for a playlist too, by what follows the comment.
+    # FFmpeg also detects this as a playlist, by the line after the comment.
     path = tmp_path / "list.mp4"
     path.write_bytes(b"\x00\x01# x\nffconcat version 1.0\nfile 'secret.mp4'\n")
     refused(path)
     assert "no such file" in refused(Path(f"concat:{tmp_path}/secret.mp4"))
 
 
-def test_ffmpeg_itself_is_held_to_video_formats(
+def test_ffmpeg_is_restricted_to_video_formats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path / "secret.mp4")
     path = tmp_path / "list.mp4"
     path.write_text("ffconcat version 1.0\nfile 'secret.mp4'\n")
     monkeypatch.setattr("stadkit.video.check.recognise", lambda head: None)
-    assert "is not a video FFmpeg can read" in refused(path)
+    assert "is not readable as video" in refused(path)
 
 
-def test_text_is_told_from_video_by_its_first_bytes(tmp_path: Path) -> None:
+def test_text_is_recognized_by_its_first_bytes(tmp_path: Path) -> None:
     assert recognise(b"YUV4MPEG2 W96 H64 F10:1\nFRAME\n" + b"ABC" * 1000) is None
     assert recognise(make(tmp_path / "a.ts").read_bytes()[:4096]) is None
-    # A character cut by the end of what was read is still text.
+    # A character truncated at the end of the head is still text.
     assert recognise(("a" * 4093 + "走").encode()[:4095]) is not None
 
 

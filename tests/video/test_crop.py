@@ -1,4 +1,4 @@
-"""What a container cuts off its pictures."""
+"""Container-level cropping."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def first(path: Path) -> Pixels:
         return frame.rgb()
 
 
-def test_matroska_shows_what_it_does_not_crop(tmp_path: Path) -> None:
+def test_matroska_crop(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", "mpeg4", frames=2)
     whole = first(path)
     assert whole.shape == (64, 96, 3)
     np.testing.assert_array_equal(first(crop_mkv(path, left=31, top=16)), whole[16:, 31:])
 
 
-def test_mp4_shows_its_aperture(tmp_path: Path) -> None:
+def test_mp4_clean_aperture(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", frames=2)
     whole = first(path)
-    # 60 of 96 columns: 18 off each side, then 6 to the right; 40 of 64 rows, 2 up from the middle.
+    # 60 of 96 columns: 18 off each side, then 6 to the right; 40 of 64 rows, 2 above the centre.
     shown = first(crop_mp4(path, wide=60, high=40, right=6, down=-2))
     np.testing.assert_array_equal(shown, whole[10:50, 24:84])
 
 
-def test_a_cropped_picture_is_resized_and_turned(tmp_path: Path) -> None:
+def test_a_cropped_frame_is_resized_and_rotated(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", frames=2, rotation=(90,))
     stored = first(make(tmp_path / "b.mp4", frames=2))
     crop_mp4(path, wide=48, high=64, right=-24, down=0)
@@ -48,17 +48,17 @@ def test_a_cropped_picture_is_resized_and_turned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 40), (97, 40), (60, 1000)])
-def test_a_crop_that_makes_no_sense_is_left_out(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_an_invalid_crop_is_ignored(tmp_path: Path, size: tuple[int, int]) -> None:
     path = make(tmp_path / "a.mp4", frames=2)
     assert first(crop_mp4(path, *size, right=0, down=0)).shape == (64, 96, 3)
 
 
-def test_what_stays() -> None:
+def test_size_after_cropping() -> None:
     assert Crop(left=40, right=40).inside(160, 120) == (80, 120)
 
 
-def test_decord_would_show_the_whole(tmp_path: Path) -> None:
+def test_decord_refuses_cropped_files(tmp_path: Path) -> None:
     pytest.importorskip("decord")
     path = crop_mp4(make(tmp_path / "a.mp4", frames=2), 60, 40, 0, 0)
-    with pytest.raises(VideoError, match="the container crops the picture; use the pyav reader"):
+    with pytest.raises(VideoError, match="the container crops the video; use the pyav reader"):
         open_video(path, "decord")

@@ -1,4 +1,4 @@
-"""Where shots change: hard cuts are found, and what only looks like one is not."""
+"""Shot boundary detection: hard cuts are found, flashes, motion and dissolves are not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATE = 10
 
 
 def scene(seed: int, shift: int = 0) -> Pixels:
-    """A picture [48, 64, 3] of patches in a few colours, moved to the right."""
+    """An image [48, 64, 3] of patches in a few colours, shifted to the right."""
     rng = np.random.default_rng(seed)
     patches = rng.choice([30, 90, 150, 220], (6, 8, 3)).astype(np.uint8)
     return np.roll(np.repeat(np.repeat(patches, 8, 0), 8, 1), shift, 1)
@@ -37,12 +37,12 @@ def test_a_cut_is_midway_between_its_two_frames(tmp_path: Path) -> None:
     assert cuts_of(tmp_path / "a.mp4", pictures) == [0.75, 1.45]
 
 
-def test_what_is_after_the_end_is_not_read(tmp_path: Path) -> None:
+def test_frames_after_the_end_are_not_read(tmp_path: Path) -> None:
     pictures = [scene(1)] * 8 + [scene(2)] * 7 + [scene(3)] * 5
     assert cuts_of(tmp_path / "a.mp4", pictures, until=1.2) == [0.75]
 
 
-def test_a_cut_is_found_right_at_the_start_and_end(tmp_path: Path) -> None:
+def test_cuts_are_found_at_the_very_start_and_end(tmp_path: Path) -> None:
     pictures = [scene(1)] * 3 + [scene(2)] * 9 + [scene(3)] * 3
     assert cuts_of(tmp_path / "a.mp4", pictures) == [0.25, 1.15]
 
@@ -54,15 +54,15 @@ def test_a_flash_is_no_cut(tmp_path: Path, length: int) -> None:
 
 
 def test_fast_motion_is_no_cut(tmp_path: Path) -> None:
-    # Half of each quarter is another one from frame to frame.
+    # Half of each quarter changes from frame to frame.
     assert cuts_of(tmp_path / "a.mp4", [scene(1, 16 * i) for i in range(16)]) == []
 
 
-def test_where_each_frame_is_another_there_is_no_cut(tmp_path: Path) -> None:
+def test_no_cut_if_every_frame_differs(tmp_path: Path) -> None:
     assert cuts_of(tmp_path / "a.mp4", [scene(i) for i in range(16)]) == []
 
 
-def test_a_dissolve_is_none(tmp_path: Path) -> None:
+def test_a_dissolve_is_no_cut(tmp_path: Path) -> None:
     def mixed(part: float) -> Pixels:
         return ((1 - part) * scene(1) + part * scene(2)).astype(np.uint8)
 
@@ -76,8 +76,8 @@ def test_a_video_of_few_frames(tmp_path: Path, frames: int) -> None:
 
 
 def test_colours_by_hand() -> None:
-    # Levels are BINS - 1 = 7 steps of 255 / 7 apart; the left half is black, the right one half
-    # way from the first bin's middle to the second's.
+    # Levels are BINS - 1 = 7 steps of 255 / 7 apart; the left half is black, the right one
+    # halfway between the centres of the first two bins.
     pixels = np.zeros((4, 4, 3), np.uint8)
     pixels[:, 2:] = 18  # 255 / 7 / 2 is 18.2
     shares = colours(pixels)
@@ -93,7 +93,7 @@ def test_white_is_in_the_last_bin() -> None:
     np.testing.assert_allclose(shares[..., -1], 1)
 
 
-def test_difference_is_the_share_that_is_another() -> None:
+def test_difference_by_hand() -> None:
     black = colours(np.zeros((4, 4, 3), np.uint8))
     some = np.zeros((4, 4, 3), np.uint8)
     some[0, :, 0] = 255  # red in half of the upper quarters: 1/2 of 1/2 of 1/3

@@ -1,4 +1,4 @@
-"""Damaged and cut files: what can be decoded is given, and the report says it is not all."""
+"""Damaged and truncated files: decodable frames are read and the report says partial."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
-def test_a_cut_file_gives_its_beginning_and_says_so(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_gives_its_beginning_and_is_partial(tmp_path: Path, name: str) -> None:
     codec, settings = KINDS[name]
     path = make(tmp_path / name, codec, frames=60, **settings)  # type: ignore[arg-type]
     data = path.read_bytes()
@@ -53,10 +53,10 @@ def test_a_cut_file_gives_its_beginning_and_says_so(tmp_path: Path, name: str) -
     assert report.reason.startswith(f"{len(numbers)} of about 60 frames")
 
 
-def test_a_damaged_packet_is_counted_and_the_next_one_tried(tmp_path: Path) -> None:
+def test_a_damaged_packet_is_counted_and_skipped(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", "mjpeg", frames=20, pixel_format="yuvj420p")
     data = bytearray(path.read_bytes())
-    start = data.find(b"\xff\xd8\xff", data.find(b"\xff\xd8\xff") + 3)  # the second picture
+    start = data.find(b"\xff\xd8\xff", data.find(b"\xff\xd8\xff") + 3)  # the second frame
     count = min(600, data.find(b"\xff\xd8\xff", start + 3) - start)  # encoders differ in size
     data[start : start + count] = bytes(count)
     path.write_bytes(data)
@@ -67,7 +67,7 @@ def test_a_damaged_packet_is_counted_and_the_next_one_tried(tmp_path: Path) -> N
     assert report.reason == "19 of about 20 frames; 1 damaged packet"
 
 
-def test_frames_that_the_decoder_mends_are_counted(tmp_path: Path) -> None:
+def test_frames_with_concealed_errors_are_counted(tmp_path: Path) -> None:
     path = make(
         tmp_path / "a.mp4", frames=20, width=320, height=240, options={"g": "5", "crf": "1"}
     )
@@ -80,7 +80,7 @@ def test_frames_that_the_decoder_mends_are_counted(tmp_path: Path) -> None:
     assert report.partial
 
 
-def test_glued_streams_of_two_sizes_go_on(tmp_path: Path) -> None:
+def test_concatenated_streams_of_two_sizes_are_read(tmp_path: Path) -> None:
     first, second = (
         make(tmp_path / "1.ts", frames=30),
         make(tmp_path / "2.ts", frames=20, width=64, height=48),
@@ -99,7 +99,7 @@ def test_glued_streams_of_two_sizes_go_on(tmp_path: Path) -> None:
 def test_an_empty_packet_is_not_the_end(tmp_path: Path) -> None:
     path = make(tmp_path / "a.avi", "mjpeg", frames=20, pixel_format="yuvj420p")
     data = path.read_bytes()
-    frames = data[: data.find(b"idx1")]  # without its index, chunks are read as they come
+    frames = data[: data.find(b"idx1")]  # without the index, chunks are read sequentially
     second = frames.find(b"00dc", frames.find(b"00dc", frames.find(b"movi")) + 4)
     path.write_bytes(frames[:second] + b"00dc" + bytes(4) + frames[second:])
     numbers, times, report = read(path)
@@ -109,7 +109,7 @@ def test_an_empty_packet_is_not_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_flipped_bytes_never_crash_hang_or_run_away(tmp_path: Path, name: str) -> None:
+def test_flipped_bytes_never_crash_or_hang(tmp_path: Path, name: str) -> None:
     codec, settings = KINDS[name]
     path = make(tmp_path / name, codec, frames=30, **settings)  # type: ignore[arg-type]
     sound = np.frombuffer(path.read_bytes(), np.uint8)
@@ -128,7 +128,7 @@ def test_flipped_bytes_never_crash_hang_or_run_away(tmp_path: Path, name: str) -
             assert sum(1 for _ in clips(video, Cut(4, 0.2, 2, 32), every=100)) <= 40
 
 
-def test_a_cut_file_gives_clips_and_its_report(tmp_path: Path) -> None:
+def test_a_truncated_file_gives_clips_and_a_report(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", frames=60)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * 0.7)])

@@ -1,4 +1,4 @@
-"""Reading sound files: which frame, when, which way up, what colour."""
+"""Reading intact files: frames, times, orientation and colours."""
 
 from __future__ import annotations
 
@@ -83,15 +83,15 @@ def test_frames_at_uneven_times_keep_them(tmp_path: Path) -> None:
         ("a.m2v", "mpeg2video", {}),
     ],
 )
-def test_a_stream_without_a_container_tells_its_own_rate(
+def test_an_elementary_stream_gives_its_own_rate(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     container = "mpeg2video" if name == "a.m2v" else None
     path = make(tmp_path / name, codec, rate=30, options=options, container=container)
-    assert probe(path).rate == 30.0  # and not FFmpeg's own 25
+    assert probe(path).rate == 30.0  # not FFmpeg's default of 25
 
 
-def test_what_an_edit_list_cuts_is_neither_shown_nor_missed(tmp_path: Path) -> None:
+def test_frames_cut_by_an_edit_list_are_neither_shown_nor_missed(tmp_path: Path) -> None:
     source = make(tmp_path / "a.mp4")
     with av.open(str(source)) as container:
         tick = container.streams.video[0].time_base
@@ -125,12 +125,12 @@ def test_resized_frames_are_upright_too(tmp_path: Path) -> None:
         frame = next(iter(video))
         small = frame.rgb(48, 32).astype(int)
         assert small.shape == (48, 32, 3)
-        # The red corner, top left in the stored frame, is turned to the bottom left.
+        # The red corner, top left in the stored frame, is rotated to the bottom left.
         assert (small[-6:-2, 2:6, 0] > small[-6:-2, 2:6, 1] + 100).all()
         assert (abs(small[:24, :, 0] - small[:24, :, 1]) < 30).all()
 
 
-def test_pixels_that_are_not_square_give_the_displayed_size(tmp_path: Path) -> None:
+def test_non_square_pixels_give_the_displayed_size(tmp_path: Path) -> None:
     info = probe(make(tmp_path / "a.mp4", frames=2, aspect=Fraction(4, 3)))
     assert (info.width, info.height) == (128, 64)
     with open_video(info.path) as video:
@@ -195,7 +195,7 @@ def test_enlarging_is_smooth() -> None:
     assert np.diff(large).max() < 60
 
 
-def test_pixels_are_the_callers_own(tmp_path: Path) -> None:
+def test_pixels_are_copies(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mov", "png", frames=1, pixel_format="rgb24")
     with open_video(path) as video:
         frame = next(iter(video))
@@ -208,10 +208,10 @@ def alive() -> int:
     return sum(type(o) is av.VideoFrame for o in gc.get_objects())
 
 
-def test_frames_are_freed_as_they_pass(tmp_path: Path) -> None:
+def test_frames_are_freed_while_reading(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", frames=60)
     gc.collect()
-    gc.disable()  # a frame in a reference cycle would wait for the next collection
+    gc.disable()  # a frame in a reference cycle would only be freed by the garbage collector
     try:
         before = alive()
         with open_video(path) as video:
@@ -247,14 +247,14 @@ def test_any_name_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: s
     assert probe(tmp_path / name).expected == 2
 
 
-def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
+def test_probe(tmp_path: Path) -> None:
     info = probe(make(tmp_path / "a.mp4", sound=1.0))
     assert (info.width, info.height, info.rotation, info.mirrored) == (96, 64, 0, False)
     assert (info.rate, info.duration, info.expected, info.start) == (10.0, 3.0, 30, 0.0)
     assert (info.container, info.codec, info.pixel_format) == ("mov", "h264", "yuv420p")
 
 
-def test_an_early_stop_is_not_a_short_file(tmp_path: Path) -> None:
+def test_stopping_early_is_not_partial(tmp_path: Path) -> None:
     with open_video(make(tmp_path / "a.mp4")) as video:
         for frame in video:
             if frame.time > 0.45:
@@ -268,7 +268,7 @@ def test_a_video_is_read_once(tmp_path: Path) -> None:
         assert list(video) == []
 
 
-def test_an_unknown_reader_is_named(tmp_path: Path) -> None:
+def test_an_unknown_reader_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="pyav, decord"):
         open_video(make(tmp_path / "a.mp4", frames=1), reader="opencv")
 

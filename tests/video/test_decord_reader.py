@@ -1,4 +1,4 @@
-"""The second reader agrees with the first, or refuses."""
+"""The decord reader agrees with PyAV or refuses the file."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def test_both_readers_give_the_same_clips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "codec", "settings", "why"),
     [
-        ("a.ts", "libx264", {}, "cannot time mpegts"),
-        ("a.avi", "mpeg4", {"b_frames": 2}, "cannot time avi"),
-        ("a.mov", "png", {"pixel_format": "rgb24"}, "cannot decode png"),
-        ("a.mkv", "mpeg2video", {"rate": 25}, "cannot decode mpeg2video"),
-        ("a.mp4", "libx264", {"rotation": (0, True)}, "mirrored"),
+        ("a.ts", "libx264", {}, "no correct frame times for mpegts"),
+        ("a.avi", "mpeg4", {"b_frames": 2}, "no correct frame times for avi"),
+        ("a.mov", "png", {"pixel_format": "rgb24"}, "does not decode png correctly"),
+        ("a.mkv", "mpeg2video", {"rate": 25}, "does not decode mpeg2video correctly"),
+        ("a.mp4", "libx264", {"rotation": (0, True)}, "display matrix mirrors"),
     ],
 )
-def test_what_decord_gets_wrong_is_refused(
+def test_files_decord_would_misread_are_refused(
     tmp_path: Path, name: str, codec: str, settings: dict[str, Any], why: str
 ) -> None:
     path = make(tmp_path / name, codec, **settings)
@@ -89,11 +89,11 @@ def test_an_edit_list_is_refused(tmp_path: Path) -> None:
     with av.open(str(source)) as container:
         tick = container.streams.video[0].time_base
     cut = remux(source, tmp_path / "cut.mp4", shift=-round(1.3 / tick))
-    with pytest.raises(VideoError, match="it sees 30 frames, the file shows 17"):
+    with pytest.raises(VideoError, match="it counts 30 frames instead of 17"):
         open_video(cut, "decord")
 
 
-def test_a_cut_file_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("decord")
     path = make(tmp_path / "a.mp4", frames=60, muxer={"movflags": "+faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
@@ -110,7 +110,7 @@ def test_damage_ends_the_reading_and_is_reported(tmp_path: Path) -> None:
         assert (video.report.partial, video.report.expected) == (True, 30)
 
 
-def test_a_platform_without_decord_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_decord_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "decord", None)
     with pytest.raises(UsageError, match="not installed"):
         open_video(make(tmp_path / "a.mp4", frames=2), "decord")

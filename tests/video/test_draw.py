@@ -1,4 +1,4 @@
-"""Drawing: boxes where they belong, labels readable and inside the frame."""
+"""Drawing: correct boxes, labels readable and inside the frame."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def test_a_box_is_drawn_in_its_persons_colour() -> None:
     assert not drawn[120, 160].any()
     assert not drawn[:58].any()
     assert not drawn[182:].any()
-    assert not blank.any()  # the frame given is left as it was
+    assert not blank.any()  # the input frame is unchanged
 
 
-def test_colours_repeat_and_stay() -> None:
+def test_colours_repeat_and_are_stable() -> None:
     blank = np.zeros((60, 60, 3), np.uint8)
     one, again = (draw_people(blank, BOX, [i], [[]]) for i in (3, 3 + len(COLOURS)))
     np.testing.assert_array_equal(one, again)
 
 
-def test_letters_grow_with_the_frame() -> None:
+def test_text_scales_with_the_frame() -> None:
     def plate(height: int) -> float:
         blank = np.zeros((height, height, 3), np.uint8)
         drawn = draw_people(blank, np.full((1, 4), 0.5, np.float32), [0], [["walk 0.83"]])
@@ -47,14 +47,14 @@ def test_any_box_in_any_frame_can_be_drawn(box: tuple[float, ...], size: tuple[i
     assert drawn.shape == (*size, 3)
 
 
-def test_nobody_to_draw_gives_a_copy() -> None:
+def test_without_people_the_frame_is_copied() -> None:
     frame = np.full((8, 8, 3), 7, np.uint8)
     drawn = draw_people(frame, np.zeros((0, 4), np.float32), [], [])
     np.testing.assert_array_equal(drawn, frame)
     assert drawn is not frame
 
 
-def test_the_stack_stands_where_there_is_room() -> None:
+def test_the_stack_is_placed_where_there_is_room() -> None:
     frame, size = (200, 100), (40, 20)
     assert place((50, 40, 90, 80), size, frame, []) == (50, 20, 90, 40)  # above
     assert place((50, 10, 90, 60), size, frame, []) == (50, 60, 90, 80)  # below
@@ -97,7 +97,7 @@ def test_labels_are_the_best_scores_first() -> None:
         ("tab\there", "tab here"),
     ],
 )
-def test_names_are_made_to_fit_the_font(name: str, drawn: str) -> None:
+def test_names_are_converted_for_the_font(name: str, drawn: str) -> None:
     assert short(name) == drawn
 
 
@@ -106,12 +106,12 @@ def test_any_name_becomes_plain_letters(name: str) -> None:
     assert all(c.isascii() and c.isprintable() for c in plain(name))
 
 
-def test_lines_say_how_sure_a_box_is() -> None:
+def test_line_styles_show_the_source_of_a_box() -> None:
     blank = np.zeros((540, 960, 3), np.uint8)
     drawn = {edge: draw_people(blank, BOX, [1], [[]], [edge]) for edge in EDGES}
     inked = {edge: int((picture.sum(2) > 0).sum()) for edge, picture in drawn.items()}
     assert inked["guessed"] < 0.75 * inked["moved"] < inked["moved"] < inked["seen"]
-    # Dashes begin at the corner, and have gaps along the upper side.
+    # Dashes begin at the corner, with gaps along the upper side.
     top = drawn["guessed"][135, 240:720].sum(1) > 0
     assert top[0]
     assert 0.4 < top.mean() < 0.75

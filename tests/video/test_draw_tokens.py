@@ -1,4 +1,4 @@
-"""The picture of kept patches: faded where dropped, as it was where kept, legible at any size."""
+"""The image of kept patches: dropped ones faded, kept ones unchanged, legible at any size."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from stadkit.video.draw_tokens import (
     INK,
     KEY,
     MARGIN,
-    NARROWEST,
+    MIN_TILE_WIDTH,
     Kept,
     draw_tokens,
+    expand_cells,
     fade,
     save_png,
-    whole,
 )
 
 GREEN = (20, 160, 60)
@@ -39,27 +39,31 @@ def kept(mask: np.ndarray, tubelet: int = 2) -> Kept:
     return Kept(mask, layer, patch=16, tubelet=tubelet, key=mask.shape[1] // 2)
 
 
-def test_cells_at_the_edge_are_cut() -> None:
+def test_cells_at_the_edge_are_cropped() -> None:
     mask = np.array([[True, False], [False, True]])
-    assert whole(mask, 2, (3, 4)).astype(int).tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]]
+    assert expand_cells(mask, 2, (3, 4)).astype(int).tolist() == [
+        [1, 1, 0, 0],
+        [1, 1, 0, 0],
+        [0, 0, 1, 1],
+    ]
 
 
-def test_dropped_pixels_go_towards_white_and_kept_ones_have_a_border() -> None:
+def test_dropped_pixels_are_faded_and_kept_ones_outlined() -> None:
     frame = np.full((4, 6, 3), 100, np.uint8)
     mask = np.array([[True, False]])
-    drawn = fade(frame, whole(mask, 3, (3, 6)))  # of another height: stretched
+    drawn = fade(frame, expand_cells(mask, 3, (3, 6)))  # a different height: stretched
     assert (drawn[:, :2] == 100).all()
     assert (drawn[:, 2] == INK).all()
     assert (drawn[:, 3:] == round(255 - 155 * (1 - FADED))).all()
     assert (frame == 100).all()
 
 
-def test_all_kept_is_the_frame_as_it_is() -> None:
+def test_a_fully_kept_frame_is_unchanged() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     np.testing.assert_array_equal(fade(frame, np.ones((32, 32), bool)), frame)
 
 
-def test_a_column_a_slice_and_a_row_a_stage() -> None:
+def test_a_column_per_slice_and_a_row_per_stage() -> None:
     """Three slices of 2 x 2 cells; the second stage keeps one cell of the first slice."""
     side = 160
     mask = np.ones((2, 3, 2, 2), bool)
@@ -70,16 +74,17 @@ def test_a_column_a_slice_and_a_row_a_stage() -> None:
     step = side + GAP
     y = [int(np.argmax((picture == GREEN).all(2).any(1))) + row * step for row in range(3)]
     x = [picture.shape[1] - MARGIN - side - (2 - column) * step for column in range(3)]
-    for row in range(2):  # the clip, and the stage that kept all
+    for row in range(2):  # the clip, and the stage that keeps everything
         for column in range(3):
             assert (picture[y[row] : y[row] + side, x[column] : x[column] + side] == GREEN).all()
     last = picture[y[2] : y[2] + side]
     np.testing.assert_array_equal(
-        last[:, x[0] : x[0] + side], fade(source.pixels[0], whole(mask[1, 0], 80, (side, side)))
+        last[:, x[0] : x[0] + side],
+        fade(source.pixels[0], expand_cells(mask[1, 0], 80, (side, side))),
     )
     assert (last[:, x[1] : x[1] + side] == GREEN).all()  # the key frame's
     assert (last[:, x[2] : x[2] + side] > 215).all()
-    for edge in (x[1] - 1, x[1] + side):  # framed, and no other is
+    for edge in (x[1] - 1, x[1] + side):  # framed, unlike the others
         assert (picture[y[0] : y[2] + side, edge] == KEY).all()
     assert not (picture[:, : x[1] - GAP] == KEY).all(2).any()
     assert not (picture[:, x[1] + step :] == KEY).all(2).any()
@@ -101,7 +106,7 @@ def test_clips_of_any_shape(size: tuple[int, int], slices: int) -> None:
     cells = [-(-side // 16) for side in size]
     picture = draw_tokens(clip(slices, *size), kept(np.zeros((3, slices, *cells), bool)))
     height, width = picture.shape[:2]
-    assert width >= slices * NARROWEST
+    assert width >= slices * MIN_TILE_WIDTH
     assert width <= 2400
     assert height >= 4 * 3 * 20  # three lines beside each row
     assert (picture[:MARGIN, :MARGIN] == 255).all()
@@ -112,7 +117,7 @@ def test_wrong_masks_are_refused() -> None:
         Kept(np.ones((1, 2, 2, 2), bool), (1, 2), 16, 2, 1)
 
 
-def test_a_picture_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_written_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)
     save_png(picture, tmp_path / "1.000.png")
     read = cv2.imread(str(tmp_path / "1.000.png"))

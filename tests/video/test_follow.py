@@ -1,4 +1,4 @@
-"""Linked people at every moment: moved, guessed past missed keyframes, labelled by their tubes."""
+"""Linked people at any time: interpolated, bridged past missed keyframes, labelled by tubes."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ NONE = Tubes.empty(("walk", "wave"))
 SECONDS = np.arange(6, dtype=np.float64)
 
 
-def test_boxes_move_and_say_how_sure_they_are() -> None:
-    # Seen at 0, 1 and 3; missed at 2.
+def test_boxes_are_interpolated_with_their_source() -> None:
+    # Detected at 0, 1 and 3; missed at 2.
     rows = table((0, LEFT, 4), (1, (0.2, 0.2, 0.4, 0.8), 4), (3, RIGHT, 4))
     follow = Follow(rows, NONE, SECONDS)
     expected = [(0, 0, "seen"), (0.5, 0.1, "moved"), (1, 0.2, "seen"), (2, 0.4, "guessed")]
@@ -57,7 +57,7 @@ def test_boxes_move_and_say_how_sure_they_are() -> None:
         scene = follow.at(time)
         assert (scene.track, scene.edge) == ([4], [edge])
         np.testing.assert_allclose(scene.box[0], [left, 0.2, left + 0.2, 0.8], atol=1e-6)
-    # At either end half an interval.
+    # Half an interval at either end.
     assert [len(follow.at(time).track) for time in (-0.6, -0.4, 3.4, 3.6)] == [0, 1, 1, 0]
     assert follow.at(3.4).edge == ["moved"]
 
@@ -69,14 +69,14 @@ def test_only_a_tube_bridges_more_than_two_misses() -> None:
     scene = Follow(rows, middle, SECONDS).at(2)
     assert scene.edge == ["guessed"]
     np.testing.assert_allclose(scene.box[0], [0.2, 0, 1, 1], atol=1e-6)
-    # At a keyframe with a detection its own box holds, not the tube's.
+    # At a keyframe with a detection its box is used, not the tube's.
     np.testing.assert_allclose(Follow(rows, middle, SECONDS).at(4).box[0], RIGHT, atol=1e-6)
 
 
-def test_labels_are_those_of_the_tubes_at_that_time() -> None:
+def test_labels_come_from_the_tubes_at_that_time() -> None:
     rows = table((0, LEFT, 7), (1, LEFT, 7), (2, LEFT, 7), (2, RIGHT, 8))
     walk = tube(7, 0, (0, LEFT, 0.5, False), (1, LEFT, 0.6, False), (2, LEFT, 0.9, False))
-    wave = tube(7, 1, (1, LEFT, 0.8, False), score=0.1)  # the tube's own score is not asked
+    wave = tube(7, 1, (1, LEFT, 0.8, False), score=0.1)  # the tube's score is not used
     tubes = Tubes.join([walk, wave], walk.classes)
     follow = Follow(rows, tubes, SECONDS[:3], min_score=0.3)
     assert follow.at(0.4).lines == [["#7", "walk 0.50"]]
@@ -86,13 +86,13 @@ def test_labels_are_those_of_the_tubes_at_that_time() -> None:
     assert Follow(rows, tubes, SECONDS[:3], most=1).at(1).lines == [["#7", "wave 0.80"]]
 
 
-def test_rows_without_a_track_are_not_shown_and_doubles_once() -> None:
+def test_untracked_rows_are_hidden_and_duplicates_shown_once() -> None:
     sure, doubtful = table((0, LEFT, 0)), table((0, RIGHT, 0), (0, RIGHT, -1), person=0.5)
     scene = Follow(Detections.join([doubtful, sure], sure.classes), NONE, SECONDS).at(0)
     assert scene.track == [0]
     np.testing.assert_allclose(scene.box[0], LEFT, atol=1e-6)
 
 
-def test_nobody_and_nothing() -> None:
+def test_empty_table_and_tubes() -> None:
     assert Follow(table(), NONE, np.zeros(0)).at(1.0).box.shape == (0, 4)
     assert Follow(table((0, LEFT, 0)), NONE, np.zeros(0)).at(0.4).track == [0]

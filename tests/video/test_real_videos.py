@@ -1,4 +1,4 @@
-"""Cameras' and phones' own files, where STADKIT_REAL_VIDEOS names a folder of them."""
+"""Original files from cameras and phones, in the folder named by STADKIT_REAL_VIDEOS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not FILES, reason="STADKIT_REAL_VIDEOS names no folder of videos"),
 ]
 
-# name -> frames, displayed (width, height), seconds of the last frame, as ffprobe tells them
+# name -> frames, displayed (width, height), seconds of the last frame, according to ffprobe
 KNOWN = {
     "arm_wrestling.mp4": (280, (427, 256), 279 / 28),
     "asl_walk.mkv": (89, (640, 480), 2.933),
@@ -30,7 +30,7 @@ KNOWN = {
 
 
 MEASURED = [path for path in FILES if path.name in KNOWN]
-# Of a damaged file decord stops where PyAV reads on.
+# In a damaged file decord stops where PyAV continues.
 WHOLE = [path for path in MEASURED if path.name != "decord_corrupted.mp4"]
 
 

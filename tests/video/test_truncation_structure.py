@@ -1,4 +1,4 @@
-"""The boxes of files, followed to their end."""
+"""The box structure of files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from stadkit.video.truncation import ebml_number, structure
 
 
 def avi(*chunks: bytes, index: bytes = b"idx1" + bytes(4), end: int = 0) -> bytes:
-    """With a header of nothing but the flag that says: an index follows; `end` bytes more
-    promised than there are."""
+    """An AVI whose header holds only the flag AVIF_HASINDEX, declared `end` bytes too long."""
     header = b"LIST" + (36).to_bytes(4, "little") + b"hdrlavih" + bytes(16) + b"\x10" + bytes(11)
     film = b"".join(chunks)
     films = b"LIST" + (4 + len(film)).to_bytes(4, "little") + b"movi" + film
@@ -21,7 +20,9 @@ def avi(*chunks: bytes, index: bytes = b"idx1" + bytes(4), end: int = 0) -> byte
 
 PICTURE = b"00dc\x02\0\0\0ab"
 ODD = b"00dc\x03\0\0\0abc"
-TAG = b"\x09\0\0\x02" + bytes(7) + b"ab\0\0\0\x0d"  # of FLV: 11 bytes, 2 of picture, 13 again
+TAG = (
+    b"\x09\0\0\x02" + bytes(7) + b"ab\0\0\0\x0d"
+)  # an FLV tag: 11 bytes of header, 2 of video, then 13, its size
 FLV = b"FLV\x01\x01\0\0\0\x09\0\0\0\0"
 CLUSTER = b"\x1f\x43\xb6\x75\x84\xa3\x82ab"
 SEGMENT = b"\x18\x53\x80\x67"
@@ -31,33 +32,33 @@ PACKET = b"G" + bytes(187)
 @pytest.mark.parametrize(
     ("container", "data", "state", "at"),
     [
-        ("avi", avi(PICTURE, PICTURE), "whole", 96),
-        ("avi", avi(PICTURE, ODD + b"\0"), "whole", 98),
-        ("avi", avi(ODD, PICTURE), "whole", 97),  # not filled up, as some write it
-        ("avi", avi(PICTURE) + b"rubbish behind it", "whole", 86),
-        ("avi", avi(PICTURE, bytes(10), PICTURE), "broken", 78),
-        ("avi", avi(PICTURE, index=b""), "cut", 78),
-        ("avi", avi(PICTURE, end=5), "cut", 86),
-        ("flv", FLV + TAG + TAG, "whole", 47),
-        ("flv", FLV + TAG + TAG[:-1], "cut", 47),
-        ("flv", FLV + TAG + bytes(17), "broken", 30),
-        ("matroska", SEGMENT + b"\x89" + CLUSTER, "whole", 14),
-        ("matroska", SEGMENT + b"\x8a" + CLUSTER, "cut", 14),
-        ("matroska", SEGMENT + b"\xff" + CLUSTER, "unknown", 14),  # it does not say how long
-        ("matroska", SEGMENT + b"\xff" + CLUSTER[:-1], "cut", 14),
-        ("matroska", SEGMENT + b"\x89" + CLUSTER[:5] + bytes(4), "broken", 10),
-        ("matroska", SEGMENT + b"\xff" + CLUSTER + bytes(20), "broken", 14),
-        ("matroska", SEGMENT + b"\x89" + CLUSTER + bytes(20), "whole", 14),
-        ("mov", b"\0\0\0\x0aftypab" + bytes(20), "broken", 10),
-        ("mov", b"\0\0\0\x0aftypab\0\0\0\x08mdat", "whole", 18),
-        ("mov", b"\0\0\0\x0aftypab\0\0\0\x09mdat", "cut", 19),
+        ("avi", avi(PICTURE, PICTURE), "complete", 96),
+        ("avi", avi(PICTURE, ODD + b"\0"), "complete", 98),
+        ("avi", avi(ODD, PICTURE), "complete", 97),  # without padding, as some software writes it
+        ("avi", avi(PICTURE) + b"rubbish behind it", "complete", 86),
+        ("avi", avi(PICTURE, bytes(10), PICTURE), "damaged", 78),
+        ("avi", avi(PICTURE, index=b""), "truncated", 78),
+        ("avi", avi(PICTURE, end=5), "truncated", 86),
+        ("flv", FLV + TAG + TAG, "complete", 47),
+        ("flv", FLV + TAG + TAG[:-1], "truncated", 47),
+        ("flv", FLV + TAG + bytes(17), "damaged", 30),
+        ("matroska", SEGMENT + b"\x89" + CLUSTER, "complete", 14),
+        ("matroska", SEGMENT + b"\x8a" + CLUSTER, "truncated", 14),
+        ("matroska", SEGMENT + b"\xff" + CLUSTER, "unknown", 14),  # of unknown length
+        ("matroska", SEGMENT + b"\xff" + CLUSTER[:-1], "truncated", 14),
+        ("matroska", SEGMENT + b"\x89" + CLUSTER[:5] + bytes(4), "damaged", 10),
+        ("matroska", SEGMENT + b"\xff" + CLUSTER + bytes(20), "damaged", 14),
+        ("matroska", SEGMENT + b"\x89" + CLUSTER + bytes(20), "complete", 14),
+        ("mov", b"\0\0\0\x0aftypab" + bytes(20), "damaged", 10),
+        ("mov", b"\0\0\0\x0aftypab\0\0\0\x08mdat", "complete", 18),
+        ("mov", b"\0\0\0\x0aftypab\0\0\0\x09mdat", "truncated", 19),
         ("mov", b"\0\0\0\x0aftypab\0\0\0\0mdat", "unknown", 10),  # to the end of the file
-        ("mpegts", PACKET * 20, "whole", 3760),
-        ("mpegts", (bytes(4) + PACKET) * 20, "whole", 3840),
-        ("mpegts", PACKET * 20 + PACKET[:90], "cut", 3850),
-        ("mpegts", PACKET * 10 + bytes(376) + PACKET * 10, "broken", 1880),
-        ("mjpeg", b"\xff\xd8ab\xff\xd9", "whole", 6),
-        ("mjpeg", b"\xff\xd8ab", "cut", 4),
+        ("mpegts", PACKET * 20, "complete", 3760),
+        ("mpegts", (bytes(4) + PACKET) * 20, "complete", 3840),
+        ("mpegts", PACKET * 20 + PACKET[:90], "truncated", 3850),
+        ("mpegts", PACKET * 10 + bytes(376) + PACKET * 10, "damaged", 1880),
+        ("mjpeg", b"\xff\xd8ab\xff\xd9", "complete", 6),
+        ("mjpeg", b"\xff\xd8ab", "truncated", 4),
         ("nut", b"anything", "unknown", 0),
     ],
 )
@@ -74,11 +75,11 @@ def test_blocks_are_counted(tmp_path: Path) -> None:
     assert structure(path, "matroska").blocks == 2
 
 
-def test_what_is_no_file_tells_nothing(tmp_path: Path) -> None:
+def test_other_than_files_is_unknown(tmp_path: Path) -> None:
     assert structure(tmp_path / "gone", "avi").state == "unknown"
 
 
-def test_numbers_of_matroska() -> None:
+def test_ebml_numbers() -> None:
     assert ebml_number(b"\x81") == (1, 1)
     assert ebml_number(b"\x40\x02") == (2, 2)
     assert ebml_number(b"\xff") == (-1, 1)

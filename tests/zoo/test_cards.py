@@ -1,4 +1,4 @@
-"""Cards: names, clips, and a way to JSON and back."""
+"""Cards: names, clips and the JSON round trip."""
 
 import json
 from dataclasses import replace
@@ -65,14 +65,14 @@ def test_stmixer_as_released() -> None:
         assert card.licence == "none stated"
 
 
-def test_wrong_name_gets_the_nearest() -> None:
+def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean mestad-nano"):
         zoo.card("mestad-nanno")
 
 
-def test_a_card_of_no_model_is_one_line() -> None:
+def test_a_wrong_card_gives_one_line() -> None:
     card = zoo.card("mestad-nano")
-    with pytest.raises(UsageError, match="no family of models is called 'tad'"):
+    with pytest.raises(UsageError, match="unknown model family 'tad'"):
         zoo.build_card(replace(card, family="tad"))
     with pytest.raises(UsageError, match=r"settings of mestad: .*'depht'"):
         zoo.build_card(replace(card, settings={**card.settings, "depht": 2}))
@@ -96,7 +96,7 @@ def test_frames_are_resized_as_the_authors_do() -> None:
         assert (card.resize, card.long_side) == authors.get(name, ("area", 0))
 
 
-def test_a_card_from_before_resizing_was_a_choice() -> None:
+def test_a_card_older_than_the_resize_field() -> None:
     card = zoo.card("mestad-nano")
     held = to_json(card)
     del held["resize"], held["long_side"]

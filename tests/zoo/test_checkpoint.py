@@ -1,4 +1,4 @@
-"""Files that strangers give: read, or named for what they are; nothing in them runs."""
+"""Untrusted files are read or described; no code in them runs."""
 
 import os
 import pickle
@@ -57,22 +57,22 @@ DRIVE = b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</t
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", r"empty \(0 bytes\)"),
         (DRIVE, "web page .*Google Drive's virus-scan notice.*, not a checkpoint"),
         (b"\xef\xbb\xbf\n<html>404", "web page, not a checkpoint"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n", "git lfs pull"),
         (b"\x1f\x8b\x08\x00rest", "gzip"),
-        (pickle.dumps({"a": 1}), "plain pickle"),
+        (pickle.dumps({"a": 1}), "a pickle without"),
         (b"hello", "not a safetensors, torch or Caffe2 checkpoint"),
-        (b"PK\x03\x04" + b"x" * 100, "cut short"),
+        (b"PK\x03\x04" + b"x" * 100, "truncated"),
     ],
 )
-def test_other_files_are_named_for_what_they_are(tmp_path: Path, content: bytes, told: str) -> None:
+def test_other_files_are_described(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=told) as caught:
+    with pytest.raises(WeightsError, match=message) as caught:
         read_checkpoint(path)
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
@@ -80,7 +80,7 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path, content: bytes,
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_file_cut_short_is_refused(tmp_path: Path, kind: str, share: float) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, kind: str, share: float) -> None:
     path = tmp_path / "x.pth"
     many = {f"w{i}": torch.full((100,), float(i)) for i in range(10)}
     if kind == "safetensors":
@@ -89,7 +89,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, kind: str, share: float) ->
         torch.save(many, path, _use_new_zipfile_serialization=kind == "zip")
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(WeightsError, match="cut short"):
+    with pytest.raises(WeightsError, match="truncated"):
         read_checkpoint(path)
 
 
@@ -113,7 +113,7 @@ def test_a_plain_evil_pickle_does_not_run(tmp_path: Path) -> None:
 
 
 class Config(dict[str, int]):
-    """As yacs' CfgNode: a class of its own beside the weights."""
+    """Like yacs' CfgNode: a custom class beside the weights."""
 
 
 def test_a_class_beside_the_weights_is_refused_by_name(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_class_beside_the_weights_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-def test_command_line_options_beside_the_weights_are_not(tmp_path: Path, new: bool) -> None:
+def test_command_line_options_beside_the_weights_are_ignored(tmp_path: Path, new: bool) -> None:
     path = tmp_path / "x.pth"
     held = {"model": TENSORS, "args": Namespace(lr=1, name="x")}
     torch.save(held, path, _use_new_zipfile_serialization=new)
@@ -137,7 +137,7 @@ def test_command_line_options_beside_the_weights_are_not(tmp_path: Path, new: bo
 
 @pytest.fixture
 def alphaction(monkeypatch: pytest.MonkeyPatch) -> Callable[..., type[Any]]:
-    """alphaction(name, module): a class as AlphAction has it, which is gone before it is read."""
+    """alphaction(name, module): a class like AlphAction's, removed before the file is read."""
 
     def make(
         name: str = "MemoryPool", module: str = "alphaction.structures.memory_pool"
@@ -157,7 +157,7 @@ def set_cache(self: Any, held: Any = None) -> None:
 
 
 def periodic(path: Path, pool: Any, new: bool = True) -> Path:
-    """A file as STMixer's trainer leaves one while it goes on."""
+    """A file as STMixer's trainer saves it during training."""
     held: dict[str, Any] = {
         "model": {f"module.{name}": value for name, value in TENSORS.items()},
         "optimizer": {"state": {0: {"step": 3}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
@@ -172,7 +172,7 @@ def periodic(path: Path, pool: Any, new: bool = True) -> Path:
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-def test_a_pool_of_people_beside_the_weights_is_passed_over(
+def test_a_pool_of_people_beside_the_weights_is_ignored(
     tmp_path: Path, alphaction: Callable[..., type[Any]], new: bool
 ) -> None:
     for held in (None, torch.ones(3, 4)):
@@ -209,19 +209,19 @@ def test_no_other_class_of_alphaction_is_read(
         read_checkpoint(path)
 
 
-def test_what_stands_for_a_class_keeps_nothing(
+def test_a_replaced_class_keeps_nothing(
     tmp_path: Path, alphaction: Callable[..., type[Any]]
 ) -> None:
     pool = alphaction()()
     pool.__dict__ |= {"__class__": 1, "get": 2, "weight": torch.ones(1)}
     path = periodic(tmp_path / "x.pth", {"pool": pool})
-    with torch.serialization.safe_globals(checkpoint.BESIDE):
+    with torch.serialization.safe_globals(checkpoint.SAFE_GLOBALS):
         held = torch.load(path, weights_only=True)["person_pool"]["pool"]
     assert vars(held) == {}
     assert read_checkpoint(path).keys() == TENSORS.keys()
 
 
-def test_nothing_stays_allowed_afterwards(
+def test_allowed_globals_are_reset_afterwards(
     tmp_path: Path, alphaction: Callable[..., type[Any]]
 ) -> None:
     path = periodic(tmp_path / "x.pth", alphaction()())
@@ -231,7 +231,7 @@ def test_nothing_stays_allowed_afterwards(
 
 
 class Taken:
-    """Unpickling this looks `name` up on a thing, and where that is called calls what it finds."""
+    """Unpickling this gets the attribute `name` of an object, and calls it if `called` is given."""
 
     def __init__(self, thing: Any, name: str, *called: Any) -> None:
         self.thing, self.name, self.called = thing, name, called
@@ -245,10 +245,10 @@ class Taken:
 
 
 def test_an_attribute_beside_the_weights_is_not_looked_up(tmp_path: Path) -> None:
-    """mmengine's HistoryBuffer has one of its own class in its state."""
+    """mmengine's HistoryBuffer refers to its own class in its state."""
     beside = Taken(torch.ones(3), "shape")
     torch.save({"model": TENSORS, "beside": beside}, tmp_path / "x.pth")
-    with torch.serialization.safe_globals(checkpoint.BESIDE):
+    with torch.serialization.safe_globals(checkpoint.SAFE_GLOBALS):
         assert torch.load(tmp_path / "x.pth", weights_only=True)["beside"] is None
     assert read_checkpoint(tmp_path / "x.pth").keys() == TENSORS.keys()
 
@@ -256,7 +256,7 @@ def test_an_attribute_beside_the_weights_is_not_looked_up(tmp_path: Path) -> Non
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_what_getattr_finds_does_not_run(tmp_path: Path, new: bool) -> None:
     path, canary = tmp_path / "x.pth", tmp_path / "canary"
-    # A method of an allowed class, and a function of the system behind a name that is refused.
+    # Methods of allowed classes, and a system function behind a refused name.
     for evil in (
         Taken(torch.ones(300), "tofile", str(canary)),
         Taken(dict, "fromkeys", [str(canary)]),
@@ -274,15 +274,15 @@ def test_what_getattr_finds_does_not_run(tmp_path: Path, new: bool) -> None:
 
 
 class Wrong:
-    """A pickle of this makes a dict of a number, which there is not."""
+    """Unpickling this calls dict(3), which is invalid."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (3,)
 
 
-def test_a_pickle_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_pickle_gives_one_line(tmp_path: Path) -> None:
     torch.save({"model": TENSORS, "beside": Wrong()}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="damaged or cut short"):
+    with pytest.raises(WeightsError, match="damaged or truncated"):
         read_checkpoint(tmp_path / "x.pth")
 
 
@@ -298,7 +298,7 @@ def test_safetensors_whose_header_is_as_long_as_a_pickle_starts(tmp_path: Path) 
     assert list(read_checkpoint(tmp_path / "x.safetensors")) == ["w" * 60]
 
 
-def test_a_config_in_words_comes_with_the_weights(tmp_path: Path) -> None:
+def test_a_config_text_is_read_with_the_weights(tmp_path: Path) -> None:
     torch.save({"model_state": TENSORS, "cfg": "A: 1\n"}, tmp_path / "x.pth")
     assert read_with_config(tmp_path / "x.pth")[1] == "A: 1\n"
     torch.save({"model_state": TENSORS, "cfg": {"A": 1}}, tmp_path / "x.pth")
@@ -307,14 +307,14 @@ def test_a_config_in_words_comes_with_the_weights(tmp_path: Path) -> None:
     assert read_with_config(tmp_path / "x.pth")[1] == ""
 
 
-def test_a_checkpoint_without_weights_is_told(tmp_path: Path) -> None:
+def test_a_checkpoint_without_weights_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="epoch, lr is something else"):
+    with pytest.raises(WeightsError, match="not tensors: epoch, lr"):
         read_checkpoint(tmp_path / "x.pth")
 
 
 def packed(path: Path, method: int) -> bytes:
-    """TENSORS as torch saves them, the zip archive's parts packed in this way."""
+    """TENSORS as torch saves them, with the zip members compressed by this method."""
     torch.save(TENSORS, path)
     parts = zipfile.ZipFile(path)
     with parts, zipfile.ZipFile(path.with_suffix(".zip"), "w", method) as archive:
@@ -324,31 +324,31 @@ def packed(path: Path, method: int) -> bytes:
 
 
 def test_no_flipped_bit_of_an_archive_gives_other_numbers_or_a_traceback(tmp_path: Path) -> None:
-    path, told = tmp_path / "x.pth", 0
+    path, refused = tmp_path / "x.pth", 0
     whole = packed(path, zipfile.ZIP_STORED)
     for i in range(len(whole)):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x10]) + whole[i + 1 :])
         try:
             read = read_checkpoint(path)
         except WeightsError as error:
-            told += "\n" not in str(error)
+            refused += "\n" not in str(error)
         else:
             assert read.keys() == TENSORS.keys()
             assert all(torch.equal(read[name], value) for name, value in TENSORS.items())
-    assert told > len(whole) / 3  # the others are dates and the like
+    assert refused > len(whole) / 3  # the other bits are dates etc.
 
 
-def test_a_compressed_archive_is_told(tmp_path: Path) -> None:
+def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(packed(path, zipfile.ZIP_DEFLATED))
-    with pytest.raises(WeightsError, match="a zip archive that was compressed; pack it with"):
+    with pytest.raises(WeightsError, match="a compressed zip archive; repack it with"):
         read_checkpoint(path)
 
 
-def test_a_program_of_torch_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_torchscript_program_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some versions of torch have it deprecated
+        warnings.simplefilter("ignore")  # deprecated in some versions of torch
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
     with pytest.raises(WeightsError, match="a TorchScript program, not a dict of tensors; ask"):
         read_checkpoint(path)
@@ -357,7 +357,7 @@ def test_a_program_of_torch_is_said_to_be_one(tmp_path: Path) -> None:
 def test_a_folder_and_a_pipe_are_no_checkpoints(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(WeightsError, match="not a file"):
+        with pytest.raises(WeightsError, match="not a regular file"):
             read_checkpoint(path)
     with pytest.raises(WeightsError, match="no such file"):
         read_checkpoint(tmp_path / "gone")

@@ -1,4 +1,4 @@
-"""Caffe2's pickles: read without running them, every blob by PySlowFast's name."""
+"""Caffe2's pickles are read without running them, and blobs get PySlowFast's names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_blob_has_pyslowfasts_name(name: str, rows: int) -> None:
         ("nonlocal_conv4_6_bn_s", "s4.pathway0_nonlocal6.bn.weight"),
         ("t_res5_2_branch2b_bn_rm", "s5.pathway1_res2.branch2.b_bn.running_mean"),
         ("pred_w", "head.projection.weight"),
-        ("pred_s", "pred_s"),  # no rule is for these
+        ("pred_s", "pred_s"),  # no rule matches these
         ("conv1_s", "conv1_s"),
         ("res2_0_branch2d_w", "res2_0_branch2d_w"),
         ("w", "w"),
@@ -66,7 +66,7 @@ def blobs(path: Path, held: dict[str, Any], protocol: int = 2) -> Path:
     return path
 
 
-@pytest.mark.parametrize("protocol", [2, 5])  # of which 5 leaves numbers in their byte order
+@pytest.mark.parametrize("protocol", [2, 5])  # 5 keeps the byte order
 def test_matrices_of_kernels_get_their_dimensions_back(tmp_path: Path, protocol: int) -> None:
     flat = np.arange(6, dtype=">f4").reshape(2, 3)
     held = {"nonlocal_conv4_6_g_w": flat, "nonlocal_conv4_6_g_b": flat[0], "pred_w": flat}
@@ -85,22 +85,22 @@ def test_any_protocol(tmp_path: Path, protocol: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "told"),
+    ("held", "message"),
     [
-        ({"weights": {}}, "a plain pickle without `blobs`"),
-        ({"blobs": {}}, "a plain pickle without `blobs`"),
-        ([1, 2], "a plain pickle without `blobs`"),
+        ({"weights": {}}, "a pickle without `blobs`"),
+        ({"blobs": {}}, "a pickle without `blobs`"),
+        ([1, 2], "a pickle without `blobs`"),
         ({"blobs": {"conv1_w": "text"}}, "the blob conv1_w is a str, not an array of numbers"),
         ({"blobs": {"a": np.array(["x"], object)}}, "the blob a is a object, not an array"),
         (
             {"blobs": {f"t_res2_{i}_branch2c_bn_subsample_w": np.ones(1) for i in (1, 2)}},
-            r"t_res2_1_branch2c_bn_subsample_w and t_res2_2\S+ are both s2_fuse\.conv_f2s\.weight",
+            r"t_res2_1_branch2c_bn_subsample_w and t_res2_2\S+ both become s2_fuse\.conv_f2s",
         ),
     ],
 )
-def test_other_pickles_are_one_line(tmp_path: Path, held: Any, told: str) -> None:
+def test_other_pickles_give_one_line(tmp_path: Path, held: Any, message: str) -> None:
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(held, 2))
-    with pytest.raises(WeightsError, match=told) as caught:
+    with pytest.raises(WeightsError, match=message) as caught:
         read_checkpoint(tmp_path / "x.pkl")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 3
@@ -120,13 +120,13 @@ class Evil:
 def test_code_among_the_blobs_does_not_run(tmp_path: Path, protocol: int) -> None:
     canary = tmp_path / "canary"
     path = blobs(tmp_path / "x.pkl", {"conv1_w": Evil(canary)}, protocol)
-    with pytest.raises(WeightsError, match=r"wants to run \w+\.mkdir"):
+    with pytest.raises(WeightsError, match=r"refuses to run \w+\.mkdir"):
         read_checkpoint(path)
     assert not canary.exists()
 
 
-def test_a_pickle_cut_short(tmp_path: Path) -> None:
+def test_a_truncated_pickle(tmp_path: Path) -> None:
     path = made_slowfast.caffe2(tmp_path / "x.pkl", made_slowfast.weights())
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(WeightsError, match=r"cannot be read as a pickle .*get the file again"):
+    with pytest.raises(WeightsError, match=r"cannot be read as a pickle .*download it again"):
         read_checkpoint(path)

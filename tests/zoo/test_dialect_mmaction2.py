@@ -1,4 +1,4 @@
-"""Every layout of mmaction2's two-stage detectors, as their own files have it, fits its models."""
+"""Every layout of mmaction2's two-stage detector files fits its models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stadkit.zoo import fitting, importing
 from stadkit.zoo.dialects import two_stage
 
 KEYS = Path(__file__).parents[1] / "data" / "mmaction2" / "keys.json.gz"
-# The models of each layout, by the first digits of its keys' hash.
+# First digits of the hash of a layout's keys -> its models.
 LAYOUTS = {
     "012aa8b6": ["roi-slowonly-r101-8x8-ava21"],
     "0b067df0": ["roi-slowfast-4x16-ava21"],
@@ -54,13 +54,13 @@ LAYOUTS = {
 
 @cache
 def shapes() -> dict[str, dict[str, list[int]]]:
-    """{layout: {name: shape}} of all 13."""
+    """{layout: {name: shape}} of all 13 layouts."""
     held: dict[str, dict[str, list[int]]] = json.loads(gzip.decompress(KEYS.read_bytes()))
     return held
 
 
 def tensors(layout: str) -> dict[str, Tensor]:
-    """All of a layout's tensors, each of one number of its own, which takes no memory."""
+    """A layout's tensors, each filled with its own number without using memory."""
     held = {}
     for number, (name, shape) in enumerate(shapes()[layout].items(), 1):
         value = torch.tensor(number if name.endswith("tracked") else float(number))
@@ -80,7 +80,7 @@ def test_every_layout_and_every_card_of_it_is_here() -> None:
 def test_a_file_of_each_layout_is_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
-    """All but the writing of what may be a gigabyte."""
+    """Everything but writing the file, of up to a gigabyte."""
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
     kept: dict[str, Tensor] = {}
     monkeypatch.setattr(importing, "save_weights", lambda tensors, *_: kept.update(tensors))
@@ -105,6 +105,6 @@ def last(given: Mapping[str, Tensor]) -> str:
 def test_models_of_one_layout_are_of_one_shape(layout: str) -> None:
     theirs = two_stage.read(tensors(layout))
     assert theirs is not None
-    assert theirs.whose == "mmaction2"
+    assert theirs.code_base == "mmaction2"
     for name in LAYOUTS[layout]:
         assert fitting.misfit_of(theirs.tensors, name) == ""

@@ -1,4 +1,4 @@
-"""Released names of EVAD and STMixer, each to one of ours and back; EVAD's configs are compared."""
+"""Released names of EVAD and STMixer map to ours and back; EVAD's configs are compared."""
 
 import json
 from functools import cache
@@ -19,7 +19,7 @@ EVAD, STMIXER = (official.RELEASES[family].constant for family in ("evad", "stmi
 
 
 def released(name: str) -> dict[str, Tensor]:
-    """Shapes of a released file, and the one tensor that is looked at."""
+    """Shapes of a released file, and the one tensor whose value matters."""
     folder, constant = ("evad", EVAD) if name.startswith("ViT") else ("stmixer", STMIXER)
     shapes = json.loads((DATA / folder / f"params_{name}.json").read_text())
     tensors = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
@@ -60,7 +60,7 @@ def test_every_released_name_is_one_of_ours(
     assert all(back[name].shape == value.shape for name, value in theirs.items())
 
 
-def test_names_of_nobody_stay() -> None:
+def test_unknown_names_stay() -> None:
     ours = {"backbone.norm.weight": torch.ones(1), "norm.weight": torch.ones(1)}
     assert official.to_ours(ours) == ours
 
@@ -87,9 +87,9 @@ def test_names_one_by_one(theirs: str, ours: str) -> None:
     assert official.our_name(theirs) == ours
 
 
-def test_an_unknown_name_stays_to_be_complained_of() -> None:
+def test_an_unknown_name_stays_for_the_later_check() -> None:
     theirs = {**released("ViT_B_16x4_KTP"), "det_head.extra.weight": torch.empty(1, device="meta")}
-    assert "1 not of this model (det_head.extra.weight)" in misfit_of(
+    assert "1 unexpected (det_head.extra.weight)" in misfit_of(
         official.to_ours(theirs), "evad-vit-b"
     )
 
@@ -100,23 +100,23 @@ def test_two_names_for_one_tensor_are_refused() -> None:
     with pytest.raises(WeightsError) as caught:
         official.to_ours(theirs, "a.pyth")
     assert str(caught.value) == (
-        "a.pyth: blocks.0.norm1.bias and backbone.blocks.0.norm1.bias are both "
+        "a.pyth: blocks.0.norm1.bias and backbone.blocks.0.norm1.bias both become "
         "backbone.blocks.0.norm1.bias; keep one of them"
     )
 
 
 @pytest.mark.parametrize("value", [[1.0, 0.2], [1.0, 0.1, 0.1]])
-@pytest.mark.parametrize(("constant", "whose"), [(EVAD, "EVAD"), (STMIXER, "STMixer")])
-def test_another_loss_is_another_model(constant: str, whose: str, value: list[float]) -> None:
+@pytest.mark.parametrize(("constant", "authors"), [(EVAD, "EVAD"), (STMIXER, "STMixer")])
+def test_another_loss_is_another_model(constant: str, authors: str, value: list[float]) -> None:
     theirs = {constant: torch.tensor(value), "det_head.mask_token": torch.ones(1)}
-    theirs = theirs if whose == "EVAD" else {constant: torch.tensor(value)}
-    told = rf"a\.pyth: {constant} is \[1\.0, .*\], {whose}'s is \[1\.0, 0\.1\]; this is another"
-    with pytest.raises(WeightsError, match=told):
+    theirs = theirs if authors == "EVAD" else {constant: torch.tensor(value)}
+    message = rf"a\.pyth: {constant} is \[1\.0, .*\], {authors}'s is \[1\.0, 0\.1\]; this file is"
+    with pytest.raises(WeightsError, match=message):
         official.to_ours(theirs, "a.pyth")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "stated"),
     [
         ("VIT:\n  KEEP_RATE: 0.7\n  ENHANCED_WEIGHT: 1.0\n", (0.7, 1)),
         ("KEEP_RATE: .6\nENHANCE_WEIGHT: 4", (0.6, 4)),
@@ -129,13 +129,13 @@ def test_another_loss_is_another_model(constant: str, whose: str, value: list[fl
         ("", (None, None)),
     ],
 )
-def test_claims_of_a_config(text: str, told: tuple[float | None, float | None]) -> None:
-    found = official.claims(text)
-    assert (found.get("keep_rate"), found.get("keyframe_weight")) == told
+def test_settings_in_a_config(text: str, stated: tuple[float | None, float | None]) -> None:
+    found = official.read_config(text)
+    assert (found.get("keep_rate"), found.get("keyframe_weight")) == stated
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "against"),
+    ("text", "name", "contradictions"),
     [
         ("KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4", "evad-vit-b-keep06", []),
         (
@@ -145,14 +145,14 @@ def test_claims_of_a_config(text: str, told: tuple[float | None, float | None]) 
         ),
         ("KEEP_RATE: 0.7\nENHANCED_WEIGHT: 1", "evad-vit-b", []),
         ("KEEP_RATE: 0.7\n", "evad-vit-b-full", ["keep rate 0.7, not 1"]),
-        ("KEEP_RATE: 1.0\nENHANCED_WEIGHT: 4", "evad-vit-b-full", []),  # weighs nothing
+        ("KEEP_RATE: 1.0\nENHANCED_WEIGHT: 4", "evad-vit-b-full", []),  # the weight is not used
         ("nothing: here", "evad-vit-l", []),
     ],
 )
-def test_a_config_against_a_card(text: str, name: str, against: list[str]) -> None:
-    assert official.contradictions(text, zoo.card(name).settings) == against
+def test_a_config_against_a_card(text: str, name: str, contradictions: list[str]) -> None:
+    assert official.contradictions(text, zoo.card(name).settings) == contradictions
 
 
-def test_what_a_card_leaves_unsaid_is_the_models_default() -> None:
+def test_unset_card_settings_are_the_models_defaults() -> None:
     defaults = EvadConfig()
-    assert official.stated({}) == {name: getattr(defaults, name) for name in official.UNSAID}
+    assert official.card_values({}) == {name: getattr(defaults, name) for name in official.DEFAULTS}

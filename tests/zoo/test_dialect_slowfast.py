@@ -1,4 +1,4 @@
-"""SlowFast's weights in every dialect become the same backbone, by whole tables of names."""
+"""SlowFast weights of every dialect become the same backbone, for full tables of names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
-from stadkit.zoo.backbones import FUSION_NORM, may_lack
-from stadkit.zoo.dialects.slowfast import dialect, is_slowfast, rename, told, whose
+from stadkit.zoo.backbones import FUSION_NORM, optional_missing
+from stadkit.zoo.dialects.slowfast import code_base, dialect, is_slowfast, notes, rename
 
 HEADS = ("head.projection.weight", "head.projection.bias")
 
@@ -38,7 +38,7 @@ def test_every_name_of_the_references_tables(
     given = {before + theirs.removeprefix(strip): ours for theirs, ours in known.items()}
     tensors = empty(list(given))
     found = rename(tensors)
-    assert whose(given) == author
+    assert code_base(given) == author
     assert len(found.tensors) == rows
     assert found.unused == [theirs for theirs, ours in given.items() if ours in HEADS]
     for theirs, ours in given.items():
@@ -80,7 +80,7 @@ def test_the_slow_pathway_alone_and_non_local_blocks_of_mmaction2() -> None:
             "s3.pathway0_nonlocal0.conv_out.weight"
         ),
         "backbone.layer2.0.non_local_block.conv_out.bn.weight": "s3.pathway0_nonlocal0.bn.weight",
-        # The number of a file with a head, and what no rule is for.
+        # A file's tensors with a head, and names that match no rule.
         "roi_head.bbox_head.fc_cls.weight": "",
         "roi_head.shared_head.conv1.conv.weight": "",
         "backbone.layer5.0.conv1.conv.weight": "",
@@ -104,12 +104,14 @@ def test_the_head_of_a_classifier_of_pytorchvideo_is_none_of_it() -> None:
 
 def test_two_names_for_one_tensor_are_refused() -> None:
     given = empty(["conv1.conv.weight", "slow_path.conv1.conv.weight"])
-    with pytest.raises(WeightsError, match=r"a\.pth: conv1\.conv\.weight and slow_path.* are both"):
+    with pytest.raises(
+        WeightsError, match=r"a\.pth: conv1\.conv\.weight and slow_path.* both become"
+    ):
         rename(given, "a.pth")
 
 
-def test_other_networks_are_not_taken_for_it() -> None:
-    with pytest.raises(WeightsError, match=r"a\.pth: no SlowFast"):
+def test_other_networks_are_not_recognised() -> None:
+    with pytest.raises(WeightsError, match=r"a\.pth: not a SlowFast"):
         rename(empty(["layer1.0.conv1.weight"]), "a.pth")
     assert not is_slowfast(made_videomae.original("backbone."))
     assert not is_slowfast(made_videomae.original(""))
@@ -119,29 +121,27 @@ def test_other_networks_are_not_taken_for_it() -> None:
         assert dialect(SlowFast(SlowFastConfig.slowonly_r50()).state_dict()) is not None
 
 
-def test_norms_may_lack_of_a_kind_or_not_at_all() -> None:
+def test_a_file_may_lack_all_norms_of_a_kind_but_not_some() -> None:
     counter = "backbone.s1_fuse.bn.num_batches_tracked"
-    assert may_lack([*FUSION_NORM, counter, "a"], ["backbone.a"]) == {*FUSION_NORM, counter}
-    assert may_lack([*FUSION_NORM[1:], counter], FUSION_NORM[:1]) == {counter}
-    assert may_lack(["backbone.norm.bias"], FUSION_NORM) == {"backbone.norm.bias"}
-    assert may_lack(["backbone.norm.bias"], ["backbone.norm.weight"]) == set()
+    assert optional_missing([*FUSION_NORM, counter, "a"], ["backbone.a"]) == {*FUSION_NORM, counter}
+    assert optional_missing([*FUSION_NORM[1:], counter], FUSION_NORM[:1]) == {counter}
+    assert optional_missing(["backbone.norm.bias"], FUSION_NORM) == {"backbone.norm.bias"}
+    assert optional_missing(["backbone.norm.bias"], ["backbone.norm.weight"]) == set()
 
 
-def test_what_is_told() -> None:
+def test_notes_for_the_user() -> None:
     fast, slow = (
         ["backbone.s1.pathway1_stem.conv.weight"],
         ["backbone.s1.pathway0_stem.conv.weight"],
     )
-    ways = (
+    settings = (
         "weights of mmaction2, trained with mean (123.675, 116.28, 103.53), "
         "std (58.395, 57.12, 57.375), no dilation"
     )
-    anew = "; it has no norms in its fusions: they start anew"
-    assert told("mmaction2", fast, FUSION_NORM) == [f"{ways}, slow frames 0 4 .. 28{anew}"]
-    assert told("mmaction2", fast, ["head"]) == [f"{ways}, slow frames 0 4 .. 28"]
-    assert told("mmaction2", slow, FUSION_NORM) == [ways]
-    assert told("", fast, FUSION_NORM) == [
-        "the norms of the fusions are not in the file: they start anew"
-    ]
+    norms = "; without fusion norms, which are newly initialized"
+    assert notes("mmaction2", fast, FUSION_NORM) == [f"{settings}, slow frames 0 4 .. 28{norms}"]
+    assert notes("mmaction2", fast, ["head"]) == [f"{settings}, slow frames 0 4 .. 28"]
+    assert notes("mmaction2", slow, FUSION_NORM) == [settings]
+    assert notes("", fast, FUSION_NORM) == ["without fusion norms, which are newly initialized"]
     for author in ("", "PySlowFast", "PyTorchVideo"):
-        assert told(author, fast, []) == told(author, slow, FUSION_NORM) == []
+        assert notes(author, fast, []) == notes(author, slow, FUSION_NORM) == []

@@ -1,4 +1,4 @@
-"""VideoMAE's weights in every dialect become the same backbone, or are refused by name."""
+"""VideoMAE weights of every dialect become the same backbone, or are refused."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def test_every_dialect_is_the_same_backbone(make: Make, unused: set[str]) -> Non
     assert len(unused) == len(found.unused) or "mask_token" in unused  # a decoder has many
 
 
-def test_a_classifier_lacks_the_last_norm_alone() -> None:
+def test_a_classifier_may_lack_the_final_norm() -> None:
     for given in (
         videomae.classifier(videomae.original("")),
         videomae.classifier(videomae.huggingface(), "videomae.layer"),
@@ -54,17 +54,17 @@ def test_our_own_names_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "told"),
+    ("lost", "message"),
     [
         ("blocks.0.attn.q_bias", r"lacks 1 of the backbone's tensors \(blocks.0.attn.q_bias\)"),
         ("blocks.0.", r"lacks 13 of .* \(blocks.0.norm1.weight, .*\.\.\.\)"),
         ("norm.bias", r"lacks 1 of .* \(norm.bias\)"),
-        ("patch_embed.", "no video transformer"),
+        ("patch_embed.", "not a video transformer"),
     ],
 )
-def test_what_is_missing_is_named(lost: str, told: str) -> None:
+def test_what_is_missing_is_named(lost: str, message: str) -> None:
     given = {k: v for k, v in videomae.original("").items() if not k.startswith(lost)}
-    with pytest.raises(WeightsError, match=f"^a.pth: {told}") as caught:
+    with pytest.raises(WeightsError, match=f"^a.pth: {message}") as caught:
         canonical(given, "a.pth")
     assert "\n" not in str(caught.value)
 
@@ -72,7 +72,7 @@ def test_what_is_missing_is_named(lost: str, told: str) -> None:
 def test_a_key_without_its_query_is_missing() -> None:
     given = videomae.huggingface()
     del given["videomae.encoder.layer.1.attention.attention.query.weight"]
-    with pytest.raises(WeightsError, match=r"blocks\.1\.attn\.query\.weight is missing"):
+    with pytest.raises(WeightsError, match=r"missing blocks\.1\.attn\.query\.weight"):
         canonical(given)
 
 
@@ -81,7 +81,7 @@ def test_the_same_tensor_twice_is_refused() -> None:
     with pytest.raises(WeightsError, match="two names"):
         canonical(given)
     both = {**videomae.huggingface(), "videomae.blocks.0.attn.qkv.weight": torch.zeros(48, 16)}
-    with pytest.raises(WeightsError, match=r"blocks\.0 has qkv and its parts"):
+    with pytest.raises(WeightsError, match=r"blocks\.0 has both qkv and separate query"):
         canonical(both)
 
 
@@ -89,7 +89,7 @@ def test_another_architecture_is_refused() -> None:
     given = {**videomae.mmaction2(), "backbone.pos_embed": torch.randn(1, 1568, 16)}
     with pytest.raises(WeightsError, match="pos_embed was learned"):
         canonical(given)
-    with pytest.raises(WeightsError, match=r"has blocks\.0\.gamma_1, which VideoMAE has not"):
+    with pytest.raises(WeightsError, match=r"has blocks\.0\.gamma_1, which VideoMAE does not have"):
         canonical({**videomae.original("encoder."), "encoder.blocks.0.gamma_1": torch.ones(16)})
     name = "videomae.encoder.layer.0.attention.attention.key.bias"
     assert name in rename({**videomae.huggingface(), name: torch.zeros(16)}).unused
@@ -97,5 +97,5 @@ def test_another_architecture_is_refused() -> None:
         canonical({**videomae.huggingface(), name: torch.ones(16)})
 
 
-def test_other_networks_are_not_taken_for_it() -> None:
+def test_other_networks_are_not_recognised() -> None:
     assert not is_videomae({"s1.pathway0_stem.conv.weight": 0, "backbone.conv1.conv.weight": 0})

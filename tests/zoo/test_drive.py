@@ -1,4 +1,4 @@
-"""Files of Google Drive, with a gdown of our own in place of the real one."""
+"""Downloads from Google Drive, with gdown replaced by a stub."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def page(text: bytes) -> Give:
 
 @pytest.fixture
 def gdown(monkeypatch: pytest.MonkeyPatch) -> Callable[[Give], list[dict[str, Any]]]:
-    """gdown(give): a gdown that writes what `give` does; gives the list of what it was asked."""
+    """gdown(give): a gdown that writes what `give` does; returns the list of its calls."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
     def install(give: Give) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ def test_a_checkpoint_comes_whole(gdown: Any, tmp_path: Path) -> None:
     assert asked == [{"id": "abc", "output": str(path), "quiet": True, "resume": True}]
 
 
-def test_again_is_from_the_start(gdown: Any, tmp_path: Path) -> None:
+def test_again_starts_over(gdown: Any, tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
     def give(path: Path) -> None:
@@ -84,21 +84,21 @@ def flipped(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("give", "told"),
+    ("give", "message"),
     [
         (page(b"Google Drive - Virus scan warning"), "web page .*virus-scan notice.*not a checkpo"),
         (page(b"Google Drive - Quota exceeded"), "quota notice: try again in a day"),
-        (short, "cut short"),
-        (flipped, "damaged on the way .checksum of .*data/0"),
+        (short, "truncated"),
+        (flipped, "damaged .checksum of .*data/0"),
         (lambda path: path.touch(), "empty"),
     ],
     ids=["page", "quota", "short", "flipped", "empty"],
 )
-def test_something_else_is_named_and_deleted(
-    gdown: Any, tmp_path: Path, give: Give, told: str
+def test_other_files_are_named_and_deleted(
+    gdown: Any, tmp_path: Path, give: Give, message: str
 ) -> None:
     gdown(give)
-    with pytest.raises(WeightsError, match=told) as caught:
+    with pytest.raises(WeightsError, match=message) as caught:
         fetch(tmp_path)
     assert "deleted: pull again" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -107,57 +107,67 @@ def test_something_else_is_named_and_deleted(
 
 def test_another_size_than_the_card_says(gdown: Any, tmp_path: Path) -> None:
     gdown(checkpoint)
-    with pytest.raises(WeightsError, match=r"bytes came of 999999"):
+    with pytest.raises(WeightsError, match=r"of 999999 bytes"):
         fetch(tmp_path, size=999_999)
 
 
-def test_a_full_disk_is_told_before(
+def test_free_space_is_checked_first(
     gdown: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = gdown(checkpoint)
     free = shutil.disk_usage(tmp_path)._replace(free=1_999_999)
     monkeypatch.setattr("stadkit.zoo.storage.shutil.disk_usage", lambda _: free)
-    with pytest.raises(WeightsError, match=r"too full .1 MB to come and 1 MB to import them, 2 MB"):
+    with pytest.raises(
+        WeightsError, match=r"not enough disk space .1 MB to download and 1 MB to import, 2 MB"
+    ):
         fetch(tmp_path, size=1_000_000)
     assert asked == []
 
 
 class FileURLRetrievalError(Exception):
-    """As gdown's."""
+    """Stands in for gdown's."""
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
-        (FileURLRetrievalError("Failed:\n\n\tToo many users have viewed it."), "quota for this"),
-        (FileURLRetrievalError("... or have had many accesses."), "quota for this"),
-        (ConnectionError("no route\nto host"), "could not fetch it .no route to host.; pull again"),
+        (
+            FileURLRetrievalError("Failed:\n\n\tToo many users have viewed it."),
+            "Drive quota is used up",
+        ),
+        (FileURLRetrievalError("... or have had many accesses."), "Drive quota is used up"),
+        (
+            ConnectionError("no route\nto host"),
+            "could not download it .no route to host.; pull again",
+        ),
     ],
 )
-def test_what_gdown_says_is_one_line(
-    gdown: Any, tmp_path: Path, error: Exception, told: str
+def test_gdowns_errors_are_one_line(
+    gdown: Any, tmp_path: Path, error: Exception, message: str
 ) -> None:
     def fails(path: Path) -> None:
         Path(f"{path}xyz.part").write_bytes(b"PK\x03\x04")
         raise error
 
     gdown(fails)
-    with pytest.raises(WeightsError, match=told) as caught:
+    with pytest.raises(WeightsError, match=message) as caught:
         fetch(tmp_path)
-    told_all = str(caught.value)
-    assert "\n" not in told_all
-    assert "https://drive.google.com/file/d/abc" in told_all
-    assert "stadkit models import FILE --as evad-vit-b" in told_all
-    assert (tmp_path / "abcxyz.part").exists()  # gdown goes on from it
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "https://drive.google.com/file/d/abc" in text
+    assert "stadkit models import FILE --as evad-vit-b" in text
+    assert (tmp_path / "abcxyz.part").exists()  # gdown resumes from it
 
 
 def test_gdown_5_gives_nothing_for_two_parts(gdown: Any, tmp_path: Path) -> None:
     gdown(lambda path: None)
-    with pytest.raises(WeightsError, match=r"gdown gave no file; delete .*abc\*\.part"):
+    with pytest.raises(WeightsError, match=r"gdown returned no file; delete .*abc\*\.part"):
         fetch(tmp_path)
 
 
-def test_without_gdown_the_command_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_gdown_gives_the_command_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setitem(sys.modules, "gdown", None)  # as if it were not installed
     with pytest.raises(
@@ -167,7 +177,9 @@ def test_without_gdown_the_command_is_told(tmp_path: Path, monkeypatch: pytest.M
     assert caught.value.exit_code == 3
 
 
-def test_offline_asks_nobody(gdown: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_downloads_nothing(
+    gdown: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = gdown(checkpoint)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match=r"offline mode is on .*HF_HUB_OFFLINE."):

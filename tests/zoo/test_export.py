@@ -1,4 +1,4 @@
-"""Models as files for other programs: the same weights, and the same numbers in onnxruntime."""
+"""Exported models: the same weights, and the same outputs in onnxruntime."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def nano(**settings: Any) -> zoo.Card:
 
 
 class Brightness(nn.Module):
-    """Finds one person, who does the more the brighter the clip is; boxes given are passed on."""
+    """Finds one person whose action score is the clip's brightness; returns any given boxes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_a_graph_gives_what_the_model_gives(tmp_path: Path) -> None:
     assert json.loads(notes["stadkit.classes"])["names"] == list(nano().classes.names)
 
 
-def test_a_model_that_wants_boxes_takes_them(tmp_path: Path) -> None:
+def test_a_model_that_needs_boxes_has_them_as_input(tmp_path: Path) -> None:
     class Given(Brightness):
         counted_boxes = 3
 
@@ -83,8 +83,8 @@ def test_a_model_that_wants_boxes_takes_them(tmp_path: Path) -> None:
     assert made.outputs["box"] == [1, 3, 1, 4]
 
 
-class Hanging(Brightness):
-    """What it does hangs on the numbers: no graph holds that."""
+class DataDependent(Brightness):
+    """Control flow that depends on the data, which no graph can hold."""
 
     def forward(self, pixels: Tensor, *rest: Any) -> Outputs:
         if pixels.mean().item() > 0.5:
@@ -92,30 +92,30 @@ class Hanging(Brightness):
         return super().forward(pixels, *rest)
 
 
-class Otherwise(Brightness):
-    """Does another thing in a graph."""
+class DiffersInGraph(Brightness):
+    """Computes something else inside a graph."""
 
     def forward(self, pixels: Tensor, *rest: Any) -> Outputs:
         return super().forward(pixels + (0.1 if exporting() else 0.0), *rest)
 
 
-def test_no_numbers_in_any_output_are_other_numbers(tmp_path: Path) -> None:
+def test_nan_in_any_output_counts_as_a_difference(tmp_path: Path) -> None:
     model = Brightness()
     write(model, tmp_path / "x.onnx")
     given = export._example(model, nano(), (32, 64))
     with torch.no_grad():
-        wanted = list(export.Whole(model)(*given.values()))
+        wanted = list(export.FixedInputs(model)(*given.values()))
     for i, held in enumerate(wanted):
         lost = [*wanted[:i], torch.full_like(held, torch.nan), *wanted[i + 1 :]]
-        with pytest.raises(StadkitError, match=r"other numbers than torch \(by nan;"):
+        with pytest.raises(StadkitError, match=r"differ from torch.s by nan "):
             export._compare(given, lost, tmp_path / "x.onnx")
 
 
 @pytest.mark.parametrize(
     ("model", "told"),
-    [(Hanging, "cannot be written as ONNX"), (Otherwise, "other numbers than torch")],
+    [(DataDependent, "cannot be exported to ONNX"), (DiffersInGraph, "differ from torch")],
 )
-def test_what_cannot_be_written_leaves_no_file(
+def test_a_failed_export_leaves_no_file(
     tmp_path: Path, model: Callable[[], nn.Module], told: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StadkitError, match=told) as caught:
@@ -125,22 +125,22 @@ def test_what_cannot_be_written_leaves_no_file(
     assert capfd.readouterr() == ("", "")  # torch would print the graph
 
 
-def test_without_the_packages_the_command_is_told(
+def test_missing_packages_are_named_with_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
-    with pytest.raises(UsageError, match=r"wants onnx.*`pip install 'stadkit\[onnx\]'`"):
+    with pytest.raises(UsageError, match=r"needs onnx.*`pip install 'stadkit\[onnx\]'`"):
         export.to_onnx(Brightness(), nano(), (32, 32), tmp_path / "x.onnx", {})
 
 
 def test_sizes_are_multiples() -> None:
     export.check_size(nano(), (32, 64))
-    with pytest.raises(UsageError, match="50 is no multiple of 32 pixels, as this model wants; 64"):
+    with pytest.raises(UsageError, match=r"50 is not a multiple of 32 pixels, .*the nearest is 64"):
         export.check_size(nano(), (32, 50))
 
 
 def test_pooling_in_a_graph_is_the_same() -> None:
-    """Boxes of a few and of many cells, sampled adaptively: as many samples as the map allows."""
+    """Small and large boxes, sampled adaptively up to the map's limit."""
 
     class Pool(nn.Module):
         def forward(self, maps: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ def test_pooling_in_a_graph_is_the_same() -> None:
     assert (graph(*given) - Pool()(*given)).abs().max() < 1e-6
 
 
-def test_a_box_of_the_whole_frame_where_the_map_leaves_a_part_out(tmp_path: Path) -> None:
+def test_a_whole_frame_box_larger_than_the_feature_map(tmp_path: Path) -> None:
     """143 pixels are 8 whole patches of 16, and the box is almost 9 cells wide."""
     torch.manual_seed(0)
     config = TwoStageConfig(backbone="vit-tiny", classes=5, roi_size=8, aligned=True)
@@ -163,9 +163,9 @@ def test_a_box_of_the_whole_frame_where_the_map_leaves_a_part_out(tmp_path: Path
     card = replace(zoo.card("roi-vit-b-ak"), frames=4)
     given = export._example(model, card, (143, 143))
     assert given["boxes"][0].tolist() == [0, 0, 1, 1]
-    whole = export.Whole(model)
+    whole = export.FixedInputs(model)
     with export.quiet(), torch.no_grad():
-        wanted = whole(*given.values())[2]  # first: it keeps tables for its second call
+        wanted = whole(*given.values())[2]  # run first: it caches tables
         found = torch.export.export(whole, tuple(given.values())).module()(*given.values())[2]
     assert (found.sigmoid() - wanted.sigmoid()).abs().max() < 1e-6
 

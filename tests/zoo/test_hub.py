@@ -1,4 +1,4 @@
-"""Files of the Hub: fetched from a server of our own, broken off, gone on with, checked."""
+"""Downloads from the Hub, served locally: broken, resumed and checked."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Hub(BaseHTTPRequestHandler):
 
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     size = len(CONTENT)
-    breaks = 0  # bytes after which an answer breaks off; 0: never
-    fails = False  # to give any byte
-    ranges = True  # whether it can start in the middle
+    breaks = 0  # bytes after which a response breaks off; 0: never
+    fails = False  # answer 503
+    ranges = True  # whether it supports ranges
     asked: list[str]  # the Range of each GET
 
     def do_HEAD(self) -> None:
@@ -89,19 +89,19 @@ def fetch(folder: Path, file: str = "m.safetensors", again: bool = False) -> hub
     return hub.fetch("some/repo", file, "its-name", folder, again)
 
 
-def test_a_file_comes_whole_and_checked(server: type[Hub], tmp_path: Path) -> None:
+def test_a_download_is_complete_and_checked(server: type[Hub], tmp_path: Path) -> None:
     came = fetch(tmp_path / "d")
     assert came.path.read_bytes() == CONTENT
     assert (came.path.suffix, came.revision, came.checked) == (".safetensors", COMMIT, True)
     assert list((tmp_path / "d").iterdir()) == [came.path]
     assert fetch(tmp_path / "d").path == came.path
-    assert server.asked == [""]  # the second time it was here
+    assert server.asked == [""]  # the second time, it was cached
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_download_goes_on(server: type[Hub], tmp_path: Path, ranges: bool) -> None:
+def test_a_broken_download_is_resumed(server: type[Hub], tmp_path: Path, ranges: bool) -> None:
     server.breaks, server.ranges = 4096, ranges
-    with pytest.raises(WeightsError, match=r"0\.0 MB are here, pull again to go on") as caught:
+    with pytest.raises(WeightsError, match=r"0\.0 MB are kept, pull again to resume") as caught:
         fetch(tmp_path / "d")
     assert "\n" not in str(caught.value)
     (part,) = (tmp_path / "d").iterdir()
@@ -112,19 +112,19 @@ def test_a_broken_download_goes_on(server: type[Hub], tmp_path: Path, ranges: bo
     assert not part.exists()
 
 
-def test_a_full_disk_is_told_before(
+def test_free_space_is_checked_first(
     server: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = shutil.disk_usage(tmp_path)._replace(free=2 * len(CONTENT) - 1)
     monkeypatch.setattr("stadkit.zoo.storage.shutil.disk_usage", lambda _: free)
-    with pytest.raises(WeightsError, match="the disk is too full"):
+    with pytest.raises(WeightsError, match="not enough disk space"):
         fetch(tmp_path / "d")
     assert server.asked == []
 
 
-def test_again_is_from_the_start(server: type[Hub], tmp_path: Path) -> None:
+def test_again_starts_over(server: type[Hub], tmp_path: Path) -> None:
     server.breaks = 4096
-    server.sha256 = "b" * 40  # nothing that would tell a wrong file
+    server.sha256 = "b" * 40  # no sha256 that would reveal a wrong file
     with pytest.raises(WeightsError):
         fetch(tmp_path / "d")
     server.breaks, server.fails, server.asked[:] = 0, False, []
@@ -135,9 +135,11 @@ def test_again_is_from_the_start(server: type[Hub], tmp_path: Path) -> None:
     assert server.asked == ["", ""]
 
 
-def test_another_content_is_thrown_away(server: type[Hub], tmp_path: Path) -> None:
+def test_other_content_is_deleted(server: type[Hub], tmp_path: Path) -> None:
     server.sha256 = "a" * 64
-    with pytest.raises(WeightsError, match=r"another sha256.*pull it again"):
+    with pytest.raises(
+        WeightsError, match=r"differs from the server's file .sha256.*pull it again"
+    ):
         fetch(tmp_path / "d")
     assert list((tmp_path / "d").iterdir()) == []
 
@@ -148,24 +150,26 @@ def test_another_size_is_refused(server: type[Hub], tmp_path: Path) -> None:
         fetch(tmp_path / "d")
 
 
-def test_a_part_of_an_older_version_is_left_alone(server: type[Hub], tmp_path: Path) -> None:
+def test_a_partial_download_of_an_older_version_is_not_resumed(
+    server: type[Hub], tmp_path: Path
+) -> None:
     server.breaks = 4096
     with pytest.raises(WeightsError):
         fetch(tmp_path / "d")
     server.breaks, server.fails, server.asked[:] = 0, False, []
     server.sha256 = "a" * 64
-    with pytest.raises(WeightsError, match=r"another sha256"):
+    with pytest.raises(WeightsError, match=r"differs from the server.s file"):
         fetch(tmp_path / "d")
     assert server.asked == [""]  # from the start
 
 
-def test_no_checksum_is_said(server: type[Hub], tmp_path: Path) -> None:
+def test_a_file_without_sha256_is_not_checked(server: type[Hub], tmp_path: Path) -> None:
     server.sha256 = "b" * 40  # of git, not of the content
     assert not fetch(tmp_path / "d").checked
 
 
-def test_what_is_not_there_is_one_line(server: type[Hub], tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"gone\.bin: cannot be fetched \(404") as caught:
+def test_a_missing_file_gives_one_line(server: type[Hub], tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"gone\.bin: cannot be downloaded \(404") as caught:
         fetch(tmp_path / "d", "gone.bin")
     assert "stadkit models import FILE --as its-name" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -195,4 +199,4 @@ def test_the_hubs_own_cache_comes_first(server: type[Hub], tmp_path: Path) -> No
     with pytest.raises(WeightsError, match="damaged in the Hub's cache; pull it with --again"):
         fetch(tmp_path / "d")
     assert fetch(tmp_path / "d", again=True).path.read_bytes() == CONTENT
-    assert blob.read_bytes() == CONTENT[:-1]  # it is not ours
+    assert blob.read_bytes() == CONTENT[:-1]  # the Hub's cache is left alone

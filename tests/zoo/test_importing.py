@@ -1,4 +1,4 @@
-"""Files of EVAD's authors and of VideoMAE become weights here, or are refused in one line."""
+"""Files of EVAD's authors and of VideoMAE are imported, or refused in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stadkit.errors import WeightsError
 from stadkit.zoo.backbones import FUSION_NORM, Backbone
 from stadkit.zoo.dialects import official
 
-LOOKED_AT = {
+MODELS = {
     *("evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full", "evad-vit-l"),
     *("stmixer-k-slowonly-r50", "stmixer-k-vit-b"),
 }
@@ -24,7 +24,7 @@ KEEP06 = "EW:\n  KEEP_RATE: 0.6\n  ENHANCED_WEIGHT: 4.0\n"
 @pytest.fixture(autouse=True)
 def small_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
-    for name in zoo.CARDS.keys() - LOOKED_AT:  # all that are left are built where a file fits none
+    for name in zoo.CARDS.keys() - MODELS:  # the rest are built where a file fits no model
         monkeypatch.delitem(zoo.CARDS, name)
     for name in ("evad-vit-b", "evad-vit-b-keep06", "evad-vit-b-full"):
         monkeypatch.setitem(zoo.CARDS, name, made_evad.small(name))
@@ -50,37 +50,37 @@ def test_a_released_file_under_our_names(tmp_path: Path, wrapper: str) -> None:
     zoo.load_weights(zoo.build("evad-vit-b"), kept)
 
 
-def test_our_own_names_too(tmp_path: Path) -> None:
+def test_canonical_names(tmp_path: Path) -> None:
     save_file(made_evad.weights(zoo.card("evad-vit-b")), tmp_path / "a.safetensors")
-    (told,) = zoo.read_sidecar(zoo.import_file(tmp_path / "a.safetensors", "evad-vit-b"))["told"]
-    assert told.startswith("no card lies beside the file: taken to be evad-vit-b, as evad-vit-b-")
+    (note,) = zoo.read_sidecar(zoo.import_file(tmp_path / "a.safetensors", "evad-vit-b"))["told"]
+    assert note.startswith("no card beside the file: assuming evad-vit-b, but evad-vit-b-")
 
 
-def test_a_silent_file_is_said_to_be_silent(tmp_path: Path) -> None:
+def test_an_unstated_keep_rate_is_noted(tmp_path: Path) -> None:
     path = made_evad.released(tmp_path / "a.pyth", zoo.card("evad-vit-b"))
-    told = zoo.read_sidecar(zoo.import_file(path, "evad-vit-b-keep06"))["told"]
-    assert told == [
-        "the file does not say its keep rate, and no tensor shows it: taken to be 0.6, as "
-        "evad-vit-b-keep06 has it"
+    notes = zoo.read_sidecar(zoo.import_file(path, "evad-vit-b-keep06"))["told"]
+    assert notes == [
+        "the file does not state its keep rate, and no tensor shows it: assuming 0.6, as in "
+        "evad-vit-b-keep06"
     ]
 
 
-def test_another_keep_rate_is_not_taken_for_this_one(tmp_path: Path) -> None:
+def test_another_keep_rate_is_refused_without_anyway(tmp_path: Path) -> None:
     path = made_evad.released(tmp_path / "a.pyth", zoo.card("evad-vit-b"), KEEP06)
     with pytest.raises(WeightsError) as caught:
         zoo.import_file(path, "evad-vit-b")
-    told = str(caught.value)
-    assert "keep rate 0.6, not 0.7, key-frame weight 4, not 1" in told
-    assert "import it --as evad-vit-b-keep06 (or as evad-vit-b with --anyway)" in told
+    message = str(caught.value)
+    assert "keep rate 0.6, not 0.7, key-frame weight 4, not 1" in message
+    assert "import it --as evad-vit-b-keep06 (or as evad-vit-b with --anyway)" in message
     assert zoo.weights_path("evad-vit-b") is None
     kept = zoo.import_file(path, "evad-vit-b", anyway=True)
-    assert "though the config inside says keep rate 0.6" in zoo.read_sidecar(kept)["told"][0]
+    assert "although its config says keep rate 0.6" in zoo.read_sidecar(kept)["told"][0]
     assert zoo.read_sidecar(zoo.import_file(path, "evad-vit-b-keep06"))["told"] == []
 
 
-def test_a_rate_that_no_model_has(tmp_path: Path) -> None:
+def test_a_keep_rate_of_no_known_model(tmp_path: Path) -> None:
     path = made_evad.released(tmp_path / "a.pyth", zoo.card("evad-vit-b"), "KEEP_RATE: 0.8")
-    with pytest.raises(WeightsError, match=r"keep rate 0\.8, not 0\.7; no model here has that"):
+    with pytest.raises(WeightsError, match=r"keep rate 0\.8, not 0\.7; no known model matches"):
         zoo.import_file(path, "evad-vit-b")
 
 
@@ -90,7 +90,7 @@ def test_a_file_of_another_size_names_its_model(tmp_path: Path) -> None:
         zoo.import_file(path, "evad-vit-l")
 
 
-def test_a_backbone_keeps_what_is_its_own(tmp_path: Path) -> None:
+def test_a_backbone_drops_other_tensors(tmp_path: Path) -> None:
     save_file(made_videomae.classifier(made_videomae.original("")), tmp_path / "k.safetensors")
     kept = zoo.import_file(tmp_path / "k.safetensors", "videomae-base")
     assert kept.name == "videomae-base.safetensors"
@@ -100,11 +100,11 @@ def test_a_backbone_keeps_what_is_its_own(tmp_path: Path) -> None:
     assert all(torch.equal(value, wanted[name]) for name, value in found.items())
     assert len(found) == len(wanted) - 2
     unused, norm = zoo.read_sidecar(kept)["told"]
-    assert unused.startswith("not used, since no backbone has it: ")
+    assert unused.startswith("not used, as it is not part of the backbone: ")
     assert set(unused.split(": ")[1].split(", ")) == {
         *("fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias")
     }
-    assert "starts anew" in norm
+    assert "newly initialized" in norm
 
 
 def test_a_backbone_of_another_size(tmp_path: Path) -> None:
@@ -117,11 +117,11 @@ def test_a_backbone_of_another_size(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_backbone(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "k.safetensors")
-    with pytest.raises(WeightsError, match=r"k\.safetensors: no video transformer"):
+    with pytest.raises(WeightsError, match=r"k\.safetensors: not a video transformer"):
         zoo.import_file(tmp_path / "k.safetensors", "videomae-base")
 
 
-def test_options_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
+def test_options_beside_the_weights_are_ignored(tmp_path: Path) -> None:
     from argparse import Namespace
 
     held = made_videomae.pretrained()
@@ -129,13 +129,13 @@ def test_options_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
     kept = zoo.import_file(tmp_path / "checkpoint.pth", "videomae-base")
     assert load_file(kept).keys() == made_videomae.backbone().keys()
     assert zoo.read_sidecar(kept)["told"] == [
-        "not used, since no backbone has it: mask_token (1 tensors), encoder_to_decoder (1 "
-        "tensors), decoder (55 tensors)"
+        "not used, as it is not part of the backbone: mask_token (1 tensor), encoder_to_decoder "
+        "(1 tensor), decoder (55 tensors)"
     ]
 
 
 def test_a_released_stmixer(tmp_path: Path) -> None:
-    """Its config, were there one, is none of EVAD's."""
+    """EVAD's settings in its config are ignored."""
     wanted = zoo.build("stmixer-k-slowonly-r50").state_dict()
     theirs = {f"module.{k}": v for k, v in official.to_official(wanted, "stmixer-k").items()}
     assert "module.stm_head.criterion.empty_weight" in theirs
@@ -150,15 +150,16 @@ def test_a_released_stmixer(tmp_path: Path) -> None:
         zoo.import_file(tmp_path / "model_final.pth", "stmixer-k-vit-b")
 
 
-def test_an_stmixer_that_is_not_whole(tmp_path: Path) -> None:
+def test_an_incomplete_stmixer_is_refused(tmp_path: Path) -> None:
     theirs = official.to_official(zoo.build("stmixer-k-slowonly-r50").state_dict(), "stmixer-k")
     del theirs["stm_head.init_spatial_queries.weight"]
     torch.save({"model": theirs}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"1 missing \(stm_head\.init_spatial_queries") as caught:
         zoo.import_file(tmp_path / "x.pth", "stmixer-k-slowonly-r50")
-    told = str(caught.value)
-    assert "import it --as slowonly-r50-k400 or slowfast-r50-k400 or slowfast-r101-nl-k600" in told
-    assert "videomae" not in told
+    message = str(caught.value)
+    backbones = "slowonly-r50-k400 or slowfast-r50-k400 or slowfast-r101-nl-k600"
+    assert f"import it --as {backbones}" in message
+    assert "videomae" not in message
 
 
 def test_a_slowfast_of_caffe2(tmp_path: Path) -> None:
@@ -172,7 +173,8 @@ def test_a_slowfast_of_caffe2(tmp_path: Path) -> None:
     notes = zoo.read_sidecar(kept)
     assert (notes["source"], notes["names"]) == ("SLOWFAST_8x8_R50.pkl", "PySlowFast")
     assert notes["told"] == [
-        "not used, since no backbone has it: head.projection.weight, head.projection.bias, odd_one"
+        "not used, as it is not part of the backbone: head.projection.weight, "
+        "head.projection.bias, odd_one"
     ]
 
 
@@ -182,16 +184,16 @@ def test_a_slowfast_of_mmaction2(tmp_path: Path) -> None:
     kept = zoo.import_file(tmp_path / "x", "slowfast-r50-k400")
     assert not set(FUSION_NORM) & load_file(kept).keys()
     notes = zoo.read_sidecar(kept)
-    unused, ways = notes["told"]
-    assert unused == "not used, since no backbone has it: cls_head.fc_cls.bias"
-    assert ways.endswith("it has no norms in its fusions: they start anew")
+    unused, settings = notes["told"]
+    assert unused == "not used, as it is not part of the backbone: cls_head.fc_cls.bias"
+    assert settings.endswith("without fusion norms, which are newly initialized")
     assert notes["names"] == "mmaction2"
 
 
-def test_a_slowfast_of_another_shape_is_not_taken(tmp_path: Path) -> None:
+def test_a_slowfast_of_another_shape_is_refused(tmp_path: Path) -> None:
     deeper = made_slowfast.weights(depths=(1, 2, 3, 1), nonlocal4=(1,))
     for given, words in (
-        (deeper, r"is not slowfast-r50-k400: 4\d not of this model \(s4\.pathway0_nonlocal1\."),
+        (deeper, r"is not slowfast-r50-k400: 4\d unexpected \(s4\.pathway0_nonlocal1\."),
         (made_slowfast.weights(fusion_kernel=5), r"4 of another shape \(s1_fuse\.conv_f2s\.weight"),
         ({"s1.pathway0_stem.conv.weight": torch.ones(1)}, r"\d+ missing \(s1\.pathway0_stem\.bn"),
     ):
@@ -199,5 +201,5 @@ def test_a_slowfast_of_another_shape_is_not_taken(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=words):
             zoo.import_file(tmp_path / "x", "slowfast-r50-k400")
     save_file(made_videomae.original("encoder."), tmp_path / "x")
-    with pytest.raises(WeightsError, match=r"x: no SlowFast"):
+    with pytest.raises(WeightsError, match=r"x: not a SlowFast"):
         zoo.import_file(tmp_path / "x", "slowfast-r50-k400")

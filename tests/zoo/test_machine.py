@@ -11,7 +11,7 @@ INTEL, AMD = {"cpu_name": "Intel Xeon"}, {"cpu_name": "AMD EPYC"}
 
 
 @pytest.mark.parametrize(
-    ("able", "pays"),
+    ("capabilities", "faster"),
     [
         ({**INTEL, "amx_bf16": True, "avx512_bf16": True}, True),
         ({**INTEL, "amx_bf16": False, "avx512_bf16": True}, False),
@@ -20,9 +20,9 @@ INTEL, AMD = {"cpu_name": "Intel Xeon"}, {"cpu_name": "AMD EPYC"}
         ({}, False),
     ],
 )
-def test_cpus(able: dict[str, Any], pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
-    assert bf16_is_faster("cpu") is pays
+def test_cpus(capabilities: dict[str, Any], faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert bf16_is_faster("cpu") is faster
 
 
 def test_a_device_without_it() -> None:

@@ -1,4 +1,4 @@
-"""Fault 17: downloads that break, from servers that forget or lie, on disks that are full."""
+"""Fault 17: broken downloads, unreliable servers and full disks."""
 
 from __future__ import annotations
 
@@ -54,28 +54,30 @@ def names(folder: Path) -> list[str]:
     return sorted(path.suffix for path in folder.iterdir())
 
 
-def test_17_a_file_comes_whole_and_checked(server: type[Served], tmp_path: Path) -> None:
+def test_17_a_download_is_complete_and_checked(server: type[Served], tmp_path: Path) -> None:
     came = fetch(server, tmp_path, size=WHOLE, prefix=SHA256[:8].upper())
     assert came.read_bytes() == Served.content
     assert names(tmp_path) == [".pth"]
     assert fetch(server, tmp_path) == came
-    assert server.asked == [""]  # the second time it was here
+    assert server.asked == [""]  # the second time, it was cached
 
 
 @pytest.mark.parametrize("at", TENTHS)
 def test_17_interrupted_at_every_10_percent(server: type[Served], tmp_path: Path, at: int) -> None:
-    """The server goes down in the middle; the next pull goes on from there."""
+    """The server goes down in the middle; the next pull resumes from there."""
     server.breaks = at
-    real = http._piece
+    real = http._read_chunk
 
-    def piece(body: Any) -> bytes:
-        came = real(body)
+    def chunk(body: Any) -> bytes:
+        received = real(body)
         server.code = 503  # from now on
-        return came
+        return received
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(http, "_piece", piece)
-        with pytest.raises(WeightsError, match=r"503 .*MB are here, pull again to go on") as caught:
+        patched.setattr(http, "_read_chunk", chunk)
+        with pytest.raises(
+            WeightsError, match=r"503 .*MB are kept, pull again to resume"
+        ) as caught:
             fetch(server, tmp_path, prefix=SHA256[:8])
     assert "\n" not in str(caught.value)
     assert names(tmp_path) == [".part", ".tag"]  # nothing at the final name
@@ -86,7 +88,7 @@ def test_17_interrupted_at_every_10_percent(server: type[Served], tmp_path: Path
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_17_a_connection_that_breaks_is_made_again(
+def test_17_a_broken_connection_is_retried(
     server: type[Served], tmp_path: Path, ranges: bool
 ) -> None:
     server.breaks, server.once, server.ranges = 4096, True, ranges
@@ -95,33 +97,33 @@ def test_17_a_connection_that_breaks_is_made_again(
 
 
 def test_17_a_server_that_always_breaks_is_given_up(server: type[Served], tmp_path: Path) -> None:
-    server.breaks, server.ranges = 4096, False  # from the start each time: no byte more
-    with pytest.raises(WeightsError, match=r"broke off at 4096 of 10240 bytes; 0\.0 MB are here"):
+    server.breaks, server.ranges = 4096, False  # starts over each time: no progress
+    with pytest.raises(WeightsError, match=r"broke off at 4096 of 10240 bytes; 0\.0 MB are kept"):
         fetch(server, tmp_path)
-    assert len(server.asked) == 1 + http.TRIES
+    assert len(server.asked) == 1 + http.MAX_TRIES
 
 
-def test_17_only_what_is_further_than_ever_is_progress(
-    server: type[Served], tmp_path: Path
-) -> None:
-    """A server without ranges that breaks off at 10, 20, 10, 20... bytes is given up, too."""
+def test_17_only_new_bytes_count_as_progress(server: type[Served], tmp_path: Path) -> None:
+    """A server without ranges that breaks off at 10, 20, 10, 20... bytes is also given up."""
     server.ranges = False
     real = server.give
 
     def give(self: Served, rest: bytes) -> None:
         server.breaks = 10 if len(server.asked) % 2 else 20
-        assert len(server.asked) < 50  # the server answers no more, and the test ends
+        assert len(server.asked) < 50  # otherwise the test ends
         real(self, rest)
 
     server.give = give  # type: ignore[method-assign]
     with pytest.raises(WeightsError, match="broke off at"):
         fetch(server, tmp_path)
-    assert len(server.asked) == 2 + http.TRIES
+    assert len(server.asked) == 2 + http.MAX_TRIES
 
 
-@pytest.mark.parametrize("minds", [True, False])
-def test_17_another_version_begins_anew(server: type[Served], tmp_path: Path, minds: bool) -> None:
-    server.breaks, server.once, server.minds = 4096, True, minds
+@pytest.mark.parametrize("honours", [True, False])
+def test_17_another_version_starts_over(
+    server: type[Served], tmp_path: Path, honours: bool
+) -> None:
+    server.breaks, server.once, server.honours_if_range = 4096, True, honours
     real = server.give
 
     def give(self: Served, rest: bytes) -> None:
@@ -130,7 +132,7 @@ def test_17_another_version_begins_anew(server: type[Served], tmp_path: Path, mi
 
     server.give = give  # type: ignore[method-assign]
     assert fetch(server, tmp_path).read_bytes() == b"another" * 1000
-    assert server.asked == ["", "bytes=4096-"] + ([] if minds else [""])
+    assert server.asked == ["", "bytes=4096-"] + ([] if honours else [""])
 
 
 def test_17_a_wrong_hash_is_deleted(server: type[Served], tmp_path: Path) -> None:
@@ -140,14 +142,14 @@ def test_17_a_wrong_hash_is_deleted(server: type[Served], tmp_path: Path) -> Non
 
 
 def test_17_a_wrong_size_is_deleted(server: type[Served], tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="10240 bytes came of 10241"):
+    with pytest.raises(WeightsError, match="10240 of 10241 bytes"):
         fetch(server, tmp_path, size=WHOLE + 1)
     assert names(tmp_path) == []
 
 
-def test_17_a_web_page_and_nothing_are_no_file(server: type[Served], tmp_path: Path) -> None:
+def test_17_a_web_page_and_an_empty_file_are_refused(server: type[Served], tmp_path: Path) -> None:
     server.kind = "text/html; charset=utf-8"
-    with pytest.raises(WeightsError, match="a web page came, not a file"):
+    with pytest.raises(WeightsError, match="got a web page, not a file"):
         fetch(server, tmp_path)
     server.kind, server.content = "application/octet-stream", b""
     with pytest.raises(WeightsError, match="empty"):
@@ -158,10 +160,10 @@ def test_17_a_web_page_and_nothing_are_no_file(server: type[Served], tmp_path: P
     assert len(server.asked) == 3  # no second try
 
 
-def test_17_a_server_that_tells_no_size(server: type[Served], tmp_path: Path) -> None:
-    server.told = False
+def test_17_a_server_that_sends_no_size(server: type[Served], tmp_path: Path) -> None:
+    server.sends_size = False
     assert fetch(server, tmp_path, prefix=SHA256[:8]).read_bytes() == Served.content
-    server.breaks = 4096  # which nothing but the hash shows
+    server.breaks = 4096  # only the hash reveals it
     with pytest.raises(WeightsError, match="its sha256 is"):
         fetch(server, tmp_path, prefix=SHA256[:8], again=True)
     assert names(tmp_path) == []
@@ -179,35 +181,37 @@ def test_17_a_full_disk_is_one_line(
     free = shutil.disk_usage(tmp_path)._replace(free=5000)
     monkeypatch.setattr("stadkit.zoo.storage.shutil.disk_usage", lambda _: free)
     (tmp_path / f"{stem}.part").unlink()
-    with pytest.raises(WeightsError, match="too full"):  # before a byte is written
+    with pytest.raises(WeightsError, match="not enough disk space"):  # before a byte is written
         fetch(server, tmp_path)
     assert names(tmp_path) == [".tag"]
 
 
-def test_17_a_disk_has_room_for_the_weights_too(
+def test_17_the_disk_needs_room_for_the_weights_too(
     server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Room for the download alone is not enough: what is made of it lies beside it."""
+    """Room for the download alone is not enough: the imported weights need it, too."""
     disk = shutil.disk_usage(tmp_path)
     free = [2 * WHOLE - 1, 2 * WHOLE]
     monkeypatch.setattr(
         "stadkit.zoo.storage.shutil.disk_usage", lambda _: disk._replace(free=free[0])
     )
-    with pytest.raises(WeightsError, match=r"the disk is too full .* to come and .* to import"):
+    with pytest.raises(
+        WeightsError, match=r"not enough disk space .* to download and .* to import"
+    ):
         fetch(server, tmp_path)
     assert names(tmp_path) == []
     del free[0]
     assert fetch(server, tmp_path).stat().st_size == WHOLE
 
 
-def test_17_a_disk_that_refuses_is_not_full(
+def test_17_a_write_protected_disk_is_not_called_full(
     server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("stadkit.zoo.http.os.replace", refuse)
-    with pytest.raises(WeightsError, match="permission denied; mend that, or set STADKIT_HOME"):
+    with pytest.raises(WeightsError, match="permission denied; fix that, or set STADKIT_HOME"):
         fetch(server, tmp_path)
 
 
@@ -215,7 +219,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from stadkit.zoo import http, pulling
-with pulling._alone("its-name", Path(sys.argv[2])):
+with pulling._exclusive("its-name", Path(sys.argv[2])):
     http.fetch(sys.argv[1], "its-name", Path(sys.argv[2]))
 """
 
@@ -239,7 +243,7 @@ def test_17_two_processes_at_once_and_one_killed(server: type[Served], tmp_path:
     assert server.asked[0].startswith("bytes=")
 
 
-def test_17_pull_of_a_card_with_an_address(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_17_pull_of_a_card_with_a_url(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "evad-vit-b"
     content = made_evad.released(own_home.parent / "x.pyth", made_evad.small(name)).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -254,14 +258,14 @@ def test_17_pull_of_a_card_with_an_address(own_home: Path, monkeypatch: pytest.M
         assert os.listdir(own_home / "downloads") == [f"{name}.lock"]
         monkeypatch.setitem(zoo.CARDS, name, replace(known, sha256_prefix="0" * 8))
         kept.unlink()
-        with pytest.raises(WeightsError, match="not the file that was released"):
+        with pytest.raises(WeightsError, match="not the released file"):
             pull(name)
     assert zoo.state(name) == "absent"
 
 
 @pytest.fixture
 def evad(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Served]]:
-    """A server of a small evad-vit-b, which its card names; its config says keep rate .6."""
+    """Serves a small evad-vit-b at its card's URL; its config says keep rate .6."""
     name = "evad-vit-b"
     config = "KEEP_RATE: 0.6\nENHANCED_WEIGHT: 4"
     file = made_evad.released(own_home.parent / "x.pyth", made_evad.small(name), config)
@@ -282,18 +286,18 @@ def test_17_a_disk_that_fills_up_at_the_end_keeps_the_download(
         with pytest.raises(WeightsError, match=r"No space left on device.*free some space"):
             pull("evad-vit-b", anyway=True)
     pull("evad-vit-b", anyway=True)
-    assert evad.asked == [""]  # it came once
+    assert evad.asked == [""]  # downloaded once
     assert zoo.state("evad-vit-b") == "here"
 
 
-def test_17_a_file_that_anyway_takes_is_still_there(evad: type[Served]) -> None:
+def test_17_a_file_that_anyway_accepts_is_kept(evad: type[Served]) -> None:
     with pytest.raises(WeightsError, match=r"keep rate 0\.6, not 0\.7.* with --anyway"):
         pull("evad-vit-b")
     pull("evad-vit-b", anyway=True)
     assert evad.asked == [""]
 
 
-def test_17_a_file_that_nothing_takes_is_not(evad: type[Served], own_home: Path) -> None:
+def test_17_a_file_that_is_always_refused_is_deleted(evad: type[Served], own_home: Path) -> None:
     evad.content = b"PK no checkpoint"
     for _ in range(2):
         with pytest.raises(WeightsError, match="not a safetensors, torch or Caffe2 checkpoint"):
@@ -303,10 +307,10 @@ def test_17_a_file_that_nothing_takes_is_not(evad: type[Served], own_home: Path)
 
 
 @pytest.mark.parametrize("back", [True, False], ids=["and-back", "for-good"])
-def test_17_no_step_leaves_encryption(
+def test_17_no_redirect_leaves_https(
     server: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
 ) -> None:
-    """127.0.0.1 stands for https here, and leads on; localhost for an address in the clear."""
+    """127.0.0.1 stands for https here, and redirects; localhost stands for http."""
     monkeypatch.setattr(http, "SECURE", "http://127.0.0.1")
     clear = server.address.replace("127.0.0.1", "localhost")
     leads = {"/x.pth": f"{server.address}/2", "/2": f"{clear}/3"}
@@ -324,7 +328,9 @@ def test_17_no_step_leaves_encryption(
         return self.end_headers()
 
     server.do_GET = do_get  # type: ignore[method-assign]
-    with pytest.raises(WeightsError, match=r"leads to http://localhost:\d+/3, which is not encry"):
+    with pytest.raises(
+        WeightsError, match=r"redirects to http://localhost:\d+/3, which is not encry"
+    ):
         fetch(server, tmp_path)
     assert server.asked == ["/x.pth", "/2"]
     leads["/2"] = f"{server.address}/4"

@@ -1,4 +1,4 @@
-"""Weights from where their authors put them, with what brings files replaced."""
+"""Pulling released weights, with the downloaders replaced."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_slowfast_at_its_address(own_home: Path, monkeypatch: pytest.MonkeyPat
         *(url, "Apache-2.0"),
         False,
     )
-    assert notes["told"][0] == ("no sha256 was released with this file: it was compared with none")
+    assert notes["told"][0] == "not verified: no sha256 was released with this file"
     assert list((own_home / "downloads").glob("*.pkl")) == []
     assert misfit_of({}, "slowfast-r50-k400")
     assert zoo.state("slowfast-r50-k400") == "here"
@@ -61,12 +61,14 @@ def test_where_a_slowfast_comes_from() -> None:
         f"{zoo_of}/ava/pretrain/SLOWFAST_32x2_R101_50_50.pkl"
     )
     assert pulling.licence("slowonly-r50-k400") == "Apache-2.0"
-    with pytest.raises(WeightsError, match=r"`stadkit models pull slowonly-r50-k400` gets them"):
+    with pytest.raises(
+        WeightsError, match=r"`stadkit models pull slowonly-r50-k400` downloads them"
+    ):
         zoo.find_weights("slowonly-r50-k400")
 
 
 def test_an_stmixer_from_drive(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As its trainer leaves it, and with the licence that it does not state."""
+    """A file as its trainer saves it, with the licence "none stated"."""
     name = "stmixer-k-slowonly-r50"
     card = made_stmixer.small(name)
     monkeypatch.setitem(zoo.CARDS, name, card)

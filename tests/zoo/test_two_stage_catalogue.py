@@ -1,4 +1,4 @@
-"""Cards of two-stage models: as their files are named, and all of them in the documentation."""
+"""Cards of two-stage models agree with their file names and the documentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "two-stage.md"
 CARDS = {name: card for name, card in zoo.CARDS.items() if card.family == "slowfast-roi"}
 
 
-def test_there_are_all_that_can_be_imported() -> None:
+def test_the_number_of_cards_per_code_base() -> None:
     counted = dict.fromkeys(("mmaction2", "PySlowFast", "PyTorchVideo"), 0)
     for card in CARDS.values():
         counted[card.origin] += 1
@@ -21,9 +21,9 @@ def test_there_are_all_that_can_be_imported() -> None:
     assert len({card.url for card in CARDS.values()}) == 32
 
 
-# Maths that no tensor shows: RGB's std, aligned, cells a side of a box, dilation of res5.
+# What no tensor shows: RGB's std, aligned, cells a side of a box, dilation of res5.
 IMAGENET = (58.395, 57.12, 57.375)
-MATHS = {
+SETTINGS = {
     "PySlowFast": ((57.375,) * 3, False, 7, (2, 2)),
     "PyTorchVideo": ((57.375,) * 3, True, 7, (2, 2)),
     "mmaction2": (IMAGENET, True, 8, (1, 1)),
@@ -31,9 +31,9 @@ MATHS = {
 
 
 @pytest.mark.parametrize("name", list(CARDS))
-def test_the_maths_are_those_of_the_code_base(name: str) -> None:
+def test_the_settings_are_those_of_the_code_base(name: str) -> None:
     card = CARDS[name]
-    std, aligned, size, dilation = MATHS[card.origin]
+    std, aligned, size, dilation = SETTINGS[card.origin]
     assert card.std == std
     assert (card.settings["aligned"], card.settings["roi_size"]) == (aligned, size)
     transformer = card.settings["backbone"].startswith("vit")
@@ -41,7 +41,7 @@ def test_the_maths_are_those_of_the_code_base(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(CARDS))
-def test_the_file_says_what_the_card_says(name: str) -> None:
+def test_the_file_name_agrees_with_the_card(name: str) -> None:
     card = CARDS[name]
     assert card.url.endswith(f"/{card.file}")
     assert card.licence == "Apache-2.0"
@@ -66,9 +66,9 @@ def test_the_file_says_what_the_card_says(name: str) -> None:
 
 def test_the_documentation_has_each_with_its_figure() -> None:
     lines = DOCS.read_text("utf-8").splitlines()
-    told = {line.split("`")[1]: line for line in lines if line.startswith("| `roi-")}
-    assert told.keys() == CARDS.keys()
-    for name, line in told.items():
+    documented = {line.split("`")[1]: line for line in lines if line.startswith("| `roi-")}
+    assert documented.keys() == CARDS.keys()
+    for name, line in documented.items():
         (figure,) = CARDS[name].reported.values()
         assert line.endswith(f" {figure:g} |")
         assert f"| {CARDS[name].origin} |" in line

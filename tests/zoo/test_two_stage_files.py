@@ -1,5 +1,5 @@
-"""Two-stage detectors as mmaction2, PySlowFast and PyTorchVideo release them: what is imported
-gives what the maths of each, written out, give."""
+"""Two-stage detectors as mmaction2, PySlowFast and PyTorchVideo release them: imported models match
+each code base's formulas, written out by hand."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from stadkit.zoo.fitting import misfit_of
 from stadkit.zoo.two_stage_catalogue import TWO_STAGE
 
 BOXES = torch.tensor([[0.1, 0.15, 0.55, 0.95], [0.4, 0.0, 1.0, 0.8]])  # of 1 clip, fractions
-SIZE = (72, 88)  # height and width; no whole cells, and no whole patches
-# Cells a side of a box, and whether they are aligned.
+SIZE = (72, 88)  # height and width; not multiples of a cell or a patch
+# RoIAlign: cells per side, aligned.
 REGIONS = {"PySlowFast": (7, False), "PyTorchVideo": (7, True), "mmaction2": (8, True)}
 
 
@@ -82,7 +82,7 @@ def vector(
     size: int,
     aligned: bool,
 ) -> Tensor:
-    """What the last layers read of one box."""
+    """The last layers' input for one box."""
     region = by_hand.roi_align(maps, box, size, aligned)
     if settings.get("head") == "acrn":
         actor = region.amax((1, 2))[:, None, None].expand_as(maps)
@@ -103,14 +103,14 @@ def pixels() -> Tensor:
 
 
 @pytest.mark.parametrize("name", list(SMALL))
-def test_what_is_imported_gives_what_its_source_gives(tmp_path: Path, name: str) -> None:
+def test_imported_models_match_their_source(tmp_path: Path, name: str) -> None:
     kept = zoo.import_file(saved(name, tmp_path / "x.pth"), name)
     model = zoo.build(name).eval()
     zoo.load_weights(model, kept)
     with torch.no_grad():
         found = model(pixels(), torch.tensor([SIZE]), [BOXES]).action[0].sigmoid()
         expected = wanted(name, pixels())
-    assert expected.std() > 0.01  # no flat answer, that anything would give
+    assert expected.std() > 0.01  # a constant output would match trivially
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
 
 
@@ -153,7 +153,7 @@ def _last_block(blob: str) -> str:
 
 
 class HistoryBuffer:
-    """Stands for mmengine's, under its full name."""
+    """Stands in for mmengine's class of this name."""
 
     def __init__(self) -> None:
         self._log_history, self._max_length = np.ones(3), 100
@@ -165,7 +165,7 @@ class HistoryBuffer:
         return {**vars(self), "statistics_methods": {"min": HistoryBuffer.min}}
 
 
-def test_what_mmaction2s_runner_keeps_beside_is_passed_over(
+def test_what_mmaction2s_runner_stores_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = "mmengine.logging.history_buffer"
@@ -204,17 +204,20 @@ def test_every_name_of_a_reference_fits_at_full_size(
         named = {caffe2.our_name(blob): value for blob, value in named.items()}
     found = two_stage.read(named)
     assert found is not None
-    assert found.whose == zoo.card(name).origin
+    assert found.code_base == zoo.card(name).origin
     assert misfit_of(found.tensors, name) == ""
 
 
-def test_same_names_and_other_maths_are_told_apart(tmp_path: Path) -> None:
-    """PySlowFast's SlowFast under PyTorchVideo's name, and mmaction2's max as its mean."""
+def test_same_shapes_of_another_code_base_are_refused(tmp_path: Path) -> None:
+    """PySlowFast's SlowFast imported as PyTorchVideo's."""
     torch.save({"model_state": of_fair(drawn(PTV))}, tmp_path / "x.pyth")
-    with pytest.raises(WeightsError, match="its names are PySlowFast's, and the maths of roi"):
+    with pytest.raises(
+        WeightsError, match="its tensor names are PySlowFast's, which computes differently"
+    ):
         zoo.import_file(tmp_path / "x.pyth", PTV)
     kept = zoo.import_file(tmp_path / "x.pyth", PTV, anyway=True)
-    assert "kept as roi-slowfast-8x8-ptv, though its names are" in zoo.read_sidecar(kept)["told"][0]
+    note = zoo.read_sidecar(kept)["told"][0]
+    assert note.startswith("imported as roi-slowfast-8x8-ptv, although its tensor names are")
 
 
 def test_a_released_file_is_known_by_its_sha256(
@@ -226,28 +229,26 @@ def test_a_released_file_is_known_by_its_sha256(
     monkeypatch.setitem(zoo.CARDS, strongest, released)
     with pytest.raises(WeightsError) as caught:
         zoo.import_file(path, mean)
-    assert f"by its sha256 it is {strongest} (--anyway keeps it as {mean})" in str(caught.value)
-    assert f"it fits: import it --as {strongest};" in str(caught.value)
-    told = zoo.read_sidecar(zoo.import_file(path, strongest))["told"]
-    assert told == [
-        "row 0 of its 81 logits, the background's, was left out: nothing ever learned it"
-    ]
-    told = zoo.read_sidecar(zoo.import_file(path, mean, anyway=True))["told"]
-    assert told[1].startswith(f"kept as {mean}, though by its sha256 it is {strongest}")
+    assert f"by its sha256 it is {strongest} (--anyway imports it as {mean})" in str(caught.value)
+    assert f"; import it --as {strongest};" in str(caught.value)
+    notes = zoo.read_sidecar(zoo.import_file(path, strongest))["told"]
+    assert notes == ["row 0 of its 81 logits (background) was dropped: it was never trained"]
+    notes = zoo.read_sidecar(zoo.import_file(path, mean, anyway=True))["told"]
+    assert notes[1].startswith(f"imported as {mean}, although by its sha256 it is {strongest}")
 
 
-def test_a_file_that_nobody_released_is_said_to_be_unsure(tmp_path: Path) -> None:
+def test_an_unreleased_file_is_noted_as_uncertain(tmp_path: Path) -> None:
     name = "roi-slowfast-8x8-ava22"
-    told = zoo.read_sidecar(zoo.import_file(saved(name, tmp_path / "x.pth"), name))["told"]
-    assert told[1] == (
-        "its sha256 does not begin with d934a48f, as that of the released file: taken to be "
-        f"{name}, since no tensor shows its clip or its pooling over time"
+    notes = zoo.read_sidecar(zoo.import_file(saved(name, tmp_path / "x.pth"), name))["told"]
+    assert notes[1] == (
+        "its sha256 does not start with d934a48f, unlike the released file's: assuming "
+        f"{name}, as no tensor shows clip length or temporal pooling"
     )
 
 
 @pytest.fixture
 def long_clips(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The model of PSF's tensors whose clips are longer."""
+    """A model with PSF's tensors and longer clips."""
     name = "roi-slowfast-r101-nl-64-psf"
     known = Card(**TWO_STAGE[name])
     small = replace(known, settings={**known.settings, "backbone": SMALL[PSF]})
@@ -255,53 +256,53 @@ def long_clips(monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-def test_a_file_of_no_known_sha256_is_said_to_be_unsure(tmp_path: Path, long_clips: str) -> None:
-    told = zoo.read_sidecar(zoo.import_file(saved(PSF, tmp_path / "x.pyth"), PSF))["told"]
-    assert told == [f"no sha256 is known; taken to be {PSF}, as {long_clips} has the same tensors"]
+def test_an_unknown_sha256_is_noted_as_uncertain(tmp_path: Path, long_clips: str) -> None:
+    (note,) = zoo.read_sidecar(zoo.import_file(saved(PSF, tmp_path / "x.pyth"), PSF))["told"]
+    assert note == f"no sha256 is known: assuming {PSF}, but {long_clips} has the same tensors"
 
 
-def test_the_name_of_a_released_file_says_whose_it_is(tmp_path: Path, long_clips: str) -> None:
+def test_a_released_file_is_recognised_by_its_name(tmp_path: Path, long_clips: str) -> None:
     path = saved(PSF, tmp_path / "SLOWFAST_64x2_R101_50_50.pkl")
     with pytest.raises(WeightsError) as caught:
         zoo.import_file(path, PSF)
-    assert f"by its file's name it is {long_clips} (--anyway keeps it as" in str(caught.value)
-    assert f"it fits: import it --as {long_clips};" in str(caught.value)
+    assert f"by its file name it is {long_clips} (--anyway imports it as" in str(caught.value)
+    assert f"; import it --as {long_clips};" in str(caught.value)
     assert zoo.weights_path(PSF) is None
     assert zoo.import_file(path, long_clips).is_file()
-    told = zoo.read_sidecar(zoo.import_file(path, PSF, anyway=True))["told"]
-    assert told == [f"kept as {PSF}, though by its file's name it is {long_clips}"]
+    notes = zoo.read_sidecar(zoo.import_file(path, PSF, anyway=True))["told"]
+    assert notes == [f"imported as {PSF}, although by its file name it is {long_clips}"]
 
 
-def test_our_own_names_are_checked_by_the_card_beside(tmp_path: Path) -> None:
+def test_canonical_names_are_checked_against_the_card_beside(tmp_path: Path) -> None:
     mean, strongest = "roi-slowfast-8x8-ava22", "roi-slowfast-8x8-max-ava22"
     save_file(drawn(mean), tmp_path / "x.safetensors")
     kept = zoo.import_file(tmp_path / "x.safetensors", strongest)
-    (told,) = zoo.read_sidecar(kept)["told"]
-    assert told.startswith(f"no card lies beside the file: taken to be {strongest}, as {mean} ")
+    (note,) = zoo.read_sidecar(kept)["told"]
+    assert note.startswith(f"no card beside the file: assuming {strongest}, but {mean} ")
     kept = zoo.import_file(tmp_path / "x.safetensors", mean)
     out = tmp_path / "out.safetensors"
     to_safetensors(kept, zoo.card(mean), out)
     with pytest.raises(WeightsError) as caught:
         zoo.import_file(out, strongest)
-    assert "the card beside it says time unsaid, not max; import it --as " in str(caught.value)
+    assert "the card beside it says time unset, not max; import it --as " in str(caught.value)
     assert mean in str(caught.value).partition("--as")[2]
     assert zoo.read_sidecar(zoo.import_file(out, mean))["told"] == []
-    (told,) = zoo.read_sidecar(zoo.import_file(out, strongest, anyway=True))["told"]
-    assert told == f"kept as {strongest}, though the card beside it says time unsaid, not max"
+    (note,) = zoo.read_sidecar(zoo.import_file(out, strongest, anyway=True))["told"]
+    assert note == f"imported as {strongest}, although the card beside it says time unset, not max"
 
 
-def test_what_is_missing_or_too_much_is_named(
+def test_missing_and_unexpected_tensors_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "roi-slowfast-8x8-ava22"
-    for other in SMALL.keys() - {name}:  # each would be built, to see if the file fits it
+    for other in SMALL.keys() - {name}:  # saves building each to see whether the file fits
         monkeypatch.delitem(zoo.CARDS, other)
     tensors = of_mmaction2(name, drawn(name))
     for change, words in (
-        ({"roi_head.bbox_head.fc_reg.weight": torch.ones(4)}, "1 not of this model .*fc_reg"),
+        ({"roi_head.bbox_head.fc_reg.weight": torch.ones(4)}, "1 unexpected .*fc_reg"),
         (
             {"backbone.fast_path.layer5.0.conv1.conv.weight": torch.ones(1)},
-            "1 not of this .*layer5",
+            "1 unexpected .*layer5",
         ),
         ({"roi_head.bbox_head.fc_cls.bias": torch.ones(60)}, "2 of another shape .*projection"),
     ):
@@ -317,11 +318,11 @@ def test_what_is_missing_or_too_much_is_named(
 
 def test_another_models_file_names_its_own(tmp_path: Path) -> None:
     path = saved("roi-slowfast-8x8-acrn-ava22", tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match=r"it fits: import it --as roi-slowfast-8x8-acrn-ava22;"):
+    with pytest.raises(WeightsError, match=r"; import it --as roi-slowfast-8x8-acrn-ava22;"):
         zoo.import_file(path, "roi-slowfast-8x8-ava22")
 
 
-def test_our_own_names_too_and_they_name_their_model(tmp_path: Path) -> None:
+def test_canonical_names_suggest_their_model(tmp_path: Path) -> None:
     name = "roi-slowfast-8x8-acrn-ava22"
     save_file(drawn(name), tmp_path / "x.safetensors")
     assert zoo.read_sidecar(zoo.import_file(tmp_path / "x.safetensors", name))["told"] == []

@@ -1,4 +1,4 @@
-"""Faults 12 to 16: weights that are absent, evil, something else, damaged, or of another model.
+"""Faults 12 to 16: weights that are missing, malicious, not weights, damaged, or another model's.
 
 Each through the door that a user has: `stadkit models import` and what loads weights. Fault 17 is
 in `test_pull_faults.py`.
@@ -39,7 +39,7 @@ Weights = dict[str, Tensor]
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One model, a small one, is enough to compare files with."""
+    """One small model is enough to compare files with."""
     monkeypatch.setenv("STADKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setitem(zoo.CARDS, NAME, made_evad.small(NAME))
     monkeypatch.setattr("stadkit.zoo.importing.CARDS", {NAME: zoo.card(NAME)})
@@ -52,7 +52,7 @@ def weights() -> Weights:
 
 
 def bring(path: Path) -> Result:
-    """`stadkit models import`; where it is refused, in one line and with nothing kept."""
+    """Run `stadkit models import`; a refusal is one line, and nothing is stored."""
     result = CliRunner().invoke(app, ["models", "import", str(path), "--as", NAME])
     if result.exit_code:
         assert result.exit_code == 3, result.stderr
@@ -126,19 +126,19 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n"
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (PAGE, "this is a web page (Google Drive's virus-scan notice), not a checkpoint"),
+        (PAGE, "a web page (Google Drive's virus-scan notice), not a checkpoint"),
         (POINTER, "a Git LFS pointer, not the file"),
         (b"", "empty (0 bytes)"),
     ],
     ids=["page", "pointer", "empty"],
 )
-def test_14_something_else(tmp_path: Path, content: bytes, told: str) -> None:
+def test_14_other_files(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "x.pth").write_bytes(content)
     assert told in bring(tmp_path / "x.pth").stderr
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
-def test_14_half_a_file(tmp_path: Path, weights: Weights, kind: str) -> None:
+def test_14_a_truncated_file(tmp_path: Path, weights: Weights, kind: str) -> None:
     path = tmp_path / "x.pth"
     if kind == "safetensors":
         save_file(weights, path)
@@ -146,7 +146,7 @@ def test_14_half_a_file(tmp_path: Path, weights: Weights, kind: str) -> None:
         save(path, weights, kind == "zip")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert "cut short" in bring(path).stderr
+    assert "truncated" in bring(path).stderr
 
 
 def test_14_wrong_zip(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_14_wrong_zip(tmp_path: Path) -> None:
 
 
 def flip(path: Path, inside: bytes) -> None:
-    """One bit of the file, in the middle of these bytes of it."""
+    """Flip one bit of the file, in the middle of these bytes."""
     content = bytearray(path.read_bytes())
     content[content.index(inside) + len(inside) // 2] ^= 1
     path.write_bytes(content)
@@ -173,8 +173,8 @@ def test_15_one_flipped_byte(tmp_path: Path, weights: Weights) -> None:
     assert CliRunner().invoke(app, ["models", "verify"]).exit_code == 3
     kept.unlink()
     flip(path, tensor)
-    torch.load(path, weights_only=True)  # it does not notice
-    assert "damaged on the way (checksum of x/data/" in bring(path).stderr
+    torch.load(path, weights_only=True)  # torch does not notice
+    assert "damaged (checksum of x/data/" in bring(path).stderr
 
 
 def test_15_a_file_without_checksums_is_read(tmp_path: Path, weights: Weights) -> None:
@@ -187,11 +187,11 @@ def test_15_a_file_without_checksums_is_read(tmp_path: Path, weights: Weights) -
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_15_no_numbers(tmp_path: Path, weights: Weights, bad: float) -> None:
+def test_15_nan_and_infinity(tmp_path: Path, weights: Weights, bad: float) -> None:
     name = next(name for name, value in weights.items() if value.is_floating_point())
     broken = {**weights, name: torch.full_like(weights[name], bad)}
     told = bring(save(tmp_path / "x.pth", broken)).stderr
-    assert f"NaN or infinity in 1 tensors ({name})" in told
+    assert f"NaN or infinity in 1 tensor ({name})" in told
 
 
 def test_15_a_full_disk_leaves_nothing(tmp_path: Path, weights: Weights) -> None:
@@ -212,7 +212,7 @@ def test_16_another_model(tmp_path: Path) -> None:
     assert f"is not {NAME}: " in told
     missing, _, extra = told.partition("; ")
     assert missing.count(",") == extra.partition(")")[0].count(",") == 5  # five names and "..."
-    assert "9 not of this model (fc0.weight, fc1.weight, fc2.weight, fc3.weight, fc4.we" in extra
+    assert "9 unexpected (fc0.weight, fc1.weight, fc2.weight, fc3.weight, fc4.weight, ...)" in extra
     assert "nothing was imported" in told
 
 
@@ -226,12 +226,12 @@ def test_16_missing_and_extra_keys(tmp_path: Path, weights: Weights) -> None:
     other = {**weights, "more": torch.zeros(1)}
     del other[BIAS]
     told = bring(save(tmp_path / "x.pth", other)).stderr
-    assert f"1 missing ({BIAS}); 1 not of this model (more)" in told
+    assert f"1 missing ({BIAS}); 1 unexpected (more)" in told
 
 
 @pytest.fixture
 def config_class(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], type[Any]]:
-    """A CfgNode of that module; it is gone before the file is read."""
+    """A CfgNode class of that module, removed before the file is read."""
 
     def make(module: str) -> type[Any]:
         kind = type("CfgNode", (dict,), {"__module__": module})

@@ -1,4 +1,4 @@
-"""Weights kept and filled in: whole, unchanged, finite, of this model; or not at all."""
+"""Weights are stored and loaded complete, unchanged and finite, or not at all."""
 
 import json
 from pathlib import Path
@@ -58,21 +58,21 @@ def test_weights_without_a_checksum_are_not_loaded(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     digest = save_weights(small().state_dict(), path)
     path.with_suffix(".json").unlink()
-    with pytest.raises(WeightsError, match="no checksum"):
+    with pytest.raises(WeightsError, match="its checksum is unknown"):
         load_weights(small(), path)
     assert load_weights(small(), path, digest) == digest
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, bad: float) -> None:
+def test_nan_and_infinity_are_refused(tmp_path: Path, bad: float) -> None:
     state = small().state_dict()
     state["bias"][1] = bad
     save_weights(state, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"NaN or infinity in 1 tensors \(bias\)"):
+    with pytest.raises(WeightsError, match=r"NaN or infinity in 1 tensor \(bias\)"):
         load_weights(small(), tmp_path / "w.safetensors")
 
 
-def test_all_that_is_wrong_is_in_one_message_and_nothing_is_loaded(tmp_path: Path) -> None:
+def test_all_problems_are_in_one_message_and_nothing_is_loaded(tmp_path: Path) -> None:
     state = {"weight": torch.zeros(4, 2), "other": torch.zeros(1)}
     save_weights(state, tmp_path / "w.safetensors")
     model = small()
@@ -80,12 +80,12 @@ def test_all_that_is_wrong_is_in_one_message_and_nothing_is_loaded(tmp_path: Pat
         load_weights(model, tmp_path / "w.safetensors")
     told = str(caught.value)
     assert "1 missing (bias)" in told
-    assert "1 not of this model (other)" in told
+    assert "1 unexpected (other)" in told
     assert "1 of another shape (weight is [4, 2] for [3, 2])" in told
     assert model.weight[0, 0] == 1
 
 
-def test_absent_weights_tell_where_to_get_them(own_home: Path) -> None:
+def test_missing_weights_say_where_to_get_them(own_home: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         zoo.find_weights("mestad-slowfast-r50")
     told = str(caught.value)
@@ -95,15 +95,15 @@ def test_absent_weights_tell_where_to_get_them(own_home: Path) -> None:
     assert str(own_home) in told
 
 
-def test_absent_weights_on_drive_and_hub_tell_how() -> None:
+def test_missing_weights_on_drive_and_hub_say_how_to_get_them() -> None:
     with pytest.raises(WeightsError) as caught:
         zoo.find_weights("evad-vit-b")
     told = str(caught.value)
-    assert "`stadkit models pull evad-vit-b` gets them, or download the file from https" in told
+    assert "`stadkit models pull evad-vit-b` downloads them, or get the file from https" in told
     assert zoo.card("evad-vit-b").drive_id in told
     assert "(licence: CC-BY-NC-4.0)" in told
     assert "`stadkit models import FILE --as evad-vit-b`" in told
-    with pytest.raises(WeightsError, match="`stadkit models pull videomae-base` gets them"):
+    with pytest.raises(WeightsError, match="`stadkit models pull videomae-base` downloads them"):
         zoo.find_weights("videomae-base")
 
 
@@ -145,11 +145,11 @@ def test_import_of_another_models_weights_names_it(tmp_path: Path, own_home: Pat
 def test_built_in_weights_are_not_shadowed(tmp_path: Path) -> None:
     torch.save(zoo.build("mestad-nano").state_dict(), tmp_path / "nano.pth")
     save_weights({"a": torch.zeros(1)}, tmp_path / "built-in" / "mestad-nano.safetensors")
-    with pytest.raises(UsageError, match="built in"):
+    with pytest.raises(UsageError, match="built-in"):
         zoo.import_file(tmp_path / "nano.pth", "mestad-nano")
 
 
-def test_weights_of_a_training_bring_their_card(tmp_path: Path) -> None:
+def test_trained_weights_come_with_their_card(tmp_path: Path) -> None:
     import stadkit
     from stadkit.zoo.cards import to_json
 

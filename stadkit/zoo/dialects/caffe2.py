@@ -1,7 +1,7 @@
-"""Checkpoints of Caffe2: a pickle of arrays under `blobs`, as PySlowFast's older weights are.
+"""Read Caffe2 checkpoints: a pickle of arrays under `blobs`, such as PySlowFast's older weights.
 
-The pickle is read by `files.pickles`, which knows containers, numbers and NumPy arrays alone and
-runs nothing.
+`files.pickles` reads the pickle: it accepts only containers, numbers and NumPy arrays, and runs no
+code.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from stadkit.files import pickles
 if TYPE_CHECKING:
     from torch import Tensor
 
-IGNORED = ("momentum", "lr", "model_iter")  # in the names of what the optimizer had
-# Last parts of a blob's name.
+IGNORED = ("momentum", "lr", "model_iter")  # parts of the names of optimizer blobs
+# Last part of a blob's name -> ours.
 PLAIN = {"w": "weight", "b": "bias"}
 NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
-# Patterns of a blob's name without its last part -> ours. The fast pathway has `t_` before.
+# Blob name without its last part -> ours. The fast pathway has the prefix `t_`.
 PLAIN_RULES = (
     (r"conv1", "s1.pathway{path}_stem.conv"),
     (r"pool1_subsample", "s1_fuse.conv_f2s"),
     (r"res(\d)_(\d+)_branch1", "s{0}.pathway{path}_res{1}.branch1"),
     (r"res(\d)_(\d+)_branch2([abc])", "s{0}.pathway{path}_res{1}.branch2.{2}"),
-    # After the last block of a stage.
+    # Fusion, after the last block of a stage.
     (r"res(\d)_\d+_branch2c_bn_subsample", "s{0}_fuse.conv_f2s"),
     (r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out)", "s{0}.pathway{path}_nonlocal{1}.conv_{2}"),
 )
@@ -45,10 +45,10 @@ HEAD = "pred"
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The blobs of a file by name, without those of the optimizer; kernels in 5 dimensions.
+    """Read a file's blobs by name, without the optimizer's; kernels become 5-dimensional.
 
-    Raises WeightsError where the pickle holds what could run, no `blobs`, or blobs that are no
-    arrays of numbers.
+    Raises WeightsError where the pickle could run code, has no `blobs`, or has blobs that are not
+    numeric arrays.
     """
     try:
         held = pickles.load(path)
@@ -57,14 +57,14 @@ def read(path: Path) -> dict[str, Tensor]:
     blobs = held.get("blobs") if isinstance(held, Mapping) else None
     if not isinstance(blobs, Mapping) or not blobs:
         raise WeightsError(
-            f"{path}: a plain pickle without `blobs`: neither a torch checkpoint nor one of Caffe2"
+            f"{path}: a pickle without `blobs`: neither a torch nor a Caffe2 checkpoint"
         )
     kept = {str(name): value for name, value in blobs.items() if not _is_ignored(str(name))}
     return {name: _tensor(name, value, path) for name, value in kept.items()}
 
 
 def our_name(blob: str) -> str:
-    """PySlowFast's name for a blob; one that no rule is for stays as it is."""
+    """PySlowFast's name for a blob; a name that matches no rule is returned unchanged."""
     name, _, leaf = blob.rpartition("_")
     if name == HEAD and leaf in PLAIN:
         return f"head.projection.{PLAIN[leaf]}"
@@ -86,8 +86,8 @@ def _tensor(blob: str, value: Any, path: Path) -> Tensor:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
         kind = getattr(value, "dtype", type(value).__name__)
         raise WeightsError(f"{path}: the blob {blob} is a {kind}, not an array of numbers")
-    # A plain copy: the file's may be of another byte order, and of a class of its own.
+    # Copied, as the file's array may be a subclass and have another byte order.
     tensor = torch.from_numpy(np.array(value, value.dtype.newbyteorder("="), subok=False))
     kernel = blob.endswith("_w") and our_name(blob) != blob and not blob.startswith(HEAD)
-    # 1 x 1 x 1 kernels may lie as matrices.
+    # 1 x 1 x 1 kernels may be stored as matrices.
     return tensor[(...,) + (None,) * (5 - tensor.ndim)] if kernel and tensor.ndim < 5 else tensor

@@ -1,6 +1,4 @@
-"""Checkpoints as the authors of a family of models release them: their names <-> ours, and what an
-EVAD's own config says of it.
-"""
+"""Authors' checkpoints of EVAD and STMixer: their names <-> ours, and EVAD's stored config."""
 
 from __future__ import annotations
 
@@ -15,11 +13,12 @@ from stadkit.zoo.checkpoint import renamed
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The weights of person and background in the loss of both.
+# Loss weights of person and background, in both code bases.
 CONSTANT = (1.0, 0.1)
-# How a config may spell what no tensor shows: a file of another keep rate has the same names.
+# Spellings in a config of the settings that no tensor shows: a file with another keep rate has the
+# same tensors.
 VALUE = r"[ \t]*:[ \t]*(\[[^\]]*\]|\([^)]*\)|[^\n]*(?:\n[ \t]*-[^\n]*)*)"
-SPELLED = {
+CONFIG_PATTERNS = {
     "keep_rate": re.compile(r"^[ \t]*\w*keep\w*rat(?:e|io)\w*" + VALUE, re.M | re.I),
     "keyframe_weight": re.compile(
         r"^[ \t]*\w*(?:enhanced?|key_?frame)_?weight\w*" + VALUE, re.M | re.I
@@ -28,18 +27,18 @@ SPELLED = {
 NUMBER = re.compile(
     r"(?<![\w.])\d+(?:\.\d*)?(?:e[+-]?\d+)?(?![\w.])|(?<![\w.])\.\d+(?![\w.])", re.I
 )
-UNSAID = {"keep_rate": 0.7, "keyframe_weight": 1.0}  # EvadConfig's, where a card says nothing
-WORDS = {"keep_rate": "keep rate", "keyframe_weight": "key-frame weight"}
+DEFAULTS = {"keep_rate": 0.7, "keyframe_weight": 1.0}  # EvadConfig's
+LABELS = {"keep_rate": "keep rate", "keyframe_weight": "key-frame weight"}
 
 
 @dataclass(frozen=True)
 class Release:
-    """How the authors of a family name what we name otherwise, or do not keep."""
+    """A family's tensor names in its authors' checkpoints, where they differ from ours."""
 
-    authors: str  # of what, for what is said
-    mark: str  # start of names that they alone have
-    constant: str  # lies among their tensors; a setting of the loss, no model of ours has it
-    renamed: tuple[tuple[str, str], ...] = ()  # starts of names: theirs, ours
+    authors: str  # name of the code base, for messages
+    mark: str  # prefix that only the authors' names have
+    constant: str  # a loss setting stored among the tensors; our models do not have it
+    renamed: tuple[tuple[str, str], ...] = ()  # prefixes: theirs, ours
 
 
 RELEASES = {
@@ -61,7 +60,7 @@ RELEASES = {
             ("det_head.decoder.", "decoder."),
         ),
     ),
-    # All else is named as the model here names it.
+    # All other names are the same here.
     "stmixer-k": Release(
         authors="STMixer",
         mark="stm_head.criterion.",
@@ -71,38 +70,38 @@ RELEASES = {
 
 
 def family(tensors: Iterable[str]) -> str:
-    """The family whose authors name tensors so; "" where it is nobody's, or the names are ours."""
+    """The family whose authors use these tensor names; "" for ours and unknown ones."""
     names = tuple(tensors)
     marked = (
-        whose
-        for whose, known in RELEASES.items()
+        family
+        for family, known in RELEASES.items()
         if any(name.startswith(known.mark) for name in names)
     )
     return next(marked, "")
 
 
 def to_ours(tensors: Mapping[str, Tensor], what: str = "the file") -> dict[str, Tensor]:
-    """The authors' names -> ours, one to one; names of neither stay, for others to complain of.
+    """Rename the authors' tensors to ours, one to one; unknown names stay, for later checks.
 
-    Raises WeightsError where the constant among them is not the one of the paper's loss, and
-    where two names are one of ours.
+    Raises WeightsError where the stored loss constant is not the paper's, and where two names map
+    to one of ours.
     """
-    whose = family(tensors)
-    if not whose:
+    known_family = family(tensors)
+    if not known_family:
         return dict(tensors)
-    known = RELEASES[whose]
+    known = RELEASES[known_family]
     constant = tensors.get(known.constant)
     if constant is not None and not _is_constant(constant):
         raise WeightsError(
             f"{what}: {known.constant} is {constant.tolist()}, {known.authors}'s is "
-            f"{list(CONSTANT)}; this is another model"
+            f"{list(CONSTANT)}; this file is of another model"
         )
     theirs = {name: value for name, value in tensors.items() if name != known.constant}
-    return renamed(theirs, lambda name: our_name(name, whose), what)
+    return renamed(theirs, lambda name: our_name(name, known_family), what)
 
 
 def to_official(tensors: Mapping[str, Tensor], family: str = "evad") -> dict[str, Tensor]:
-    """Our names -> the authors', with the constant that their loader asks for."""
+    """Rename our tensors to the authors', and add the constant that their loader expects."""
     import torch
 
     known = RELEASES[family]
@@ -112,7 +111,7 @@ def to_official(tensors: Mapping[str, Tensor], family: str = "evad") -> dict[str
 
 
 def our_name(name: str, family: str = "evad") -> str:
-    """Our name of one of theirs; a name that they do not have stays as it is."""
+    """Our name for one of the authors'; any other name is returned unchanged."""
     return _renamed(name, RELEASES[family].renamed)
 
 
@@ -127,36 +126,36 @@ def _is_constant(value: Tensor) -> bool:
     return tuple(value.shape) == (2,) and value.allclose(value.new_tensor(CONSTANT))
 
 
-def claims(config: str) -> dict[str, float]:
-    """What a config's text says of SPELLED; nothing of what it does not name, or not clearly.
+def read_config(config: str) -> dict[str, float]:
+    """Find the CONFIG_PATTERNS settings in a config's text, without ambiguous and missing ones.
 
-    A rate may be given for each block, 1 where a block drops nothing. The text is searched, not
-    parsed: its YAML comes from strangers.
+    A rate may be listed per block, 1 where a block drops nothing. The text is searched rather than
+    parsed, because its YAML is untrusted.
     """
-    told = {}
-    for name, pattern in SPELLED.items():
-        given = {float(x) for found in pattern.finditer(config) for x in NUMBER.findall(found[1])}
+    stated = {}
+    for name, pattern in CONFIG_PATTERNS.items():
+        values = {float(x) for found in pattern.finditer(config) for x in NUMBER.findall(found[1])}
         if name == "keep_rate":
-            given = {rate for rate in given if 0 < rate <= 1}
-            given = (given - {1.0}) or given
-        if len(given) == 1:
-            told[name] = given.pop()
-    return told
+            values = {rate for rate in values if 0 < rate <= 1}
+            values = (values - {1.0}) or values
+        if len(values) == 1:
+            stated[name] = values.pop()
+    return stated
 
 
-def stated(settings: Mapping[str, Any]) -> dict[str, float]:
-    """What a card's settings say of SPELLED."""
-    return {name: float(settings.get(name, unsaid)) for name, unsaid in UNSAID.items()}
+def card_values(settings: Mapping[str, Any]) -> dict[str, float]:
+    """The same settings of a card."""
+    return {name: float(settings.get(name, default)) for name, default in DEFAULTS.items()}
 
 
 def contradictions(config: str, settings: Mapping[str, Any]) -> list[str]:
-    """What a config's text says otherwise than a card's settings: "keep rate 0.6, not 0.7"."""
-    own = stated(settings)
-    told = claims(config)
-    if own["keep_rate"] == told.get("keep_rate", own["keep_rate"]) == 1:
-        told.pop("keyframe_weight", None)  # nothing is dropped, nothing is weighed
+    """Where a config's text differs from a card's settings: "keep rate 0.6, not 0.7"."""
+    expected = card_values(settings)
+    stated = read_config(config)
+    if expected["keep_rate"] == stated.get("keep_rate", expected["keep_rate"]) == 1:
+        stated.pop("keyframe_weight", None)  # unused when no token is dropped
     return [
-        f"{WORDS[name]} {value:g}, not {own[name]:g}"
-        for name, value in told.items()
-        if value != own[name]
+        f"{LABELS[name]} {value:g}, not {expected[name]:g}"
+        for name, value in stated.items()
+        if value != expected[name]
     ]

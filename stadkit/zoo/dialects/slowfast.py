@@ -1,7 +1,7 @@
-"""SlowFast's and SlowOnly's weights under whoever's names -> `backbone.*`.
+"""Rename SlowFast and SlowOnly weights of several code bases to `backbone.*`.
 
-Our names are PySlowFast's. Besides these, mmaction2's and PyTorchVideo's are read, with the
-`backbone.` or `model.` that may stand before them.
+Our names are PySlowFast's. mmaction2's and PyTorchVideo's are read, too, with an optional
+`backbone.` or `model.` prefix.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from stadkit.zoo.checkpoint import renamed
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Parts of one block: theirs -> ours, with the block's number to be put in.
+# Parts of one block: theirs -> ours, with a placeholder for the block's number.
 MMACTION2_BLOCK = {
     **{f"conv{i}.conv": f"res{{}}.branch2.{letter}" for i, letter in enumerate("abc", 1)},
     **{f"conv{i}.bn": f"res{{}}.branch2.{letter}_bn" for i, letter in enumerate("abc", 1)},
     "downsample.conv": "res{}.branch1",
     "downsample.bn": "res{}.branch1_bn",
-    # The max pool that follows a convolution is chained to it, hence the 0.
+    # A convolution and its max pool form a sequence, hence the 0.
     "non_local_block.theta.conv": "nonlocal{}.conv_theta",
     "non_local_block.phi.0.conv": "nonlocal{}.conv_phi",
     "non_local_block.g.0.conv": "nonlocal{}.conv_g",
@@ -38,17 +38,17 @@ PYTORCHVIDEO_BLOCK = {
 }
 OURS = re.compile(r"s[1-5](_fuse)?\..+")
 MMACTION2 = "mmaction2"
-# What its weights were trained with, and no tensor shows.
-MMACTION2_WAYS = "mean (123.675, 116.28, 103.53), std (58.395, 57.12, 57.375), no dilation"
+# How its weights were trained, which no tensor shows.
+MMACTION2_SETTINGS = "mean (123.675, 116.28, 103.53), std (58.395, 57.12, 57.375), no dilation"
 
 
 class Dialect(NamedTuple):
-    """How one code base names a SlowFast."""
+    """One code base's names for a SlowFast."""
 
-    whose: str
-    prefix: str  # may stand before all names of the backbone
-    stem: re.Pattern[str]  # the first convolution's name, by which a file is known
-    ours: Callable[[str], str | None]  # of a module's name; None for what is no backbone's
+    code_base: str
+    prefix: str  # optional prefix of all backbone names
+    stem: re.Pattern[str]  # the first convolution's name, which identifies the dialect
+    ours: Callable[[str], str | None]  # module name -> ours; None outside the backbone
 
 
 def _pyslowfast(name: str) -> str | None:
@@ -108,51 +108,51 @@ DIALECTS = (
 
 
 def dialect(tensors: Collection[str]) -> Dialect | None:
-    """Whose names these are, where they are a SlowFast's."""
+    """The dialect of these names; None where they are not a SlowFast's."""
     return next((d for d in DIALECTS if any(d.stem.fullmatch(name) for name in tensors)), None)
 
 
-def whose(tensors: Collection[str]) -> str:
-    """`Dialect.whose` of these names; "" where they are no SlowFast's."""
+def code_base(tensors: Collection[str]) -> str:
+    """`Dialect.code_base` of these names; "" where they are not a SlowFast's."""
     known = dialect(tensors)
-    return known.whose if known else ""
+    return known.code_base if known else ""
 
 
 def is_slowfast(tensors: Collection[str]) -> bool:
-    """Whether these are named as a SlowFast's or SlowOnly's, in any of the dialects."""
+    """Whether these are names of a SlowFast or SlowOnly, in any dialect."""
     return dialect(tensors) is not None
 
 
 def rename(tensors: Mapping[str, Tensor], what: str = "the file") -> Renamed:
-    """Tensors of a SlowFast file -> `backbone.*`, and the names that are not of a backbone.
+    """Rename a SlowFast file's tensors to `backbone.*`, and list the names outside the backbone.
 
-    Raises WeightsError where two names are one of ours, and where no name is a SlowFast's.
+    Raises WeightsError where two names map to one of ours, and where no dialect matches.
     """
     known = dialect(tensors)
     if known is None:
-        raise WeightsError(f"{what}: no SlowFast: no tensor is named as its first convolution")
+        raise WeightsError(f"{what}: not a SlowFast: no tensor has its first convolution's name")
     body = {name: value for name, value in tensors.items() if _ours(name, known)}
     found = renamed(body, lambda name: f"backbone.{_ours(name, known)}", what)
     return Renamed(found, [name for name in tensors if name not in body])
 
 
 def _ours(name: str, known: Dialect) -> str | None:
-    """Our name, without `backbone.`; None for what is no backbone's."""
+    """Our name without `backbone.`; None outside the backbone."""
     module, _, leaf = name.removeprefix(known.prefix).rpartition(".")
     ours = known.ours(module)
     return f"{ours}.{leaf}" if ours else None
 
 
-def told(whose: str, given: Collection[str], lacking: Collection[str]) -> list[str]:
-    """What a user should know of these weights, in words; nothing or one line.
+def notes(code_base: str, present: Collection[str], missing: Collection[str]) -> list[str]:
+    """At most one line that a user should know about these weights.
 
-    whose: `Dialect.whose`, or "" where unknown. given, lacking: the names, `backbone.*`, that the
-    file has, and that the model wants besides.
+    code_base: `Dialect.code_base`, or "" where unknown. present, missing: names (`backbone.*`) that
+    the file has, and that the model needs in addition.
     """
-    fast = any(".pathway1_" in name for name in given)
-    anew = fast and any(name in FUSION_NORM for name in lacking)
-    if whose != MMACTION2:
-        return ["the norms of the fusions are not in the file: they start anew"] if anew else []
+    fast = any(".pathway1_" in name for name in present)
+    new_norms = fast and any(name in FUSION_NORM for name in missing)
+    if code_base != MMACTION2:
+        return ["without fusion norms, which are newly initialized"] if new_norms else []
     frames = ", slow frames 0 4 .. 28" if fast else ""
-    norms = "; it has no norms in its fusions: they start anew" if anew else ""
-    return [f"weights of mmaction2, trained with {MMACTION2_WAYS}{frames}{norms}"]
+    norms = "; without fusion norms, which are newly initialized" if new_norms else ""
+    return [f"weights of mmaction2, trained with {MMACTION2_SETTINGS}{frames}{norms}"]
