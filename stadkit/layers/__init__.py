@@ -1,1 +1,1 @@
-"""Torch pieces that at least two models use."""
+"""Torch building blocks shared by at least two models."""

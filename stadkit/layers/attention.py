@@ -1,8 +1,7 @@
-"""Blocks of a vision transformer (Dosovitskiy et al. 2021, Fig. 1), as VideoMAE has them.
+"""Vision transformer blocks (Dosovitskiy et al. 2021, Fig. 1), as in VideoMAE, and fixed
+spatio-temporal position codes.
 
-Letters here: N tokens of a clip, D channels, d channels of one head.
-
-Fixed codes that tell a transformer where a token lies in space and time.
+Shape letters: N tokens of a clip, D channels, d channels of one head.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Whether this CPU has units for products of bfloat16 matrices.
-_ABLE: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-AMX = bool(_ABLE.get("amx_bf16"))
+# Whether this CPU has bfloat16 matrix units.
+_CPU_CAPABILITIES: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+AMX = bool(_CPU_CAPABILITIES.get("amx_bf16"))
 
 
 class Attention(nn.Module):
-    """Every token [B, N, D] asks all tokens of its clip; keys have no bias."""
+    """Multi-head self-attention among the tokens [B, N, D] of a clip; keys have no bias."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -31,9 +30,9 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor, queries: int | None = None, keys: Tensor | None = None) -> Tensor:
-        """x [B, N, D] -> [B, N, D]; with queries=q only the last q tokens ask: [B, q, D].
+        """x [B, N, D] -> [B, N, D]; with queries=q, only the last q tokens attend: [B, q, D].
 
-        keys [B, N] bool: which tokens are asked, at least one a clip; absent: all.
+        keys [B, N] bool: tokens to attend to, at least one per clip; None: all.
         """
         if queries is None:
             q, k, v = self._split(x)
@@ -43,24 +42,24 @@ class Attention(nn.Module):
         return self._join(F.scaled_dot_product_attention(q, k, v, mask))
 
     def with_importance(self, x: Tensor, keyframe: int, weight: float) -> tuple[Tensor, Tensor]:
-        """`forward(x)`, and how much is asked of each token but the first `keyframe`.
+        """`forward(x)`, and the importance of every token after the first `keyframe`.
 
-        importance [B, N - keyframe], float32 (float64 where x is), no gradient: EVAD Eq. 3, the
-        attention that a token gets, mean over heads and over all N queries, where the queries of
-        the key frame count `weight` times.
+        importance [B, N - keyframe], float32 (float64 for float64 x), no gradient: EVAD Eq. 3, the
+        attention a token receives, averaged over heads and over all N queries, with the key
+        frame's queries weighted by `weight`.
         """
         q, k, v = self._split(x)
         heads, tokens = q.shape[1:3]
         dtype = torch.promote_types(q.dtype, torch.float32)
         share = torch.ones(tokens, dtype=dtype, device=x.device)
         share[:keyframe] = weight
-        if x.is_meta:  # where only shapes and products count: the method makes its map once
-            out, given = F.scaled_dot_product_attention(q, k, v), share.expand(len(x), -1)
+        if x.is_meta:  # only shapes and FLOPs matter: count the attention map once
+            out, received = F.scaled_dot_product_attention(q, k, v), share.expand(len(x), -1)
         else:
-            out, given = attend(q, k, v, share)
+            out, received = attend(q, k, v, share)
             if torch.is_grad_enabled() and q.requires_grad:
-                out = F.scaled_dot_product_attention(q, k, v)  # keeps no map for the way back
-        return self._join(out), given[:, keyframe:] / (heads * tokens)
+                out = F.scaled_dot_product_attention(q, k, v)  # stores no map for the backward pass
+        return self._join(out), received[:, keyframe:] / (heads * tokens)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each [B, heads, N, d]."""
@@ -70,7 +69,7 @@ class Attention(nn.Module):
         return q, k, v
 
     def _split_last(self, x: Tensor, queries: int) -> tuple[Tensor, Tensor, Tensor]:
-        """`_split` with queries [B, heads, queries, d] of the last tokens only."""
+        """`_split` with queries [B, heads, queries, d] from the last tokens only."""
         width = len(self.q_bias)
         last = x.narrow(1, x.shape[1] - queries, queries)
         q = F.linear(last, self.qkv.weight[:width], self.q_bias)
@@ -87,60 +86,62 @@ class Attention(nn.Module):
 
 @torch.no_grad()
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, share: Tensor, short: bool | None = None
+    q: Tensor, k: Tensor, v: Tensor, share: Tensor, low_precision: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Attention of q, k, v [B, heads, N, d], and what each key gets of it; no gradient.
+    """Attention of q, k, v [B, heads, N, d], and the attention each key receives; no gradient.
 
-    Returns (out [B, heads, N, d], given [B, N]); given sums a key's attention over heads and
-    queries, query i counting share[i] times. Computed in the type of `share`, a block of queries
-    at a time: memory grows with N, not with N squared. short: products are in the type of q,
-    softmax and sums are not; absent: where that is faster.
+    Returns (out [B, heads, N, d], received [B, N]); `received` sums a key's attention over heads
+    and queries, query i weighted by share[i]. Computed in the dtype of `share`, one block of
+    queries at a time, so memory is linear in N. low_precision: matrix products use the dtype of q,
+    softmax and sums do not; None: where that is faster.
     """
-    # Not the logsumexp of fused attention and a second round of products: one round costs a
-    # fifth more than fused attention alone, two cost two thirds more, and need a private operator.
-    dtype = q.dtype if (_short_pays(q) if short is None else short) else share.dtype
+    # Not the logsumexp of fused attention plus a second round of products: one round costs a
+    # fifth more than fused attention alone, two cost two thirds more and need a private operator.
+    if low_precision is None:
+        low_precision = _low_precision_is_faster(q)
+    dtype = q.dtype if low_precision else share.dtype
     count, heads, tokens, width = q.shape
     with torch.autocast(q.device.type, enabled=False):
         queries = q.to(dtype).flatten(0, 1) * width**-0.5
-        keys = k.to(dtype).flatten(0, 1).transpose(1, 2).contiguous()  # products are faster so
+        keys = k.to(dtype).flatten(0, 1).transpose(1, 2).contiguous()  # for faster products
         values = v.to(dtype).flatten(0, 1).contiguous()
         out = torch.empty_like(values)
-        given = share.new_zeros(count * heads, tokens)
+        received = share.new_zeros(count * heads, tokens)
         for head, rows in _blocks(q):
             score = queries[head, rows] @ keys[head]  # [heads, rows, N]
             score = score.softmax(2, dtype=share.dtype)
             out[head, rows] = score.to(dtype) @ values[head]
-            given[head] += share[rows] @ score
-    return out.view_as(q).to(q.dtype), given.view(count, heads, tokens).sum(1)
+            received[head] += share[rows] @ score
+    return out.view_as(q).to(q.dtype), received.view(count, heads, tokens).sum(1)
 
 
-def _short_pays(q: Tensor) -> bool:
-    """Whether products of q are faster in its own type than in float32."""
-    # Intel's CPUs multiply bfloat16 fast with AMX only; GPUs do since Ampere, and where one does
-    # not, nobody chooses bfloat16.
+def _low_precision_is_faster(q: Tensor) -> bool:
+    """Whether matrix products are faster in the dtype of q than in float32."""
+    # Intel CPUs multiply bfloat16 fast only with AMX; GPUs do since Ampere, and nobody uses
+    # bfloat16 on older ones.
     return q.dtype == torch.bfloat16 and (q.is_cuda or (q.device.type == "cpu" and AMX))
 
 
 def _blocks(q: Tensor) -> list[tuple[slice, slice]]:
-    """What of q [B, heads, N, d] is done at once: (slice of the B * heads maps, slice of rows)."""
+    """Blocks of q [B, heads, N, d]: (slice of the B * heads maps, slice of query rows) each."""
     count, heads, tokens, _ = q.shape
     if q.device.type == "cpu" and not torch.compiler.is_compiling():
-        # One thread: what stays in its cache. More: fewer rounds, as in each they wait for the
-        # last of them, which takes long on a busy machine.
+        # One thread: blocks that fit its cache. Several: fewer, larger blocks, since all threads
+        # wait for the slowest in each, which takes long on a busy machine.
         threads = torch.get_num_threads()
-        some, rows = 8 * threads if threads > 1 else 1, 128
+        maps, rows = 8 * threads if threads > 1 else 1, 128
     else:
-        some = count * heads
-        rows = max(1, 2**25 // (some * tokens))  # few large steps; at most 128 MiB of float32
+        maps = count * heads
+        rows = max(1, 2**25 // (maps * tokens))  # few large steps; at most 128 MiB of float32
     return [
-        (slice(head, head + some), slice(row, row + rows))
-        for head in range(0, count * heads, some)
+        (slice(head, head + maps), slice(row, row + rows))
+        for head in range(0, count * heads, maps)
         for row in range(0, tokens, rows)
     ]
 
 
 class Mlp(nn.Module):
-    """Two layers with a GELU between, for each token [..., D]."""
+    """Two linear layers with a GELU in between, on each token [..., D]."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -153,9 +154,9 @@ class Mlp(nn.Module):
 
 
 class DropPath(nn.Module):
-    """In training, leaves out the whole of x [B, ...] for a share of the clips (Huang et al. 2016).
+    """Stochastic depth (Huang et al. 2016): zeroes x [B, ...] for random clips in training.
 
-    What stays is scaled up, so that the expected sum is the same.
+    The remaining clips are scaled up to keep the expected value.
     """
 
     def __init__(self, rate: float) -> None:
@@ -171,7 +172,7 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a two-layer perceptron, each after a norm and beside the identity."""
+    """Pre-norm transformer block: attention, then an MLP, each with a residual connection."""
 
     def __init__(self, width: int, heads: int, drop_path: float = 0.0, ratio: int = 4) -> None:
         super().__init__()
@@ -182,32 +183,32 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, queries: int | None = None, keys: Tensor | None = None) -> Tensor:
-        """x [B, N, D] -> [B, N, D]; with queries=q only the last q tokens go on: [B, q, D].
+        """x [B, N, D] -> [B, N, D]; with queries=q, only the last q tokens are kept: [B, q, D].
 
-        keys [B, N] bool: which tokens the others may ask; absent: all.
+        keys [B, N] bool: tokens that may be attended to; None: all.
         """
-        stay = x if queries is None else x.narrow(1, x.shape[1] - queries, queries)
-        stay = stay + self.drop_path(self.attn(self.norm1(x), queries, keys))
-        return self._perceive(stay)
+        kept = x if queries is None else x.narrow(1, x.shape[1] - queries, queries)
+        kept = kept + self.drop_path(self.attn(self.norm1(x), queries, keys))
+        return self._feed_forward(kept)
 
     def prune(self, x: Tensor, keyframe: int, keep: int, weight: float) -> tuple[Tensor, Tensor]:
-        """All tokens [B, N, D] attend; then only the key frame's and `keep` others go on.
+        """All tokens [B, N, D] attend; then only the key frame's and `keep` others are kept.
 
-        Returns the tokens [B, keyframe + keep, D], of the key frame first, then the others from
-        the most important on, and where [B, keep] these were among the N - keyframe.
+        Returns tokens [B, keyframe + keep, D], the key frame's first, then the others by
+        decreasing importance, and the indices [B, keep] of these among the N - keyframe.
         """
         more, importance = self.attn.with_importance(self.norm1(x), keyframe, weight)
         x = x + self.drop_path(more)
         index = importance.topk(keep, 1).indices
-        return self._perceive(_take(x, keyframe, index)), index
+        return self._feed_forward(_take(x, keyframe, index)), index
 
-    def _perceive(self, x: Tensor) -> Tensor:
+    def _feed_forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return out
 
 
 def _take(x: Tensor, first: int, index: Tensor) -> Tensor:
-    """x [B, N, D]: the `first` tokens, and those that index [B, n] names among the others."""
+    """The `first` tokens of x [B, N, D], then those at index [B, n] among the rest."""
     count, tokens = x.shape[:2]
     head = torch.arange(first, device=x.device).expand(count, -1)
     clip = torch.arange(count, device=x.device)[:, None] * tokens
@@ -231,16 +232,16 @@ def sinusoid(count: int, width: int) -> Tensor:
 def positions(grid: tuple[int, int, int], base: tuple[int, int], width: int) -> Tensor:
     """[t * h * w, width] float32 on the CPU: a code for each cell of grid (t, h, w), raster order.
 
-    The table is of t x base cells; where (h, w) is not base, each of its slices is stretched to
-    (h, w) by a bicubic. Cached: never change it in place.
+    The sinusoid table has t x base cells; if (h, w) is not base, each slice is resized to (h, w)
+    by bicubic interpolation. Cached: never modify it in place.
     """
     slices, height, width_ = grid
-    # A table of inference mode could not take part in a later training step.
+    # A tensor made in inference mode could not be used in a later training step.
     with torch.inference_mode(False), torch.no_grad():
         table = sinusoid(slices * base[0] * base[1], width)
         if (height, width_) == base:
             return table
-        # In float64: in float32 the last digit, and with it which token is kept, is the machine's.
+        # In float64: in float32 the last digit, and so which tokens are kept, varies by machine.
         maps = table.double().view(slices, *base, width).permute(0, 3, 1, 2)
         maps = F.interpolate(maps, (height, width_), mode="bicubic", align_corners=False)
         return maps.permute(0, 2, 3, 1).reshape(-1, width).float()

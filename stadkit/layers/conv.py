@@ -1,4 +1,4 @@
-"""Convolutions over space, over time or both, never by torch's slow way."""
+"""Convolutions over space, time or both that avoid torch's slow CPU kernels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from torch.nn import functional as F
 class Conv3d(nn.Conv3d):
     """nn.Conv3d with the same parameters and results, faster for small batches.
 
-    On CPUs torch computes small batches of 3D maps by a slow way (2 to 8 times), which moreover
-    gives maps back in another layout, that all later layers take over. Its 2D convolutions have
-    no such way, so a kernel that is flat in time or space is one of these; for others oneDNN, which
-    computes large batches, is asked for by name. Maps that are channels-last in memory are not
-    copied for it.
+    On CPUs, torch uses a slow kernel for small batches of 3D maps (2 to 8 times), which also
+    changes the memory layout for all later layers. 2D convolutions have no such kernel, so kernels
+    of size 1 in time or in space run as 2D ones; others call oneDNN, which torch uses for large
+    batches, directly. Maps in channels-last memory are not copied.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,11 +31,10 @@ class Conv3d(nn.Conv3d):
         return self._over_both(x) if self._slow(x) else super().forward(x)
 
     def _over_space(self, x: Tensor) -> Tensor:
-        """Every frame a picture of its own."""
+        """2D convolution of each frame."""
         clips, frames = x.shape[0], x.shape[2]
-        pictures = x.transpose(1, 2).flatten(0, 1)  # [B T, D, h, w]
         out = F.conv2d(
-            pictures,
+            x.transpose(1, 2).flatten(0, 1),  # [B T, D, h, w]
             self.weight[:, :, 0].contiguous(memory_format=torch.channels_last),
             self.bias,
             self.stride[1:],
@@ -46,16 +44,16 @@ class Conv3d(nn.Conv3d):
         return out.view(clips, frames, *out.shape[1:]).transpose(1, 2)
 
     def _slow(self, x: Tensor) -> bool:
-        """Whether torch may take its slow way, and oneDNN can be had."""
+        """Whether torch may use its slow kernel and oneDNN is available instead."""
         if (
             torch.compiler.is_compiling()
             or type(x) is not Tensor
             or torch.is_autocast_enabled("cpu")
         ):
-            return False  # these know torch's own convolution only
-        alike = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
-        here: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        return alike and len(x) == 1 and here
+            return False  # these support torch's own convolution only
+        supported = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
+        available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return supported and len(x) == 1 and available
 
     def _over_both(self, x: Tensor) -> Tensor:
         padding = cast(tuple[int, ...], self.padding)
@@ -64,7 +62,7 @@ class Conv3d(nn.Conv3d):
         )
 
     def _over_time(self, x: Tensor) -> Tensor:
-        """Every cell a column of a picture T high and h * w wide."""
+        """1D convolution over time, as a 2D one of maps T high and h * w wide."""
         height, width = x.shape[3:]
         out = F.conv2d(
             x.flatten(3),  # [B, D, T, h w]
@@ -78,11 +76,11 @@ class Conv3d(nn.Conv3d):
 
 
 class HalvingConv2d(nn.Conv2d):
-    """A convolution of stride 2, padded as TensorFlow's "same" pads even sides: one zero more at
-    the far ends.
+    """A stride-2 convolution with TensorFlow's "same" padding of even sides: one more zero at the
+    bottom and right.
 
-    Maps are not padded themselves, which for channels-last ones takes longer than the convolution:
-    the kernel gets a row and a column of zeros in front, and the padding is alike on both sides.
+    Padding channels-last maps takes longer than the convolution; instead, the kernel gets a leading
+    row and column of zeros, and the padding is symmetric.
     [B, D, h, w] -> [B, outside, h / 2, w / 2].
     """
 
@@ -90,7 +88,7 @@ class HalvingConv2d(nn.Conv2d):
         super().__init__(inside, outside, kernel, 2, kernel // 2, groups=groups)
 
     def shifted(self) -> Tensor:
-        """The kernel with zeros in front: [outside, inside / groups, kernel + 1, kernel + 1]."""
+        """The kernel with leading zeros: [outside, inside / groups, kernel + 1, kernel + 1]."""
         return F.pad(self.weight, (1, 0, 1, 0)).contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,29 +96,29 @@ class HalvingConv2d(nn.Conv2d):
         return out
 
 
-def relu6_of(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """ReLU6 of a convolution of maps [B, D, h, w]; see `activated`."""
+def conv_relu6(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution of maps [B, D, h, w] followed by ReLU6; see `conv_activation`."""
     if fusible(conv, x):
-        return activated(conv, x, "hardtanh", [0.0, 6.0])
+        return conv_activation(conv, x, "hardtanh", [0.0, 6.0])
     return F.relu6(conv(x), inplace=True)
 
 
 def fusible(conv: nn.Conv2d, x: Tensor) -> bool:
-    """Whether oneDNN can be asked by name: on a CPU, in float32, where nothing is learned from it
-    and no graph of it is wanted."""
+    """Whether oneDNN can be called directly: on a CPU, in float32, without gradients or tracing."""
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(x) is not Tensor:
         return False
     if torch.is_autocast_enabled("cpu") or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return False
-    alike = x.device.type == "cpu" and x.dtype == conv.weight.dtype == torch.float32
-    here: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return alike and here and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+    if x.device.type != "cpu" or not x.dtype == conv.weight.dtype == torch.float32:
+        return False
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
 
-def activated(conv: nn.Conv2d, x: Tensor, name: str, numbers: list[float]) -> Tensor:
-    """A convolution and what follows it ("hardtanh", "leaky_relu") in one pass over memory.
+def conv_activation(conv: nn.Conv2d, x: Tensor, name: str, parameters: list[float]) -> Tensor:
+    """A convolution fused with its activation ("hardtanh", "leaky_relu").
 
-    Takes a third less time for small layers, with the same numbers. Ask `fusible` first.
+    Takes a third less time for small layers, with the same results. Check `fusible` first.
     """
     return cast(
         Tensor,
@@ -133,7 +131,7 @@ def activated(conv: nn.Conv2d, x: Tensor, name: str, numbers: list[float]) -> Te
             conv.dilation,
             conv.groups,
             name,
-            numbers,
+            parameters,
             "",
         ),
     )

@@ -1,4 +1,4 @@
-"""Losses for detectors, in float32 where the input is not float64.
+"""Detection losses, in float32, or float64 for float64 inputs.
 
 All but `known_cross_entropy` are elementwise: the caller reduces.
 """
@@ -13,7 +13,7 @@ from stadkit.layers import box_ops
 
 
 def wide(x: Tensor) -> Tensor:
-    """The same in float32, or float64 if it was: sums of many small terms want no less."""
+    """x in float32, or in float64 if it is: sums of many small terms need the precision."""
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -34,17 +34,17 @@ def giou_loss(box: Tensor, truth: Tensor) -> Tensor:
 
 
 def iou_loss(box: Tensor, truth: Tensor) -> Tensor:
-    """-log IoU of matched boxes [..., 4] (Yu et al. 2016, as the first FCOS has it).
+    """-log IoU of matched boxes [..., 4] (Yu et al. 2016; used by the first FCOS).
 
-    An IoU under 1e-6 counts as 1e-6: boxes apart cost 13.8 and have no gradient.
+    IoU is clamped to 1e-6: disjoint boxes cost 13.8 and have no gradient.
     """
     return -box_ops.iou(wide(box), wide(truth)).clamp(min=1e-6).log()
 
 
 def known_cross_entropy(logit: Tensor, truth: Tensor) -> Tensor:
-    """Binary cross-entropy of logits [...], the mean over what is known; 0 where nothing is.
+    """Mean binary cross-entropy of logits [...] over the known labels; 0 if there are none.
 
-    truth [...]: 1, 0 or NaN, which nobody knows.
+    truth [...]: 1, 0 or NaN for unknown.
     """
     logit, known = wide(logit), ~truth.isnan()
     goal = truth.to(logit.dtype).nan_to_num(0.0)

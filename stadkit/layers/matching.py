@@ -1,4 +1,4 @@
-"""Which proposal learns from which person: one-to-one, at the least cost (Carion et al. 2020)."""
+"""One-to-one matching of proposals with people at minimum cost (Carion et al. 2020)."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ from stadkit.layers import box_ops
 
 
 class Diverged(StadkitError):
-    """A model in training gives no numbers any more."""
+    """Training diverged: the model's outputs are not finite."""
 
 
 @torch.no_grad()
 def set_cost(
     logit: Tensor, box: Tensor, truth: Tensor, frame: Tensor, weights: tuple[float, float, float]
 ) -> Tensor:
-    """What it costs each proposal to stand for each person: [..., P, M], without gradient.
+    """The cost of matching each proposal with each person: [..., P, M], no gradient.
 
     logit [..., P, 2] person and background; box [..., P, 4] and truth [..., M, 4] in pixels;
-    frame [..., 1, 4] width height width height of the unpadded picture. Sparse R-CNN (Sun et al.
-    2021), Eq. 1: the weighted sum of -softmax of person, of the L1 distance in fractions of the
-    picture, and of -GIoU.
+    frame [..., 1, 4] width height width height of the unpadded frame. Sparse R-CNN (Sun et al.
+    2021), Eq. 1: the weighted sum of minus the person probability, of the L1 distance in fractions
+    of the frame, and of minus the GIoU. weights: person, distance, GIoU.
     """
     person, distance, giou = weights
-    chance = logit.softmax(-1)[..., :1]  # [..., P, 1]
-    apart = ((box / frame)[..., :, None, :] - (truth / frame)[..., None, :, :]).abs().sum(-1)
-    shared = box_ops.giou(box[..., :, None, :], truth[..., None, :, :])
-    return distance * apart - giou * shared - person * chance
+    probability = logit.softmax(-1)[..., :1]  # [..., P, 1]
+    l1 = ((box / frame)[..., :, None, :] - (truth / frame)[..., None, :, :]).abs().sum(-1)
+    overlap = box_ops.giou(box[..., :, None, :], truth[..., None, :, :])
+    return distance * l1 - giou * overlap - person * probability
 
 
 def assign(cost: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The Hungarian matching of each clip: index vectors [n] of (clip, proposal, target).
+    """Hungarian matching of each clip: index vectors [n] of (clip, proposal, target).
 
-    cost [B, P, M]; rows [B, M] bool: which targets are real, the others are never chosen. A clip
-    gives min(P, real targets) pairs, in the order of the proposals: of more targets than
-    proposals, those that cost most are nobody's. Raises Diverged where a real target's cost is
-    not finite.
+    cost [B, P, M]; rows [B, M] bool: real targets; padding is never matched. A clip has
+    min(P, real targets) pairs, in proposal order; if targets outnumber proposals, the costliest
+    stay unmatched. Raises Diverged if a real target's cost is not finite.
     """
     costs, real = cost.detach().double().cpu().numpy(), rows.cpu().numpy()
     clips, proposals, targets = [], [], []
-    for clip, (own, wanted) in enumerate(zip(costs, real, strict=True)):
-        columns = np.flatnonzero(wanted)
-        part = own[:, columns]
+    for clip, (matrix, is_real) in enumerate(zip(costs, real, strict=True)):
+        columns = np.flatnonzero(is_real)
+        part = matrix[:, columns]
         if not np.isfinite(part).all():
-            wrong = part[~np.isfinite(part)][0]
-            raise Diverged(f"the cost of matching boxes with people became {wrong}")
+            value = part[~np.isfinite(part)][0]
+            raise Diverged(f"the cost of matching boxes with people is {value}")
         proposal, column = linear_sum_assignment(part)
         clips.append(np.full(len(proposal), clip))
         proposals.append(proposal)

@@ -1,4 +1,4 @@
-"""Weights made ready for inference: memory layout, and norms folded into convolutions."""
+"""Prepare weights for inference: memory layout, precision, and norms folded into convolutions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def channels_last(model: nn.Module) -> nn.Module:
-    """The same module, its convolution weights laid out as channels-last pixels want them.
+    """Convert a module's convolution weights to channels-last memory, in place.
 
-    CPUs with vector units and GPUs convolve such maps faster; the numbers stay the same.
+    CPUs with vector units and GPUs convolve such maps faster; results stay the same.
     """
     for part in model.modules():
         if isinstance(part, nn.Conv3d):
@@ -23,20 +23,19 @@ def channels_last(model: nn.Module) -> nn.Module:
     return model
 
 
-def beside(maps: Sequence[Tensor]) -> Tensor:
-    """Maps [B, D_i, T, h, w] as one [B, sum of D_i, T, h, w] that is channels-last in memory.
+def concat_channels_last(maps: Sequence[Tensor]) -> Tensor:
+    """Concatenate maps [B, D_i, T, h, w] to [B, sum of D_i, T, h, w] in channels-last memory.
 
-    torch.cat would lay it out otherwise, and every layer after it would go on so.
+    torch.cat would change the layout for every later layer.
     """
     return torch.cat([x.movedim(1, -1) for x in maps], -1).movedim(-1, 1)
 
 
 def lower(model: nn.Module, kind: torch.dtype) -> nn.Module:
-    """The same module, the weights of its products in `kind`: for inference under autocast.
+    """Convert convolution, linear and attention weights to `kind`, in place, for inference.
 
-    Autocast would cast them again at every pass, which for transformers on a CPU takes as long as
-    a fifth of the work; the numbers are the same. What is not a weight of a convolution, linear or
-    attention layer (norms, tables, queries) stays as it is.
+    Autocast would cast them in every pass, which for transformers on a CPU takes a fifth of the
+    time; results are the same. Other parameters (norms, tables, queries) keep their dtype.
     """
     products = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
     for part in model.modules():
@@ -47,11 +46,11 @@ def lower(model: nn.Module, kind: torch.dtype) -> nn.Module:
 
 
 def fold_norms(model: nn.Module) -> nn.Module:
-    """The same module with a pass over its maps less for each batch norm; it cannot be trained.
+    """Fold each batch norm into the convolution before it, in place; for inference only.
 
-    A norm is of the convolution that was registered right before it, in every model here. Results
-    are the same but for rounding. Norms that follow nothing, or that would count their batch (a
-    module in training), stay.
+    In every model here a norm belongs to the convolution registered right before it. Results are
+    the same up to rounding. Norms without such a convolution, or that use batch statistics (in
+    training mode), are left alone.
     """
     for part in model.modules():
         children = list(part.named_children())

@@ -1,4 +1,4 @@
-"""Feature pyramid (Lin et al. 2017): maps of several stages to maps of one width."""
+"""Feature pyramid network (Lin et al. 2017)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 
 class Pyramid(nn.Module):
-    """Lateral 1 x 1 convolutions, sums from coarse to fine, 3 x 3 convolutions; no norms.
+    """Lateral 1 x 1 convolutions, top-down sums, 3 x 3 output convolutions; no norms.
 
-    channels: of each stage, fine to coarse. extra: one more level from the coarsest output.
+    channels: of each stage, fine to coarse. extra: add a level from the coarsest output.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 256, extra: bool = True) -> None:
@@ -29,14 +29,14 @@ class Pyramid(nn.Module):
     ) -> list[Tensor]:
         """Maps [B, D of the stage, h, w], fine to coarse -> maps [B, width, h, w].
 
-        sizes: (height, width) to which each map is stretched (nearest cell) if it is smaller.
+        sizes: (height, width) that each map is upsampled to (nearest cell); None: its own.
         """
         sums = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
         if sizes is not None:
-            # A 1 x 1 convolution of repeated cells is its result repeated: stretch afterwards.
+            # A 1 x 1 convolution commutes with repeating cells: upsample after it, at lower cost.
             sums = [stretch(x, size) for x, size in zip(sums, sizes, strict=True)]
         for i in range(len(sums) - 2, -1, -1):
-            # Odd maps are not half as large: stretch to the finer map's size, not by 2.
+            # With odd sizes the ratio is not 2: upsample to the finer map's size.
             sums[i] = sums[i] + stretch(sums[i + 1], (sums[i].shape[2], sums[i].shape[3]))
         levels = [output(x) for output, x in zip(self.output, sums, strict=True)]
         if self.extra is not None:
@@ -45,9 +45,9 @@ class Pyramid(nn.Module):
 
 
 def stretch(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps [B, D, h, w] at another size, each new cell that of the old in which it lies."""
+    """Resize maps [B, D, h, w] to (height, width) by nearest-neighbour interpolation."""
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
-    # With the channels side by side this copies rows of them: 40 times as fast on a CPU.
+    # Channels-last, this copies whole rows of channels: 40 times as fast on a CPU.
     maps = maps.contiguous(memory_format=torch.channels_last)
     return F.interpolate(maps, size=size, mode="nearest")

@@ -1,13 +1,13 @@
 """RoIAlign (He et al. 2017, Mask R-CNN) in plain torch, as Detectron2 and MMCV compute it.
 
-Bilinear weights of an upright grid are a product of a weight along y and one along x, and
-so is the mean over the samples of a bin. Pooling a box is therefore two small matrix
-products, rows x map x columns, for any number of samples: exact, differentiable, and no
-gather of single pixels. Boxes of a pyramid read few cells of large maps; there the cells of a
-bin are summed by weight, one pass for all levels.
+On an axis-aligned grid, bilinear weights factor into a weight along y and one along x, and so
+does the mean over the samples of a bin. Pooling a box is therefore two small matrix products,
+rows x map x columns, for any number of samples: exact, differentiable, and without gathering
+single pixels. On a pyramid, boxes read few cells of large maps; there each bin is a weighted sum
+of its cells, in one pass for all levels.
 
-Computed in float64 where the maps are float64, else in float32. On the meta device no
-products are done, only shapes are told: counts of cost leave pooling out.
+Computed in float64 for float64 maps, else in float32. On the meta device only shapes are
+computed, so cost counts exclude pooling.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from stadkit.layers.runtime import exporting
 
-# Numbers that `Cells.strongest` makes at once: on a CPU (2 MB are a share of a cache), on a GPU.
-AT_ONCE = (2**19, 2**27)
+# Elements that `Cells.strongest` computes at once: on a CPU (2 MB fit in a cache), on a GPU.
+ELEMENTS_AT_ONCE = (2**19, 2**27)
 
 
 def roi_align(
@@ -34,24 +34,27 @@ def roi_align(
     sampling: int = 0,
     aligned: bool = True,
 ) -> Tensor:
-    """Cut boxes out of feature maps, each as `size` x `size` cells: [n, D, size, size].
+    """Pool boxes from feature maps to `size` x `size` bins each: [n, D, size, size].
 
-    maps [B, D, h, w]; boxes [n, 4] x1 y1 x2 y2 in pixels of the clip, `scale` cells a pixel;
-    index [n], the clip of each box. `sampling` points a bin and axis, 0: as many as the bin
-    has cells, rounded up. `aligned` puts cell centres at half cells; False is Detectron 1,
-    which also makes boxes at least one cell wide. Beyond the map by up to a cell the border
-    repeats, farther out is 0. Gradients reach the maps, not the boxes.
+    maps [B, D, h, w]; boxes [n, 4] x1 y1 x2 y2 in pixels of the clip, `scale` cells per pixel;
+    index [n], the clip of each box. sampling: points per bin and axis; 0: the bin's size in
+    cells, rounded up. aligned: cell centres lie at half cells; False as in Detectron 1, where
+    boxes are also at least one cell wide. Samples up to one cell outside the map read the
+    replicated border, farther ones 0. Gradients reach the maps, not the boxes.
     """
     clips, depth, height, width = maps.shape
     if maps.is_meta:
         return maps.new_empty(len(boxes), depth, size, size)
     kind = _working(maps.dtype)
     with torch.autocast(maps.device.type, enabled=False):
-        place, most = places(index, clips)
+        place, most = padded_rows(index, clips)
         box = (boxes.detach().float().to(kind) * scale).unbind(1)
         rows = _weights(box[1], box[3], height, size, sampling, aligned)  # [n, size, h]
         cols = _weights(box[0], box[2], width, size, sampling, aligned)  # [n, size, w]
-        rows, cols = spread(rows, place, clips * most), spread(cols, place, clips * most)
+        rows, cols = (
+            scatter_rows(rows, place, clips * most),
+            scatter_rows(cols, place, clips * most),
+        )
         flat = maps.to(kind).permute(0, 2, 3, 1).flatten(2)  # [B, h, w * D]
         tall = rows.view(clips, most * size, height) @ flat  # [B, most * size, w * D]
         tall = tall.view(clips * most, size, width, depth)
@@ -60,9 +63,9 @@ def roi_align(
 
 
 class Cells:
-    """A pyramid laid out once, all cells of its levels as rows, to be cut from many times.
+    """A pyramid flattened once into one table of cells, to pool boxes from repeatedly.
 
-    maps [B, D, h, w], fine to coarse; strides: pixels a cell of each, doubling.
+    maps [B, D, h, w], fine to coarse; strides: pixels per cell of each, doubling.
     """
 
     def __init__(self, maps: Sequence[Tensor], strides: Sequence[float]) -> None:
@@ -76,10 +79,10 @@ class Cells:
         self.table = torch.cat(rows, 1).to(_working(self.dtype)).flatten(0, 1)  # [B * cells, D]
 
     def cut(self, boxes: Tensor, index: Tensor, size: int, sampling: int) -> Tensor:
-        """Boxes [n, 4] (pixels) of clips index [n], row by row of bins: [n, size * size, D].
+        """Pool boxes [n, 4] (pixels) of clips index [n]: bins row by row [n, size * size, D].
 
-        The level is that on which a box is about as large as one of 224 x 224 pixels is at
-        stride 16 (Lin et al. 2017, Eq. 1). Boxes turned inside out read zeros, as in Detectron2.
+        The level is chosen so that a box of 224 x 224 pixels is read at stride 16 (Lin et al. 2017,
+        Eq. 1). Inverted boxes read zeros, as in Detectron2.
         """
         if self.table.is_meta:
             return self.table.new_empty(len(boxes), size * size, self.depth, dtype=self.dtype)
@@ -88,15 +91,15 @@ class Cells:
         return bins.view(len(boxes), size * size, self.depth).to(self.dtype)
 
     def strongest(self, boxes: Tensor, index: Tensor, size: int, sampling: int) -> Tensor:
-        """The largest number of each channel among the bins of `cut`: [n, D].
+        """The maximum over the bins of `cut`, channel by channel: [n, D].
 
-        A few boxes at a time: the bins of all would not fit a processor's cache, and to write
-        and read them back takes longer than to make them.
+        A few boxes at a time: the bins of all would not fit a CPU's cache, and writing and
+        reading them back takes longer than computing them.
         """
         if self.table.is_meta:
             return self.table.new_empty(len(boxes), self.depth, dtype=self.dtype)
         area = size * size
-        few = area * max(1, AT_ONCE[self.table.is_cuda] // (area * self.depth))
+        few = area * max(1, ELEMENTS_AT_ONCE[self.table.is_cuda] // (area * self.depth))
         with torch.autocast(self.table.device.type, enabled=False):
             cell, weight = self._bins(boxes, index, size, sampling)
             parts = zip(torch.split(cell, few), torch.split(weight, few), strict=True)
@@ -104,14 +107,13 @@ class Cells:
         return torch.cat(most).to(self.dtype)
 
     def _sum(self, cell: Tensor, weight: Tensor) -> Tensor:
-        """Cells [m, k] of the table by weight [m, k], together: [m, D]."""
+        """Weighted sums [m, D] of the table's rows cell [m, k], with weight [m, k]."""
         return F.embedding_bag(cell, self.table, mode="sum", per_sample_weights=weight)
 
     def _bins(
         self, boxes: Tensor, index: Tensor, size: int, sampling: int
     ) -> tuple[Tensor, Tensor]:
-        """What each bin reads, S samples an axis: rows of the table and weights
-        [n * size * size, (2 S)^2]."""
+        """The table rows and weights [n * size * size, (2 S)^2] of each bin, S samples per axis."""
         boxes = boxes.detach().float()
         level, valid = _levels(boxes, self.strides)
         scale = 1 / torch.tensor(self.strides, dtype=self.table.dtype, device=boxes.device)
@@ -131,35 +133,35 @@ class Cells:
 
 
 def _working(kind: torch.dtype) -> torch.dtype:
-    """The type to pool in: `kind`, but at least float32."""
+    """The dtype to pool in: `kind`, but at least float32."""
     return torch.promote_types(kind, torch.float32)
 
 
 def _levels(boxes: Tensor, strides: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Which level each of boxes [n, 4] is cut from, [n] counted from 0, and if it has one."""
+    """The level [n] of each of boxes [n, 4], from 0, and whether the box is valid [n]."""
     if len(strides) == 1:
         level = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
         return level, torch.ones_like(level, dtype=torch.bool)
     side = boxes[:, 2:] - boxes[:, :2]
     area = side[:, 0] * side[:, 1]
     level = torch.floor(4 + torch.log2(area.clamp(min=0).sqrt() / 224 + 1e-8))
-    first = round(math.log2(strides[0]))  # the level of stride 4 is called 2
+    first = round(math.log2(strides[0]))  # the level of stride 4 is numbered 2
     return level.sub(first).clamp(0, len(strides) - 1).nan_to_num().long(), area >= 0
 
 
 def _corners(
     low: Tensor, high: Tensor, cells: Tensor, size: int, sampling: int
 ) -> tuple[Tensor, Tensor]:
-    """The two cells beside each sample of one axis, and their weights: [n, size, 2 * sampling].
+    """The two neighbour cells of each sample along one axis, and their weights.
 
-    low, high [n]: the boxes' ends in cells of a map that has `cells` [n] of them.
+    Both [n, size, 2 * sampling]. low, high [n]: box ends in cells of a map with `cells` [n] cells.
     """
     cells = cells[:, None]
     step = (torch.arange(size * sampling).to(low) + 0.5) / (size * sampling)  # [size * S]
     at = low[:, None] - 0.5 + step * (high - low)[:, None]  # [n, size * S]
     used = ((at >= -1) & (at <= cells)).to(low) / sampling
     at = at.clamp(min=0).minimum(cells - 1)
-    before = at.long().clamp(min=0).minimum(cells - 1)  # again: NaN is no cell
+    before = at.long().clamp(min=0).minimum(cells - 1)  # clamped again, for NaN
     after = (before + 1).minimum(cells - 1)
     share = at - before
     corner = torch.stack([before, after], -1)
@@ -168,30 +170,30 @@ def _corners(
     return corner.view(shape), weight.view(shape)
 
 
-def places(index: Tensor, clips: int) -> tuple[Tensor, int]:
-    """Rows of boxes laid out as [clips, most]: (place [n] of each box, most boxes of a clip)."""
+def padded_rows(index: Tensor, clips: int) -> tuple[Tensor, int]:
+    """Pad boxes to [clips, most] rows: (row [n] of each box, largest count `most` of a clip)."""
     mine = index[:, None] == torch.arange(clips, device=index.device)  # [n, B]
     rank = (mine.cumsum(0) * mine).sum(1) - 1  # [n] how many of the same clip came before
     most = _largest(rank + 1, len(index))
     return index * most + rank, most
 
 
-def spread(weights: Tensor, place: Tensor, total: int) -> Tensor:
-    """Weights [n, size, cells] at their places among `total` boxes, zeros elsewhere."""
+def scatter_rows(weights: Tensor, place: Tensor, total: int) -> Tensor:
+    """Scatter weights [n, ...] to rows `place` [n] of `total`, zeros elsewhere."""
     return weights.new_zeros(total, *weights.shape[1:]).index_copy(0, place, weights)
 
 
 def _weights(
     low: Tensor, high: Tensor, cells: int, size: int, sampling: int, aligned: bool
 ) -> Tensor:
-    """How much each cell of one axis counts in each bin: [n, size, cells].
+    """The weight of each cell along one axis in each bin: [n, size, cells].
 
-    low, high [n]: the boxes' ends in cells. Rows sum to 1 where the bin lies on the map.
+    low, high [n]: box ends in cells. Rows sum to 1 for bins inside the map.
     """
     span = high - low if aligned else (high - low).clamp(min=1)
     start = low - 0.5 if aligned else low
     wanted = torch.full_like(span, sampling) if sampling else (span / size).ceil().clamp(min=0)
-    # Of boxes in the frame, which goes on by a part of a cell where the map was cut to whole ones.
+    # Upper bound for boxes inside the frame, which may exceed the map by a fraction of a cell.
     most = sampling or -(-(cells + 1) // size)
     samples = torch.arange(_largest(wanted, most), device=low.device)  # [S]
     count = wanted[:, None, None].clamp(min=1)  # [n, 1, 1]
@@ -205,10 +207,9 @@ def _weights(
 
 
 def _largest(values: Tensor, most: int) -> int:
-    """The largest of values [n], 0 if there are none.
+    """The maximum of values [n], 0 if empty; under export tracing the upper bound `most`.
 
-    In a graph that is being traced `most`, which it cannot be above: shapes there do not hang on
-    numbers. What is too many counts nothing.
+    Traced shapes must not depend on values; surplus entries get weight 0.
     """
     if exporting():
         return most

@@ -1,4 +1,4 @@
-"""How a module runs: for results or to be exported, alone or in one of several processes."""
+"""How a module runs: traced for export or not, in one process or several."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch import distributed as dist
 
 
 def exporting() -> bool:
-    """Whether a graph is being traced for export: its shapes cannot hang on numbers.
+    """Whether a graph is being traced for export: shapes must not depend on values.
 
-    torch before 2.7 cannot tell; there the export of what asks fails.
+    Always False for torch before 2.7; there, exporting code that checks this fails.
     """
     return hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting()
 
 
 def world_mean(x: Tensor) -> Tensor:
-    """The mean of a number [...] over all processes of torchrun, itself where there is one.
+    """The mean of x [...] over all torchrun processes; x itself if there is only one.
 
-    No gradient goes through it where there are several.
+    No gradient flows through it with several processes.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return x

@@ -17,12 +17,12 @@ from stadkit.files.multisports import CLASSES as MULTISPORTS_CLASSES
 from stadkit.files.multisports import sports
 from stadkit.instances import Instances
 from stadkit.labels import Labels, ava_groups
-from stadkit.metrics.average_precision import known_mean
+from stadkit.metrics.counting import MULTISPORTS, PROTOCOLS, Protocol, protocol_of
 from stadkit.metrics.coverage import Coverage, check
 from stadkit.metrics.frame_map import FrameMap, frame_map, group_means, person_ap
 from stadkit.metrics.frame_map_act import act_count, act_person_ap
 from stadkit.metrics.mistakes import Mistakes, mistakes
-from stadkit.metrics.protocols import MULTISPORTS, PROTOCOLS, Protocol, protocol_of
+from stadkit.metrics.ranking import known_mean
 from stadkit.metrics.video_map import NO_SIZES, TUBE_PROTOCOLS, UNSCORED, VideoMap, video_map
 from stadkit.tubes import Tubelets, Tubes
 

@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 
 from stadkit.detections import Keyframes
 from stadkit.instances import Instances
-from stadkit.metrics.average_precision import average_precision, known_mean
-from stadkit.metrics.counting import Counted, count_rows
-from stadkit.metrics.matching import best_truth, first_claims, in_class
-from stadkit.metrics.people import people
-from stadkit.metrics.protocols import Protocol, protocol_of
-from stadkit.metrics.ranking import Orders, orders
+from stadkit.metrics.counting import Counted, Protocol, count_rows, protocol_of
+from stadkit.metrics.matching import best_truth, first_claims, in_class, people
+from stadkit.metrics.ranking import Orders, average_precision, known_mean, orders
 
 
 @dataclass(frozen=True)

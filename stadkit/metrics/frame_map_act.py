@@ -21,12 +21,10 @@ from stadkit.arrays import Ints, Rows, greedy_match, join_equal, run_starts
 from stadkit.detections import Keyframes
 from stadkit.errors import UsageError
 from stadkit.instances import Instances
-from stadkit.metrics.average_precision import trapezoid_precision
-from stadkit.metrics.counting import count_rows
+from stadkit.metrics.counting import ACT, count_rows
 from stadkit.metrics.frame_map import FrameMap
-from stadkit.metrics.people import people
-from stadkit.metrics.protocols import ACT
-from stadkit.metrics.ranking import by_class
+from stadkit.metrics.matching import people
+from stadkit.metrics.ranking import by_class, trapezoid_precision
 from stadkit.metrics.tube_overlap import in_pixels
 from stadkit.pairwise import Sides, iou_of_pairs, sides, soft_nms
 from stadkit.tubes import Tubelets, Tubes

@@ -22,8 +22,7 @@ from stadkit.detections import Keyframes
 from stadkit.instances import Instances
 from stadkit.metrics.counting import Counted, count_rows
 from stadkit.metrics.frame_map import FrameMap
-from stadkit.metrics.matching import Ints, best_truth, in_class
-from stadkit.metrics.people import changes, same_box
+from stadkit.metrics.matching import Ints, best_truth, changes, in_class, same_box
 
 KINDS = ("right", "duplicate", "localization", "classification", "background")
 _LOCALIZATION_IOU = 0.1  # minimum IoU of a localization error

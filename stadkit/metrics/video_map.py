@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from stadkit.arrays import Ints, greedy_match, join_equal, run_starts
 from stadkit.errors import UsageError
-from stadkit.metrics.average_precision import average_precision, known_mean, trapezoid_precision
+from stadkit.metrics.ranking import average_precision, known_mean, trapezoid_precision
 from stadkit.metrics.tube_overlap import Tracks, tube_nms, tube_overlap
 from stadkit.tubes import Tubes
 

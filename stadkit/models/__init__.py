@@ -1,6 +1,6 @@
 """Detectors: `model(pixels, sizes) -> Outputs`.
 
-Letters in shape comments, everywhere below this room:
+Letters in shape comments, here and in all packages that build on this one:
 B clips, T frames, H W pixels, h w cells of a feature map, N people (or points),
 C classes, D channels, L pyramid levels.
 """
@@ -14,15 +14,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Outputs:
-    """What every detector gives back; raises ValueError where a shape is not as said.
+    """The outputs of every detector; raises ValueError for a wrong shape.
 
-    Rows beyond the people found in a clip have a person logit of -inf.
+    Padding rows, beyond the people found in a clip, have a person logit of -inf.
     """
 
     person: Tensor  # [B, N]        logit: person minus background
     box: Tensor  # [B, N, T, 4]  x1 y1 x2 y2, fractions of the unpadded clip, not clipped
-    action: Tensor  # [B, N, C]     logits, one independent score a class
-    present: Tensor | None = None  # [B, N, T]  logit of being there in each frame; None: in all
+    action: Tensor  # [B, N, C]     logits, one independent score per class
+    present: Tensor | None = None  # [B, N, T]  presence logit in each frame; None: in all
 
     def __post_init__(self) -> None:
         b, n = self.person.shape

@@ -1,10 +1,8 @@
-"""Heads that say what a person does: a box on the action map -> one logit a class.
+"""Action heads: a person's box on the action map -> one logit per class.
 
-`cells` [B, 2] in both is (h, w), the part of each clip's map that is picture: what is pooled
-over the whole map must not read the padding, or a clip's result would hang on the others
-in its batch.
-
-The head of two-stage models: a person's box on the map of a clip -> one logit a class.
+`LinearHead` and `AcrnHead` are ME-STAD's, `RoiHead` that of two-stage models. `cells` [B, 2] is
+the (h, w) of the unpadded part of each clip's map: pooling over the whole map must not read the
+padding, or a clip's result would depend on the others in its batch.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from stadkit.layers.roi_align import roi_align
 class LinearHead(nn.Module):
     """RoIAlign, dropout, max over the box, one linear layer (ME-STAD 3.3).
 
-    context: the whole map, pooled to the box's size, stands beside the box (the release).
+    context: concatenate the whole map, pooled to the RoI size (the release).
     """
 
     def __init__(
@@ -33,7 +31,7 @@ class LinearHead(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.sampling, self.context = size, sampling, context
-        self.dropout = nn.Dropout(dropout)  # before the max, on single cells, as the release
+        self.dropout = nn.Dropout(dropout)  # before the max, on single cells, as in the release
         self.projection = nn.Linear(2 * channels if context else channels, classes)
 
     def forward(
@@ -49,11 +47,11 @@ class LinearHead(nn.Module):
 
 
 class AcrnHead(nn.Module):
-    """Actor-centric relations (Sun et al. 2018), ME-STAD Table 7.
+    """Actor-centric relation network (Sun et al. 2018), ME-STAD Table 7.
 
-    The actor's vector is set beside every cell of the map, two convolutions relate them,
-    and the strongest relation is classified. The convolutions are 2-D: MMAction2's kernels
-    have time 1 and fit after squeezing.
+    The actor's vector is concatenated to every cell of the map; two convolutions relate them, and
+    their maximum is classified. The convolutions are 2D: MMAction2's kernels have size 1 in time
+    and fit after squeezing.
     """
 
     def __init__(
@@ -79,7 +77,7 @@ class AcrnHead(nn.Module):
         actor = region.amax((2, 3), keepdim=True)  # [n, D, 1, 1]
         pair = torch.cat([actor.expand(-1, -1, *maps.shape[2:]), maps[index]], 1)
         inside = _inside(cells, maps.shape[2], maps.shape[3])[index]  # [n, 1, h, w]
-        near = self.conv1(pair) * inside  # zeros beyond the picture, as beyond a map
+        near = self.conv1(pair) * inside  # zeros in the padding, as outside the map
         relation = self.dropout(self.conv2(near))  # [n, D, h, w]
         vector = relation.masked_fill(~inside, -torch.inf).amax((2, 3))
         return self.projection(vector)  # type: ignore[no-any-return]
@@ -91,7 +89,7 @@ def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 def _whole(maps: Tensor, cells: Tensor, size: int) -> Tensor:
-    """Means of the pictured part of each map: [B, D, size, size]."""
+    """Average-pool the unpadded part of each map: [B, D, size, size]."""
     if maps.is_meta:
         return F.adaptive_avg_pool2d(maps, size)
     parts = zip(maps, cells.tolist(), strict=True)
@@ -99,17 +97,17 @@ def _whole(maps: Tensor, cells: Tensor, size: int) -> Tensor:
 
 
 def _inside(cells: Tensor, height: int, width: int) -> Tensor:
-    """Which cells show picture: bool [B, 1, height, width]."""
+    """Mask of unpadded cells: bool [B, 1, height, width]."""
     rows = torch.arange(height, device=cells.device) < cells[:, :1]  # [B, h]
     cols = torch.arange(width, device=cells.device) < cells[:, 1:]  # [B, w]
     return (rows[:, :, None] & cols[:, None, :])[:, None]
 
 
 class RoiHead(nn.Module):
-    """RoIAlign, the strongest cell of each channel, one linear layer or two with ReLU between.
+    """RoIAlign, max over the box, one linear layer or two with a ReLU in between.
 
-    The maps are of the picture alone, without padding. context: the whole map, pooled to the box's
-    size, stands beside the box. hidden: two layers, the first as wide as what it reads.
+    Maps have no padding. context: concatenate the whole map, pooled to the RoI size. hidden: add a
+    hidden layer as wide as its input.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""The boxes on which a model learns actions (ME-STAD 4.1, Table 3).
+"""Sample the boxes for the action loss (ME-STAD 4.1, Table 3).
 
-Boxes are in pixels, in rows [B, K, 4] of each clip, with a mask [B, K] of those that count.
+Boxes are in pixels, padded to [B, K, 4], with a mask [B, K] of valid ones.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from stadkit.models.fcos import Dense
 
 @dataclass(frozen=True)
 class Rois:
-    """Boxes with the labels of the people they show."""
+    """Boxes with the labels of the people they match."""
 
     box: Tensor  # [n, 4]  pixels
     index: Tensor  # [n]     clip
-    person: Tensor  # [n]     row of its person in the clip, -1: it shows nobody
+    person: Tensor  # [n]     row of its person in the clip, -1: it matches none
     action: Tensor  # [n, C]  1, 0 or NaN
 
 
@@ -35,26 +35,26 @@ def choose(
     min_iou: float,
     most: int,
 ) -> Rois:
-    """At most `most` boxes a clip, at random, with the labels of their people.
+    """Sample up to `most` boxes per clip at random, with the labels of their people.
 
-    Candidates box [B, K, 4] with passed [B, K], and the people themselves, truth [B, M, 4]
-    with rows [B, M]. Each takes the labels [B, M, C] of the person it overlaps most, if the
-    IoU is at least `min_iou`. People with no action known to be true teach nothing.
+    Candidates are box [B, K, 4] with mask passed [B, K], and the people's own boxes, truth
+    [B, M, 4] with mask rows [B, M]. Each gets the labels [B, M, C] of the person it overlaps most,
+    if the IoU is at least `min_iou`. People without a positive action are skipped.
     """
     if not rows.shape[1]:
-        nobody = rows.new_zeros(0).long()
-        return Rois(truth.new_zeros(0, 4), nobody, nobody, action.flatten(0, 1))
+        empty = rows.new_zeros(0).long()
+        return Rois(truth.new_zeros(0, 4), empty, empty, action.flatten(0, 1))
     box, passed = torch.cat([truth, box], 1), torch.cat([rows, passed], 1)
     shared = box_ops.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, M + K, M]
     best, person = shared.max(-1)
-    taught = rows & (action > 0).any(-1)  # [B, M]; NaN > 0 is False
-    good = passed & (best >= min_iou) & taught.gather(1, person)
-    draw = torch.rand(good.shape, device=good.device).masked_fill(~good, -1.0)
+    labelled = rows & (action > 0).any(-1)  # [B, M]; NaN > 0 is False
+    eligible = passed & (best >= min_iou) & labelled.gather(1, person)
+    draw = torch.rand(eligible.shape, device=eligible.device).masked_fill(~eligible, -1.0)
     drawn = draw.topk(min(most, draw.shape[1]), 1)
     clip, place = torch.nonzero(drawn.values >= 0, as_tuple=True)
     chosen = drawn.indices[clip, place]
-    whose = person[clip, chosen]
-    return Rois(box[clip, chosen], clip, whose, action[clip, whose])
+    match = person[clip, chosen]
+    return Rois(box[clip, chosen], clip, match, action[clip, match])
 
 
 def with_empty(
@@ -66,10 +66,10 @@ def with_empty(
     min_iou: float,
     most: int,
 ) -> Rois:
-    """The same, and of each clip the first `most` boxes that show nobody: all they do is 0.
+    """Add up to `most` empty boxes per clip, the best ones, with all actions 0.
 
-    Candidates box [B, K, 4] with passed [B, K], best first, and the people, truth [B, M, 4] with
-    rows [B, M]. A box shows nobody if its IoU with every person is below `min_iou`.
+    Candidates are box [B, K, 4] with mask passed [B, K], best first. A box is empty if its IoU
+    with every person of truth [B, M, 4], mask rows [B, M], is below `min_iou`.
     """
     shared = box_ops.iou(box[:, :, None], truth[:, None]) * rows[:, None]  # [B, K, M]
     free = passed & (shared < min_iou).all(-1)
@@ -82,14 +82,16 @@ def with_empty(
     )
 
 
-def own(dense: Dense, min_person: float, most: int, max_iou: float | None) -> tuple[Tensor, Tensor]:
-    """The model's own boxes, without gradient: the best `most` a clip with cls > min_person.
+def predicted(
+    dense: Dense, min_person: float, most: int, max_iou: float | None
+) -> tuple[Tensor, Tensor]:
+    """The model's own boxes, no gradient: the top `most` of each clip with cls > min_person.
 
-    Best by cls * quality. max_iou None ("dense"): overlapping ones stay.
+    Ranked by cls * quality. max_iou: for NMS; None ("dense"): no NMS.
     """
-    chance = dense.person.detach().sigmoid()
-    score = chance * dense.quality.detach().sigmoid()
-    score = score.masked_fill(chance <= min_person, -math.inf)
+    person = dense.person.detach().sigmoid()
+    score = person * dense.quality.detach().sigmoid()
+    score = score.masked_fill(person <= min_person, -math.inf)
     best = score.topk(min(most, score.shape[1]), 1)
     box = _pick(dense.box.detach(), best.indices)
     if max_iou is None:
@@ -99,7 +101,7 @@ def own(dense: Dense, min_person: float, most: int, max_iou: float | None) -> tu
 
 
 def jittered(truth: Tensor, rows: Tensor, by: float, copies: int) -> tuple[Tensor, Tensor]:
-    """`copies` of each person's box, each side moved by up to `by` of the box's size."""
+    """`copies` of each person's box, with each side moved by up to `by` times the box size."""
     box = truth.repeat_interleave(copies, 1)
     size = (box[..., 2:] - box[..., :2]).repeat(1, 1, 2)
     return box + size * by * (2 * torch.rand_like(box) - 1), rows.repeat_interleave(copies, 1)

@@ -1,4 +1,4 @@
-"""What a detector costs: parameters and multiply-accumulates, without running it."""
+"""Count a detector's parameters and multiply-accumulates without running it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 def cost(model: nn.Module, size: int, frames: int | None = None) -> dict[str, float]:
     """{"parameters", "gmacs"} of `model(pixels, sizes)` on one clip of `size` x `size` pixels.
 
-    frames: of the clip; the model's own `frames` if not given. A model that wants boxes says how
-    many it is given, as `counted_boxes`. Torch's counter sees
-    convolutions and matrix products, those of attention too (2 FLOPs a multiply-accumulate);
-    norms, activations and pooling, RoIAlign's as well, count nothing. Runs on the meta device:
-    shapes without numbers.
+    frames: length of the clip; None: the model's own `frames`. A model that needs boxes gets
+    `counted_boxes` of them. Torch's counter includes convolutions and matrix products, also in
+    attention (2 FLOPs per multiply-accumulate); norms, activations and pooling, including RoIAlign,
+    count as 0. Runs on the meta device: shapes without data.
     """
     if frames is None:
         frames = int(model.frames)  # type: ignore[arg-type]

@@ -1,12 +1,12 @@
-"""EVAD (Chen et al. 2023): a video transformer that drops tokens, and repairs what that costs.
+"""EVAD (Chen et al. 2023): a video transformer with token pruning and context refinement.
 
-The encoder keeps all tokens of the key frame and drops others by how much they are looked at
-(`vit.py`); people are found on the key frame by iterated boxes (`sparse_rcnn.py`); here, what is
-left of the clip is put back on its map, people are cut out of it, and a decoder refines them by
-everything around. The losses are in `evad_loss.py`.
+The encoder keeps all tokens of the key frame and prunes the others by the attention they receive
+(`vit.py`); people are localized on the key frame by iterative box refinement (`sparse_rcnn.py`).
+Here, the remaining tokens are scattered back to their cells, people are pooled from that map, and
+a decoder refines them with the context. The losses are in `evad_loss.py`.
 
-Where a clip is smaller than its batch, the padding is tokens like any others, as in the authors'
-code: a clip's results depend a little on how much of it there is.
+If a clip is smaller than its batch, its padding becomes ordinary tokens, as in the authors' code:
+its results depend slightly on the amount of padding.
 """
 
 from __future__ import annotations
@@ -35,34 +35,34 @@ from stadkit.models.sparse_rcnn import Localized, Localizer, LocalizerConfig
 from stadkit.models.vit import Tokens, Vit, VitConfig, keyframe_slice
 
 TOKEN_ORDERS = ("position", "importance")
-ROI_SIZE = 7  # cells a side
-ROI_SAMPLING = 2  # points a cell and axis
-# The fields of EvadConfig that are whole numbers above 0, but those of the encoder.
+ROI_SIZE = 7  # cells per side
+ROI_SAMPLING = 2  # points per cell and axis
+# Fields of EvadConfig that must be whole numbers above 0, except those of the encoder.
 COUNTS: tuple[str, ...] = ("classes", "frames", "tubelet", "proposals", "people_heads")
 COUNTS += ("feedforward", "dynamic", "decoder_depth", "classifier")
 
 
 @dataclass(frozen=True)
 class EvadConfig:
-    """Architecture only; defaults are the paper's ViT-B. Raises UsageError for a wrong choice."""
+    """Architecture only; defaults are the paper's ViT-B. Raises UsageError for invalid settings."""
 
     classes: int = 80
-    frames: int = 16  # of a clip as it was trained; any number of whole tokens runs
+    frames: int = 16  # per clip in training; inference takes any multiple of `tubelet`
     width: int = 768
     depth: int = 12
     heads: int = 12
-    patch: int = 16  # pixels a side
-    tubelet: int = 2  # frames a token
-    stem: str = "pixels"  # what tokens are made of; "lite": see `models.lite`
-    base: tuple[int, int] = (14, 14)  # cells of the position table, stretched to other sizes
-    maps_at: tuple[int, ...] = (2, 5, 8, 11)  # blocks whose key frame feeds the pyramid
-    prune_at: tuple[int, ...] = (3, 6, 9)  # blocks that drop tokens
-    keep_rate: float = 0.7  # rho, Table 2: of all tokens, at each of `prune_at`
+    patch: int = 16  # pixels per side
+    tubelet: int = 2  # frames per token
+    stem: str = "pixels"  # input of the patch embedding; "lite": see `models.lite`
+    base: tuple[int, int] = (14, 14)  # cells of the position table, resized to other grids
+    maps_at: tuple[int, ...] = (2, 5, 8, 11)  # blocks whose key-frame tokens feed the pyramid
+    prune_at: tuple[int, ...] = (3, 6, 9)  # blocks that prune tokens
+    keep_rate: float = 0.7  # rho, Table 2: share of all tokens kept at each of `prune_at`
     keyframe_weight: float = 1.0  # w_kf of Eq. 3; Table 1g has 4 for rho = 0.6
     drop_path: float = 0.1
-    proposals: int = 100  # boxes a clip
+    proposals: int = 100  # boxes per clip
     people_width: int = 256  # channels of the pyramid and of the localization heads
-    people_heads: int = 6  # one after the other
+    people_heads: int = 6  # refinement heads, in sequence
     people_attention: int = 8  # attention heads
     feedforward: int = 2048
     dynamic: int = 64  # hidden channels of the dynamic convolutions
@@ -72,11 +72,11 @@ class EvadConfig:
     decoder_drop_path: float = 0.1
     classifier: int = 2048  # hidden units before the action logits
     roi_extension: tuple[float, float] = (0.4, 0.2)  # of a person's width and height
-    # Which cells the kept tokens go back to: their own, or ("importance") as the authors' code
-    # has it, the most important to the first kept cell and so on. Released weights were trained
-    # with that, and want it.
+    # Cells that kept tokens are scattered to: their own, or with "importance", as in the authors'
+    # code, the most important token to the first kept cell and so on. Released weights were trained
+    # that way and need it.
     token_order: str = "position"
-    lean: bool = True  # leave out what nobody reads; False computes all that the paper counts
+    lean: bool = True  # skip unused computations; False runs all that the paper counts
 
     def __post_init__(self) -> None:
         to_tuples(self, "maps_at", "prune_at", "base", "roi_extension")
@@ -86,8 +86,8 @@ class EvadConfig:
         check_rate(self, "decoder_drop_path")
         check_shares(self, "roi_extension")
         if len(self.maps_at) != 4:
-            raise UsageError(f"EvadConfig.maps_at is {self.maps_at}; wants 4 blocks.")
-        _ = self.encoder  # which checks its own
+            raise UsageError(f"EvadConfig.maps_at is {self.maps_at}; it needs 4 blocks.")
+        _ = self.encoder  # validates its own fields
         if self.token_order not in TOKEN_ORDERS:
             raise UsageError(
                 f"EvadConfig.token_order is {self.token_order!r}; choose one of "
@@ -95,12 +95,12 @@ class EvadConfig:
             )
         if self.frames % self.tubelet:
             raise UsageError(
-                f"EvadConfig.frames is {self.frames}; wants a multiple of {self.tubelet}."
+                f"EvadConfig.frames is {self.frames}; it must be a multiple of {self.tubelet}."
             )
 
     @property
     def encoder(self) -> VitConfig:
-        """The part that the backbone reads."""
+        """The config of the backbone."""
         return VitConfig(
             width=self.width,
             depth=self.depth,
@@ -118,7 +118,7 @@ class EvadConfig:
 
     @property
     def localizer(self) -> LocalizerConfig:
-        """The part that finds people."""
+        """The config of the localizer."""
         return LocalizerConfig(
             proposals=self.proposals,
             width=self.people_width,
@@ -131,15 +131,15 @@ class EvadConfig:
 
 @dataclass(frozen=True)
 class Details:
-    """All that the losses and pictures of EVAD want; `Outputs` is the last of each."""
+    """Intermediate outputs for EVAD's losses and visualizations; `Outputs` holds the last ones."""
 
     tokens: Tokens
     people: Localized  # after each localization head
-    action: Tensor  # [L, B, P, C]  logits after each block of the decoder
+    action: Tensor  # [L, B, P, C]  logits after each decoder block
 
 
 class Evad(nn.Module):
-    """`model(pixels, sizes) -> Outputs`: the `proposals` of each clip, in no order."""
+    """`model(pixels, sizes) -> Outputs`: the `proposals` of each clip, unordered."""
 
     def __init__(self, config: EvadConfig) -> None:
         super().__init__()
@@ -164,12 +164,12 @@ class Evad(nn.Module):
         proposals: Sequence[Tensor] | None = None,
         scores: Sequence[Tensor] | None = None,
     ) -> Outputs:
-        """Who is on the key frame, and what they do.
+        """Detect the people on the key frame and their actions.
 
         pixels [B, 3, T, H, W] normalised RGB, H and W multiples of the patch, T even; sizes
-        [B, 2] (height, width) before padding. proposals: boxes [n_i, 4] of each clip as
-        fractions of the unpadded clip, to be scored instead; scores [n_i] 0..1 of these, 1 if
-        absent.
+        [B, 2] (height, width) before padding. proposals: boxes [n_i, 4] of each clip in
+        fractions of the unpadded clip, classified instead; scores: their person scores [n_i]
+        0..1, default 1.
         """
         tokens: Tokens = self.backbone(pixels)
         known = None
@@ -178,25 +178,25 @@ class Evad(nn.Module):
             logit, box = found.logit[-1], found.box[-1]
             person = logit[..., 0] - logit[..., 1]
         else:
-            person, box = person_selection.given(proposals, scores, sizes)
-            known = person_selection.present(proposals, sizes.device)
+            person, box = person_selection.from_proposals(proposals, scores, sizes)
+            known = person_selection.proposal_mask(proposals, sizes.device)
         action = self.classify(tokens, box.detach(), sizes, known)[-1]
         return Outputs(person, (box / person_selection.frame(sizes))[:, :, None], action)
 
     def details(self, pixels: Tensor, sizes: Tensor) -> Details:
-        """What every head and block says, for deep supervision; arguments as `forward` has them."""
+        """The outputs of every head and block, for deep supervision; arguments as in `forward`."""
         tokens: Tokens = self.backbone(pixels)
         found = self.localize(tokens, sizes)
         action = self.classify(tokens, found.box[-1].detach(), sizes, deep=True)
         return Details(tokens, found, torch.stack(action))
 
     def localize(self, tokens: Tokens, sizes: Tensor) -> Localized:
-        """People on the key frame's maps, brought to strides of 4 to 32 (at patches of 16)."""
+        """Localize people on the key frame's maps, resized to strides 4 to 32 (for patch 16)."""
         height, width = tokens.grid[1:]
         maps = [*tokens.maps[:3], tokens.maps[3][..., ::2, ::2]]
         scales = [(4 * height, 4 * width), (2 * height, 2 * width)]
         scales += [(x.shape[2], x.shape[3]) for x in maps[2:]]
-        if not self.config.lean:  # the pyramid would stretch later, at a lower cost
+        if not self.config.lean:  # the pyramid upsamples later, at a lower cost
             maps = [stretch(x, size) for x, size in zip(maps, scales, strict=True)]
         found: Localized = self.people(self.pyramid(maps, scales), sizes, self.strides)
         return found
@@ -209,10 +209,10 @@ class Evad(nn.Module):
         known: Tensor | None = None,
         deep: bool = False,
     ) -> list[Tensor]:
-        """Action logits [B, P, C] of boxes [B, P, 4] (pixels) after the decoder's last block.
+        """Action logits [B, P, C] of boxes [B, P, 4] (pixels) after the last decoder block.
 
-        known [B, P] bool: rows that are boxes and not padding, which nobody asks; absent: all.
-        deep: after each of its blocks.
+        known [B, P] bool: real boxes; padding is masked from attention; None: all. deep: return
+        the logits after each block.
         """
         context, restored = self.restore(tokens)
         extended = extend(box, sizes, self.config.roi_extension)
@@ -220,9 +220,9 @@ class Evad(nn.Module):
         return self.decoder(context, actors, known, deep)  # type: ignore[no-any-return]
 
     def restore(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """Kept tokens with their position codes [B, N, D], and on the map [B, t, h, w, D].
+        """Kept tokens with position codes [B, N, D], and scattered to the map [B, t, h, w, D].
 
-        Dropped cells hold the mask token and their codes. The paper pads with zeros; the
+        Pruned cells hold the mask token plus their codes. The paper pads with zeros; the
         authors' code learns the mask token.
         """
         cell = self._cells(tokens)  # [B, N]
@@ -236,23 +236,25 @@ class Evad(nn.Module):
         return context, restored.view(len(context), *tokens.grid, -1)
 
     def _cells(self, tokens: Tokens) -> Tensor:
-        """Where each token goes: cells [B, N] in raster order (time, height, width)."""
+        """The cell [B, N] of each token, in raster order (time, height, width)."""
         slices, height, width = tokens.grid
         area = height * width
         start = keyframe_slice(slices) * area
         kept = tokens.kept
         if self.config.token_order == "importance":
             kept = kept.sort(1).values
-        others = kept + area * (kept >= start)  # skip the key frame's own
+        others = kept + area * (kept >= start)  # skip the key frame's cells
         key = torch.arange(start, start + area, device=kept.device)
         return torch.cat([key.expand(len(kept), -1), others], 1)
 
     def actors(self, restored: Tensor, box: Tensor) -> Tensor:
-        """A token [B, P, D] for each box [B, P, 4]: 3D RoIAlign, the most of it in space, the
-        mean of it in time. restored [B, t, h, w, D]."""
+        """A token [B, P, D] per box [B, P, 4]: 3D RoIAlign, max over space, mean over time.
+
+        restored: [B, t, h, w, D].
+        """
         clips, slices, _, _, width = restored.shape
         count = box.shape[1]
-        maps = restored.permute(0, 1, 4, 2, 3).flatten(1, 2)  # all times side by side
+        maps = restored.permute(0, 1, 4, 2, 3).flatten(1, 2)  # time steps concatenated as channels
         index = torch.arange(clips, device=box.device).repeat_interleave(count)
         cells = Cells([maps], [self.config.patch])
         most = cells.strongest(box.flatten(0, 1), index, ROI_SIZE, ROI_SAMPLING)
@@ -272,8 +274,10 @@ class Decoder(nn.Module):
     def forward(
         self, context: Tensor, actors: Tensor, known: Tensor | None, deep: bool
     ) -> list[Tensor]:
-        """Action logits [B, P, C] of actors [B, P, D] amid context [B, N, D]: the last block's,
-        or, deep, each block's. known [B, P]: actors that are asked; None: all."""
+        """Action logits [B, P, C] of actors [B, P, D] with context [B, N, D].
+
+        Of the last block, or of each if `deep`. known [B, P]: actors to attend to; None: all.
+        """
         x = torch.cat([context, actors.to(context.dtype)], 1)
         keys = None
         if known is not None:
@@ -282,7 +286,7 @@ class Decoder(nn.Module):
         logits = []
         for number, block in enumerate(cast(Iterable[DecoderBlock], self.blocks)):
             last = number == len(self.blocks) - 1
-            # Nobody reads the context after the last block.
+            # The context is unused after the last block.
             x = block(x, count if last and self.lean else None, keys)
             if deep or last:
                 logits.append(block.classify(x[:, x.shape[1] - count :]))
@@ -290,7 +294,7 @@ class Decoder(nn.Module):
 
 
 class DecoderBlock(Block):
-    """A transformer block with its own classifier of the actors."""
+    """A transformer block with its own actor classifier."""
 
     def __init__(self, config: EvadConfig, drop_path: float) -> None:
         super().__init__(config.decoder_width, config.decoder_heads, drop_path)
@@ -308,10 +312,10 @@ class DecoderBlock(Block):
 
 
 def extend(box: Tensor, sizes: Tensor, by: tuple[float, float]) -> Tensor:
-    """Boxes [B, P, 4] (pixels) grown by shares of their width and height, inside the picture.
+    """Enlarge boxes [B, P, 4] (pixels) by shares of their width and height, clipped to the frame.
 
-    A side is counted in pixels, last minus first plus one, and the picture ends at its last
-    pixel, as in the authors' code.
+    As in the authors' code, a side is last minus first pixel plus one, and the frame ends at its
+    last pixel.
     """
     low, high = box[..., :2], box[..., 2:]
     pad = (high - low + 1) * box.new_tensor(by) / 2
@@ -321,5 +325,5 @@ def extend(box: Tensor, sizes: Tensor, by: tuple[float, float]) -> Tensor:
 
 
 def build(config: EvadConfig) -> Evad:
-    """The untrained model of a config."""
+    """Build the untrained model."""
     return Evad(config)

@@ -1,8 +1,8 @@
-"""EVAD's losses: every localization head and every block of the decoder learns.
+"""EVAD's losses, with deep supervision of every localization head and decoder block.
 
-As in Sparse R-CNN, each head's proposals are matched one-to-one with the people; actions are
-learned by the proposals that the last head's matching picks. Everything here is in float32, also
-under autocast, or in float64 where the model is. Boxes are in pixels of the padded clip.
+As in Sparse R-CNN, each head's proposals are matched one-to-one with people; the action loss uses
+the last head's matching. Computed in float32, also under autocast, or in float64 for float64
+models. Boxes are in pixels of the padded clip.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 class EvadLossConfig:
     """Defaults are the paper's (appendix, "implementation details").
 
-    The weights of person, box and GIoU also weigh the costs of the matching.
+    The person, box and GIoU weights also apply to the matching cost.
     """
 
     person_weight: float = 2.0  # lambda_ce
-    box_weight: float = 5.0  # lambda_L1, of boxes in fractions of the picture
+    box_weight: float = 5.0  # lambda_L1, of boxes in fractions of the frame
     giou_weight: float = 2.0  # lambda_GIoU
     action_weight: float = 12.0  # lambda_bce; the authors' ViT-L has 6
-    background: float = 0.1  # what a proposal that is nobody counts beside one that is somebody
+    background: float = 0.1  # weight of background proposals relative to matched ones
 
 
 def evad_loss(
@@ -51,12 +51,13 @@ def evad_loss(
     targets: Sequence[Targets],
     config: EvadLossConfig | None = None,
 ) -> dict[str, Tensor]:
-    """The weighted terms of each head and block, by the names that the authors' logs have.
+    """The weighted terms of each head and block, under the names in the authors' logs.
 
-    sizes [B, 2] (height, width) before padding; targets: one a clip. "loss_ce", "loss_bbox",
-    "loss_giou" of the last head and "loss_bce" of the last block; "_0", "_1", ... are the earlier
-    ones, first to last. The authors train on the mean of all terms. A batch without people gives
-    no loss but of background. Raises Diverged where boxes or scores are no numbers any more.
+    sizes [B, 2] (height, width) before padding; targets: one per clip. "loss_ce", "loss_bbox",
+    "loss_giou" are the last head's and "loss_bce" the last block's; suffixes "_0", "_1", ... are
+    the earlier ones, in order. The authors train on the mean of all terms. In a batch without
+    people only background proposals add to the loss. Raises Diverged if boxes or scores are not
+    finite.
     """
     config = config or EvadLossConfig()
     logit, box = losses.wide(details.people.logit), losses.wide(details.people.box)
@@ -64,13 +65,13 @@ def evad_loss(
     rows, truth, action = pad_targets(targets, box)
     weights = (config.person_weight, config.box_weight, config.giou_weight)
     matches = match(set_cost(logit, box, truth, frame, weights), rows)
-    last = matches.of(len(box) - 1)
-    said = torch.stack([action_loss(block, action, last) for block in details.action])
-    apart, shared = box_losses(box, truth, frame, matches)
+    last = matches.at_stage(len(box) - 1)
+    action_terms = torch.stack([action_loss(block, action, last) for block in details.action])
+    l1, giou = box_losses(box, truth, frame, matches)
     count = people_count(rows, box)
     return {
         **named("loss_ce", config.person_weight * person_loss(logit, matches, config.background)),
-        **named("loss_bbox", config.box_weight * apart / count),
-        **named("loss_giou", config.giou_weight * shared / count),
-        **named("loss_bce", config.action_weight * said),
+        **named("loss_bbox", config.box_weight * l1 / count),
+        **named("loss_giou", config.giou_weight * giou / count),
+        **named("loss_bce", config.action_weight * action_terms),
     }

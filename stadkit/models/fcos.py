@@ -1,9 +1,8 @@
-"""FCOS for one class, people: a head shared by the levels of a feature pyramid.
+"""FCOS for one class, person: the head, shared by all pyramid levels, and its targets.
 
-Tian et al. 2019 with the later improvements that ME-STAD keeps (norm on boxes, quality on
-the box tower); centre sampling belongs to the targets, see `mestad_loss.py`.
-
-FCOS targets: which person each point stands for, and how central it lies in the box.
+Tian et al. 2019 with the later improvements that ME-STAD uses (norm on boxes, quality on the
+box tower). `assign` matches points with people, with centre sampling; `centerness` is the quality
+target.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ from stadkit.layers import box_ops
 
 @dataclass(frozen=True)
 class Dense:
-    """A person guess at every point of every level; float32, P points over all levels."""
+    """Person predictions at every point of every level; float32, P points over all levels."""
 
     person: Tensor  # [B, P]     logit
     box: Tensor  # [B, P, 4]  x1 y1 x2 y2, pixels of the padded clip, not clipped
-    quality: Tensor  # [B, P]     logit of centerness, or of the IoU with the truth
+    quality: Tensor  # [B, P]     logit of the centerness, or of the IoU with the truth
     point: Tensor  # [P, 2]     x y, pixels
     stride: Tensor  # [P]        pixels
     level: Tensor  # [P]        0: the finest
 
 
 class Fcos(nn.Module):
-    """The head: two towers, then person, distances and quality at each point.
+    """The FCOS head: two towers, then person, distances and quality at each point.
 
     distance "relu": ReLU in units of the stride (norm on boxes); "exp": exp, in pixels.
-    quality_tower: the tower that the quality is read from, "reg" or "cls".
+    quality_tower: the tower that predicts the quality, "reg" or "cls".
     """
 
     def __init__(
@@ -62,11 +61,11 @@ class Fcos(nn.Module):
         for conv in (m for m in self.modules() if isinstance(m, nn.Conv2d)):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        # Focal loss wants a rare class at the start: a prior of .01.
+        # Focal loss needs a low initial probability of the rare class: a prior of .01.
         nn.init.constant_(self.cls.bias, -math.log(99))  # type: ignore[arg-type]
 
     def forward(self, maps: Sequence[Tensor], strides: Sequence[int]) -> Dense:
-        """Maps [B, width, h, w] and the stride of each in pixels -> a guess at each point."""
+        """Maps [B, width, h, w] and their strides in pixels -> predictions at each point."""
         levels = [self._level(x, s, i) for i, (x, s) in enumerate(zip(maps, strides, strict=True))]
         person, box, quality = (torch.cat([x[i] for x in levels], 1) for i in range(3))
         point, stride, level = (torch.cat([x[i] for x in levels]) for i in range(3, 6))
@@ -86,7 +85,7 @@ class Fcos(nn.Module):
 
 
 def points(height: int, width: int, stride: int, device: torch.device | None = None) -> Tensor:
-    """Centres x y in pixels [height * width, 2] of a map's cells, row by row."""
+    """Centres [height * width, 2] of a map's cells, x y in pixels, row by row."""
     y = (torch.arange(height, device=device) + 0.5) * stride
     x = (torch.arange(width, device=device) + 0.5) * stride
     grid = torch.meshgrid(y, x, indexing="ij")
@@ -113,13 +112,13 @@ def assign(
     bounds: Sequence[float],
     center_radius: float | None = 1.5,
 ) -> Tensor:
-    """The person that each point stands for: [B, P], an index into M, or -1 for nobody.
+    """Assign each point to a person: [B, P], an index into M, or -1 for background.
 
-    rows [B, M] bool: which of truth [B, M, 4] (pixels) are people. bounds: the upper end of
-    each level's range in pixels; the next level begins there, the first at 0. A point is
-    positive inside a box, nearer than `center_radius` strides to its centre along both axes
-    (None: anywhere), where the farthest side of the box is in the level's range, both ends
-    included. The smallest such box wins. Raises UsageError unless there is a bound a level.
+    rows [B, M] bool: which rows of truth [B, M, 4] (pixels) are people. bounds: the upper end of
+    each level's range in pixels; the next level starts there, the first at 0. A point is positive
+    if it is inside the box, within `center_radius` strides of its centre along both axes (None:
+    anywhere), and its distance to the farthest side is in the level's range, both ends included.
+    The smallest such box wins. Raises UsageError unless there is one bound per level.
     """
     _check(bounds, dense)
     count, most = rows.shape
@@ -137,7 +136,7 @@ def assign(
 
 
 def centerness(point: Tensor, box: Tensor) -> Tensor:
-    """How central points [n, 2] lie in boxes [n, 4]: 1 in the middle, 0 at the edge.
+    """Centerness of points [n, 2] in boxes [n, 4]: 1 in the middle, 0 at the edge.
 
     Tian et al. 2019, Eq. 3: sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b)).
     """
@@ -147,7 +146,7 @@ def centerness(point: Tensor, box: Tensor) -> Tensor:
 
 
 def _in_range(farthest: Tensor, level: Tensor, bounds: Sequence[float]) -> Tensor:
-    """Which distances [B, P, M] in pixels belong to the level [P] of their point."""
+    """Whether distances [B, P, M] in pixels are in the range of their point's level [P]."""
     ends = farthest.new_tensor([0.0, *bounds])
     return (farthest >= ends[level][:, None]) & (farthest <= ends[level + 1][:, None])
 
@@ -156,6 +155,6 @@ def _check(bounds: Sequence[float], dense: Dense) -> None:
     levels = int(dense.level[-1]) + 1
     if len(bounds) != levels:
         raise UsageError(
-            f"loss.ranges has {len(bounds) - 1} bounds between levels; "
-            f"a pyramid of {levels} levels wants {levels - 1}."
+            f"loss.ranges has length {len(bounds) - 1}; a pyramid of {levels} levels needs "
+            f"{levels - 1}, one bound between each two levels."
         )

@@ -1,14 +1,13 @@
-"""The action head of `mestad-tiny`: it knows where in a person's box something happens.
+"""The action head of `mestad-tiny`, which keeps the spatial layout of a person's box.
 
-A max over the box, as ME-STAD's linear head has it, forgets whether the hand that moves is
-above the head or at the hip; many channels can make up for that, nano's few cannot. Here the
-box's cells keep their places. In training the same layer can learn where a body's joints are in
-each frame: a hand that it can place is a hand that it can see wave.
+The max over the box in ME-STAD's linear head loses whether a moving hand is above the head or at
+the hip; many channels can compensate for that, nano's few cannot. Here a layer reads all cells by
+position. In training, the same layer can also predict the body's joints in each frame, so that it
+learns to locate hands.
 
-A second look at each person: the box cut out of the frames, and a small network over it.
-
-Maps of the whole picture have a cell for eight pixels, which is a hand. Here every person is
-as large as any other, and a hand is a few cells wide.
+`Glimpse` optionally adds a small network over the box cropped from the frames. On the map a cell
+covers eight pixels, the size of a hand; in a crop every person has the same size, and a hand is a
+few cells wide.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers.conv import Conv3d
-from stadkit.layers.roi_align import places, roi_align, spread
+from stadkit.layers.roi_align import padded_rows, roi_align, scatter_rows
 
-SIDE = 40  # cells of a cut
-AROUND = 1.2  # of the box is cut: in other frames a hand may be beside it
+SIDE = 40  # cells per side of a crop
+ENLARGE = 1.2  # box scale: in other frames a hand may have moved out of the box
 CHANNELS = (16, 24, 48)
-GROUP = 4  # channels normed together
-TIMES = 2  # what eight frames become
+GROUP = 4  # channels per group of the norms
+TIMES = 2  # time steps left of eight frames
 
 
 class GridHead(nn.Module):
-    """RoIAlign, a layer over all cells by place, and beside it the max of the linear head."""
+    """RoIAlign, a layer over all cells by position, concatenated with the linear head's max."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class GridHead(nn.Module):
         self.places = nn.Linear(hidden, 2 * places) if places else None
         self.seen = nn.Linear(seen, hidden, bias=False) if seen else None
         if self.seen is not None:
-            nn.init.zeros_(self.seen.weight)  # a head that was trained without goes on as it was
+            nn.init.zeros_(self.seen.weight)  # leaves a head trained without it unchanged
 
     def forward(
         self,
@@ -64,7 +63,7 @@ class GridHead(nn.Module):
     ) -> Tensor:
         """maps [B, D, h, w], boxes [n, 4] pixels, index [n] clip -> logits [n, classes].
 
-        seen [n, S]: what else is known of each box.
+        seen [n, S]: extra features of each box.
         """
         return self.with_places(maps, boxes, index, stride, seen)[0]
 
@@ -76,7 +75,7 @@ class GridHead(nn.Module):
         stride: int,
         seen: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """The logits, and x y of the places [n, places, 2] in boxes, -.5..5 inside; None: none."""
+        """The logits, and joint positions x y [n, places, 2], -.5 to .5 inside, or None."""
         region = roi_align(maps, boxes, index, self.size, 1 / stride, self.sampling)
         squeezed = F.relu(self.squeeze(region))  # [n, squeezed, size, size]
         hidden = self.hidden(squeezed.flatten(1))  # [n, hidden]
@@ -101,24 +100,25 @@ class Glimpse(nn.Module):
         self.width = three * TIMES * (SIDE // 8) ** 2
 
     def forward(self, frames: Tensor, sizes: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
-        seen: Tensor = self.motion(self.frame(cut(frames, sizes, boxes, index)))
-        if seen.shape[2] != TIMES:
-            seen = F.adaptive_avg_pool3d(seen, (TIMES, *seen.shape[3:]))
-        return seen.flatten(1)
+        features: Tensor = self.motion(self.frame(cut(frames, sizes, boxes, index)))
+        if features.shape[2] != TIMES:
+            features = F.adaptive_avg_pool3d(features, (TIMES, *features.shape[3:]))
+        return features.flatten(1)
 
 
 def cut(frames: Tensor, sizes: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
-    """AROUND times each box [n, 4] (pixels) in all frames of its clip: [n, 3, T, SIDE, SIDE].
+    """Crop each box [n, 4] (pixels), scaled by ENLARGE, from all frames of its clip.
 
-    frames [B, 3, T, H, W], of which sizes [B, 2] (height, width) are picture: beyond, its border.
+    frames [B, 3, T, H, W], sizes [B, 2] (height, width) before padding -> [n, 3, T, SIDE, SIDE];
+    outside the unpadded frame, its border repeats.
     """
     clips, colours, times, height, width = frames.shape
     if frames.is_meta:
         return frames.new_empty(len(boxes), colours, times, SIDE, SIDE)
     with torch.autocast(frames.device.type, enabled=False):
         flat = frames.float().flatten(1, 2)  # [B, 3 * T, H, W]
-        place, most = places(index, clips)
-        at = spread(_points(boxes.detach().float(), sizes[index]), place, clips * most)
+        place, most = padded_rows(index, clips)
+        at = scatter_rows(_points(boxes.detach().float(), sizes[index]), place, clips * most)
         at = 2 * at / at.new_tensor([width, height]) - 1  # -1..1 from edge to edge
         grid = at.view(clips, most * SIDE, SIDE, 2)
         cells = F.grid_sample(flat, grid, align_corners=False)  # [B, 3 * T, most * SIDE, SIDE]
@@ -128,8 +128,8 @@ def cut(frames: Tensor, sizes: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
 
 
 def _points(boxes: Tensor, sizes: Tensor) -> Tensor:
-    """x y of the cells of boxes [n, 4] in pictures of sizes [n, 2], pixels: [n, SIDE, SIDE, 2]."""
-    center, side = (boxes[:, :2] + boxes[:, 2:]) / 2, AROUND * (boxes[:, 2:] - boxes[:, :2])
+    """Cell centres x y of boxes [n, 4], clamped to sizes [n, 2], pixels: [n, SIDE, SIDE, 2]."""
+    center, side = (boxes[:, :2] + boxes[:, 2:]) / 2, ENLARGE * (boxes[:, 2:] - boxes[:, :2])
     step = (torch.arange(SIDE, device=boxes.device) + 0.5) / SIDE - 0.5
     at = center[:, None] + step[:, None] * side[:, None]  # [n, SIDE, 2]
     at = torch.minimum(at.clamp(min=0.5), sizes.flip(1)[:, None] - 0.5)
@@ -141,6 +141,6 @@ def _layer(
     inside: int, outside: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]
 ) -> nn.Sequential:
     time, rows, columns = kernel
-    around = (time // 2, rows // 2, columns // 2)
-    conv = Conv3d(inside, outside, kernel, stride=stride, padding=around, bias=False)
+    padding = (time // 2, rows // 2, columns // 2)
+    conv = Conv3d(inside, outside, kernel, stride=stride, padding=padding, bias=False)
     return nn.Sequential(conv, nn.GroupNorm(outside // GROUP, outside), nn.ReLU())

@@ -1,9 +1,9 @@
-"""What photographs taught: EfficientNet-Lite0, or its first thirteen blocks, which never learn.
+"""EfficientNet-Lite0, or its first thirteen blocks, as a frozen backbone trained on photographs.
 
 EfficientNet-Lite (Google, 2020; Apache-2.0) is EfficientNet (Tan and Le 2019) without squeeze
 and excitation and with ReLU6. Its batch norms are folded into the convolutions. `weights/photo.py`
-reads the published weights; a training leaves them as they are, so that features of photographs
-are not unlearned where there are renderings only.
+reads the published weights; training keeps them frozen, because training on renderings would
+destroy features learned from photographs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.layers.conv import HalvingConv2d, relu6_of
+from stadkit.layers.conv import HalvingConv2d, conv_relu6
 from stadkit.models.slowfast import STAGES
 
-# Kernel, stride and channels of each block (EfficientNet-B0's, Table 1); the first expands nothing.
+# Kernel, stride, channels of each block (EfficientNet-B0, Table 1); the first has no expansion.
 BLOCKS = (
     (3, 1, 16),
     (3, 2, 24),
@@ -35,19 +35,19 @@ BLOCKS = (
     (3, 1, 320),
 )
 STEM = 32
-WIDE = 1280  # channels of the last convolution, from which ImageNet's classes are told
+WIDE = 1280  # channels of the last convolution, before ImageNet's classifier
 EXPANSION = 6
-LAST = (2, 4, 10, 12)  # of the blocks at strides 4, 8, 16, 32
+LAST = (2, 4, 10, 12)  # blocks that output the maps at strides 4, 8, 16, 32
 CHANNELS = tuple(BLOCKS[number][2] for number in LAST)
-FEW = 4  # frames at a time: what lies between two layers then stays in the cache
-CENTRE, SCALE = 127.5, 63.75  # pixels are levels 0..255 less the one over the other
-SPREAD = 7.0  # of the maps' numbers on photographs, about, as a standard deviation
+FRAMES_AT_ONCE = 4  # so that activations fit the cache
+CENTRE, SCALE = 127.5, 63.75  # pixels are (level - CENTRE) / SCALE, levels 0..255
+MAP_STD = 7.0  # approximate standard deviation of the maps on photographs
 
 
 class Lite(nn.Module):
     """Frames [B, 3, H, W] -> maps [B, D, h, w] at strides 4, 8, 16 and 32, D as in CHANNELS.
 
-    H and W are multiples of 32; at other sizes the last rows and columns are not seen by all.
+    H and W are multiples of 32; at other sizes coarse maps miss the last rows and columns.
     """
 
     def __init__(self) -> None:
@@ -57,26 +57,26 @@ class Lite(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        x = relu6_of(self.stem, frames)
+        x = conv_relu6(self.stem, frames)
         maps = []
         for block in self.blocks:
             x = block(x)
             maps.append(x)
-        return [maps[number] / SPREAD for number in LAST]
+        return [maps[number] / MAP_STD for number in LAST]
 
     def of_clips(self, pixels: Tensor) -> list[Tensor]:
         """Pixels [B, 3, T, H, W] -> maps [B * T, D, h, w], a few frames at a time."""
         frames = pixels.transpose(1, 2).flatten(0, 1)
-        parts = torch.split(frames, FEW)
-        few = (x.contiguous(memory_format=torch.channels_last) for x in parts)
-        return [torch.cat(maps) for maps in zip(*(self(x) for x in few), strict=True)]
+        split = torch.split(frames, FRAMES_AT_ONCE)
+        parts = (x.contiguous(memory_format=torch.channels_last) for x in split)
+        return [torch.cat(maps) for maps in zip(*(self(x) for x in parts), strict=True)]
 
 
 class WholeLite(nn.Module):
-    """Frames [B, 3, H, W] -> maps that classes are told from, of all sixteen blocks.
+    """All sixteen blocks: frames [B, 3, H, W] -> maps at strides 16 and 32.
 
-    [B, 112, h, w] at stride 16 and [B, WIDE, h / 2, w / 2] at stride 32. H and W are multiples of
-    32. Pixels are levels less 127.5 over 63.75.
+    [B, 112, h, w] and, before the classifier's pooling, [B, WIDE, h / 2, w / 2]. H and W are
+    multiples of 32. Pixels are (level - 127.5) / 63.75.
     """
 
     def __init__(self) -> None:
@@ -87,16 +87,16 @@ class WholeLite(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        x = relu6_of(self.stem, frames)
+        x = conv_relu6(self.stem, frames)
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number == LAST[2]:
                 middle = x
-        return middle, relu6_of(self.wide, x)
+        return middle, conv_relu6(self.wide, x)
 
 
 class LiteFrames(nn.Module):
-    """A backbone that looks at each frame alone; what moves is left to who reads its maps.
+    """A backbone that processes each frame separately and leaves motion to later layers.
 
     Pixels [B, 3, T, H, W] -> res2..res5 at strides 4 to 32, one pathway [B, D, T, h, w] each.
     """
@@ -114,13 +114,13 @@ class LiteFrames(nn.Module):
 
 
 class LitePatches(nn.Module):
-    """Tokens of a transformer from `Lite`'s maps, in place of pixels: a frame and 16 x 16 pixels.
+    """Transformer tokens from `Lite`'s maps instead of pixels: one frame, 16 x 16 pixels each.
 
-    A token reads its four cells of stride 8, its own of stride 16 and the one of stride 32 that it
-    is in. As the hybrid of Dosovitskiy et al. 2020, whose patches are a ResNet's.
+    A token reads its four cells at stride 8, its cell at stride 16 and the one at stride 32 that
+    contains it, like the hybrid of Dosovitskiy et al. 2020, whose patches are from a ResNet.
     """
 
-    patch = 16  # pixels a side of a token
+    patch = 16  # pixels per side of a token
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -129,19 +129,18 @@ class LitePatches(nn.Module):
         self.proj = nn.Linear(4 * fine + middle + coarse, width)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """pixels [B, 3, T, H, W], H and W multiples of 16 -> tokens [B, T * h * w, D] in raster
-        order."""
+        """pixels [B, 3, T, H, W], H and W multiples of 16 -> tokens [B, T * h * w, D], raster."""
         clips, (h, w) = len(pixels), (side // self.patch for side in pixels.shape[3:])
-        whole = F.pad(pixels, (0, w % 2 * self.patch, 0, h % 2 * self.patch))  # as Lite wants it
-        _, fine, own, coarse = self.photo.of_clips(whole)
-        around = F.interpolate(coarse, scale_factor=2.0)
-        seen = torch.cat([F.pixel_unshuffle(fine, 2), own, around], 1)[..., :h, :w]
-        tokens: Tensor = self.proj(seen.flatten(2).transpose(1, 2))  # [B * T, h * w, D]
+        padded = F.pad(pixels, (0, w % 2 * self.patch, 0, h % 2 * self.patch))  # multiples of 32
+        _, fine, middle, coarse = self.photo.of_clips(padded)
+        repeated = F.interpolate(coarse, scale_factor=2.0)
+        cells = torch.cat([F.pixel_unshuffle(fine, 2), middle, repeated], 1)[..., :h, :w]
+        tokens: Tensor = self.proj(cells.flatten(2).transpose(1, 2))  # [B * T, h * w, D]
         return tokens.view(clips, -1, tokens.shape[-1])
 
 
 class InvertedResidual(nn.Module):
-    """Wide, a filter on each channel, narrow again (Sandler et al. 2018).
+    """Inverted residual block: expand, depthwise convolution, project (Sandler et al. 2018).
 
     [B, inside, h, w] -> [B, outside, h / stride, w / stride].
     """
@@ -155,16 +154,16 @@ class InvertedResidual(nn.Module):
         else:
             self.filter = nn.Conv2d(wide, wide, kernel, padding=kernel // 2, groups=wide)
         self.narrow = nn.Conv2d(wide, outside, 1)
-        self.same = inside == outside and stride == 1
+        self.residual = inside == outside and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else relu6_of(self.expand, x)
-        narrow: Tensor = self.narrow(relu6_of(self.filter, y))
-        return x + narrow if self.same else narrow
+        y = x if self.expand is None else conv_relu6(self.expand, x)
+        narrow: Tensor = self.narrow(conv_relu6(self.filter, y))
+        return x + narrow if self.residual else narrow
 
 
 def _blocks(count: int) -> nn.ModuleList:
-    """The first so many of BLOCKS."""
+    """Build the first `count` of BLOCKS."""
     inside, blocks = STEM, []
     for number, (kernel, stride, outside) in enumerate(BLOCKS[:count]):
         expansion = EXPANSION if number else 1

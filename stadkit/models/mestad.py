@@ -1,26 +1,25 @@
-"""ME-STAD (Sui et al. 2022): a video backbone, FCOS on its key frame, one head for actions.
+"""ME-STAD (Sui et al. 2022): a video backbone, FCOS on its key frame, and an action head.
 
 The losses are in `mestad_loss.py`. Where the paper (arXiv v1) and the authors' later release
-(SE-STAD) differ, both are here by name: `MestadConfig.paper()` and `.release()`.
+(SE-STAD) differ, both are available: `MestadConfig.paper()` and `.release()`.
 
-A clip's results do not depend on the others in its batch, with one exception: where it is
-smaller than the batch, the convolutions of backbone, pyramid and towers read values made
-from its zero padding, where alone they would read zeros, so cells at the padded edge can
-differ slightly. Nothing else reads the padding: points there are nobody, RoIs see the border
-repeated, and what is pooled over a whole map is pooled over the picture.
+A clip's results do not depend on the others in its batch, with one exception: if it is smaller
+than the batch, the convolutions of backbone, pyramid and towers read activations computed from
+its zero padding where alone they would read zeros, so cells at the padded edge can differ
+slightly. Nothing else reads the padding: points there are discarded, RoIs see the border
+replicated, and pooling over a whole map covers the unpadded frame only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.errors import UsageError
 from stadkit.layers.pyramid import Pyramid
 from stadkit.layers.runtime import exporting
 from stadkit.models import Outputs, nanodet, person_selection
@@ -29,169 +28,26 @@ from stadkit.models.fcos import Dense, Fcos
 from stadkit.models.frame_head import FrameHead
 from stadkit.models.frame_reader import NUMBERS, FrameMaps, FrameReader
 from stadkit.models.grid_head import Glimpse, GridHead
-
-# Stages that feed the pyramid, and whether a coarser level is made from the last (Table 8).
-PYRAMIDS = {
-    "res3-4": (("res3", "res4"), True),
-    "res3-5": (("res3", "res4", "res5"), False),  # res5 keeps res4's stride: P5 has it too
-    "res2-4": (("res2", "res3", "res4"), True),
-}
-
-
-@dataclass(frozen=True)
-class MestadConfig:
-    """Architecture only; defaults are the paper's. Raises UsageError for an unknown choice."""
-
-    backbone: str = "slowfast-r50"
-    classes: int = 80
-    dilation: tuple[int, int] = (2, 2)  # res5, slow and fast, as PySlowFast; the release: (2, 1)
-    fusion_norm: bool = True  # norm and ReLU after fast-to-slow: PySlowFast yes, MMAction2 no
-    slow_frames: str = "linspace"  # which frames are slow; MMAction2: "nearest"
-    # Pool and convolutions: the paper's 151.5 GFLOPs fit this order only; PySlowFast's
-    # weights were trained with "pool-first".
-    nonlocal_order: str = "conv-first"
-    people: str = "fcos"  # how they are found; mestad-nano: "nanodet", which never learns
-    pyramid: str = "res3-4"  # Table 8: "res3-4", "res3-5", "res2-4"
-    width: int = 256  # channels of the pyramid and of FCOS
-    depth: int = 4  # convolutions in a tower of FCOS
-    groups: int = 32  # of the group norms in the towers
-    distance: str = "relu"  # times the stride; FCOS- of Table 2: "exp", in pixels
-    quality_tower: str = "reg"  # FCOS- of Table 2: "cls"
-    quality: str = "centerness"  # what the quality logit says; the release: "iou"
-    # Table 7: "acrn"; mestad-tiny: "grid"; mestad-nano: "frames", which reads all frames at a box.
-    head: str = "linear"
-    head_init: str = "xavier"  # the release: "normal", sigma .01
-    context: bool = False  # the release shows the head the whole map too
-    roi_size: int = 8  # cells a side
-    roi_sampling: int = 0  # samples a cell and axis, 0: adaptive
-    dropout: float = 0.5
-    glimpse: bool = False  # grid: also sees each box cut out of the frames
-    # frames: the classes of each data set that taught the head; whether they exclude each other.
-    sources: tuple[tuple[int, ...], ...] = ()
-    exclusive: tuple[bool, ...] = ()
-    joints: int = 0  # grid: of a body; their places in each frame are learned beside the actions
-    background_row: bool = False  # the release: one logit more, at row 0, never used
-    person_score: str = "cls"  # or "geometric": the root of cls * quality
-    # Or "product": times the person score; "geometric": the root of action * cls * quality, which
-    # ranks as that product does: a box that is no person says nothing of actions.
-    action_score: str = "action"
-    max_people: int = 10  # a clip
-    min_score: float = (
-        0.0  # people of a lower score are left out, and what they do is not looked at
-    )
-    max_iou: float = 0.3  # of two people (non-maximum suppression)
-
-    def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                got, wanted = getattr(self, name), ", ".join(choices)
-                raise UsageError(f"MestadConfig.{name} is {got!r}; choose one of {wanted}.")
-        if self.head != "linear" and self.context:
-            raise UsageError(f"MestadConfig.context is for the linear head, not for {self.head!r}.")
-        asked = [name for name in ("joints", "glimpse") if getattr(self, name)]
-        if self.head != "grid" and asked:
-            raise UsageError(
-                f"MestadConfig.{asked[0]} is for the grid head, not for {self.head!r}."
-            )
-        if (self.people == "nanodet") != (self.backbone == "nanodet"):
-            raise UsageError("MestadConfig: people and backbone are both nanodet, or neither is.")
-        # YAML and JSON have lists only.
-        object.__setattr__(self, "dilation", tuple(self.dilation))
-        object.__setattr__(self, "sources", tuple(map(tuple, self.sources)))
-        object.__setattr__(self, "exclusive", tuple(self.exclusive))
-
-    @classmethod
-    def paper(cls, **changes: Any) -> MestadConfig:
-        """ME-STAD as arXiv v1 tells it: the defaults."""
-        return cls(**changes)
-
-    @classmethod
-    def release(cls, **changes: Any) -> MestadConfig:
-        """SE-STAD as released: context, IoU as quality, 81 logits, another dilation and start."""
-        settings = {
-            "dilation": (2, 1),
-            "context": True,
-            "quality": "iou",
-            "head_init": "normal",
-            "background_row": True,
-        }
-        return cls(**{**settings, **changes})
-
-    @classmethod
-    def fcos_minus(cls, **changes: Any) -> MestadConfig:
-        """FCOS- of Table 2: the first FCOS; goes with `LossConfig.fcos_minus()`."""
-        return cls(**{"distance": "exp", "quality_tower": "cls", **changes})
-
-
-def _slowfast(config: MestadConfig) -> nn.Module:
-    from stadkit.models import slowfast
-
-    presets = {
-        "slowonly-r50": slowfast.SlowFastConfig.slowonly_r50,
-        "slowfast-r50": slowfast.SlowFastConfig.slowfast_r50,
-        "slowfast-r101-nl": slowfast.SlowFastConfig.slowfast_r101_nl,
-    }
-    return slowfast.SlowFast(
-        presets[config.backbone](
-            dilation=config.dilation,
-            fusion_norm=config.fusion_norm,
-            slow_frames=config.slow_frames,
-            nonlocal_order=config.nonlocal_order,
-        )
-    )
-
-
-def _nano(config: MestadConfig) -> nn.Module:
-    from stadkit.models.nano import Nano
-
-    return Nano()
-
-
-def _nanodet(config: MestadConfig) -> nn.Module:
-    return nanodet.KeyFrame()
-
-
-# Name -> (how to make it, frames a clip).
-BACKBONES: dict[str, tuple[Callable[[MestadConfig], nn.Module], int]] = {
-    "slowonly-r50": (_slowfast, 4),
-    "slowfast-r50": (_slowfast, 32),
-    "slowfast-r101-nl": (_slowfast, 32),
-    "nano": (_nano, 8),
-    "nanodet": (_nanodet, 8),
-}
-CHOICES: dict[str, tuple[str, ...]] = {
-    "backbone": tuple(BACKBONES),
-    "slow_frames": ("linspace", "nearest"),
-    "nonlocal_order": ("pool-first", "conv-first"),
-    "people": ("fcos", "nanodet"),
-    "pyramid": tuple(PYRAMIDS),
-    "distance": ("relu", "exp"),
-    "quality_tower": ("reg", "cls"),
-    "quality": ("centerness", "iou"),
-    "head": ("linear", "acrn", "grid", "frames"),
-    "head_init": ("xavier", "normal"),
-    "person_score": ("cls", "geometric"),
-    "action_score": ("action", "product", "geometric"),
-}
+from stadkit.models.mestad_config import BACKBONES, PYRAMIDS, MestadConfig
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the backbone saw, as the two heads read it."""
+    """Backbone features, as the person head and the action head read them."""
 
-    keyframe: tuple[Tensor, ...]  # of each stage of the pyramid [B, D of the stage, h, w]
-    action: Tensor  # [B, D, h, w]  res5: mean over time, pathways side by side; float32
-    cells: Tensor  # [B, 2]  (h, w): the part of `action` that is picture; beyond, its border
-    pixels: Tensor  # [B, 3, T, H, W]  the clips themselves
-    sizes: Tensor  # [B, 2]  (height, width): the part of `pixels` that is picture
-    frames: FrameMaps | None = None  # for the head that reads them
+    keyframe: tuple[Tensor, ...]  # [B, D of the stage, h, w] for each pyramid stage
+    action: Tensor  # [B, D, h, w]  res5: mean over time, pathways concatenated; float32
+    cells: Tensor  # [B, 2]  (h, w) of the unpadded part of `action`; beyond, its border repeats
+    pixels: Tensor  # [B, 3, T, H, W]  the input clips
+    sizes: Tensor  # [B, 2]  (height, width) of the unpadded part of `pixels`
+    frames: FrameMaps | None = None  # for the "frames" head
 
 
 class Mestad(nn.Module):
-    """`model(pixels, sizes) -> Outputs`; its three steps can be called one by one.
+    """`model(pixels, sizes) -> Outputs`; `features`, `localize` and `classify` run separately too.
 
     backbone: pixels [B, 3, T, H, W] -> {"res2".."res5": pathways [B, D, T', h, w]}, with
-    `channels` (of all pathways together) and `strides` by stage.
+    `channels` (summed over pathways) and `strides` by stage.
     """
 
     def __init__(self, config: MestadConfig, backbone: nn.Module) -> None:
@@ -206,7 +62,9 @@ class Mestad(nn.Module):
             self.strides += (2 * self.strides[-1],)
         self.action_stride = strides["res5"]
         self.frames = BACKBONES[config.backbone][1]
-        self.pyramid, self.fcos = _finder(config, [channels[s] for s in self.stages], extra)
+        self.pyramid, self.fcos = _person_detector(
+            config, [channels[s] for s in self.stages], extra
+        )
         self.glimpse = Glimpse() if config.glimpse else None
         self.reader = _reader() if config.head == "frames" else None
         self.head = _head(config, channels["res5"], self.glimpse.width if self.glimpse else 0)
@@ -218,11 +76,11 @@ class Mestad(nn.Module):
         proposals: Sequence[Tensor] | None = None,
         scores: Sequence[Tensor] | None = None,
     ) -> Outputs:
-        """The best `max_people` people of each clip, best first, and what they do.
+        """Detect the top `max_people` people of each clip, best first, and their actions.
 
         pixels [B, 3, T, H, W] normalised RGB, padded at the bottom and right; sizes [B, 2]
-        (height, width) before padding. proposals: boxes [n_i, 4] of each clip as fractions
-        of the unpadded clip, to be scored instead; scores [n_i] 0..1 of these, 1 if absent.
+        (height, width) before padding. proposals: boxes [n_i, 4] of each clip in fractions of
+        the unpadded clip, classified instead; scores: their person scores [n_i] 0..1, default 1.
         """
         features = self.features(pixels, sizes)
         if proposals is None:
@@ -231,26 +89,26 @@ class Mestad(nn.Module):
             cls = cls.masked_fill(weak, -torch.inf)
             person = self.person(cls, quality)
         else:
-            cls, box = person_selection.given(proposals, scores, sizes)
+            cls, box = person_selection.from_proposals(proposals, scores, sizes)
             quality = torch.full_like(cls, torch.inf)
             person = cls
         count, most = person.shape
         index = torch.arange(count, device=box.device).repeat_interleave(most)
-        shown = person_selection.clip_boxes(box, sizes).flatten(0, 1)
-        action = self._actions(features, shown, index, person.flatten())
+        visible = person_selection.clip_boxes(box, sizes).flatten(0, 1)
+        action = self._actions(features, visible, index, person.flatten())
         action = action.view(count, most, action.shape[1])
         if self.config.action_score == "product":
-            action = both(action, person[..., None])
+            action = logit_of_product(action, person[..., None])
         elif self.config.action_score == "geometric":
-            action = _supported(action, cls[..., None], quality[..., None])
+            action = _logit_of_root(action, cls[..., None], quality[..., None])
         fraction = box / person_selection.frame(sizes)
         return Outputs(person, fraction[:, :, None], action)
 
     def features(self, pixels: Tensor, sizes: Tensor | None = None) -> Features:
-        """pixels [B, 3, T, H, W] -> what the heads read; without sizes all of it is picture."""
+        """pixels [B, 3, T, H, W] -> features for the heads; sizes None: there is no padding."""
         stages: dict[str, list[Tensor]] = self.backbone(pixels)
         keyframe = tuple(_keyframe(stages[s]) for s in self.stages)
-        action = _side_by_side([x.mean(2, dtype=torch.float32) for x in stages["res5"]])
+        action = _concat_resized([x.mean(2, dtype=torch.float32) for x in stages["res5"]])
         whole = torch.tensor(action.shape[-2:], device=pixels.device)
         if sizes is None:
             sizes = torch.tensor(pixels.shape[-2:], device=pixels.device).expand(len(pixels), 2)
@@ -262,10 +120,10 @@ class Mestad(nn.Module):
         return Features(keyframe, action, cells, pixels, sizes, frames)
 
     def localize(self, features: Features) -> Dense:
-        """A person guess at every point of the key frame."""
+        """Dense person predictions at every point of the key frame."""
         maps = self.pyramid(features.keyframe)
         if isinstance(self.fcos, nanodet.Head):
-            return _people_among(self.fcos(maps))
+            return _dense_people(self.fcos(maps))
         return cast(Dense, self.fcos(maps, self.strides))
 
     def classify(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
@@ -278,21 +136,21 @@ class Mestad(nn.Module):
             boxes,
             index,
             self.action_stride,
-            *self._seen(features, boxes, index),
+            *self._glimpse_features(features, boxes, index),
         )
         return logits[:, int(self.config.background_row) :].float()
 
     def _actions(self, features: Features, boxes: Tensor, index: Tensor, person: Tensor) -> Tensor:
-        """`classify`; where that is costly, of the boxes alone whose person logit [n] is finite."""
+        """`classify`; with the costly "frames" head, only boxes with a finite person logit [n]."""
         if self.reader is None or boxes.is_meta or exporting():
             return self.classify(features, boxes, index)
-        there = person.isfinite()
-        logits = self.classify(features, boxes[there], index[there])
-        return logits.new_zeros(len(boxes), logits.shape[1]).index_put((there,), logits)
+        valid = person.isfinite()
+        logits = self.classify(features, boxes[valid], index[valid])
+        return logits.new_zeros(len(boxes), logits.shape[1]).index_put((valid,), logits)
 
     def describe(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
-        """What the frames show of boxes [n, 4] (pixels) in clips index [n], for the head that reads
-        it: [n, NUMBERS]. Nothing in it learns."""
+        """Frozen descriptors [n, NUMBERS] of boxes [n, 4] (pixels) in clips index [n], for the
+        "frames" head."""
         assert self.reader is not None
         assert features.frames is not None
         return self.reader.describe(features.frames, boxes, index)
@@ -302,11 +160,11 @@ class Mestad(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """`classify`, and joints [n, T, J, 2], for a config with `joints`.
 
-        At the key frame where they are in the box, -.5..5; at the others how far they are from
-        there, as `joints_loss` measures it.
+        At the key frame, positions in the box, -.5 to .5; at other frames, displacements from
+        there, scaled as in `joints_loss`.
         """
         assert isinstance(self.head, GridHead)
-        seen = self._seen(features, boxes, index)
+        seen = self._glimpse_features(features, boxes, index)
         logits, places = self.head.with_places(
             features.action, boxes, index, self.action_stride, *seen
         )
@@ -314,16 +172,16 @@ class Mestad(nn.Module):
         joints = places.float().view(len(places), self.frames, self.config.joints, 2)
         return logits.float(), joints
 
-    def _seen(self, features: Features, boxes: Tensor, index: Tensor) -> list[Tensor]:
-        """What the glimpse makes of the boxes, for heads that want it."""
+    def _glimpse_features(self, features: Features, boxes: Tensor, index: Tensor) -> list[Tensor]:
+        """The glimpse's features of the boxes, as extra arguments of the head; [] without one."""
         if self.glimpse is None:
             return []
         return [self.glimpse(features.pixels, features.sizes, boxes, index)]
 
     def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The people of each clip: cls and quality logits [B, N], boxes [B, N, 4] in pixels.
+        """Select the people of each clip: cls and quality logits [B, N], boxes [B, N, 4] in pixels.
 
-        Beyond them cls is -inf and boxes are 0.
+        In padding rows, cls is -inf and boxes are 0.
         """
         rank = dense.person.sigmoid() * dense.quality.sigmoid()
         index, kept = person_selection.choose(
@@ -334,10 +192,10 @@ class Mestad(nn.Module):
         return cls, dense.quality.gather(1, index), box * kept[..., None]
 
     def person(self, cls: Tensor, quality: Tensor) -> Tensor:
-        """The person logit [B, N] as `person_score` wants it."""
+        """The person logit [B, N] according to `person_score`."""
         if self.config.person_score == "cls":
             return cls
-        return logit_of((F.logsigmoid(cls) + F.logsigmoid(quality)) / 2)
+        return log_to_logit((F.logsigmoid(cls) + F.logsigmoid(quality)) / 2)
 
 
 def build(config: MestadConfig) -> Mestad:
@@ -346,37 +204,37 @@ def build(config: MestadConfig) -> Mestad:
     return Mestad(config, make(config))
 
 
-def logit_of(log: Tensor) -> Tensor:
-    """The logit of a probability given as its logarithm; finite where the logarithm is."""
+def log_to_logit(log: Tensor) -> Tensor:
+    """The logit of a log probability; finite if that is."""
     return log - (-torch.expm1(log.clamp(max=-1e-6))).log()
 
 
-def both(a: Tensor, b: Tensor) -> Tensor:
-    """The logit of the product of two probabilities given as logits; -inf stays -inf."""
+def logit_of_product(a: Tensor, b: Tensor) -> Tensor:
+    """The logit of the product of two probabilities, given their logits; -inf in b stays -inf."""
     log = F.logsigmoid(a) + F.logsigmoid(b.clamp(min=-80))
-    return logit_of(log).masked_fill(b.isneginf(), -torch.inf)
+    return log_to_logit(log).masked_fill(b.isneginf(), -torch.inf)
 
 
-def _supported(action: Tensor, cls: Tensor, quality: Tensor) -> Tensor:
-    """The logit of the root of action * cls * quality, all given as logits; -inf stays -inf."""
+def _logit_of_root(action: Tensor, cls: Tensor, quality: Tensor) -> Tensor:
+    """The logit of sqrt(action * cls * quality), given their logits; -inf in cls stays -inf."""
     log = F.logsigmoid(action) + F.logsigmoid(cls.clamp(min=-80)) + F.logsigmoid(quality)
-    return logit_of(log / 2).masked_fill(cls.isneginf(), -torch.inf)
+    return log_to_logit(log / 2).masked_fill(cls.isneginf(), -torch.inf)
 
 
 def _keyframe(pathways: Sequence[Tensor]) -> Tensor:
-    """The middle frame of each pathway [B, D, T, h, w], side by side: [B, sum of D, h, w]."""
-    return _side_by_side([x[:, :, x.shape[2] // 2] for x in pathways])
+    """The middle frame of each pathway [B, D, T, h, w], concatenated: [B, sum of D, h, w]."""
+    return _concat_resized([x[:, :, x.shape[2] // 2] for x in pathways])
 
 
-def _side_by_side(maps: Sequence[Tensor]) -> Tensor:
-    """Maps [B, D, h, w] in one; a pathway of another size is stretched to the first's."""
+def _concat_resized(maps: Sequence[Tensor]) -> Tensor:
+    """Concatenate maps [B, D, h, w] along channels, resizing them to the first one's size."""
     size = maps[0].shape[-2:]
     same = [x if x.shape[-2:] == size else F.interpolate(x, size=size) for x in maps]
     return torch.cat(same, 1)
 
 
 def _repeat_border(maps: Tensor, cells: Tensor) -> Tensor:
-    """Maps [B, D, h, w] whose padding repeats the last of the pictured cells [B, 2]."""
+    """Maps [B, D, h, w] with padding replaced by the border of the unpadded cells [B, 2]."""
     height, width = maps.shape[2:]
     whole = torch.tensor((height, width), device=cells.device)
     if maps.is_meta or (not exporting() and bool((cells == whole).all())):
@@ -388,8 +246,10 @@ def _repeat_border(maps: Tensor, cells: Tensor) -> Tensor:
     return picked.permute(0, 3, 1, 2)
 
 
-def _finder(config: MestadConfig, channels: list[int], extra: bool) -> tuple[nn.Module, nn.Module]:
-    """What finds people in the key frame's stages: a pyramid, and a head over its levels."""
+def _person_detector(
+    config: MestadConfig, channels: list[int], extra: bool
+) -> tuple[nn.Module, nn.Module]:
+    """The person detector on the key frame's stages: a pyramid and a head over its levels."""
     if config.people == "nanodet":
         return nanodet.Neck().requires_grad_(False), nanodet.Head().requires_grad_(False)
     pyramid = Pyramid(channels, config.width, extra)
@@ -398,8 +258,8 @@ def _finder(config: MestadConfig, channels: list[int], extra: bool) -> tuple[nn.
     return pyramid, Fcos(*tower, config.distance, config.quality_tower)
 
 
-def _people_among(guesses: nanodet.Guesses) -> Dense:
-    """NanoDet's guesses of people; its score is of the box, too."""
+def _dense_people(guesses: nanodet.Guesses) -> Dense:
+    """NanoDet's person predictions; its score includes the box quality, so quality is 1."""
     person = guesses.objects[..., 0]
     quality = torch.full_like(person, torch.inf)
     return Dense(person, guesses.box(), quality, guesses.point, guesses.stride, guesses.level)
@@ -421,7 +281,7 @@ def _head(config: MestadConfig, channels: int, seen: int) -> nn.Module:
     }
     head = makers[config.head]()
     if isinstance(head, FrameHead):
-        nn.init.zeros_(head.projection.weight)  # it is fitted, not found by steps from chance
+        nn.init.zeros_(head.projection.weight)  # fitted directly, not trained from random values
     elif config.head_init == "xavier":
         nn.init.xavier_uniform_(head.projection.weight)
     else:

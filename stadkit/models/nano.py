@@ -1,12 +1,11 @@
-"""The backbone of `mestad-tiny`: SlowFast's idea at three GMAC.
+"""The backbone of `mestad-tiny`: a SlowFast of three GMACs.
 
-The slow pathway sees the key frame alone, at full resolution: where people are is a question to
-one picture. `Lite` looks at it as photographs taught it, and the pyramid reads that and nothing
-else: whatever learns from renderings learns what renderings look like. The fast pathway sees every
-frame at three quarters of the resolution, an eighth of that in its maps: what people do is a
-question of motion. Fast features join the slow ones by addition at strides 8 and 16. The last
-stage of both comes back to stride 8, so that RoIs keep the layout of a body (at stride 16 a
-person is two cells wide).
+The slow pathway reads only the key frame, at full resolution, since one image suffices to locate
+people. Its features are `Lite`'s, frozen after training on photographs, and the pyramid reads
+nothing else: layers trained on renderings would learn what renderings look like. The fast pathway,
+for motion, reads every frame at three quarters of the resolution, and its maps have an eighth of
+that. Fast features are added to the slow ones at strides 8 and 16. The last stage of both returns
+to stride 8, so that RoIs keep the layout of a body (at stride 16 a person is two cells wide).
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from stadkit.layers.conv import Conv3d
 from stadkit.layers.pyramid import stretch
 from stadkit.models import lite
 
-SHRINK = 0.75  # of the fast pathway's frames, a side
+SHRINK = 0.75  # scale of the fast pathway's frames, per side
 
 
 @dataclass(frozen=True)
 class NanoConfig:
-    """Channels of what learns in res3..res5, and in res2..res5 of the fast pathway."""
+    """Channels of the trained layers: slow res3..res5 and fast res2..res5."""
 
     slow: tuple[int, int, int] = (96, 192, 96)
     fast: tuple[int, int, int, int] = (32, 48, 96, 96)
-    entry: int = 160  # slow channels of res4 where fast features join
+    entry: int = 160  # slow channels of res4 where fast features are added
 
 
 class ConvNorm(nn.Sequential):
@@ -62,7 +61,7 @@ class ConvNorm(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Two convolutions and a shortcut; the second starts at zero, so a block starts as one.
+    """Two convolutions and a shortcut; the second's norm starts at 0, the block as its shortcut.
 
     [B, inside, T, h, w] -> [B, outside, T, h / stride, w / stride], sides rounded up.
     """
@@ -79,8 +78,9 @@ class Block(nn.Module):
         super().__init__()
         self.a = ConvNorm(inside, outside, first, stride, dilation)
         self.b = ConvNorm(outside, outside, second, 1, dilation)
-        same = inside == outside and stride == 1
-        self.shortcut = nn.Identity() if same else ConvNorm(inside, outside, (1, 1, 1), stride)
+        same_shape = inside == outside and stride == 1
+        projection = nn.Identity() if same_shape else ConvNorm(inside, outside, (1, 1, 1), stride)
+        self.shortcut = projection
         nn.init.zeros_(self.b[1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ BOTH = (3, 3, 3)
 
 
 class Stem(nn.Module):
-    """Pixels -> `stride` times smaller maps, each cell from a window 1.5 strides wide.
+    """Pixels -> maps at `stride`, with a kernel 1.5 strides wide.
 
     [B, 3, T, H, W] -> [B, outside, T, H / stride, W / stride], sides rounded.
     """
@@ -116,7 +116,7 @@ class Stem(nn.Module):
 
 
 class Fuse(nn.Module):
-    """Fast features for the slow pathway: their mean over time beside the key frame's.
+    """Add fast features to the slow pathway: their mean over time and the key frame's.
 
     slow [B, slow, 1, h, w] and fast [B, fast, T, h', w'] -> [B, slow, 1, h, w].
     """
@@ -132,30 +132,30 @@ class Fuse(nn.Module):
 
 
 def _grown(maps: Tensor, factor: float, like: Tensor, mode: str = "bilinear") -> Tensor:
-    """Maps [B, D, T, h, w] `factor` times as large a side, at the height and width of `like`.
+    """Upsample maps [B, D, T, h, w] by `factor`, to the height and width of `like`.
 
-    Grown by the factor, then cut or its border repeated: stretched to a size, where a cell comes to
-    lie would hang on the padding around the clip.
+    Scaled by the factor, then cropped or border-padded: resizing to the exact size would make cell
+    positions depend on the clip's padding.
     """
     height, width = like.shape[3:]
     if maps.shape[3:] == (height, width):
         return maps
     grown = _by_frame(maps, mode=mode, scale_factor=factor)
-    lacking = (0, max(width - grown.shape[4], 0), 0, max(height - grown.shape[3], 0), 0, 0)
-    if any(lacking):
-        grown = F.pad(grown, lacking, mode="replicate")
+    missing = (0, max(width - grown.shape[4], 0), 0, max(height - grown.shape[3], 0), 0, 0)
+    if any(missing):
+        grown = F.pad(grown, missing, mode="replicate")
     return grown[..., :height, :width]
 
 
 def _by_frame(frames: Tensor, **to: Any) -> Tensor:
-    """Pictures or maps [B, D, T, h, w] interpolated `to` a size or by a factor, frame by frame."""
+    """Interpolate frames or maps [B, D, T, h, w] frame by frame; `to`: size or scale_factor."""
     flat = frames.transpose(1, 2).flatten(0, 1)
     new = F.interpolate(flat, **to)
     return new.view(len(frames), frames.shape[2], *new.shape[1:]).transpose(1, 2)
 
 
 class Merge(nn.Module):
-    """Deep maps at stride 16 doubled and added to shallower ones at stride 8.
+    """Upsample deep maps at stride 16 by 2 and add them to shallower ones at stride 8.
 
     deep [B, deep, T, h / 2, w / 2] and shallow [B, shallow, T, h, w] -> [B, outside, T, h, w].
     """
@@ -175,8 +175,8 @@ class Merge(nn.Module):
 class Nano(nn.Module):
     """Pixels [B, 3, T, H, W] -> res2..res5 of the key frame, pathways [B, D, 1, h, w].
 
-    The key frame is clip index T // 2. res2..res4 are Lite's maps at strides 4, 8 and 16 (beside
-    them those at 32), res5 what actions are read from: slow, and fast as its mean over time.
+    The key frame is clip index T // 2. res2..res4 are Lite's maps at strides 4, 8 and 16 (res4 with
+    those at 32 concatenated); res5, for actions, is slow, and the mean of fast over time.
     """
 
     def __init__(self, config: NanoConfig | None = None) -> None:
@@ -226,7 +226,7 @@ class Nano(nn.Module):
         return [x[:, :, None] for x in (maps[0], maps[1], deepest)]
 
     def _fast(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """res3 and res4 of the fast pathway."""
+        """The fast pathway's res3 and res4."""
         size = [max(int(side * SHRINK), 8) for side in pixels.shape[3:]]
         fast3 = self.fast3(
             self.fast2(self.fast_stem(_by_frame(pixels, mode="bilinear", size=size)))

@@ -1,11 +1,10 @@
-"""NanoDet: finds people in one picture, as photographs of COCO taught it.
+"""NanoDet: a person detector for single images, trained on COCO.
 
-RangiLyu's NanoDet (Apache-2.0): a backbone of dense convolutions in cross-stage-partial blocks, a
-path aggregation neck that adds and does not concatenate, and one head convolution a level. A side
-of a box is the expected value of a discrete distribution (Li et al. 2020, "Generalized Focal
-Loss", Eq. 5), and the class score says the quality of the box too (Eq. 2), so there is no
-separate quality. Batch norms are folded into the convolutions. `weights/nanodet.py` turns the
-published file into these names.
+RangiLyu's NanoDet (Apache-2.0): a backbone of full convolutions in cross-stage-partial blocks, a
+path aggregation neck that adds instead of concatenating, and one head convolution per level. A box
+side is the expected value of a discrete distribution (Li et al. 2020, "Generalized Focal Loss",
+Eq. 5), and the class score includes the box quality (Eq. 2), so there is no separate quality. Batch
+norms are folded into the convolutions. `weights/nanodet.py` converts the published file.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stadkit.layers.conv import activated, fusible
+from stadkit.layers.conv import conv_activation, fusible
 from stadkit.models.fcos import points
 
-SLOPE = 0.1  # of leaky ReLU below zero
+SLOPE = 0.1  # negative slope of leaky ReLU
 STEM = 32
 STAGES = ((32, 1), (64, 2), (128, 2), (256, 3))  # channels and inner blocks of each stage
 STRIDES = (8, 16, 32)
 CHANNELS = (128, 256, 512)  # of the backbone's maps at STRIDES
 WIDTH = 128  # of the neck and the head
 OBJECTS = 80  # COCO's classes; the first is a person
-BINS = 11  # distances 0..10, in strides, that a side's distribution is over
-# Levels are (x - MEAN) / STD, RGB: `weights/nanodet.py` turns the published filters, for BGR.
+BINS = 11  # support of a side's distribution: distances 0..10, in strides
+# Inputs are (level - MEAN) / STD, RGB; `weights/nanodet.py` flips the published BGR filters.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -39,12 +38,12 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if fusible(self, x):
-            return activated(self, x, "leaky_relu", [SLOPE])
+            return conv_activation(self, x, "leaky_relu", [SLOPE])
         return F.leaky_relu(super().forward(x), SLOPE, inplace=True)
 
 
 class Pair(nn.Module):
-    """Two convolutions, both of whose results are kept: [B, D, h, w] -> [B, outside, h, w]."""
+    """Two convolutions with concatenated outputs: [B, D, h, w] -> [B, outside, h, w]."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
@@ -71,7 +70,7 @@ class Stage(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Pictures [B, 3, H, W] -> maps [B, D, h, w] at STRIDES, D as in CHANNELS."""
+    """Images [B, 3, H, W] -> maps [B, D, h, w] at STRIDES, D as in CHANNELS."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,8 +81,8 @@ class Backbone(nn.Module):
             inside = 2 * width
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        x = F.max_pool2d(self.stem(pictures), 3, 2, 1)
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = F.max_pool2d(self.stem(images), 3, 2, 1)
         maps = []
         for stage in self.stages:
             x = stage(x)
@@ -92,7 +91,7 @@ class Backbone(nn.Module):
 
 
 class Neck(nn.Module):
-    """Path aggregation: backbone maps -> [B, WIDTH, h, w] at STRIDES, coarse to fine and back."""
+    """Path aggregation, top-down then bottom-up: backbone maps -> [B, WIDTH, h, w] at STRIDES."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +107,7 @@ class Neck(nn.Module):
 
 @dataclass(frozen=True)
 class Guesses:
-    """What the head says at every point of every level, P points; float32."""
+    """The head's predictions at every point of every level, P points; float32."""
 
     objects: Tensor  # [B, P, OBJECTS]  logits of COCO's classes; the first is a person
     sides: Tensor  # [B, P, 4, BINS]  logits of the distances left, top, right, bottom
@@ -117,14 +116,14 @@ class Guesses:
     level: Tensor  # [P]  0: the finest
 
     def box(self) -> Tensor:
-        """x1 y1 x2 y2 [B, P, 4], pixels, not clipped: GFL Eq. 5 about each point."""
+        """Boxes x1 y1 x2 y2 [B, P, 4], pixels, not clipped: GFL Eq. 5 around each point."""
         bins = torch.arange(BINS, dtype=torch.float32, device=self.sides.device)
         distance = (self.sides.softmax(-1) @ bins) * self.stride[:, None]
         return torch.cat([self.point - distance[..., :2], self.point + distance[..., 2:]], -1)
 
 
 class Head(nn.Module):
-    """One convolution, then classes and sides, of its own at each level."""
+    """One convolution, then classes and sides, with separate weights per level."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,17 +131,17 @@ class Head(nn.Module):
         self.outputs = nn.ModuleList(nn.Conv2d(WIDTH, OBJECTS + 4 * BINS, 1) for _ in STRIDES)
 
     def forward(self, maps: list[Tensor]) -> Guesses:
-        said = [out(conv(x)) for conv, out, x in zip(self.convs, self.outputs, maps, strict=True)]
-        rows = torch.cat([x.flatten(2).transpose(1, 2) for x in said], 1).float()
+        levels = [out(conv(x)) for conv, out, x in zip(self.convs, self.outputs, maps, strict=True)]
+        rows = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1).float()
         sides = rows[..., OBJECTS:].view(len(rows), -1, 4, BINS)
         point, stride, level = [], [], []
-        for number, (x, step) in enumerate(zip(said, STRIDES, strict=True)):
-            # The published weights were trained with centres half a pixel up and left.
+        for number, (x, step) in enumerate(zip(levels, STRIDES, strict=True)):
+            # The published weights were trained with cell centres half a pixel up and left.
             point.append(points(x.shape[2], x.shape[3], step, x.device) - 0.5)
             stride.append(torch.full_like(point[-1][:, 0], step))
             level.append(torch.full_like(point[-1][:, 0], number, dtype=torch.long))
-        at, steps, levels = torch.cat(point), torch.cat(stride), torch.cat(level)
-        return Guesses(rows[..., :OBJECTS], sides, at, steps, levels)
+        located = [torch.cat(x) for x in (point, stride, level)]
+        return Guesses(rows[..., :OBJECTS], sides, *located)
 
 
 class KeyFrame(nn.Module):
@@ -163,7 +162,7 @@ class KeyFrame(nn.Module):
 
 
 class NanoDet(nn.Module):
-    """Pictures [B, 3, H, W], H and W multiples of 32, normalised by MEAN and STD -> `Guesses`."""
+    """Images [B, 3, H, W], H and W multiples of 32, normalised by MEAN and STD -> predictions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,11 +170,11 @@ class NanoDet(nn.Module):
         self.neck = Neck()
         self.head = Head()
 
-    def forward(self, pictures: Tensor) -> Guesses:
-        guesses: Guesses = self.head(self.neck(self.backbone(pictures)))
+    def forward(self, images: Tensor) -> Guesses:
+        guesses: Guesses = self.head(self.neck(self.backbone(images)))
         return guesses
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
-    """Maps stretched to the height and width of others."""
+    """Resize maps to the height and width of others."""
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

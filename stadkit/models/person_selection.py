@@ -1,4 +1,4 @@
-"""Which boxes become people, the rows of `Outputs`. Boxes are in pixels of the padded clip."""
+"""Select the boxes that become rows of `Outputs`. Boxes are in pixels of the padded clip."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ def choose(
 ) -> tuple[Tensor, Tensor]:
     """The best points of each clip: (index [B, most] into P, kept [B, most] bool), best first.
 
-    box [B, P, 4] of points [P, 2] with rank [B, P]; sizes [B, 2] (height, width) of the
-    picture. Points in the padding and boxes that show nothing of the picture are nobody;
-    boxes are compared as far as they are visible.
+    box [B, P, 4] of points [P, 2], ranked by rank [B, P]; sizes [B, 2] (height, width) before
+    padding. Points in the padding and boxes outside the frame are dropped; NMS compares boxes
+    clipped to the frame.
     """
     visible = clip_boxes(box, sizes)
     inside = (point < sizes.flip(1)[:, None]).all(-1)  # [B, P]
-    shown = (visible[..., 2:] > visible[..., :2]).all(-1)
-    rank = rank.masked_fill(~(inside & shown), -torch.inf)
+    not_empty = (visible[..., 2:] > visible[..., :2]).all(-1)
+    rank = rank.masked_fill(~(inside & not_empty), -torch.inf)
     return nms(visible, rank, max_iou, most)
 
 
-def given(
+def from_proposals(
     proposals: Sequence[Tensor], scores: Sequence[Tensor] | None, sizes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Someone else's boxes as rows: logits [B, N], -inf beyond them, and boxes [B, N, 4].
+    """Pad external boxes to rows: logits [B, N], -inf in padding rows, and boxes [B, N, 4].
 
-    proposals: [n_i, 4] fractions of each clip; scores: [n_i] 0..1, absent: 1. N is the most.
+    proposals: [n_i, 4] in fractions of each clip; scores: [n_i] 0..1, default 1. N is the maximum
+    of n_i.
     """
     scores = scores or [torch.ones(len(p)) for p in proposals]
     most = max((len(p) for p in proposals), default=0)
@@ -43,8 +44,8 @@ def given(
     return person, box * frame(sizes)
 
 
-def present(proposals: Sequence[Tensor], device: torch.device) -> Tensor | None:
-    """Which rows of `given` are of a clip's own boxes: bool [B, N]; None where all are.
+def proposal_mask(proposals: Sequence[Tensor], device: torch.device) -> Tensor | None:
+    """Mask of the rows of `from_proposals` that are not padding: bool [B, N]; None if all are.
 
     proposals: [n_i, 4] of each clip.
     """
@@ -56,7 +57,7 @@ def present(proposals: Sequence[Tensor], device: torch.device) -> Tensor | None:
 
 
 def clip_boxes(box: Tensor, sizes: Tensor) -> Tensor:
-    """Boxes [B, N, 4] cut to each clip's sizes [B, 2] (height, width)."""
+    """Clip boxes [B, N, 4] to each clip's sizes [B, 2] (height, width)."""
     return torch.minimum(box.clamp(min=0), frame(sizes).to(box.dtype))
 
 

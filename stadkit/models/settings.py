@@ -1,4 +1,4 @@
-"""Checks of a model's settings: what is wrong is told in one line that names the field."""
+"""Validation of model configs: one-line errors that name the field."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from stadkit.errors import UsageError
 
 
 def check_counts(config: object, *names: str) -> None:
-    """Raises UsageError unless all of these fields are whole numbers above 0."""
+    """Raise UsageError unless all these fields are whole numbers above 0."""
     for name in names:
         if not is_count(getattr(config, name)):
-            raise _wrong(config, name, "a whole number above 0")
+            raise _invalid(config, name, "a whole number above 0")
 
 
 def check_split(config: object, name: str, parts: str) -> None:
-    """Raises UsageError unless the field is a multiple of the one called `parts`."""
+    """Raise UsageError unless the field is a multiple of the field named `parts`."""
     check_counts(config, name, parts)
     if getattr(config, name) % getattr(config, parts):
-        raise _wrong(config, name, f"a multiple of {parts}, {getattr(config, parts)}")
+        raise _invalid(config, name, f"a multiple of {parts}, {getattr(config, parts)}")
 
 
 def check_rate(config: object, name: str) -> None:
-    """Raises UsageError unless the field is a share that leaves something: in [0, 1)."""
+    """Raise UsageError unless the field is a number in [0, 1)."""
     rate = getattr(config, name)
     if not (_is_number(rate) and 0 <= rate < 1):
-        raise _wrong(config, name, "0 or more, below 1")
+        raise _invalid(config, name, "at least 0 and below 1")
 
 
 def check_cells(config: object, name: str) -> None:
-    """Raises UsageError unless the field is two whole numbers above 0."""
+    """Raise UsageError unless the field is two whole numbers above 0."""
     value = getattr(config, name)
     if not (_is_pair(value) and all(is_count(x) for x in value)):
-        raise _wrong(config, name, "two whole numbers above 0")
+        raise _invalid(config, name, "two whole numbers above 0")
 
 
 def check_shares(config: object, name: str) -> None:
-    """Raises UsageError unless the field is two numbers of 0 or more."""
+    """Raise UsageError unless the field is two finite numbers, 0 or above."""
     value = getattr(config, name)
     if not (_is_pair(value) and all(_is_number(x) and 0 <= x < float("inf") for x in value)):
-        raise _wrong(config, name, "two numbers of 0 or more")
+        raise _invalid(config, name, "two numbers, 0 or above")
 
 
 def is_count(value: Any) -> bool:
-    """Whether this is a whole number above 0."""
+    """Whether the value is a whole number above 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def to_tuples(config: object, *names: str) -> None:
-    """Lists in these fields of a frozen config become tuples: YAML and JSON have lists only."""
+    """Convert lists in these fields of a frozen config to tuples: YAML and JSON have no tuples."""
     for name in names:
         value = getattr(config, name)
         if isinstance(value, list):
@@ -64,6 +64,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _wrong(config: object, name: str, wanted: str) -> UsageError:
+def _invalid(config: object, name: str, wanted: str) -> UsageError:
     field = f"{type(config).__name__}.{name}"
-    return UsageError(f"{field} is {getattr(config, name)!r}; wants {wanted}.")
+    return UsageError(f"{field} is {getattr(config, name)!r}; it must be {wanted}.")

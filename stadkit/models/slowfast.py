@@ -1,10 +1,9 @@
 """SlowFast and SlowOnly (Feichtenhofer et al. 2019) as detection backbones.
 
 Parameters have PySlowFast's names (`s2.pathway0_res0.branch2.a.weight`): pathway 0 is slow,
-1 is fast. Stages `s1` to `s5` each take and give the list of pathways. The last stage keeps
-stride 16 and dilates its convolutions instead.
-
-Non-local blocks (Wang et al. 2018): every position of a clip's map sees the others.
+1 is fast. Stages `s1` to `s5` each map a list of pathways to a list of pathways. The last stage
+keeps stride 16 and dilates its convolutions instead. Non-local blocks (Wang et al. 2018) relate all
+positions of a clip's map.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.layers.conv import Conv3d
-from stadkit.layers.memory_format import beside
+from stadkit.layers.memory_format import concat_channels_last
 
 STAGES = ("res2", "res3", "res4", "res5")
 
@@ -27,29 +26,29 @@ STAGES = ("res2", "res3", "res4", "res5")
 class SlowFastConfig:
     """Architecture only; defaults are SlowFast-R50 8x8 as PySlowFast trains it on AVA.
 
-    Sources differ in `dilation`, `fusion_norm` and `slow_frames`: follow the checkpoint's.
+    Code bases differ in `dilation`, `fusion_norm` and `slow_frames`: use the checkpoint's.
     """
 
     depths: tuple[int, ...] = (3, 4, 6, 3)  # blocks of res2..res5
-    temporal: tuple[int, ...] = (3, 4, 6, 3)  # the first so many convolve over time
-    slow_kernels: tuple[int, ...] = (1, 1, 3, 3)  # over time in res2..res5; fast has 3
+    temporal: tuple[int, ...] = (3, 4, 6, 3)  # leading blocks with temporal convolutions
+    slow_kernels: tuple[int, ...] = (1, 1, 3, 3)  # temporal kernels of res2..res5; fast: 3
     width: int = 64  # channels after the slow stem
     fast: bool = True  # False: SlowOnly
-    alpha: int = 4  # fast frames a slow frame
-    beta: int = 8  # slow channels a fast channel
+    alpha: int = 4  # fast frames per slow frame
+    beta: int = 8  # slow channels per fast channel
     fusion_kernel: int = 7  # frames
     fusion_norm: bool = True  # norm and ReLU after fast-to-slow; MMAction2 has neither
-    slow_frames: str = "linspace"  # first and last frame included; MMAction2: "nearest"
+    slow_frames: str = "linspace"  # includes first and last frame; MMAction2: "nearest"
     stride5: int = 1  # of res5; STMixer: 2
     dilation: tuple[int, int] = (2, 2)  # of res5, slow and fast; MMAction2: 1, SE-STAD: 2, 1
-    nonlocal3: tuple[int, ...] = ()  # blocks of res3 with a non-local after them, slow pathway
-    nonlocal4: tuple[int, ...] = ()  # the same of res4
+    nonlocal3: tuple[int, ...] = ()  # res3 blocks followed by a non-local block, slow pathway
+    nonlocal4: tuple[int, ...] = ()  # the same for res4
     nonlocal_order: str = "pool-first"  # or "conv-first"; see NonLocal
     nonlocal_kind: str = "dot"  # MMAction2: "gaussian", see GaussianNonLocal
 
     @classmethod
     def slowonly_r50(cls, **changes: Any) -> SlowFastConfig:
-        """SlowOnly-R50 4x16: 4 frames, 16 apart at 30 a second."""
+        """SlowOnly-R50 4x16: 4 frames, 16 apart at 30 fps."""
         return cls(**{"fast": False, **changes})
 
     @classmethod
@@ -59,7 +58,7 @@ class SlowFastConfig:
 
     @classmethod
     def slowfast_r101_nl(cls, **changes: Any) -> SlowFastConfig:
-        """SlowFast-R101 8x8 with three non-local blocks; time kernels in 6 of res4's 23 blocks."""
+        """SlowFast-R101 8x8, three non-local blocks; temporal kernels in 6 of res4's 23 blocks."""
         settings = {"depths": (3, 4, 23, 3), "fusion_kernel": 5, "nonlocal4": (6, 13, 20)}
         return cls(**{**settings, **changes})
 
@@ -67,8 +66,8 @@ class SlowFastConfig:
 class SlowFast(nn.Module):
     """pixels [B, 3, T, H, W] -> {"res2".."res5": [slow [B, D, ceil(T / alpha), h, w], fast]}.
 
-    Each stage is given as it leaves, before fast is fused into slow. With two pathways the
-    clip is the fast one and its slow frames are picked here; SlowOnly takes the clip as it is.
+    Stage outputs are taken before fast is fused into slow. With two pathways the clip is the fast
+    one, and the slow frames are selected here; SlowOnly takes the clip unchanged.
     """
 
     def __init__(self, config: SlowFastConfig) -> None:
@@ -100,7 +99,7 @@ class SlowFast(nn.Module):
         return stages
 
     def pathways(self, pixels: Tensor) -> list[Tensor]:
-        """What the stem takes: [slow [B, 3, ceil(T / alpha), H, W], fast [B, 3, T, H, W]]."""
+        """The stem's inputs: [slow [B, 3, ceil(T / alpha), H, W], fast [B, 3, T, H, W]]."""
         if not self.config.fast:
             return [pixels]
         index = slow_index(pixels.shape[2], self.config.alpha, self.config.slow_frames)
@@ -108,7 +107,7 @@ class SlowFast(nn.Module):
 
 
 def slow_index(frames: int, alpha: int, rule: str) -> list[int]:
-    """The slow frames among `frames`, one in `alpha`.
+    """Indices of the slow frames among `frames`, one in `alpha`.
 
     "linspace" (PySlowFast) spreads them from the first frame to the last: 0 4 8 13 17 22 26 31
     of 32. "nearest" (MMAction2) takes every alpha-th: 0 4 .. 28.
@@ -135,7 +134,7 @@ class Stem(nn.Module):
 
 
 class Stems(nn.Module):
-    """s1: pathways [B, 3, T, H, W] -> [B, D, T, H / 4, W / 4], over 1 slow and 5 fast frames."""
+    """s1: pathways [B, 3, T, H, W] -> [B, D, T, H / 4, W / 4]; temporal kernels 1 slow, 5 fast."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -149,7 +148,7 @@ class Stems(nn.Module):
 class Branch(nn.Module):
     """The bottleneck [B, inside, T, h, w] -> [B, outside, T, h / stride, w / stride].
 
-    a convolves over time (1 or 3 frames), b over space, c goes back to many channels.
+    a convolves over time (1 or 3 frames), b over space, c expands the channels.
     """
 
     def __init__(
@@ -180,7 +179,7 @@ class Branch(nn.Module):
 class Block(nn.Module):
     """[B, inside, T, h, w] -> [B, outside, T, h / stride, w / stride], both rounded up.
 
-    A bottleneck beside the identity, or beside a convolution where the shape changes.
+    A bottleneck with an identity shortcut, or a convolutional one if the shape changes.
     """
 
     def __init__(
@@ -194,13 +193,13 @@ class Block(nn.Module):
         self.branch2 = Branch(inside, inner, outside, time, stride, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        same = x if self.branch1 is None else self.branch1_bn(self.branch1(x))
-        # In place: nobody else reads what the branch gave, and new memory is slow to come by.
-        return F.relu(self.branch2(x).add_(same), inplace=True)
+        shortcut = x if self.branch1 is None else self.branch1_bn(self.branch1(x))
+        # In place: the branch output is not used elsewhere, and allocating memory is slow.
+        return F.relu(self.branch2(x).add_(shortcut), inplace=True)
 
 
 class Stage(nn.Module):
-    """s2..s5: the blocks of each pathway, `pathwayP_resI`, and its `pathwayP_nonlocalI`."""
+    """s2..s5: each pathway's blocks `pathwayP_resI` and non-local blocks `pathwayP_nonlocalI`."""
 
     def __init__(self, pathways: Sequence[dict[str, nn.Module]]) -> None:
         super().__init__()
@@ -221,7 +220,7 @@ class Stage(nn.Module):
 class Fuse(nn.Module):
     """[slow [B, D, T / alpha, h, w], fast [B, F, T, h, w]] -> [slow [B, D + 2 F, ...], fast].
 
-    Fast features, one frame in `alpha`, put beside the slow ones; fast goes on unchanged.
+    Concatenates fast features, one frame in `alpha`, to the slow ones; fast is unchanged.
     """
 
     def __init__(self, fast: int, kernel: int, alpha: int, norm: bool) -> None:
@@ -236,7 +235,7 @@ class Fuse(nn.Module):
         fused = self.conv_f2s(fast)
         if self.bn is not None:
             fused = F.relu(self.bn(fused), inplace=True)
-        return [beside([slow, fused]), fast]
+        return [concat_channels_last([slow, fused]), fast]
 
 
 def _fuse(fast: int, config: SlowFastConfig) -> Fuse:
@@ -246,10 +245,10 @@ def _fuse(fast: int, config: SlowFastConfig) -> Fuse:
 def _stage(
     config: SlowFastConfig, stage: int, inside: Sequence[int], outside: Sequence[int]
 ) -> Stage:
-    """Stage 0..3 (res2..res5) of all pathways, with their channels in and out."""
+    """Build stage 0..3 (res2..res5) for all pathways, with their input and output channels."""
     last = stage == 3
     stride = (1, 2, 2, config.stride5)[stage]
-    related = {1: config.nonlocal3, 2: config.nonlocal4}.get(stage, ())
+    nonlocal_blocks = {1: config.nonlocal3, 2: config.nonlocal4}.get(stage, ())
     pathways = []
     for i, (before, after) in enumerate(zip(inside, outside, strict=True)):
         blocks: dict[str, nn.Module] = {}
@@ -263,7 +262,7 @@ def _stage(
                 stride if n == 0 else 1,
                 config.dilation[i] if last else 1,
             )
-            if i == 0 and n in related:
+            if i == 0 and n in nonlocal_blocks:
                 blocks[f"nonlocal{n}"] = _nonlocal(after, config)
         pathways.append(blocks)
     return Stage(pathways)
@@ -276,9 +275,9 @@ def _nonlocal(channels: int, config: SlowFastConfig) -> nn.Module:
 
 
 def _initialise(model: nn.Module) -> None:
-    """He's normal by fan-out; blocks start as the identity (their last norm is 0)."""
+    """Kaiming normal, fan-out; blocks start as the identity (weights of the last norm are 0)."""
     if next(model.parameters()).is_meta:
-        return  # no numbers, and drawing none takes longer than all else
+        return  # meta tensors hold no values, yet drawing them dominates construction time
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -291,10 +290,10 @@ def _initialise(model: nn.Module) -> None:
 
 
 class NonLocal(nn.Module):
-    """[B, D, T, h, w], same out: every position sees all others (Wang et al. 2018, dot product).
+    """Non-local block, [B, D, T, h, w] -> same shape (Wang et al. 2018, dot product).
 
-    Keys and values are halved in time, height and width by a max pool, before their
-    convolutions ("pool-first", PySlowFast) or after ("conv-first", same weights).
+    A max pool halves keys and values in time, height and width, before their convolutions
+    ("pool-first", PySlowFast) or after ("conv-first", same weights).
     """
 
     def __init__(self, channels: int, order: str) -> None:
@@ -317,14 +316,14 @@ class NonLocal(nn.Module):
             key, value = self.pool(self.conv_phi(x)), self.pool(self.conv_g(x))
         key, value = key.flatten(2), value.flatten(2)  # [B, D, M]
         affinity = query.transpose(1, 2) @ key / key.shape[2]  # [B, N, M]
-        seen = value @ affinity.transpose(1, 2)  # [B, D, N]
-        return x + self.bn(self.conv_out(seen.unflatten(2, x.shape[2:])))  # type: ignore[no-any-return]
+        attended = value @ affinity.transpose(1, 2)  # [B, D, N]
+        return x + self.bn(self.conv_out(attended.unflatten(2, x.shape[2:])))  # type: ignore[no-any-return]
 
 
 class GaussianNonLocal(nn.Module):
-    """[B, D, T, h, w], same out: MMAction2's kind, the embedded Gaussian.
+    """MMAction2's non-local block, [B, D, T, h, w] -> same shape: the embedded Gaussian.
 
-    Affinities are softmaxed and scaled by 1 / sqrt(inner channels); keys and values are halved in
+    Affinities are scaled by 1 / sqrt(inner channels) and softmaxed; keys and values are pooled in
     height and width, not in time, after their convolutions; `conv_out` has no bias.
     """
 
@@ -343,5 +342,5 @@ class GaussianNonLocal(nn.Module):
         key = self.pool(self.conv_phi(x)).flatten(2)  # [B, D, M]
         value = self.pool(self.conv_g(x)).flatten(2)  # [B, D, M]
         affinity = (query.transpose(1, 2) @ key / query.shape[1] ** 0.5).softmax(2)  # [B, N, M]
-        seen = value @ affinity.transpose(1, 2)  # [B, D, N]
-        return x + self.bn(self.conv_out(seen.unflatten(2, x.shape[2:])))  # type: ignore[no-any-return]
+        attended = value @ affinity.transpose(1, 2)  # [B, D, N]
+        return x + self.bn(self.conv_out(attended.unflatten(2, x.shape[2:])))  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
-"""Sparse R-CNN (Sun et al. 2021) for one class, people, as EVAD has it.
+"""Sparse R-CNN (Sun et al. 2021) for one class, person, as used by EVAD.
 
-A fixed number of learned boxes, each with a learned feature, is refined by several heads, one
-after the other. In a head the boxes talk to each other, each feature makes two small layers for
-what its own box shows, and the box is moved. There is nothing dense and no suppression.
+A fixed number of learned boxes, each with a learned feature, is refined by a sequence of heads.
+In each head the features attend to each other, each generates a dynamic convolution for its box's
+RoI features, and the box is updated. There are no dense predictions and no NMS.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ from stadkit.layers.roi_align import Cells
 from stadkit.models.person_selection import frame
 from stadkit.models.settings import check_counts, check_split
 
-SHIFT = 2.0  # what a head says is divided by this for the centre; for width and height by 1
-MOST = math.log(100000 / 16)  # logarithm of how many times a head can make a side longer
+CENTRE_WEIGHT = 2.0  # divides the predicted centre deltas; width and height have weight 1
+MAX_LOG_SCALE = math.log(100000 / 16)  # upper bound of the predicted log growth of a side
 
 
 @dataclass(frozen=True)
 class LocalizerConfig:
-    """Architecture only; defaults are Sparse R-CNN's, with 100 boxes. Raises UsageError."""
+    """Architecture only; defaults are Sparse R-CNN's, with 100 boxes.
 
-    proposals: int = 100  # boxes a clip
-    width: int = 256  # channels of the maps and of the boxes' features
-    heads: int = 6  # one after the other
+    Raises UsageError for invalid settings.
+    """
+
+    proposals: int = 100  # boxes per clip
+    width: int = 256  # channels of the maps and of the proposal features
+    heads: int = 6  # refinement heads, in sequence
     attention_heads: int = 8
     feedforward: int = 2048
-    dynamic: int = 64  # channels between the two layers that a feature makes
-    roi_size: int = 7  # cells a side
-    roi_sampling: int = 2  # samples a cell and axis
+    dynamic: int = 64  # hidden channels of the dynamic convolution
+    roi_size: int = 7  # cells per side
+    roi_sampling: int = 2  # samples per cell and axis
     cls_layers: int = 1
     reg_layers: int = 3
 
@@ -46,7 +49,7 @@ class LocalizerConfig:
 
 @dataclass(frozen=True)
 class Localized:
-    """The boxes after each of I heads; raises ValueError where a shape is not as said."""
+    """The boxes after each of I heads; raises ValueError for a wrong shape."""
 
     logit: Tensor  # [I, B, P, 2]  person, background
     box: Tensor  # [I, B, P, 4]  x1 y1 x2 y2, pixels of the padded clip, not clipped
@@ -55,13 +58,13 @@ class Localized:
     def __post_init__(self) -> None:
         rows = (len(self.logit), *self.feature.shape[:2])
         for name, x, last in (("logit", self.logit, 2), ("box", self.box, 4)):
-            if tuple(x.shape) != (*rows, last):
-                wanted = (*rows, last)
+            wanted = (*rows, last)
+            if tuple(x.shape) != wanted:
                 raise ValueError(f"Localized.{name} has shape {tuple(x.shape)}, wants {wanted}")
 
 
 class Localizer(nn.Module):
-    """Finds people on the key frame's pyramid; the boxes start as the whole picture."""
+    """Localize people on the key frame's pyramid; boxes start as the whole frame."""
 
     def __init__(self, config: LocalizerConfig) -> None:
         super().__init__()
@@ -72,10 +75,10 @@ class Localizer(nn.Module):
         self.heads = nn.ModuleList(Head(config) for _ in range(config.heads))
 
     def forward(self, maps: Sequence[Tensor], sizes: Tensor, strides: Sequence[float]) -> Localized:
-        """Maps [B, D, h, w], fine to coarse, with the stride of each in pixels -> the boxes.
+        """Maps [B, D, h, w], fine to coarse, and their strides in pixels -> boxes.
 
         sizes [B, 2]: (height, width) of each clip before padding. Logits and boxes are float32
-        or wider; gradients run through the features of all heads, but not from box to box.
+        or wider; gradients flow through the features of all heads, but not from box to box.
         """
         config, clips = self.config, len(sizes)
         cells = Cells(maps, strides)
@@ -93,14 +96,14 @@ class Localizer(nn.Module):
         return Localized(torch.stack(logits), torch.stack(boxes), feature)
 
     def _start(self, sizes: Tensor) -> Tensor:
-        """The learned boxes on each clip, in pixels: [B, P, 4]."""
-        box = wide(self.box)  # pixels have no room in 16 bits
+        """The learned initial boxes of each clip, in pixels: [B, P, 4]."""
+        box = wide(self.box)  # 16-bit floats cannot hold pixel coordinates
         centre, half = box[:, :2], box[:, 2:] / 2
         return torch.cat([centre - half, centre + half], -1) * frame(sizes).to(box.dtype)
 
 
 class Head(nn.Module):
-    """One refinement: features [B, P, D] and what their boxes show -> logits, deltas, features."""
+    """One refinement step: features [B, P, D] and RoI features -> logits, deltas, features."""
 
     def __init__(self, config: LocalizerConfig) -> None:
         super().__init__()
@@ -121,10 +124,10 @@ class Head(nn.Module):
 
     def forward(self, feature: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """feature [B, P, D]; region [B * P, cells, D] -> [B, P, 2], [B, P, 4], [B, P, D]."""
-        others = self.self_attn(feature, feature, feature, need_weights=False)[0]
-        feature = self.norm1(feature + others)
-        seen = self.inst_interact(feature.flatten(0, 1), region)  # [B * P, D]
-        feature = self.norm2(feature + seen.view_as(feature))
+        attended = self.self_attn(feature, feature, feature, need_weights=False)[0]
+        feature = self.norm1(feature + attended)
+        roi = self.inst_interact(feature.flatten(0, 1), region)  # [B * P, D]
+        feature = self.norm2(feature + roi.view_as(feature))
         feature = self.norm3(feature + self.linear2(F.relu(self.linear1(feature))))
         logit = self.class_logits(self.cls_module(feature))
         delta = self.bboxes_delta(self.reg_module(feature))
@@ -132,7 +135,7 @@ class Head(nn.Module):
 
 
 class DynamicConv(nn.Module):
-    """Two layers made by a feature, for the cells of its own box; then one vector of them all."""
+    """Dynamic convolution: two layers generated by a feature for its RoI's cells, then a vector."""
 
     def __init__(self, width: int, hidden: int, cells: int) -> None:
         super().__init__()
@@ -148,7 +151,7 @@ class DynamicConv(nn.Module):
         count, width = feature.shape
         layer = self.dynamic_layer
         halves = zip(layer.weight.chunk(2), layer.bias.chunk(2), strict=True)
-        # One by one: as halves of one result they would be copied before the next product.
+        # Separately: halves of one result would be copied before the next product.
         first, second = (F.linear(feature, *half) for half in halves)  # [n, D * hidden] each
         x = region @ first.view(count, width, self.hidden)
         x = F.relu(self.norm1(x), inplace=True)  # [n, cells, hidden]
@@ -158,11 +161,11 @@ class DynamicConv(nn.Module):
 
 
 def apply_delta(box: Tensor, delta: Tensor) -> Tensor:
-    """Boxes [..., 4] moved by delta [..., 4]: dx dy in halves of a side, then log growths."""
+    """Boxes [..., 4] updated by delta [..., 4]: dx dy in half sides, then log scales."""
     low, high = box.chunk(2, -1)
     side = high - low
-    centre = low + side / 2 + delta[..., :2] / SHIFT * side
-    half = delta[..., 2:].clamp(max=MOST).exp() * side / 2
+    centre = low + side / 2 + delta[..., :2] / CENTRE_WEIGHT * side
+    half = delta[..., 2:].clamp(max=MAX_LOG_SCALE).exp() * side / 2
     return torch.cat([centre - half, centre + half], -1)
 
 

@@ -1,8 +1,8 @@
-"""STMixer's losses: every stage of the decoder learns, by its own matching.
+"""STMixer's losses, with deep supervision of every decoder stage by its own matching.
 
-Each stage's queries are matched one-to-one with the people of the key frame (K), or with their
-tubelets (T). Everything here is in float32, also under autocast, or in float64 where the model is.
-Boxes are in pixels of the padded clip.
+Each stage's queries are matched one-to-one with the people on the key frame (K), or with their
+tubelets (T). Computed in float32, also under autocast, or in float64 for float64 models. Boxes are
+in pixels of the padded clip.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 class StmixerLossConfig:
     """Defaults are the authors' for CNN backbones.
 
-    The weights of person, box and GIoU also weigh the costs of the matching.
+    The person, box and GIoU weights also apply to the matching cost.
     """
 
     person_weight: float = 2.0
-    box_weight: float = 2.0  # L1 of boxes in fractions of the picture
+    box_weight: float = 2.0  # L1 of boxes in fractions of the frame
     giou_weight: float = 2.0
     action_weight: float = 24.0  # with VideoMAE v2: 48
-    there_weight: float = 2.0  # T alone: of being there in each frame; our choice
-    background: float = 0.1  # what a query that is nobody counts beside one that is somebody
+    there_weight: float = 2.0  # T only: presence in each frame; our choice
+    background: float = 0.1  # weight of background queries relative to matched ones
 
 
 def stmixer_loss(
@@ -56,27 +56,27 @@ def stmixer_loss(
     targets: Sequence[Targets],
     config: StmixerLossConfig | None = None,
 ) -> dict[str, Tensor]:
-    """STMixer-K: the weighted terms of each stage, by the names that the authors' logs have.
+    """STMixer-K: the weighted terms of each stage, under the names in the authors' logs.
 
-    sizes [B, 2] (height, width) before padding; targets: one a clip. "loss_ce", "loss_bbox",
-    "loss_giou", "loss_bce" of the last stage; "_0", "_1", ... are the earlier ones, first to last.
-    The authors train on the mean of all terms. A batch without people gives no loss but of
-    background. Raises UsageError for more people than queries, and Diverged where boxes or scores
-    are no numbers any more.
+    sizes [B, 2] (height, width) before padding; targets: one per clip. "loss_ce", "loss_bbox",
+    "loss_giou", "loss_bce" are the last stage's; suffixes "_0", "_1", ... are the earlier ones, in
+    order. The authors train on the mean of all terms. In a batch without people only background
+    queries add to the loss. Raises UsageError for more people than queries, and Diverged if boxes
+    or scores are not finite.
     """
     config = config or StmixerLossConfig()
-    person, box = _said(details)
+    person, box = _stack_stages(details)
     frame = person_selection.frame(sizes).to(box)  # [B, 1, 4]
-    check_room([len(t.box) for t in targets], person.shape[2])
+    check_people([len(t.box) for t in targets], person.shape[2])
     rows, truth, action = pad_targets(targets, box)
     weights = (config.person_weight, config.box_weight, config.giou_weight)
     matches = match(set_cost(person, box, truth, frame, weights), rows)
-    apart, shared = box_losses(box, truth, frame, matches)
+    l1, giou = box_losses(box, truth, frame, matches)
     count = people_count(rows, box)
     return {
         **named("loss_ce", config.person_weight * person_loss(person, matches, config.background)),
-        **named("loss_bbox", config.box_weight * apart / count),
-        **named("loss_giou", config.giou_weight * shared / count),
+        **named("loss_bbox", config.box_weight * l1 / count),
+        **named("loss_giou", config.giou_weight * giou / count),
         **named("loss_bce", config.action_weight * _actions(details, action, matches)),
     }
 
@@ -87,36 +87,36 @@ def stmixer_t_loss(
     targets: Sequence[TubeTargets],
     config: StmixerLossConfig | None = None,
 ) -> dict[str, Tensor]:
-    """STMixer-T: as `stmixer_loss`, with boxes of all frames in which somebody is there.
+    """STMixer-T: as `stmixer_loss`, with boxes in all frames where the person is present.
 
     Costs and losses of a tubelet's boxes are means over those frames. "loss_there" is the binary
-    cross-entropy of being there in each frame, the mean over matched tubelets and frames whose
-    truth is known. The paper's figure shows none of this: it is our reading.
+    cross-entropy of presence in each frame, the mean over matched tubelets and frames with known
+    truth. The paper's figure shows none of this: it is our reading.
     """
     config = config or StmixerLossConfig()
-    person, box = _said(details)
+    person, box = _stack_stages(details)
     frame = person_selection.frame(sizes).to(box)  # [B, 1, 4]
-    check_room([len(t.box) for t in targets], person.shape[2])
+    check_people([len(t.box) for t in targets], person.shape[2])
     truth, rows = pad_rows([t.box.to(box) for t in targets])  # [B, M, F, 4], [B, M]
-    there, _ = pad_rows([t.there.to(box) for t in targets])  # [B, M, F]
+    presence, _ = pad_rows([t.there.to(box) for t in targets])  # [B, M, F]
     action, _ = pad_rows([t.action.to(box) for t in targets])
-    seen = (there == 1).to(box.dtype)
-    truth = truth.where(seen[..., None] > 0, 0)  # elsewhere it may be anything, NaN too
+    present = (presence == 1).to(box.dtype)
+    truth = truth.where(present[..., None] > 0, 0)  # elsewhere it is arbitrary, even NaN
     weights = (config.person_weight, config.box_weight, config.giou_weight)
-    matches = match(tube_cost(person, box, truth, seen, frame, weights), rows)
-    apart, shared = _tube_losses(box, truth, seen, frame, matches)
+    matches = match(tube_cost(person, box, truth, present, frame, weights), rows)
+    l1, giou = _tube_losses(box, truth, present, frame, matches)
     count = people_count(rows, box)
     return {
         **named("loss_ce", config.person_weight * person_loss(person, matches, config.background)),
-        **named("loss_bbox", config.box_weight * apart / count),
-        **named("loss_giou", config.giou_weight * shared / count),
-        **named("loss_there", config.there_weight * _there(details, there, matches)),
+        **named("loss_bbox", config.box_weight * l1 / count),
+        **named("loss_giou", config.giou_weight * giou / count),
+        **named("loss_there", config.there_weight * _presence_loss(details, presence, matches)),
         **named("loss_bce", config.action_weight * _actions(details, action, matches)),
     }
 
 
-def check_room(counts: Sequence[int], queries: int) -> None:
-    """Raises UsageError where a clip has more people than there are queries to learn them."""
+def check_people(counts: Sequence[int], queries: int) -> None:
+    """Raise UsageError if a clip has more people than the model has queries."""
     most = max(counts, default=0)
     if most > queries:
         raise UsageError(
@@ -129,13 +129,13 @@ def tube_cost(
     logit: Tensor,
     box: Tensor,
     truth: Tensor,
-    seen: Tensor,
+    present: Tensor,
     frame: Tensor,
     weights: tuple[float, float, float],
 ) -> Tensor:
-    """`set_cost` of tubelets, the mean over the frames seen: [S, B, N, M].
+    """`set_cost` of tubelets, the mean over frames with the person: [S, B, N, M].
 
-    logit [S, B, N, 2]; box [S, B, N, F, 4]; truth [B, M, F, 4]; seen [B, M, F] 0 or 1.
+    logit [S, B, N, 2]; box [S, B, N, F, 4]; truth [B, M, F, 4]; present [B, M, F] 0 or 1.
     """
     by_frame = torch.stack(
         [
@@ -144,42 +144,42 @@ def tube_cost(
         ],
         -1,
     )  # [S, B, N, M, F]
-    share = seen / seen.sum(-1, keepdim=True).clamp(min=1)
+    share = present / present.sum(-1, keepdim=True).clamp(min=1)
     return (by_frame * share[:, None]).sum(-1)
 
 
 def _tube_losses(
-    box: Tensor, truth: Tensor, seen: Tensor, frame: Tensor, matches: Matches
+    box: Tensor, truth: Tensor, present: Tensor, frame: Tensor, matches: Matches
 ) -> tuple[Tensor, Tensor]:
-    """`box_losses` of tubelets [S, B, N, F, 4], the mean over the frames seen [B, M, F]."""
-    got = box[matches.stage, matches.clip, matches.proposal]  # [n, F, 4]
+    """`box_losses` of tubelets [S, B, N, F, 4], the mean over frames with present [B, M, F] 1."""
+    predicted = box[matches.stage, matches.clip, matches.proposal]  # [n, F, 4]
     goal = truth[matches.clip, matches.target]
-    own = seen[matches.clip, matches.target]  # [n, F]
-    share = own / own.sum(1, keepdim=True).clamp(min=1)
-    apart = ((got - goal) / frame[matches.clip]).abs().sum(-1)  # [n, F]
-    shared = 1 - box_ops.giou(got, goal)
-    both = (torch.stack([apart, shared], 2) * share[..., None]).sum(1)  # [n, 2]
+    frames = present[matches.clip, matches.target]  # [n, F]
+    share = frames / frames.sum(1, keepdim=True).clamp(min=1)
+    l1 = ((predicted - goal) / frame[matches.clip]).abs().sum(-1)  # [n, F]
+    giou = 1 - box_ops.giou(predicted, goal)
+    both = (torch.stack([l1, giou], 2) * share[..., None]).sum(1)  # [n, 2]
     sums = sums_by_stage(both, matches, len(box))
     return sums[:, 0], sums[:, 1]
 
 
-def _there(details: Details, there: Tensor, matches: Matches) -> Tensor:
-    """Cross-entropy [S] of being there [B, M, F] 1, 0 or NaN, over each stage's pairs."""
+def _presence_loss(details: Details, presence: Tensor, matches: Matches) -> Tensor:
+    """Cross-entropy [S] of presence [B, M, F] 1, 0 or NaN, over each stage's pairs."""
     terms = []
-    for stage, said in enumerate(details.said):
-        own = matches.of(stage)
-        assert said.there is not None
-        logit = losses.wide(said.there)[own.clip, own.proposal]
-        terms.append(losses.known_cross_entropy(logit, there[own.clip, own.target]))
+    for number, stage in enumerate(details.stages):
+        pairs = matches.at_stage(number)
+        assert stage.presence is not None
+        logit = losses.wide(stage.presence)[pairs.clip, pairs.proposal]
+        terms.append(losses.known_cross_entropy(logit, presence[pairs.clip, pairs.target]))
     return torch.stack(terms)
 
 
 def _actions(details: Details, action: Tensor, matches: Matches) -> Tensor:
-    said = [losses.wide(stage.action) for stage in details.said]
-    return torch.stack([action_loss(x, action, matches.of(i)) for i, x in enumerate(said)])
+    logits = [losses.wide(stage.action) for stage in details.stages]
+    return torch.stack([action_loss(x, action, matches.at_stage(i)) for i, x in enumerate(logits)])
 
 
-def _said(details: Details) -> tuple[Tensor, Tensor]:
-    """Of all stages: person logits [S, B, N, 2], boxes x1 y1 x2 y2 [S, B, N, (F,) 4]."""
-    person = torch.stack([losses.wide(stage.person) for stage in details.said])
-    return person, torch.stack([to_corners(losses.wide(stage.xyzr)) for stage in details.said])
+def _stack_stages(details: Details) -> tuple[Tensor, Tensor]:
+    """Person logits [S, B, N, 2] and boxes x1 y1 x2 y2 [S, B, N, (F,) 4] of all stages."""
+    person = torch.stack([losses.wide(stage.person) for stage in details.stages])
+    return person, torch.stack([to_corners(losses.wide(stage.xyzr)) for stage in details.stages])

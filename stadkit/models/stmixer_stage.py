@@ -1,7 +1,7 @@
 """One stage of STMixer's decoder (Wu et al. 2024, Fig. 3 and Fig. 5).
 
-Queries talk to each other, sample the clip where they want to, mix what they got, and say who is
-where and does what. A query is two: a spatial one, which knows the box, and a temporal one.
+Queries attend to each other, sample features adaptively, mix them, and predict person, box and
+actions. Each query is a pair: a spatial query, which regresses the box, and a temporal one.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from stadkit.models.sampling import (
 if TYPE_CHECKING:
     from stadkit.models.stmixer import StmixerConfig
 
-SCALE = (1000.0, 1000.0, 1.0, 1.0)  # of x y z r in their codes
-RARE = 0.01  # first guess of every action
+CODE_SCALE = (1000.0, 1000.0, 1.0, 1.0)  # divides x y z r in box codes
+ACTION_PRIOR = 0.01  # initial probability of every action
 
 
 @dataclass(frozen=True)
 class Queries:
-    """What the decoder knows of its N people; K has no F, which are the frames of a tubelet."""
+    """The decoder's N queries; F, the frames of a tubelet, is absent in K."""
 
-    xyzr: Tensor  # [B, N, 4] or [B, N, F, 4]  boxes as `sampling` has them
+    xyzr: Tensor  # [B, N, 4] or [B, N, F, 4]  boxes as in `sampling`
     spatial: Tensor  # [B, N, D] or [B, N, F, D]
     temporal: Tensor  # [B, N, D]
 
 
 @dataclass(frozen=True)
 class StageOutputs:
-    """What a stage says of its N people; float32 or wider."""
+    """A stage's predictions for its N queries; float32 or wider."""
 
-    person: Tensor  # [B, N, 2]  logits of somebody and nobody
+    person: Tensor  # [B, N, 2]  logits of person and background
     xyzr: Tensor  # [B, N, 4] or [B, N, F, 4]
     action: Tensor  # [B, N, C]  logits
-    there: Tensor | None = None  # [B, N, F]  logit of being there in each frame
+    presence: Tensor | None = None  # [B, N, F]  presence logit in each frame
 
 
 class Stage(nn.Module):
-    """Queries and the table of a clip -> what is said of them, and the queries refined.
+    """Queries and the feature table -> predictions and refined queries.
 
-    Parameters have the names that they have in released weights.
+    Parameters are named as in the released weights.
     """
 
     def __init__(self, config: StmixerConfig, times: int) -> None:
@@ -79,39 +79,39 @@ class Stage(nn.Module):
         for weight in self.parameters():
             if weight.ndim > 1:
                 nn.init.xavier_uniform_(weight)
-        nn.init.constant_(self.fc_action.bias, math.log(RARE / (1 - RARE)))
+        nn.init.constant_(self.fc_action.bias, math.log(ACTION_PRIOR / (1 - ACTION_PRIOR)))
         nn.init.zeros_(self.fc_reg.weight)
-        nn.init.zeros_(self.fc_reg.bias)  # boxes start as the whole picture and stay so at first
+        nn.init.zeros_(self.fc_reg.bias)  # untrained stages leave the boxes unchanged
         self.samplingmixing.initialise()
 
     def forward(self, queries: Queries, table: Table) -> tuple[StageOutputs, Queries]:
         code, bias = self._geometry(queries.xyzr)
-        spatial = self._talk("s", queries.spatial, code, bias)
-        temporal = self._talk("t", queries.temporal, code, bias)
+        spatial = self._attend("s", queries.spatial, code, bias)
+        temporal = self._attend("t", queries.temporal, code, bias)
         spatial, temporal = self.samplingmixing(table, queries.xyzr, spatial, temporal)
-        spatial, temporal = self._think("s", spatial), self._think("t", temporal)
+        spatial, temporal = self._feed_forward("s", spatial), self._feed_forward("t", temporal)
         xyzr = refine(queries.xyzr, wide(self.fc_reg(self.reg_fcs(spatial))))
-        said = StageOutputs(self._person(spatial), xyzr, self._action(spatial, temporal))
-        return said, Queries(xyzr, spatial, temporal)
+        outputs = StageOutputs(self._person(spatial), xyzr, self._action(spatial, temporal))
+        return outputs, Queries(xyzr, spatial, temporal)
 
     def _geometry(self, xyzr: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [..., N, D] of boxes [..., N, 4], and the bias [..., heads, N, N] of attention."""
+        """Codes [..., N, D] of boxes [..., N, 4], and the attention bias [..., heads, N, N]."""
         tau = wide(self.iof_tau)[:, None, None]
         with torch.no_grad():
             code = box_code(xyzr, self.fc_reg.in_features)
-            shared = inside_share(to_corners(xyzr))
-            log = (shared + 1e-7).log()[..., None, :, :]
+            iof = intersection_over_foreground(to_corners(xyzr))
+            log = (iof + 1e-7).log()[..., None, :, :]
         return code, log * tau
 
-    def _talk(self, branch: str, query: Tensor, code: Tensor, bias: Tensor) -> Tensor:
-        # The code is in the query that goes on, too: as released.
+    def _attend(self, branch: str, query: Tensor, code: Tensor, bias: Tensor) -> Tensor:
+        # As released, the residual branch carries the code too.
         query = query + code.to(query.dtype)
-        heard = self.get_submodule(f"attention_{branch}")(query, bias)
-        return self.get_submodule(f"attention_norm_{branch}")(query + heard)  # type: ignore[no-any-return]
+        attended = self.get_submodule(f"attention_{branch}")(query, bias)
+        return self.get_submodule(f"attention_norm_{branch}")(query + attended)  # type: ignore[no-any-return]
 
-    def _think(self, branch: str, query: Tensor) -> Tensor:
-        more = self.get_submodule(f"ffn_{branch}")(query)
-        return self.get_submodule(f"ffn_norm_{branch}")(query + more)  # type: ignore[no-any-return]
+    def _feed_forward(self, branch: str, query: Tensor) -> Tensor:
+        residual = self.get_submodule(f"ffn_{branch}")(query)
+        return self.get_submodule(f"ffn_norm_{branch}")(query + residual)  # type: ignore[no-any-return]
 
     def _person(self, query: Tensor) -> Tensor:
         return wide(self.human_fc_cls(self.human_cls_fcs(query)))
@@ -124,10 +124,10 @@ class Stage(nn.Module):
 class TubeStage(Stage):
     """A stage of STMixer-T (Fig. 5): a spatial query and a box for each frame of the clip.
 
-    Beyond the figure, which shows sampling and mixing alone, this is our reading: spatial queries
-    talk to those of the same frame, then to those of their own tubelet, so that it stays with one
-    person; temporal ones by how their boxes lie on the mean; the person is said by the temporal
-    query, being there by each spatial one.
+    The figure shows sampling and mixing only; the rest is our reading: spatial queries attend to
+    those of the same frame, then to those of their own tubelet, to keep it on one person;
+    temporal queries use the mean box code and attention bias over frames; person is predicted from
+    the temporal query, presence from each spatial one.
     """
 
     def __init__(self, config: StmixerConfig, times: int) -> None:
@@ -140,25 +140,24 @@ class TubeStage(Stage):
         nn.init.xavier_uniform_(self.there_fc_cls.weight)
 
     def forward(self, queries: Queries, table: Table) -> tuple[StageOutputs, Queries]:
-        """xyzr [B, N, F, 4] and spatial [B, N, F, D] where F are the time steps of the table."""
+        """xyzr [B, N, F, 4] and spatial [B, N, F, D], where F is the table's time steps."""
         frames = queries.xyzr.transpose(1, 2)  # [B, F, N, 4]
         code, bias = self._geometry(frames)
         by_frame = queries.spatial.transpose(1, 2)  # [B, F, N, D]
-        spatial = self._talk("s", by_frame, code, bias).transpose(1, 2)
+        spatial = self._attend("s", by_frame, code, bias).transpose(1, 2)
         spatial = self.attention_norm_f(spatial + self.attention_f(spatial))
-        temporal = self._talk("t", queries.temporal, code.mean(1), bias.mean(1))
+        temporal = self._attend("t", queries.temporal, code.mean(1), bias.mean(1))
         spatial, temporal = self.samplingmixing.each(table, queries.xyzr, spatial, temporal)
-        spatial, temporal = self._think("s", spatial), self._think("t", temporal)
+        spatial, temporal = self._feed_forward("s", spatial), self._feed_forward("t", temporal)
         xyzr = refine(queries.xyzr, wide(self.fc_reg(self.reg_fcs(spatial))))
-        there = wide(self.there_fc_cls(self.human_cls_fcs(spatial)))[..., 0]
+        presence = wide(self.there_fc_cls(self.human_cls_fcs(spatial)))[..., 0]
         action = self._action(spatial.mean(2), temporal)
-        return StageOutputs(self._person(temporal), xyzr, action, there), Queries(
-            xyzr, spatial, temporal
-        )
+        outputs = StageOutputs(self._person(temporal), xyzr, action, presence)
+        return outputs, Queries(xyzr, spatial, temporal)
 
 
 class SamplingMixing(nn.Module):
-    """Adaptive sampling and the two branches of mixing, each with a norm after it."""
+    """Adaptive sampling, then spatial and temporal mixing, each followed by a norm."""
 
     def __init__(self, config: StmixerConfig, times: int) -> None:
         super().__init__()
@@ -170,7 +169,7 @@ class SamplingMixing(nn.Module):
         self.norm_s, self.norm_t = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def initialise(self) -> None:
-        """Points start anywhere in the box, at its scale; mixing starts the same for all."""
+        """Points start at random in the box, at its scale; mixing starts independent of queries."""
         weight, bias = self.offset_generator.parameters()
         nn.init.zeros_(weight)
         with torch.no_grad():
@@ -184,9 +183,9 @@ class SamplingMixing(nn.Module):
     def forward(
         self, table: Table, xyzr: Tensor, spatial: Tensor, temporal: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Points of the key frame are read at all times (K): queries [B, N, D], same out."""
-        seen = sample(table, self._points(xyzr, spatial))  # [B, N, G, P, t, D/G]
-        at_points, at_times = seen.mean(4), seen.mean(3)
+        """Sample the key frame's points at all time steps (K): queries [B, N, D] -> [B, N, D]."""
+        sampled = sample(table, self._points(xyzr, spatial))  # [B, N, G, P, t, D/G]
+        at_points, at_times = sampled.mean(4), sampled.mean(3)
         mixed_s = self.adaptive_mixing_s(at_points.flatten(0, 1), spatial.flatten(0, 1))
         mixed_t = self.adaptive_mixing_t(at_times.flatten(0, 1), temporal.flatten(0, 1))
         return self.norm_s(mixed_s.view_as(spatial)), self.norm_t(mixed_t.view_as(temporal))
@@ -194,10 +193,10 @@ class SamplingMixing(nn.Module):
     def each(
         self, table: Table, xyzr: Tensor, spatial: Tensor, temporal: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Each frame's points are read in it alone (T): spatial [B, N, F, D], same out."""
-        seen = sample_each(table, self._points(xyzr, spatial))  # [B, N, F, G, P, D/G]
-        at_times = seen.mean(4).transpose(2, 3)  # [B, N, G, F, D/G]
-        mixed_s = self.adaptive_mixing_s(seen.flatten(0, 2), spatial.flatten(0, 2))
+        """Sample each frame's points in that frame only (T): spatial [B, N, F, D], same out."""
+        sampled = sample_each(table, self._points(xyzr, spatial))  # [B, N, F, G, P, D/G]
+        at_times = sampled.mean(4).transpose(2, 3)  # [B, N, G, F, D/G]
+        mixed_s = self.adaptive_mixing_s(sampled.flatten(0, 2), spatial.flatten(0, 2))
         mixed_t = self.adaptive_mixing_t(at_times.flatten(0, 1), temporal.flatten(0, 1))
         return self.norm_s(mixed_s.view_as(spatial)), self.norm_t(mixed_t.view_as(temporal))
 
@@ -207,7 +206,7 @@ class SamplingMixing(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention among queries, with a bias for each pair or none."""
+    """Multi-head attention among queries, with an optional pairwise bias."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -217,15 +216,15 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """x [..., N, D], bias [..., heads, N, N] -> [..., N, D]."""
         count, width = x.shape[-2:]
-        made = F.linear(x, self.attn.in_proj_weight, self.attn.in_proj_bias)
-        q, k, v = made.view(-1, count, 3, self.heads, width // self.heads).transpose(1, 3).unbind(2)
+        qkv = F.linear(x, self.attn.in_proj_weight, self.attn.in_proj_bias)
+        q, k, v = qkv.view(-1, count, 3, self.heads, width // self.heads).transpose(1, 3).unbind(2)
         mask = None if bias is None else bias.reshape(-1, *bias.shape[-3:]).to(q.dtype)
         out = F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2)
         return self.attn.out_proj(out.reshape(x.shape))  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):
-    """Two layers with a ReLU between."""
+    """Two linear layers with a ReLU in between."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -240,16 +239,16 @@ def _tower(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU(inplace=True))
 
 
-def inside_share(box: Tensor) -> Tensor:
-    """How much of box i lies in box j: [..., N, N], 0..1, of boxes [..., N, 4] in pixels."""
-    own, other = box[..., :, None, :], box[..., None, :, :]
-    return box_ops.intersection(own, other) / box_ops.area(own).clamp(min=box_ops.SMALLEST)
+def intersection_over_foreground(box: Tensor) -> Tensor:
+    """The share of box i inside box j: [..., N, N], 0..1, for boxes [..., N, 4] in pixels."""
+    first, second = box[..., :, None, :], box[..., None, :, :]
+    return box_ops.intersection(first, second) / box_ops.area(first).clamp(min=box_ops.SMALLEST)
 
 
 def box_code(xyzr: Tensor, width: int) -> Tensor:
-    """Codes [..., width] of boxes [..., 4]: sines and cosines of x y z r, a quarter each."""
+    """Sinusoidal codes [..., width] of boxes [..., 4], a quarter for each of x y z r."""
     quarter = width // 4
     step = torch.arange(quarter, device=xyzr.device, dtype=xyzr.dtype)
-    angle = (xyzr / xyzr.new_tensor(SCALE))[..., None] / 10000 ** (2 * (step // 2) / quarter)
+    angle = (xyzr / xyzr.new_tensor(CODE_SCALE))[..., None] / 10000 ** (2 * (step // 2) / quarter)
     code = torch.where(step % 2 == 0, angle.sin(), angle.cos())
     return code.flatten(-2)

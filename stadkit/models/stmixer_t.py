@@ -1,9 +1,9 @@
 """STMixer-T (Wu et al. 2024, Fig. 5): people in every frame of a clip, as tubelets.
 
-As STMixer-K, but a query is a temporal one and a spatial one for each frame, whose points are read
-in that frame alone. Backbones that halve the number of frames have their feature space stretched
-back to all of them. The method sections were not at hand: what the figure does not show is our
-reading, and marked so in `stmixer_stage.py` and `stmixer_loss.py`.
+As STMixer-K, but a query has one temporal part and one spatial part per frame, whose points are
+sampled in that frame only. For backbones with fewer time steps than frames, the feature space is
+interpolated back to one step per frame. The method sections were not available: what the figure
+does not show is our reading, and marked so in `stmixer_stage.py` and `stmixer_loss.py`.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from stadkit.models.stmixer_stage import Queries, Stage, TubeStage
 
 @dataclass(frozen=True)
 class StmixerTConfig(StmixerConfig):
-    """Architecture only. Raises UsageError for a wrong choice."""
+    """Architecture only. Raises UsageError for invalid settings."""
 
     frames: int = 8  # of a clip and of a tubelet
 
 
 class StmixerT(Stmixer):
-    """`model(pixels, sizes) -> Outputs` with a box and a logit of being there in each frame."""
+    """`model(pixels, sizes) -> Outputs` with a box and a presence logit in each frame."""
 
     def decoder(self, times: int) -> Decoder:
         return TubeDecoder(self.config, self.config.frames, TubeStage)
 
     def space(self, pixels: Tensor) -> list[Tensor]:
-        """The 4D feature space with a time step a frame: [B, D, T, h, w] of each scale."""
+        """The 4D feature space with one time step per frame: [B, D, T, h, w] of each scale."""
         maps = super().space(pixels)
         frames = pixels.shape[2]
-        return [stretched(x, frames) for x in maps]
+        return [resize_time(x, frames) for x in maps]
 
     def _outputs(self, details: Details, sizes: Tensor) -> Outputs:
-        last = details.said[-1]
+        last = details.stages[-1]
         person = last.person[..., 0] - last.person[..., 1]
         box = to_corners(last.xyzr) / person_selection.frame(sizes)[:, :, None]
-        return Outputs(person, box, last.action, last.there)
+        return Outputs(person, box, last.action, last.presence)
 
 
 class TubeDecoder(Decoder):
-    """Learned queries through the stages, a spatial one for each frame."""
+    """The decoder with a spatial query for each frame."""
 
     def __init__(self, config: StmixerConfig, times: int, stage: type[Stage]) -> None:
         super().__init__(config, times, stage)
-        # Without a code of its own a frame's query would be its neighbour's twin.
+        # Without frame codes, the queries of all frames would be identical.
         self.frame_codes = nn.Embedding(times, config.width)
 
     def start(self, sizes: Tensor, times: int) -> Queries:
@@ -61,8 +61,8 @@ class TubeDecoder(Decoder):
         return Queries(xyzr, F.layer_norm(spatial, spatial.shape[3:]), queries.temporal)
 
 
-def stretched(x: Tensor, frames: int) -> Tensor:
-    """Maps [B, D, t, h, w] with a time step a frame, linearly between those there are."""
+def resize_time(x: Tensor, frames: int) -> Tensor:
+    """Resize maps [B, D, t, h, w] to one time step per frame, by linear interpolation."""
     times = x.shape[2]
     if times == frames:
         return x
@@ -75,5 +75,5 @@ def stretched(x: Tensor, frames: int) -> Tensor:
 
 
 def build(config: StmixerTConfig) -> StmixerT:
-    """The untrained model of a config."""
+    """Build the untrained model."""
     return StmixerT(config)

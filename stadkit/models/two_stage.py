@@ -1,10 +1,10 @@
-"""Two-stage detectors: somebody else finds the people, an RoI head says what they do.
+"""Two-stage detectors: an RoI head classifies the actions of people found by another detector.
 
-Public weights for AVA's 80 actions are mostly of this kind. Code bases differ in what no tensor
-shows (which frames are slow, dilation, how boxes are pooled): each is an option of the config, so
-that a checkpoint runs with the maths that it was trained with. For inference only.
+Most public weights for AVA's 80 actions are of this kind. Code bases differ in details that
+checkpoints do not record (slow-frame selection, dilation, RoI pooling): each is a config option, so
+that a checkpoint runs with the maths it was trained with. For inference only.
 
-Each clip runs at its own size, as at its source: nothing is padded, so a clip's results do not
+Each clip runs at its own size, as in the original code: without padding, a clip's results do not
 depend on the others in its batch.
 """
 
@@ -21,35 +21,35 @@ from stadkit.errors import UsageError
 from stadkit.layers.runtime import exporting
 from stadkit.models import Outputs, person_selection
 from stadkit.models.action_head import AcrnHead, RoiHead
-from stadkit.models.mestad import logit_of
+from stadkit.models.mestad import log_to_logit
 from stadkit.models.settings import check_counts, to_tuples
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
 from stadkit.models.vit import Vit, VitConfig
 
-STRIDE = 16  # pixels a cell of the maps that boxes are cut from, of all backbones here
+STRIDE = 16  # pixels per cell of the pooled maps, for all backbones here
 
 
 @dataclass(frozen=True)
 class TwoStageConfig:
-    """Architecture only; defaults are PySlowFast's on AVA. Raises UsageError for an unknown
-    choice."""
+    """Architecture only; defaults are PySlowFast's on AVA. Raises UsageError for invalid settings.
+
+    `alpha` to `dilation` apply to SlowFast and SlowOnly only.
+    """
 
     backbone: str = "slowfast-r50"
     classes: int = 80
-    # Of a SlowFast or SlowOnly; a transformer has none of it.
-    alpha: int = 4  # fast frames a slow frame
+    alpha: int = 4  # fast frames per slow frame
     fusion_kernel: int = 7  # frames
     fusion_norm: bool = True  # norm and ReLU after fast-to-slow; MMAction2 has neither
     slow_frames: str = "linspace"  # MMAction2: "nearest"
     dilation: tuple[int, int] = (2, 2)  # of res5, slow and fast; MMAction2: 1
-    # Of all.
-    time: str = "mean"  # over a clip's frames, before boxes are cut; or "max"
+    time: str = "mean"  # pooling over frames before RoIAlign; or "max"
     head: str = "linear"  # or "mlp": two layers; "acrn": relations to the whole map
-    context: bool = False  # the whole map beside the box; not for acrn
-    roi_size: int = 7  # cells a side; MMAction2: 8
-    roi_sampling: int = 0  # samples a cell and axis, 0: adaptive
-    aligned: bool = False  # RoIAlign by half cells: not in Caffe2, else True
-    scores: str = "sigmoid"  # or "softmax", where each person does one thing: MultiSports
+    context: bool = False  # concatenate the whole map to the box; not for acrn
+    roi_size: int = 7  # cells per side; MMAction2: 8
+    roi_sampling: int = 0  # samples per cell and axis, 0: adaptive
+    aligned: bool = False  # half-cell offset in RoIAlign: False for Caffe2, else True
+    scores: str = "sigmoid"  # or "softmax", for one action per person: MultiSports
 
     def __post_init__(self) -> None:
         to_tuples(self, "dilation")
@@ -60,8 +60,8 @@ class TwoStageConfig:
                 raise UsageError(f"TwoStageConfig.{name} is {got!r}; choose one of {wanted}.")
         if self.head == "acrn" and (self.context or not self.aligned):
             raise UsageError(
-                "TwoStageConfig.head acrn wants aligned boxes and no context: it sees all of the "
-                "map already."
+                "TwoStageConfig.head is 'acrn', which needs aligned: true and context: false (it "
+                "reads the whole map already)."
             )
 
 
@@ -82,11 +82,11 @@ def _vit(**preset: Any) -> Callable[[TwoStageConfig], Vit]:
     return lambda _: Vit(VitConfig(**preset, maps_at=(), prune_at=(), drop_path=0.0))
 
 
-# Small ones, to try things with.
+# For small backbones to try things on.
 TINY: dict[str, Any] = {"depths": (1, 1, 2, 1), "temporal": (1, 1, 1, 1), "width": 8, "beta": 4}
 BACKBONES: dict[str, Callable[[TwoStageConfig], SlowFast | Vit]] = {
     "slowonly-r50": _slowfast(fast=False),
-    # MMAction2's: time kernels in all blocks of res4.
+    # MMAction2's: temporal kernels in all blocks of res4.
     "slowonly-r101": _slowfast(fast=False, depths=(3, 4, 23, 3), temporal=(3, 4, 23, 3)),
     # MMAction2's.
     "slowonly-r50-nl": _slowfast(
@@ -115,9 +115,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class TwoStage(nn.Module):
-    """`model(pixels, sizes, proposals, scores) -> Outputs`: what is done in each given box."""
+    """`model(pixels, sizes, proposals, scores) -> Outputs`: classify the actions in each box."""
 
-    counted_boxes = 10  # of the one clip that `cost` counts
+    counted_boxes = 10  # in the one clip that `cost` counts
 
     def __init__(self, config: TwoStageConfig) -> None:
         super().__init__()
@@ -132,17 +132,17 @@ class TwoStage(nn.Module):
         proposals: Sequence[Tensor] | None = None,
         scores: Sequence[Tensor] | None = None,
     ) -> Outputs:
-        """What the people in the boxes do; their person scores are those given.
+        """Classify the actions of the people in the boxes; person scores are passed through.
 
-        pixels [B, 3, T, H, W] normalised RGB, padded at the bottom and right or not; sizes
-        [B, 2] (height, width) before padding. proposals: boxes [n_i, 4] of each clip as fractions
-        of the unpadded clip; scores [n_i] 0..1 of these, 1 if absent. Clips without boxes cost
-        nothing. Raises UsageError where there are no proposals.
+        pixels [B, 3, T, H, W] normalised RGB, optionally padded at the bottom and right; sizes
+        [B, 2] (height, width) before padding. proposals: boxes [n_i, 4] of each clip in fractions
+        of the unpadded clip; scores: their person scores [n_i] 0..1, default 1. Clips without boxes
+        are skipped. Raises UsageError without proposals.
         """
         if proposals is None:
             raise UsageError(NO_BOXES)
-        # Of clips of one pixel: the boxes that are given back are those given, to the last digit.
-        person, box = person_selection.given(proposals, scores, torch.ones_like(sizes))
+        # Scaled by 1 x 1 pixels, so that the returned boxes equal the inputs exactly.
+        person, box = person_selection.from_proposals(proposals, scores, torch.ones_like(sizes))
         visible = person_selection.clip_boxes(box * person_selection.frame(sizes), sizes)
         action = person.new_zeros(*person.shape, self.config.classes)
         for clips, (height, width) in _groups(sizes, proposals):
@@ -150,27 +150,27 @@ class TwoStage(nn.Module):
             rows = [i for i, n in zip(clips, counts, strict=True) for _ in range(n)]
             cols = [place for n in counts for place in range(n)]
             index = torch.tensor([k for k, n in enumerate(counts) for _ in range(n)])
-            maps = self.maps(_some(pixels, clips)[..., :height, :width])
-            found = self.classify(maps, visible[rows, cols], index.to(maps.device))
-            action[rows, cols] = found.to(action.dtype)
+            maps = self.maps(_select_clips(pixels, clips)[..., :height, :width])
+            logits = self.classify(maps, visible[rows, cols], index.to(maps.device))
+            action[rows, cols] = logits.to(action.dtype)
         return Outputs(person, box[:, :, None], action)
 
     def maps(self, pixels: Tensor) -> Tensor:
         """pixels [B, 3, T, H, W] without padding -> the action map [B, D, h, w], float32.
 
-        A transformer leaves out what is no whole patch at the right and bottom.
+        Transformers crop the right and bottom to whole patches.
         """
         if isinstance(self.backbone, Vit):
-            return self._of_tokens(pixels)
+            return self._token_maps(pixels)
         pathways = self.backbone(pixels)["res5"]
         return torch.cat([_over_time(x, self.config.time) for x in pathways], 1)
 
-    def _of_tokens(self, pixels: Tensor) -> Tensor:
+    def _token_maps(self, pixels: Tensor) -> Tensor:
         assert isinstance(self.backbone, Vit)
         patch = self.backbone.config.patch
         height, width = (x // patch * patch for x in pixels.shape[3:])
         tokens = self.backbone(pixels[..., :height, :width])
-        # The key frame's slice comes first here; means and maxima do not ask for an order.
+        # The key frame's slice comes first here; means and maxima do not depend on the order.
         maps = tokens.token.view(len(pixels), *tokens.grid, -1).permute(0, 4, 1, 2, 3)
         return _over_time(maps, self.config.time)
 
@@ -182,18 +182,18 @@ class TwoStage(nn.Module):
         else:
             logits = self.head(maps, boxes, index, STRIDE)
         logits = logits.float()
-        # As logits of their own: whoever reads them takes a sigmoid.
-        return logit_of(logits.log_softmax(1)) if self.config.scores == "softmax" else logits
+        # Converted to independent logits, because callers apply a sigmoid.
+        return log_to_logit(logits.log_softmax(1)) if self.config.scores == "softmax" else logits
 
 
 NO_BOXES = (
-    "this model classifies people that others find: `stadkit detect` takes their boxes with "
-    "--proposals, or the name of a model that finds them with --person-model"
+    "this model only classifies people found by a detector: pass `stadkit detect` their boxes "
+    "with --proposals, or the name of a detection model with --person-model"
 )
 
 
 def build(config: TwoStageConfig) -> TwoStage:
-    """The untrained model of a config."""
+    """Build the untrained model."""
     return TwoStage(config)
 
 
@@ -209,23 +209,23 @@ def _head(config: TwoStageConfig, channels: int) -> RoiHead | AcrnHead:
 
 
 def _over_time(x: Tensor, how: str) -> Tensor:
-    """[B, D, T, h, w] -> [B, D, h, w], float32."""
+    """Pool over time: [B, D, T, h, w] -> [B, D, h, w], float32."""
     return x.amax(2).float() if how == "max" else x.mean(2, dtype=torch.float32)
 
 
 def _groups(
     sizes: Tensor, proposals: Sequence[Tensor]
 ) -> list[tuple[list[int], tuple[int | None, int | None]]]:
-    """Clips with boxes that are of one size, and that (height, width)."""
-    having = [i for i, rows in enumerate(proposals) if len(rows)]
-    # A graph that is traced does not hang on numbers: there a clip fills its frame.
+    """Group the clips with boxes by size: (clip indices, (height, width))."""
+    with_boxes = [i for i, rows in enumerate(proposals) if len(rows)]
+    # Traced graphs must not depend on values: assume that there is no padding.
     if sizes.is_meta or exporting():
-        return [(having, (None, None))]
+        return [(with_boxes, (None, None))]
     each = [(int(height), int(width)) for height, width in sizes.tolist()]
-    kinds = sorted({each[i] for i in having})
-    return [([i for i in having if each[i] == kind], kind) for kind in kinds]
+    distinct = sorted({each[i] for i in with_boxes})
+    return [([i for i in with_boxes if each[i] == size], size) for size in distinct]
 
 
-def _some(pixels: Tensor, clips: list[int]) -> Tensor:
-    """Clips of a batch; all of them without a copy."""
+def _select_clips(pixels: Tensor, clips: list[int]) -> Tensor:
+    """The clips of a batch at these indices; without a copy if all are selected."""
     return pixels if len(clips) == len(pixels) else pixels[clips]

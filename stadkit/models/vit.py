@@ -1,6 +1,6 @@
-"""ViT of VideoMAE (Tong et al. 2022) with EVAD's pruning: tokens outside the key frame go early.
+"""VideoMAE's ViT (Tong et al. 2022) with EVAD's pruning of tokens outside the key frame.
 
-Letters beside those of `stadkit.models`: N tokens now, N1 tokens of the key frame (h * w).
+Letters in addition to those of `stadkit.models`: N current tokens, N1 key-frame tokens (h * w).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ STEMS = ("pixels", "lite")
 
 @dataclass(frozen=True)
 class VitConfig:
-    """Architecture only; defaults are ViT-B. Raises UsageError for what cannot be built."""
+    """Architecture only; defaults are ViT-B. Raises UsageError for invalid settings."""
 
     width: int = 768
     depth: int = 12
     heads: int = 12
-    patch: int = 16  # pixels a side of a token
-    tubelet: int = 2  # frames of a token
-    base: tuple[int, int] = (14, 14)  # cells (h, w) that the position codes were made for
-    maps_at: tuple[int, ...] = (2, 5, 8, 11)  # blocks after which the key frame's tokens are taken
-    prune_at: tuple[int, ...] = (3, 6, 9)  # blocks that drop tokens
-    keep_rate: float = 1.0  # rho of EVAD: the share that a pruning block keeps; 1: nothing goes
+    patch: int = 16  # pixels per side of a token
+    tubelet: int = 2  # frames per token
+    base: tuple[int, int] = (14, 14)  # cells (h, w) of the original position codes
+    maps_at: tuple[int, ...] = (2, 5, 8, 11)  # blocks whose key-frame tokens become maps
+    prune_at: tuple[int, ...] = (3, 6, 9)  # blocks that prune tokens
+    keep_rate: float = 1.0  # rho of EVAD: the share that a pruning block keeps; 1: no pruning
     keyframe_weight: float = 1.0  # w_kf of EVAD's token importance
     drop_path: float = 0.1  # of the last block; falls linearly to 0 at the first
-    stem: str = "pixels"  # what tokens are made of; "lite": of frozen maps of photographs' features
+    stem: str = "pixels"  # input of the patch embedding; "lite": frozen EfficientNet-Lite maps
 
     def __post_init__(self) -> None:
         to_tuples(self, "base", "maps_at", "prune_at")
@@ -47,31 +47,34 @@ class VitConfig:
         check_split(self, "width", "heads")
         check_rate(self, "drop_path")
         if not 0 < self.keep_rate <= 1:
-            raise UsageError(f"VitConfig.keep_rate is {self.keep_rate}; choose above 0, up to 1.")
+            raise UsageError(
+                f"VitConfig.keep_rate is {self.keep_rate}; it must be above 0 and at most 1."
+            )
         if self.stem not in STEMS:
             raise UsageError(f"VitConfig.stem is {self.stem!r}; choose one of {', '.join(STEMS)}.")
         if self.stem == "lite" and (self.patch, self.tubelet) != (LitePatches.patch, 1):
             raise UsageError(
-                f"VitConfig.stem is 'lite', which wants patch {LitePatches.patch} and tubelet 1; "
+                f"VitConfig.stem is 'lite', which needs patch {LitePatches.patch} and tubelet 1; "
                 f"got {self.patch} and {self.tubelet}."
             )
         for name in ("maps_at", "prune_at"):
             blocks: tuple[int, ...] = getattr(self, name)
             if list(blocks) != sorted({x for x in blocks if 0 <= x < self.depth}):
                 raise UsageError(
-                    f"VitConfig.{name} is {blocks}; name blocks 0..{self.depth - 1} in order."
+                    f"VitConfig.{name} is {blocks}; list distinct blocks of 0..{self.depth - 1} "
+                    "in ascending order."
                 )
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What is left of a clip; raises ValueError where a shape is not as said."""
+    """The remaining tokens of a clip; raises ValueError for a wrong shape."""
 
-    token: Tensor  # [B, N, D]  after the last norm: the N1 of the key frame, then the kept others
-    kept: Tensor  # [B, N - N1] int64: cell of each of the others; raster order, no key frame
+    token: Tensor  # [B, N, D]  after the last norm: the key frame's N1, then the other kept ones
+    kept: Tensor  # [B, N - N1] int64: cell of each other token; raster order, key frame skipped
     grid: tuple[int, int, int]  # cells (t, h, w) of the clip
     maps: tuple[Tensor, ...]  # [B, D, h, w] each: the key frame after blocks `maps_at`, no norm
-    stages: tuple[Tensor, ...]  # `kept` after each pruning block, the last is `kept`; or none
+    stages: tuple[Tensor, ...]  # `kept` after each pruning block; empty without pruning
 
     def __post_init__(self) -> None:
         b, n, d = self.token.shape
@@ -87,7 +90,7 @@ def _check(name: str, x: Tensor, *shape: int) -> None:
 
 
 class PatchEmbed(nn.Module):
-    """Boxes of `tubelet` frames and `patch` x `patch` pixels, each a token."""
+    """Embed each cuboid of `tubelet` frames and `patch` x `patch` pixels as a token."""
 
     def __init__(self, width: int, patch: int, tubelet: int) -> None:
         super().__init__()
@@ -96,17 +99,17 @@ class PatchEmbed(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels [B, 3, T, H, W] -> tokens [B, t * h * w, D] in raster order."""
-        # As a product of matrices the convolution is faster, a quarter under bfloat16.
+        # A matrix product is faster than the convolution, by a quarter in bfloat16.
         tubelet, patch, _ = self.proj.kernel_size
         count, colours, *size = pixels.shape
         t, h, w = (x // step for x, step in zip(size, self.proj.kernel_size, strict=True))
-        boxes = pixels.view(count, colours, t, tubelet, h, patch, w, patch)
-        boxes = boxes.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(count, t * h * w, -1)
-        return F.linear(boxes, self.proj.weight.flatten(1), self.proj.bias)
+        cuboids = pixels.view(count, colours, t, tubelet, h, patch, w, patch)
+        cuboids = cuboids.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(count, t * h * w, -1)
+        return F.linear(cuboids, self.proj.weight.flatten(1), self.proj.bias)
 
 
 class Vit(nn.Module):
-    """`model(pixels) -> Tokens`: any number of frames and any size that patches fill."""
+    """`model(pixels) -> Tokens`, for any clip length and frame size in whole patches."""
 
     def __init__(self, config: VitConfig) -> None:
         super().__init__()
@@ -125,7 +128,7 @@ class Vit(nn.Module):
     def forward(self, pixels: Tensor) -> Tokens:
         """pixels [B, 3, T, H, W], normalised RGB; T multiple of `tubelet`, H and W of `patch`.
 
-        Raises ValueError for another size, and UsageError where fewer tokens are to be kept than
+        Raises ValueError for other sizes, and UsageError if pruning would keep fewer tokens than
         the key frame has.
         """
         config = self.config
@@ -152,46 +155,46 @@ class Vit(nn.Module):
         steps = (self.config.tubelet, self.config.patch, self.config.patch)
         size = pixels.shape[2:]
         if any(x < step or x % step for x, step in zip(size, steps, strict=True)):
-            raise ValueError(f"Vit wants T, H, W to be multiples of {steps}, got {tuple(size)}")
+            raise ValueError(f"Vit needs T, H, W to be multiples of {steps}, got {tuple(size)}")
         slices, height, width = (x // step for x, step in zip(size, steps, strict=True))
         return slices, height, width
 
     def _positions(self, grid: tuple[int, int, int], device: torch.device) -> Tensor:
-        # In the type of the weights: under autocast all sums of tokens stay float32.
+        # In the dtype of the weights, so that token sums stay float32 under autocast.
         dtype = self.norm.weight.dtype
         codes: Tensor = _codes(grid, self.config.base, self.config.width, dtype, device)
         return codes
 
 
 def keyframe_slice(slices: int) -> int:
-    """Which of a clip's slices is the key frame's: the first after the middle."""
+    """Index of the key frame's slice: the first after the middle of the clip."""
     return slices // 2
 
 
 def others_kept(grid: tuple[int, int, int], rate: float, prune_at: Sequence[int]) -> dict[int, int]:
-    """{block: cells outside the key frame that it keeps}; empty for rate 1.
+    """{block: number of tokens outside the key frame that it keeps}; empty for rate 1.
 
-    A block keeps ceil(rate * N) of the N tokens it gets, those of the key frame among them; of
-    the others none may be left. Raises UsageError where the key frame does not fit.
+    A block keeps ceil(rate * N) of its N input tokens, including all of the key frame; the others
+    may drop to 0. Raises UsageError if the key frame does not fit.
     """
     if rate == 1:
         return {}
-    kept = _kept(grid, rate, len(prune_at))
+    kept = _kept_counts(grid, rate, len(prune_at))
     if min(kept, default=0) < 0:
         raise UsageError(
-            f"keep_rate {rate} does not leave the key frame of a clip of {grid} cells; the "
-            f"smallest that works is {_least(grid, len(prune_at))}."
+            f"keep_rate {rate} would prune tokens of the key frame of a clip of {grid} cells; the "
+            f"smallest that works is {_smallest_rate(grid, len(prune_at))}."
         )
     return dict(zip(prune_at, kept, strict=True))
 
 
-def _least(grid: tuple[int, int, int], stages: int) -> float:
-    """The smallest rate of three decimals that leaves the key frame; 1 always does."""
+def _smallest_rate(grid: tuple[int, int, int], stages: int) -> float:
+    """The smallest rate, to three decimals, that keeps the whole key frame; 1 always does."""
     rates = (p / 1000 for p in range(1, 1001))
-    return next(rate for rate in rates if _kept(grid, rate, stages)[-1] >= 0)
+    return next(rate for rate in rates if _kept_counts(grid, rate, stages)[-1] >= 0)
 
 
-def _kept(grid: tuple[int, int, int], rate: float, stages: int) -> list[int]:
+def _kept_counts(grid: tuple[int, int, int], rate: float, stages: int) -> list[int]:
     keyframe = grid[1] * grid[2]
     tokens, kept = grid[0] * keyframe, []
     for _ in range(stages):
@@ -201,7 +204,7 @@ def _kept(grid: tuple[int, int, int], rate: float, stages: int) -> list[int]:
 
 
 def _keyframe_first(x: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """x [..., t * h * w, D] in raster order, with the key frame's slice moved to the front."""
+    """Move the key frame's slice of x [..., t * h * w, D] (raster order) to the front."""
     cells = grid[1] * grid[2]
     first = keyframe_slice(grid[0]) * cells
     before, key, after = x.tensor_split((first, first + cells), -2)
@@ -233,7 +236,7 @@ def _cached_codes(
 
 
 def _initialise(module: nn.Module) -> None:
-    """Linear layers small and without bias; norms and convolutions keep PyTorch's start."""
+    """Linear weights truncated normal, biases 0; norms and convolutions keep PyTorch's init."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

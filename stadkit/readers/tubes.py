@@ -48,7 +48,7 @@ def rate_note(path: Path, truth: TubeTruth) -> str:
 
 def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> EvaluationSide:
     """Tubes, found or true; raises AnnotationError for an invalid true box."""
-    from stadkit.files.tube_faults import faults_of_tubes
+    from stadkit.files.faults import faults_of_tubes
     from stadkit.files.tube_truth import frame_instances
     from stadkit.metrics.evaluate import EvaluationSide
 
@@ -59,8 +59,7 @@ def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> EvaluationSide:
 def side_of_pickle(path: Path, truth: TubeTruth) -> EvaluationSide:
     """Read a pickle of frame detections, tubes, or tubelets by video and frame."""
     from stadkit.files import multisports, pickles
-    from stadkit.files.faults import repeated
-    from stadkit.files.tube_faults import faults_of_rows
+    from stadkit.files.faults import faults_of_rows, repeated
     from stadkit.metrics.evaluate import EvaluationSide
 
     data = pickles.load(path)
@@ -104,7 +103,7 @@ def tubelet_length(source: Path | dict[Any, Any]) -> int:
 def _side_of_tubelets(
     path: Path, source: Path | dict[Any, Any], truth: TubeTruth
 ) -> EvaluationSide:
-    from stadkit.files.tube_faults import faults_of_tubelets
+    from stadkit.files.faults import faults_of_tubelets
     from stadkit.files.tubelets import read_tubelets
     from stadkit.linking.greedy import link_act
 

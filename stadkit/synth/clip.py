@@ -8,16 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.synth.actors import Actor, draw_role, place
+from stadkit.synth.actors import Actor, draw_heading, draw_role, place, straight
 from stadkit.synth.backdrop import draw_backdrop
 from stadkit.synth.camera import Camera, draw_pitch, draw_sway
 from stadkit.synth.classes import CLASSES
-from stadkit.synth.cover import draw_cover
 from stadkit.synth.draws import Floats, Pixels, Rng, happens, pick
 from stadkit.synth.effects import Glitches, draw_camcorder
 from stadkit.synth.figure import Figure
-from stadkit.synth.light import draw_light
-from stadkit.synth.paths import draw_heading, straight
+from stadkit.synth.light import draw_cover, draw_light
 from stadkit.synth.props import draw_prop
 from stadkit.synth.scene import Painted, Scene, Staged, develop, paint_frame, stage
 from stadkit.synth.skeleton import JOINTS

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stadkit.synth.draws import Floats
-from stadkit.synth.face import Face
+from stadkit.synth.face import BOTTOM, EXTRA, GADGET, HAIR, SHOE, SKIN, TOP, Face, Look
 from stadkit.synth.figure import Figure, Part
-from stadkit.synth.look import BOTTOM, EXTRA, GADGET, HAIR, SHOE, SKIN, TOP, Look
 from stadkit.synth.skeleton import (
     ANKLE,
     BACK,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from stadkit.synth.draws import Floats, Rng, colour, happens, pick
+from stadkit.synth.face import draw_contrast
 from stadkit.synth.figure import Figure, Material, Model
-from stadkit.synth.look import draw_contrast
 from stadkit.synth.mounts import animal, bicycle, motorcycle, seat
 from stadkit.synth.skeleton import to_world
 from stadkit.synth.texture import cloth, plain

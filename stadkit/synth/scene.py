@@ -12,16 +12,22 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from stadkit.synth.actors import Actor, Timeline, draw_role, place
+from stadkit.synth.actors import Actor, Bounds, Timeline, draw_role, place, wander
 from stadkit.synth.backdrop import Backdrop, draw_backdrop
 from stadkit.synth.camera import Camera, draw_sway
-from stadkit.synth.cover import Cover, draw_cover
 from stadkit.synth.draws import Floats, Pixels, Rng, happens, pick
 from stadkit.synth.effects import Camcorder, degrade, draw_camcorder
 from stadkit.synth.figure import FLAT, Canvas, Figure, Ids, Shapes, outline
-from stadkit.synth.light import Light, draw_light, lay_patches, lay_shadows, shadow_view
+from stadkit.synth.light import (
+    Cover,
+    Light,
+    draw_cover,
+    draw_light,
+    lay_patches,
+    lay_shadows,
+    shadow_view,
+)
 from stadkit.synth.painter import draw
-from stadkit.synth.paths import Bounds, wander
 from stadkit.synth.props import draw_prop
 from stadkit.synth.skeleton import JOINTS, Motion
 

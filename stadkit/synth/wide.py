@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stadkit.synth.actors import Actor, Role, draw_segments, place, play
+from stadkit.synth.actors import Actor, Role, draw_heading, draw_segments, place, play, straight
 from stadkit.synth.camera import Camera, draw_pitch, draw_sway
 from stadkit.synth.classes import POSES
-from stadkit.synth.cover import draw_cover
 from stadkit.synth.draws import Floats, Rng, happens, pick
 from stadkit.synth.effects import draw_photo, draw_photo_light
 from stadkit.synth.figure import Figure
 from stadkit.synth.gear import carry
-from stadkit.synth.paths import draw_heading, straight
+from stadkit.synth.light import draw_cover
 from stadkit.synth.scene import Scene
 from stadkit.synth.skeleton import joints
 from stadkit.synth.wide_backdrop import (

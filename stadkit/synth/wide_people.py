@@ -13,9 +13,8 @@ import numpy as np
 
 from stadkit.synth import texture
 from stadkit.synth.draws import Floats, Rng, cv_colour, happens, pick
-from stadkit.synth.face import Face, Head
+from stadkit.synth.face import BOTTOM, EXTRA, HAIR, SHOE, SKIN, TOP, Face, Head, Look, draw_look
 from stadkit.synth.figure import FINE, FLAT, Canvas, Figure, Material, Part, fine
-from stadkit.synth.look import BOTTOM, EXTRA, HAIR, SHOE, SKIN, TOP, Look, draw_look
 from stadkit.synth.people import person
 from stadkit.synth.skeleton import (
     ANKLE,

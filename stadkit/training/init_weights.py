@@ -18,14 +18,10 @@ from stadkit.training.config import is_name
 from stadkit.training.model import YOURS
 from stadkit.zoo.backbones import Renamed, optional_missing
 from stadkit.zoo.checkpoint import renamed
-from stadkit.zoo.dialects import official, slowfast, videomae
+from stadkit.zoo.dialects import official, slowfast
+from stadkit.zoo.dialects.registry import BACKBONE_DIALECTS
 from stadkit.zoo.weights import check_finite, expected_sha256, verify
 
-# Backbone dialects: whether names are in it, and the function that renames them.
-DIALECTS = (
-    (videomae.is_videomae, videomae.rename),
-    (slowfast.is_slowfast, slowfast.rename),
-)
 BUILT_IN, BUILT_IN_LITE = "mestad-nano", "reader.photo"  # the model with Lite's weights, and where
 BODY = re.compile(r"(backbone\.)?s[1-5](_fuse)?\.")  # names of a SlowFast backbone
 
@@ -117,9 +113,9 @@ def _by_own_names(tensors: dict[str, Tensor], own: dict[str, Tensor], path: Path
     if official.family(tensors):
         return Renamed(official.to_ours(tensors, str(path)), [])
     named = renamed(tensors, lambda name: _own_name(name, own), str(path))
-    for is_dialect, rename in DIALECTS:
-        if is_dialect(own) and is_dialect(tensors):
-            found = rename(tensors, str(path))  # checks the architecture, too
+    for dialect in BACKBONE_DIALECTS.values():
+        if dialect.matches(own) and dialect.matches(tensors):
+            found = dialect.rename(tensors, str(path))  # checks the architecture, too
             # If all backbone names are ours already, the heads' names are, too.
             return found if _missing(named, own) else Renamed(named, [])
     return Renamed(named, [])
@@ -159,7 +155,7 @@ def _check_backbone(
             f"{path}: not this model's complete backbone: {first} is {what}"
             f"{_more(lacking, 'missing or of another shape')}; use weights of this architecture"
         )
-    if unexpected and slowfast.is_slowfast(own):
+    if unexpected and slowfast.matches(own):
         raise WeightsError(
             f"{path}: another backbone than this model's, which has no {unexpected[0]}"
             f"{_more(unexpected, 'unexpected')}; use weights of this architecture"

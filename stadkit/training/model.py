@@ -14,7 +14,7 @@ from stadkit import zoo
 from stadkit.errors import UsageError
 from stadkit.labels import Labels
 from stadkit.models.evad import EvadConfig
-from stadkit.models.mestad import MestadConfig
+from stadkit.models.mestad_config import MestadConfig
 from stadkit.models.stmixer import StmixerConfig
 from stadkit.models.stmixer_t import StmixerTConfig
 from stadkit.training.config import complaints

@@ -27,8 +27,8 @@ from stadkit.video.container import (
     stream_duration,
     video_stream,
 )
-from stadkit.video.crop import NO_CROP, Crop, read_crop
 from stadkit.video.frame import Frame, Report, Video, VideoInfo, displayed, judge
+from stadkit.video.resize import NO_CROP, Crop, read_crop
 from stadkit.video.timestamps import Clock, Seams, is_seam
 from stadkit.video.truncation import UNKNOWN, Structure, TruncationCheck, structure
 from stadkit.video.upright import cropped_rgb, orientation, to_rgb

@@ -9,9 +9,8 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from stadkit.errors import VideoError
-from stadkit.video.crop import Crop
 from stadkit.video.frame import Pixels
-from stadkit.video.resize import resized
+from stadkit.video.resize import Crop, resized
 
 PLAIN = Interpolation.BILINEAR
 # Area averaging for downscaling, bilinear for upscaling. Without accurate rounding and full chroma

@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from stadkit.detections import Detections
 from stadkit.errors import UsageError, VideoError
 from stadkit.tubes import Tubes
-from stadkit.video.between import InterpolatedPeople
 from stadkit.video.check import shown
 from stadkit.video.container import open_container
 from stadkit.video.decode import open_video
 from stadkit.video.draw import draw_people, label_lines
-from stadkit.video.follow import Follow
+from stadkit.video.follow import Follow, InterpolatedPeople
 from stadkit.video.frame import Frame, Pixels, Report, Video
 from stadkit.video.keys import CLOSE
 

@@ -156,9 +156,12 @@ def build_card(card: Card) -> nn.Module:
 
 
 def _build_mestad(settings: Mapping[str, Any]) -> nn.Module:
-    from stadkit.models import mestad  # torch starts here
+    from stadkit.models import (
+        mestad,
+        mestad_config,  # torch starts here
+    )
 
-    return mestad.build(mestad.MestadConfig(**settings))
+    return mestad.build(mestad_config.MestadConfig(**settings))
 
 
 def _build_evad(settings: Mapping[str, Any]) -> nn.Module:

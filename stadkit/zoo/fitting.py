@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from stadkit.zoo.backbones import BACKBONES, optional_missing
 from stadkit.zoo.cards import CARDS, FAMILIES, Card, card
-from stadkit.zoo.dialects import official, slowfast, two_stage, videomae
+from stadkit.zoo.dialects import official, two_stage
+from stadkit.zoo.dialects.registry import BACKBONE_DIALECTS
 from stadkit.zoo.weights import misfit
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def misfit_of(tensors: Mapping[str, Tensor], name: str) -> str:
 
 def backbones_like(tensors: Mapping[str, Tensor]) -> list[str]:
     """The backbones of the kind that the tensor names suggest."""
-    kinds = {"vit": videomae.is_videomae, "slowfast": slowfast.is_slowfast}
-    return [name for name, known in BACKBONES.items() if kinds[known.kind](tensors)]
+    return [
+        name for name, known in BACKBONES.items() if BACKBONE_DIALECTS[known.kind].matches(tensors)
+    ]
 
 
 def fitting(tensors: Mapping[str, Tensor], config: str) -> list[str]:

@@ -11,8 +11,9 @@ from stadkit.errors import UsageError, WeightsError
 from stadkit.zoo.backbones import BACKBONES, FINAL_NORM, FUSION_NORM
 from stadkit.zoo.cards import CARDS, card
 from stadkit.zoo.checkpoint import read_with_config
-from stadkit.zoo.dialects import official, two_stage, videomae
+from stadkit.zoo.dialects import official, two_stage
 from stadkit.zoo.dialects import slowfast as slowfast_names
+from stadkit.zoo.dialects.registry import BACKBONE_DIALECTS
 from stadkit.zoo.fitting import backbones_like, conflicts, fitting, misfit_of
 from stadkit.zoo.provenance import card_beside, differences, have_same_tensors
 from stadkit.zoo.weights import (
@@ -85,15 +86,14 @@ def _checked(path: Path, name: str, anyway: bool) -> tuple[dict[str, Tensor], li
 def _backbone(
     tensors: Mapping[str, Tensor], name: str, path: Path
 ) -> tuple[dict[str, Tensor], list[str]]:
-    slowfast = BACKBONES[name].kind == "slowfast"
-    rename = slowfast_names.rename if slowfast else videomae.rename
-    found, unused = rename(tensors, str(path))
+    kind = BACKBONES[name].kind
+    found, unused = BACKBONE_DIALECTS[kind].rename(tensors, str(path))
     if wrong := misfit_of(found, name):
         raise WeightsError(f"{path} is not {name}: {wrong}; nothing was imported")
     notes = []
     if unused:
         notes.append(f"not used, as it is not part of the backbone: {_grouped(unused)}")
-    if slowfast:
+    if kind == "slowfast":
         missing = [norm for norm in FUSION_NORM if norm not in found]
         notes += slowfast_names.notes(slowfast_names.code_base(tensors), found, missing)
     elif FINAL_NORM[0] not in found:

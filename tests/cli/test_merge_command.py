@@ -65,7 +65,7 @@ def test_merged_shards_equal_a_single_run(stadkit: Stadkit, count: int) -> None:
     result = stadkit("merge", "parts", "-o", "all")
     assert result.exit_code == 1, result.output
     assert "4 of 5 complete: 4 people" in result.stderr
-    assert result.stderr.endswith(f"{count} runs -> all\n")
+    assert result.stderr.endswith(f"{count} run{'s' * (count > 1)} -> all\n")
     assert content("all") == content("whole")
 
 

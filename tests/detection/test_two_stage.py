@@ -191,7 +191,5 @@ def test_the_manifest_has_both_models(run: Callable[..., Any], make_video: MakeV
 def test_without_boxes_nothing_is_started(run: Callable[..., Any], make_video: MakeVideo) -> None:
     result = run(make_video("a.mp4", seconds=1), "-o", "out")
     assert result.exit_code == 2
-    assert (
-        "--proposals, or the name of a model that finds them with --person-model" in result.stderr
-    )
+    assert "--proposals, or the name of a detection model with --person-model" in result.stderr
     assert not Path("out").exists()

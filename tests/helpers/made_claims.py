@@ -9,7 +9,7 @@ import numpy as np
 
 from stadkit.detections import Keyframes
 from stadkit.instances import Instances
-from stadkit.metrics.protocols import Protocol
+from stadkit.metrics.counting import Protocol
 
 NAN = float("nan")
 Box = tuple[float, float, float, float]

@@ -1,4 +1,4 @@
-"""Attention and its importance, against the whole N x N map."""
+"""Attention and token importance against the full N x N map."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from stadkit.layers.attention import Attention, Block, DropPath, attend
 
 
 def filled(module: nn.Module, dtype: torch.dtype = torch.float32) -> Any:
-    """Weights large enough that tokens differ in what they are asked."""
+    """Weights large enough that tokens differ in the attention they receive."""
     random = torch.Generator().manual_seed(0)
     for weight in module.parameters():
         nn.init.normal_(weight, std=0.5, generator=random)
@@ -25,7 +25,7 @@ def tokens(count: int, clips: int = 2, dtype: torch.dtype = torch.float32) -> Te
 
 
 def by_map(attention: Attention, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What `attention` gives, and its whole map [B, heads, N, N]."""
+    """The output of `attention`, and its full map [B, heads, N, N]."""
     width, heads = x.shape[2], attention.heads
     q, k, v = (x @ attention.qkv.weight.T).split(width, 2)
     q, v = q + attention.q_bias, v + attention.v_bias
@@ -35,31 +35,31 @@ def by_map(attention: Attention, x: Tensor) -> tuple[Tensor, Tensor]:
     return out, whole
 
 
-def test_tokens_ask_all_tokens_of_their_clip() -> None:
+def test_tokens_attend_to_all_tokens_of_their_clip() -> None:
     attention, x = filled(Attention(8, 2)), tokens(7)
     torch.testing.assert_close(attention(x), by_map(attention, x)[0])
 
 
-def test_only_the_last_tokens_ask() -> None:
+def test_queries_limits_attention_to_the_last_tokens() -> None:
     attention, x = filled(Attention(8, 2)), tokens(7)
     torch.testing.assert_close(attention(x, 3), attention(x)[:, -3:])
     assert attention(x, 0).shape == (2, 0, 8)
 
 
 @pytest.mark.parametrize("queries", [None, 3])
-def test_only_some_tokens_are_asked(queries: int | None) -> None:
+def test_keys_masks_tokens(queries: int | None) -> None:
     block, x = filled(Block(8, 2)), tokens(7)
     keys = torch.ones(2, 7, dtype=torch.bool)
     keys[0, [1, 5]] = False
     got = block(x, queries, keys)
-    asked = block(x[:1, keys[0]], 1)  # the last token, without the two
-    torch.testing.assert_close(got[:1, -1:], asked)
+    alone = block(x[:1, keys[0]], 1)  # the last token, without the masked ones
+    torch.testing.assert_close(got[:1, -1:], alone)
     torch.testing.assert_close(got[1], block(x, queries)[1])
 
 
 def test_importance_by_hand() -> None:
     attention = Attention(8, 2)
-    nn.init.zeros_(attention.qkv.weight)  # all of the 4 tokens get a quarter of each query
+    nn.init.zeros_(attention.qkv.weight)  # each of the 4 tokens receives a quarter of each query
     _, importance = attention.with_importance(tokens(4), 1, 4.0)
     assert importance.tolist() == [[(4 + 3) / 4 / 4] * 3] * 2
 
@@ -69,7 +69,7 @@ def test_importance_by_hand() -> None:
 )
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_importance_is_that_of_the_whole_map(
+def test_importance_equals_that_of_the_full_map(
     dtype: torch.dtype, close: float, grad: bool, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
@@ -84,50 +84,52 @@ def test_importance_is_that_of_the_whole_map(
 
 
 def parts(kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """q, k, v [5, 4, 300, 8], more maps than two threads take at once; what queries count."""
+    """q, k, v [5, 4, 300, 8], more maps than two threads process at once; query weights."""
     random = torch.Generator().manual_seed(2)
     q, k, v = (torch.randn(5, 4, 300, 8, generator=random).to(kind) * 2 for _ in range(3))
     return q, k, v, torch.linspace(0.5, 2, 300)
 
 
 def by_hand(q: Tensor, k: Tensor, v: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """What `attend` gives, by the whole map, in the type of `share`."""
+    """`attend` by the full map, in the dtype of `share`."""
     q, k, v = (x.to(share.dtype) for x in (q, k, v))
     whole = (q @ k.transpose(2, 3) / 8**0.5).softmax(3)
     return whole @ v, (share[:, None] * whole).sum((1, 2))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_threads_share_the_maps(threads: int) -> None:
+def test_number_of_threads_does_not_change_results(threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         assert torch.get_num_threads() == threads
-        out, given = attend(*parts(torch.float32))
+        out, received = attend(*parts(torch.float32))
     finally:
         torch.set_num_threads(before)
     wanted, whole = by_hand(*parts(torch.float32))
     torch.testing.assert_close(out, wanted)
-    torch.testing.assert_close(given, whole)
+    torch.testing.assert_close(received, whole)
 
 
-def test_short_products_are_near_the_long_ones() -> None:
+def test_low_precision_products_are_close_to_exact_ones() -> None:
     q, k, v, share = parts(torch.bfloat16)
     wanted, whole = by_hand(q, k, v, share)
-    for short, close in ((False, 0.004), (True, 0.03)):  # a bfloat16 has 8 bits
-        out, given = attend(q, k, v, share, short)
-        assert (out.dtype, given.dtype) == (torch.bfloat16, torch.float32)
+    for short, close in ((False, 0.004), (True, 0.03)):  # bfloat16 has 8 bits of precision
+        out, received = attend(q, k, v, share, short)
+        assert (out.dtype, received.dtype) == (torch.bfloat16, torch.float32)
         assert (out - wanted).std() < close * wanted.std()
-        torch.testing.assert_close(given, whole, rtol=close, atol=0)
+        torch.testing.assert_close(received, whole, rtol=close, atol=0)
     exact = attend(q.float(), k.float(), v.float(), share)
     assert torch.equal(attend(q, k, v, share, False)[1], exact[1])
-    assert not torch.equal(given, exact[1])
-    # Whom all ask alike gets 1 / 300 of each, which as a bfloat16 would be 1 / 300.6.
-    _, given = attend(torch.zeros_like(q), k, v, share, short=True)
-    torch.testing.assert_close(given, (4 * share.sum() / 300).expand(5, 300))
+    assert not torch.equal(received, exact[1])
+    # Uniform attention is 1 / 300 for each key, which in bfloat16 would be 1 / 300.6.
+    _, received = attend(torch.zeros_like(q), k, v, share, low_precision=True)
+    torch.testing.assert_close(received, (4 * share.sum() / 300).expand(5, 300))
 
 
-def test_products_are_short_where_the_cpu_has_units_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_are_low_precision_with_amx(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     q, k, v, share = parts(torch.bfloat16)
     for amx in (False, True):
         monkeypatch.setattr(module, "AMX", amx)
@@ -140,7 +142,7 @@ def gradients(attention: Attention, out: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(out.square().sum(), list(attention.parameters())))
 
 
-def test_gradients_are_those_of_attention_and_importance_has_none() -> None:
+def test_gradients_equal_those_of_attention_and_importance_has_none() -> None:
     attention, x = filled(Attention(8, 2), torch.float64), tokens(9, dtype=torch.float64)
     out, importance = attention.with_importance(x, 4, 4.0)
     assert not importance.requires_grad
@@ -151,7 +153,7 @@ def test_gradients_are_those_of_attention_and_importance_has_none() -> None:
 
 
 class Largest(TorchDispatchMode):
-    """Numbers in the largest tensor that any operation makes."""
+    """Records the number of elements of the largest tensor created."""
 
     numbers = 0
 
@@ -163,7 +165,7 @@ class Largest(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("grad", [False, True])
-def test_no_map_of_all_tokens_is_ever_made(grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_full_map_is_never_allocated(grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     attention, x = filled(Attention(8, 2)), tokens(1000, clips=1)
     with torch.set_grad_enabled(grad), Largest() as largest:
@@ -173,7 +175,7 @@ def test_no_map_of_all_tokens_is_ever_made(grad: bool, monkeypatch: pytest.Monke
     assert 1000 * 3 * 8 <= largest.numbers <= 1000 * 128
 
 
-def test_autocast_gives_float32_importance() -> None:
+def test_importance_is_float32_under_autocast() -> None:
     attention, x = filled(Attention(8, 2)), tokens(200)
     wanted, whole = by_map(attention, x)
     for grad in (False, True):
@@ -185,19 +187,19 @@ def test_autocast_gives_float32_importance() -> None:
         torch.testing.assert_close(importance, whole.mean((1, 2))[:, 50:], rtol=0.05, atol=0)
 
 
-def test_shapes_alone() -> None:
+def test_meta_device() -> None:
     attention = Attention(8, 2).to("meta")
     out, importance = attention.with_importance(torch.empty(3, 9, 8, device="meta"), 4, 1.0)
     assert out.shape == (3, 9, 8)
     assert importance.shape == (3, 5)
 
 
-def test_a_block_s_last_tokens_are_those_of_all() -> None:
+def test_last_tokens_of_a_block_equal_those_of_the_full_block() -> None:
     block, x = filled(Block(8, 2)), tokens(7)
     torch.testing.assert_close(block(x, 3), block(x)[:, -3:])
 
 
-def test_a_block_is_norm_attention_norm_perceptron() -> None:
+def test_a_block_is_norm_attention_norm_mlp() -> None:
     block, x = filled(Block(8, 2, ratio=3)), tokens(7)
     assert block.mlp.fc1.weight.shape == (24, 8)
     middle = x + by_map(block.attn, block.norm1(x))[0]
@@ -206,7 +208,7 @@ def test_a_block_is_norm_attention_norm_perceptron() -> None:
     torch.testing.assert_close(block(x), middle + block.mlp.fc2(hidden))
 
 
-def test_pruning_keeps_the_most_important_best_first() -> None:
+def test_pruning_keeps_the_most_important_tokens_best_first() -> None:
     block, x = filled(Block(8, 2)), tokens(9)
     got, index = block.prune(x, 4, 3, 2.0)
     _, importance = block.attn.with_importance(block.norm1(x), 4, 2.0)
@@ -217,7 +219,7 @@ def test_pruning_keeps_the_most_important_best_first() -> None:
         torch.testing.assert_close(got[clip], block(x)[clip, rows])
 
 
-def test_drop_path_leaves_out_whole_clips() -> None:
+def test_drop_path_drops_whole_clips() -> None:
     torch.manual_seed(0)
     drop, x = DropPath(0.25), torch.ones(4000, 2, 3)
     out = drop(x)

@@ -27,7 +27,7 @@ def test_overlap_by_hand(
 
 @settings(deadline=None)
 @given(st.integers(0, 2**31 - 1))
-def test_pairs_agree_with_the_table_s_boxes(seed: int) -> None:
+def test_iou_agrees_with_stadkit_boxes(seed: int) -> None:
     corners = np.random.default_rng(seed).uniform(0, 9, (2, 5, 2, 2)).astype(np.float32)
     a, b = np.sort(corners, axis=2).reshape(2, 5, 4)
     one, other = torch.from_numpy(a)[:, None], torch.from_numpy(b)[None]
@@ -35,7 +35,7 @@ def test_pairs_agree_with_the_table_s_boxes(seed: int) -> None:
     np.testing.assert_allclose(box_ops.giou(one, other), boxes.giou(a, b), atol=1e-5)
 
 
-def test_empty_boxes_give_numbers_and_gradients() -> None:
+def test_empty_boxes_have_finite_values_and_gradients() -> None:
     flat = torch.tensor([3.0, 3, 3, 3], requires_grad=True)
     value = box_ops.giou(flat, torch.tensor([3.0, 3, 3, 3]))
     value.backward()

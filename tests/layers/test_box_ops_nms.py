@@ -8,7 +8,7 @@ from stadkit import boxes
 from stadkit.layers.box_ops import nms
 
 
-def test_a_worse_box_on_a_better_one_goes() -> None:
+def test_overlapping_lower_scored_boxes_are_suppressed() -> None:
     box = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10], [0, 0, 10, 2]]])
     score = torch.tensor([[0.5, 0.9, 0.1, 0.4]])
     index, kept = nms(box, score, 0.5, 4)
@@ -16,7 +16,7 @@ def test_a_worse_box_on_a_better_one_goes() -> None:
     assert kept.tolist() == [[True, True, True, False]]
 
 
-def test_clips_do_not_meet_and_shut_out_rows_stay_out() -> None:
+def test_clips_are_independent_and_excluded_rows_stay_excluded() -> None:
     box = torch.tensor([[0.0, 0, 1, 1]]).repeat(2, 1, 1)
     score = torch.tensor([[0.3], [-torch.inf]])
     index, kept = nms(box, score, 0.5, 2)
@@ -24,14 +24,14 @@ def test_clips_do_not_meet_and_shut_out_rows_stay_out() -> None:
     assert index.tolist() == [[0, 0], [0, 0]]
 
 
-def test_nan_scores_are_kept_out() -> None:
+def test_nan_scores_are_excluded() -> None:
     box = torch.tensor([[[0.0, 0, 1, 1], [5, 5, 6, 6]]])
     index, kept = nms(box, torch.tensor([[torch.nan, 0.2]]), 0.5, 2)
     assert index[kept].tolist() == [1]
 
 
 @pytest.mark.parametrize(("boxes_", "most"), [(0, 3), (2, 0)])
-def test_nothing_in_or_nothing_wanted(boxes_: int, most: int) -> None:
+def test_no_boxes_or_most_0(boxes_: int, most: int) -> None:
     index, kept = nms(torch.zeros(2, boxes_, 4), torch.zeros(2, boxes_), 0.5, most)
     assert index.shape == kept.shape == (2, most)
     assert not kept.any()

@@ -1,4 +1,4 @@
-"""Flat 3D convolutions beside torch's own."""
+"""Conv3d and fused activations against torch's own."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stadkit.layers.conv import Conv3d, activated, fusible, relu6_of
+from stadkit.layers.conv import Conv3d, conv_activation, conv_relu6, fusible
 
 CASES: list[dict[str, Any]] = [
     {"kernel_size": 1},
@@ -18,7 +18,7 @@ CASES: list[dict[str, Any]] = [
     {"kernel_size": (3, 1, 1), "dilation": (2, 1, 1)},
     {"kernel_size": (3, 3, 3), "padding": 1},
     {"kernel_size": (3, 3, 2), "stride": (2, 1, 2), "dilation": (1, 2, 1), "bias": False},
-    # Rare kinds are torch's.
+    # Rare cases fall back to torch.
     {"kernel_size": (1, 1, 1), "stride": (2, 1, 1)},
     {"kernel_size": (3, 1, 1), "stride": (1, 2, 2)},
     {"kernel_size": (1, 3, 3), "padding": (1, 1, 1)},
@@ -30,7 +30,7 @@ CASES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("last", [False, True], ids=["plain", "channels-last"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_results_and_gradients_are_torchs(case: dict[str, Any], last: bool, count: int) -> None:
+def test_results_and_gradients_equal_torch(case: dict[str, Any], last: bool, count: int) -> None:
     torch.manual_seed(0)
     kind = torch.channels_last_3d if last else torch.contiguous_format
     plain, flat = nn.Conv3d(4, 6, **case), Conv3d(4, 6, **case)
@@ -54,19 +54,19 @@ def test_maps_stay_channels_last(kernel: tuple[int, int, int]) -> None:
         assert layer(x).is_contiguous(memory_format=torch.channels_last_3d)
 
 
-def test_one_clip_is_not_computed_the_slow_way() -> None:
+def test_one_clip_avoids_the_slow_kernel() -> None:
     x = torch.randn(1, 8, 4, 9, 8)
-    ways = []
+    kernels = []
     for kind in (nn.Conv3d, Conv3d):
         layer = kind(8, 8, 3, padding=1)
         with torch.no_grad(), torch.profiler.profile() as watched:
             layer(x)
-        ways.append({event.key for event in watched.key_averages()})
-    assert "aten::slow_conv3d" in ways[0]  # else there is no need for a way of ours
-    assert "aten::slow_conv3d" not in ways[1]
+        kernels.append({event.key for event in watched.key_averages()})
+    assert "aten::slow_conv3d" in kernels[0]  # else Conv3d is not needed
+    assert "aten::slow_conv3d" not in kernels[1]
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's own, of what it compiles
+@pytest.mark.filterwarnings("ignore")  # torch's own compile warnings
 def test_one_clip_compiles_in_one_piece() -> None:
     layer, x = Conv3d(4, 4, 3), torch.randn(1, 4, 4, 6, 6)
     compiled = torch.compile(layer, fullgraph=True, backend="eager")
@@ -90,22 +90,22 @@ FUSED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("case", FUSED, ids=str)
-def test_what_follows_a_convolution_is_the_same_in_one_pass(case: dict[str, Any]) -> None:
+def test_fused_activations_give_the_same_results(case: dict[str, Any]) -> None:
     torch.manual_seed(0)
     conv, x = nn.Conv2d(4, 8, **case), 9 * torch.randn(2, 4, 7, 9)
     wanted = conv(x)
     with torch.inference_mode():
-        clipped, leaky = relu6_of(conv, x), activated(conv, x, "leaky_relu", [0.1])
+        clipped, leaky = conv_relu6(conv, x), conv_activation(conv, x, "leaky_relu", [0.1])
         assert fusible(conv, x)
     torch.testing.assert_close(clipped, wanted.clamp(0, 6), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(leaky, torch.where(wanted > 0, wanted, wanted / 10))
     assert bool((clipped == 6).any())
 
 
-def test_one_pass_is_for_inference_in_float32() -> None:
+def test_fusion_is_for_inference_in_float32() -> None:
     conv, x = nn.Conv2d(4, 8, 3), torch.randn(2, 4, 7, 9)
     assert not fusible(conv, x)  # gradients
-    relu6_of(conv, x).sum().backward()
+    conv_relu6(conv, x).sum().backward()
     assert conv.weight.grad is not None
     with torch.no_grad():
         assert fusible(conv, x)

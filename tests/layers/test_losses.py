@@ -9,7 +9,7 @@ from stadkit.layers import losses
 @pytest.mark.parametrize(
     ("target", "loss"), [(1, 0.25 * 0.25 * math.log(2)), (0, 0.75 * 0.25 * math.log(2))]
 )
-def test_focal_loss_of_an_even_chance(target: int, loss: float) -> None:
+def test_focal_loss_at_probability_one_half(target: int, loss: float) -> None:
     got = losses.focal_loss(torch.zeros(1), torch.tensor([target]))
     assert got.item() == pytest.approx(loss)
 
@@ -31,16 +31,16 @@ def test_box_losses_by_hand() -> None:
     assert losses.iou_loss(box, truth).item() == pytest.approx(math.log(7))
 
 
-def test_boxes_apart_have_a_gradient_under_giou_only() -> None:
+def test_disjoint_boxes_have_a_gradient_with_giou_only() -> None:
     box = torch.tensor([[0.0, 0, 1, 1]], requires_grad=True)
     truth = torch.tensor([[5.0, 0, 6, 1]])
     (towards,) = torch.autograd.grad(losses.giou_loss(box, truth).sum(), box)
     (none,) = torch.autograd.grad(losses.iou_loss(box, truth).sum(), box)
-    assert towards[0, 2] < 0  # growing to the right helps
+    assert towards[0, 2] < 0  # growing to the right reduces the loss
     assert none.abs().max() == 0
 
 
-def test_cross_entropy_is_a_mean_over_what_is_known() -> None:
+def test_cross_entropy_is_a_mean_over_known_labels() -> None:
     logit = torch.zeros(2, 3)
     truth = torch.tensor([[1.0, 0, torch.nan], [1, 1, 0]])
     assert losses.known_cross_entropy(logit, truth).item() == pytest.approx(math.log(2))
@@ -50,7 +50,7 @@ def test_cross_entropy_is_a_mean_over_what_is_known() -> None:
     assert nothing.item() == 0
 
 
-def test_float64_stays() -> None:
+def test_float64_is_kept() -> None:
     exact, box = torch.zeros(2).double(), torch.rand(2, 4).double()
     got = [
         losses.known_cross_entropy(exact, torch.ones(2)),

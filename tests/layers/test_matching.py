@@ -1,4 +1,4 @@
-"""One-to-one, at the least cost; checked against trying everything."""
+"""One-to-one matching at minimum cost, checked against brute force."""
 
 import itertools
 
@@ -16,7 +16,7 @@ SIZES = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
 
 def random_cost(sizes: tuple[int, int], seed: int) -> Tensor:
-    # Whole numbers: their sums are exact, and some are equal.
+    # Integers: sums are exact, and some costs tie.
     drawn = np.random.default_rng(seed).integers(-9, 10, (1, *sizes))
     return torch.from_numpy(drawn).double()
 
@@ -26,7 +26,7 @@ def every(cost: Tensor) -> Tensor:
 
 
 def least(cost: Tensor) -> float:
-    """The smallest sum of any one-to-one choice in [P, M], by trying all."""
+    """The minimum cost of any one-to-one matching in [P, M], by brute force."""
     small = cost if cost.shape[0] <= cost.shape[1] else cost.T
     rows = range(small.shape[0])
     ways = itertools.permutations(range(small.shape[1]), small.shape[0])
@@ -34,14 +34,14 @@ def least(cost: Tensor) -> float:
 
 
 @given(sizes=SIZES, seed=st.integers(0, 10_000))
-def test_no_choice_costs_less(sizes: tuple[int, int], seed: int) -> None:
+def test_the_matching_has_minimum_cost(sizes: tuple[int, int], seed: int) -> None:
     cost = random_cost(sizes, seed)
     clip, proposal, target = assign(cost, every(cost))
     assert cost[clip, proposal, target].sum().item() == least(cost[0])
 
 
 @given(sizes=SIZES, seed=st.integers(0, 10_000))
-def test_everyone_at_most_once_in_the_order_of_proposals(sizes: tuple[int, int], seed: int) -> None:
+def test_targets_are_matched_once_in_proposal_order(sizes: tuple[int, int], seed: int) -> None:
     cost = random_cost(sizes, seed)
     clip, proposal, target = (index.tolist() for index in assign(cost, every(cost)))
     assert len(clip) == min(sizes)
@@ -56,7 +56,7 @@ def test_a_constant_changes_nothing(sizes: tuple[int, int], seed: int, more: int
     assert cost[clip, proposal, target].sum().item() == least(cost[0])
 
 
-def test_only_real_targets_are_chosen_clip_by_clip() -> None:
+def test_only_real_targets_are_matched_clip_by_clip() -> None:
     cost = torch.tensor([[[5.0, 1, 9], [0, 2, 9]], [[0.0, 0, 9], [0, 0, 3]], [[1.0, 1, 1]] * 2])
     rows = torch.tensor([[True, True, False], [False, False, True], [False] * 3])
     got = [index.tolist() for index in assign(cost, rows)]
@@ -64,7 +64,7 @@ def test_only_real_targets_are_chosen_clip_by_clip() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 0), (0, 3, 2), (0, 0, 0)])
-def test_nobody_to_match(shape: tuple[int, int, int]) -> None:
+def test_no_targets(shape: tuple[int, int, int]) -> None:
     cost = torch.zeros(shape)
     for index in assign(cost, every(cost)):
         assert index.shape == (0,)
@@ -72,12 +72,12 @@ def test_nobody_to_match(shape: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
-def test_costs_that_are_no_numbers(wrong: float) -> None:
+def test_costs_that_are_not_finite(wrong: float) -> None:
     cost = torch.zeros(1, 2, 2)
     cost[0, 1, 1] = wrong
-    with pytest.raises(StadkitError, match=f"matching boxes with people became {wrong}"):
+    with pytest.raises(StadkitError, match=f"matching boxes with people is {wrong}"):
         assign(cost, every(cost))
-    # Where no real target is, nobody minds.
+    # Ignored without real targets.
     assert [len(index) for index in assign(cost, torch.tensor([[True, False]]))] == [1, 1, 1]
 
 

@@ -1,4 +1,4 @@
-"""Norms folded into convolutions: the same results with fewer passes."""
+"""Folding norms into convolutions keeps the results."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from stadkit.zoo import build, card
 
 
 def lively(model: nn.Module) -> nn.Module:
-    """Norms as training leaves them: none is the identity."""
+    """Give norms non-trivial statistics and weights, as after training."""
     random = torch.Generator().manual_seed(0)
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm3d):
@@ -23,7 +23,7 @@ def lively(model: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["mestad-tiny", "mestad-slowfast-r50", "stmixer-k-tiny"])
-def test_features_are_the_same_without_norms(name: str) -> None:
+def test_folding_norms_keeps_the_features(name: str) -> None:
     model = lively(build(name)).eval()
     backbone = model.get_submodule("backbone")
     pixels = torch.randn(1, 3, card(name).frames, 64, 64)
@@ -36,12 +36,12 @@ def test_features_are_the_same_without_norms(name: str) -> None:
             torch.testing.assert_close(y, x, rtol=1e-3, atol=1e-3 * float(x.abs().max()))
 
 
-def test_a_norm_that_is_of_nothing_stays() -> None:
+def test_a_norm_without_a_convolution_is_kept() -> None:
     model = nn.Sequential(nn.Conv3d(2, 4, 1), nn.ReLU(), nn.BatchNorm3d(4), nn.BatchNorm3d(4))
     assert len(list(fold_norms(model.eval()).modules())) == 5
     assert isinstance(model[2], nn.BatchNorm3d)
 
 
-def test_a_module_in_training_is_left_alone() -> None:
+def test_a_module_in_training_mode_is_unchanged() -> None:
     model = nn.Sequential(nn.Conv3d(2, 4, 1), nn.BatchNorm3d(4))
     assert isinstance(fold_norms(model)[1], nn.BatchNorm3d)  # type: ignore[index]

@@ -14,16 +14,16 @@ def test_sines_and_cosines_by_hand() -> None:
     torch.testing.assert_close(got[2], torch.tensor(wanted))
 
 
-def test_angles_are_made_in_float64() -> None:
+def test_angles_are_computed_in_float64() -> None:
     got = sinusoid(1568, 768)[1567, 3].item()
     assert abs(got - math.cos(1567 / 10000 ** (2 / 768))) < 1e-7
 
 
-def test_the_base_s_own_grid_is_the_table() -> None:
+def test_the_base_grid_is_the_table_itself() -> None:
     assert torch.equal(positions((3, 4, 5), (4, 5), 6), sinusoid(60, 6))
 
 
-def test_another_grid_is_stretched_slice_by_slice() -> None:
+def test_other_grids_are_resized_slice_by_slice() -> None:
     got = positions((3, 6, 4), (4, 5), 6).view(3, 6, 4, 6)
     table = sinusoid(60, 6).view(3, 4, 5, 6)
     for slice_ in range(3):
@@ -33,12 +33,12 @@ def test_another_grid_is_stretched_slice_by_slice() -> None:
             torch.testing.assert_close(got[slice_, :, :, channel], wanted)
 
 
-def test_the_grid_counts_not_its_number_of_cells() -> None:
+def test_grids_of_equal_cell_count_differ() -> None:
     assert not torch.equal(positions((2, 2, 8), (4, 4), 6), positions((2, 4, 4), (4, 4), 6))
     assert positions((2, 2, 8), (4, 4), 6).shape == (32, 6)
 
 
-def test_a_table_of_inference_mode_serves_training() -> None:
+def test_a_table_made_in_inference_mode_works_in_training() -> None:
     positions.cache_clear()
     with torch.inference_mode():
         positions((1, 3, 3), (2, 2), 4)

@@ -1,4 +1,4 @@
-"""The feature pyramid: top-down sums on odd maps, levels, and maps that are stretched."""
+"""The feature pyramid: top-down sums on odd sizes, levels, and upsampled maps."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from stadkit.layers.pyramid import Pyramid
 def test_top_down_on_odd_maps_repeats_cells() -> None:
     pyramid = Pyramid([1, 1], 1, extra=False)
     for module in pyramid.modules():
-        if isinstance(module, torch.nn.Conv2d):  # every convolution passes its input on
+        if isinstance(module, torch.nn.Conv2d):  # every convolution is the identity
             torch.nn.init.dirac_(module.weight)
     fine, coarse = torch.zeros(1, 1, 1, 5), torch.tensor([[[[1.0, 2, 3]]]])
     with torch.no_grad():
@@ -24,7 +24,7 @@ def test_levels_and_their_sizes(extra: bool) -> None:
     assert sizes == [(8, 9, 7), (8, 5, 4), (8, 3, 2)][: 2 + extra]
 
 
-def test_stretching_before_the_pyramid_or_in_it_is_the_same() -> None:
+def test_upsampling_before_or_inside_the_pyramid_is_equivalent() -> None:
     torch.manual_seed(0)
     pyramid = Pyramid([3, 3, 3], 4, extra=False)
     maps = [torch.randn(2, 3, 4, 6) for _ in range(2)] + [torch.randn(2, 3, 2, 3)]

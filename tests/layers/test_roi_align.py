@@ -13,7 +13,7 @@ def ramp(height: int, width: int) -> Tensor:
 
 
 def bilinear(image: Tensor, y: float, x: float) -> Tensor:
-    """The value [D] of image [D, h, w] between cells, the border repeated for one cell."""
+    """Bilinear sample [D] of image [D, h, w]; the border repeats for one cell."""
     height, width = image.shape[1:]
     if not (-1 <= y <= height and -1 <= x <= width):
         return torch.zeros(len(image))
@@ -55,7 +55,7 @@ def test_two_cells_of_a_ramp(aligned: bool, columns: list[float]) -> None:
     assert got[0, 0].tolist() == [columns, columns]
 
 
-def test_adaptive_samples_are_as_many_as_cells() -> None:
+def test_adaptive_sampling_uses_one_sample_per_cell() -> None:
     # A bin 4 cells wide on a map of squares: samples at 0 1 2 3, mean 14 / 4.
     squares = ramp(4, 8) ** 2
     box, index = torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([0])
@@ -81,7 +81,7 @@ def test_every_option_against_loops(sampling: int, aligned: bool, size: int) -> 
         torch.testing.assert_close(got[i], want, atol=1e-5, rtol=1e-5)
 
 
-def test_gradient_reaches_the_cells_that_were_read() -> None:
+def test_gradients_reach_the_sampled_cells() -> None:
     maps = torch.zeros(2, 1, 4, 4, requires_grad=True)
     box = torch.tensor([[1.0, 1, 2, 2]])
     roi_align(maps, box, torch.tensor([1]), 1, 1.0, 1).sum().backward()
@@ -98,7 +98,7 @@ def test_no_boxes_keep_the_graph() -> None:
     assert maps.grad is not None
 
 
-def test_float32_inside_and_the_maps_type_outside() -> None:
+def test_computes_in_float32_and_returns_the_maps_dtype() -> None:
     maps = ramp(6, 6) + 100
     box, index = torch.tensor([[0.7, 1.1, 4.9, 5.3]]), torch.tensor([0])
     exact = roi_align(maps, box, index, 3, 1.0, 2)
@@ -113,10 +113,10 @@ def test_float64_maps_are_pooled_in_float64() -> None:
     maps, index = ramp(6, 6).double() / 3, torch.tensor([0])
     got = roi_align(maps, torch.tensor([[1.0, 1, 4, 4]]), index, 1, 1.0, 3)
     assert got.dtype == torch.float64
-    assert abs(got.item() - 2 / 3) < 1e-15  # the box's middle is between cells, at 2.5 - .5
+    assert abs(got.item() - 2 / 3) < 1e-15  # the box centre lies between cells, at 2.5 - .5
 
 
-def test_shapes_without_numbers() -> None:
+def test_meta_device() -> None:
     maps, box = torch.zeros(1, 3, 4, 4, device="meta"), torch.zeros(5, 4, device="meta")
     index = torch.zeros(5, dtype=torch.long, device="meta")
     assert roi_align(maps, box, index, 2, 1.0).shape == (5, 3, 2, 2)

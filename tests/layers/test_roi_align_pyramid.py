@@ -1,4 +1,4 @@
-"""RoIAlign over a pyramid: levels by hand, numbers against a plain loop."""
+"""RoIAlign on a pyramid: levels by hand, values against plain loops."""
 
 import math
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ def pyramid_roi_align(
     strides: Sequence[float],
     sampling: int,
 ) -> Tensor:
-    """What `Cells` cuts, laid out as `roi_align` does: [n, D, size, size]."""
+    """Pool with `Cells`, in the layout of `roi_align`: [n, D, size, size]."""
     cut = Cells(maps, strides).cut(boxes, index, size, sampling)
     return cut.view(len(boxes), size, size, cut.shape[2]).permute(0, 3, 1, 2)
 
 
 def named_maps(side: int = 320) -> list[Tensor]:
-    """Maps that hold the name of their level, 2 to 5, everywhere."""
+    """Maps filled with the number of their level, 2 to 5."""
     return [torch.full((1, 1, side // s, side // s), 2.0 + i) for i, s in enumerate(STRIDES)]
 
 
@@ -38,7 +38,7 @@ def made_maps(clips: int = 2) -> list[Tensor]:
 
 
 def level(wide: float, high: float) -> int:
-    """The rule as printed, in float32 as Detectron2 computes it."""
+    """The published rule, in float32 as in Detectron2."""
     side = torch.tensor(wide * high).sqrt()
     return int(torch.floor(4 + torch.log2(side / 224 + 1e-8)).clamp(2, 5))
 
@@ -72,21 +72,21 @@ def cell(image: Tensor, box: list[float], row: int, column: int, size: int, samp
     ("side", "want"),
     [(10, 2), (111.9, 2), (112, 3), (223.9, 3), (224, 4), (447.9, 4), (448, 5), (5000, 5), (0, 2)],
 )
-def test_the_level_that_fits(side: float, want: int) -> None:
+def test_level_by_box_size(side: float, want: int) -> None:
     box = torch.tensor([[100.0, 100, 100 + side, 100 + side]])
     got = pyramid_roi_align(named_maps(), box, torch.tensor([0]), 1, STRIDES, 1)
-    beyond = side > 2 * (320 + 32 - 100)  # the middle of the box is off the map
+    beyond = side > 2 * (320 + 32 - 100)  # the box centre is outside the map
     assert got.item() == (0 if beyond else want)
 
 
-def test_the_level_is_of_the_area_and_not_of_a_side() -> None:
-    box = torch.tensor([[0.0, 0, 320, 10]])  # as a square: 57 pixels
+def test_the_level_depends_on_the_area_and_not_on_a_side() -> None:
+    box = torch.tensor([[0.0, 0, 320, 10]])  # the area of a square of 57 pixels
     got = pyramid_roi_align(named_maps(), box, torch.tensor([0]), 1, STRIDES, 1)
     assert got.item() == 2
 
 
-def test_smaller_strides_have_levels_of_lower_names() -> None:
-    # Strides of 2 to 16 are levels 1 to 4: 100 pixels are cut at stride 4, 30 at 2, 500 at 16.
+def test_smaller_strides_have_lower_levels() -> None:
+    # Strides 2 to 16 are levels 1 to 4: 100 pixels are pooled at stride 4, 30 at 2, 500 at 16.
     sides = torch.tensor([30.0, 100, 500])
     box = torch.stack([sides * 0, sides * 0, sides, sides], 1)
     index = torch.zeros(3).long()
@@ -123,7 +123,7 @@ def test_against_loops(sampling: int, size: int) -> None:
     assert seen == {0, 1, 2, 3}
 
 
-def test_gradients_are_those_of_roi_align() -> None:
+def test_gradients_equal_those_of_roi_align() -> None:
     box = torch.tensor([[3.0, 5, 60, 70], [-20, -20, 30, 40], [10, 20, 30, 110]])
     index, weight = torch.tensor([1, 0, 1]), torch.rand(3, 3, 4, 4).double()
     first, second = made_maps(), made_maps()
@@ -136,7 +136,7 @@ def test_gradients_are_those_of_roi_align() -> None:
     )
 
 
-def test_boxes_inside_out_read_zeros_and_others_are_not_hurt() -> None:
+def test_inverted_boxes_read_zeros_without_affecting_others() -> None:
     nan = math.nan
     rows = [[80.0, 10, 40, 60], [nan, nan, nan, nan], [10, 10, 60, 60]]
     got = pyramid_roi_align(named_maps(), torch.tensor(rows), torch.zeros(3).long(), 2, STRIDES, 2)
@@ -151,7 +151,7 @@ def test_no_boxes_keep_the_graph() -> None:
     assert not torch.autograd.grad(got.sum(), maps[0])[0].any()
 
 
-def test_float32_inside_and_the_maps_type_outside() -> None:
+def test_computes_in_float32_and_returns_the_maps_dtype() -> None:
     maps = [x.float() for x in made_maps()]
     box, index = torch.tensor([[7.3, 11.7, 49.1, 53.9]]), torch.tensor([1])
     exact = pyramid_roi_align(maps, box, index, 3, STRIDES, 2)
@@ -164,25 +164,25 @@ def test_float32_inside_and_the_maps_type_outside() -> None:
     assert torch.equal(rounded, wide.bfloat16())
 
 
-def test_shapes_without_numbers() -> None:
+def test_meta_device() -> None:
     maps = [x.to("meta") for x in made_maps()]
     box = torch.zeros(5, 4, device="meta")
     index = torch.zeros(5, dtype=torch.long, device="meta")
     assert pyramid_roi_align(maps, box, index, 2, STRIDES, 2).shape == (5, 3, 2, 2)
 
 
-@pytest.mark.parametrize("at_once", [1, 2 * 9 * 3, 2**20])  # a box at a time, two, all
-def test_the_strongest_of_each_box(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AT_ONCE", (at_once, 0))
+@pytest.mark.parametrize("elements", [1, 2 * 9 * 3, 2**20])  # a box at a time, two, all
+def test_strongest_is_the_maximum_per_box(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ELEMENTS_AT_ONCE", (elements, 0))
     maps, index = made_maps()[1:2], torch.tensor([1, 0, 1])
-    # The last is inside out: with one level, none is left out.
+    # The last is inverted: with one level, no box is excluded.
     box = torch.tensor([[3.0, 5, 60, 70], [-20, -20, 30, 40], [60, 20, 30, 50]])
     want = roi_align(maps[0], box, index, 3, 1 / 8, 2).amax((2, 3))
     assert want[2].any()
     torch.testing.assert_close(Cells(maps, [8]).strongest(box, index, 3, 2), want)
 
 
-def test_the_strongest_of_no_box_and_without_numbers() -> None:
+def test_strongest_without_boxes_and_on_the_meta_device() -> None:
     maps = [x.float() for x in made_maps()]
     none, index = torch.zeros(0, 4), torch.zeros(0).long()
     assert Cells(maps, STRIDES).strongest(none, index, 3, 2).shape == (0, 3)

@@ -1,4 +1,4 @@
-"""A number over all processes."""
+"""Means over all processes."""
 
 import pytest
 import torch
@@ -8,11 +8,11 @@ from torch import distributed as dist
 from stadkit.layers.runtime import world_mean
 
 
-def test_alone_it_is_itself() -> None:
+def test_one_process_returns_the_value_itself() -> None:
     assert world_mean(torch.tensor(3.0)).item() == 3
 
 
-def test_the_mean_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mean_over_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     def add_five(total: Tensor) -> None:
         total += 5
 

@@ -30,9 +30,9 @@ from stadkit.detections import Keyframes
 from stadkit.instances import Instances
 from stadkit.labels import ava_groups, ava_scored
 from stadkit.metrics import matching
+from stadkit.metrics.counting import MULTISPORTS, PROTOCOLS, Protocol
 from stadkit.metrics.frame_map import frame_map, group_means, person_ap
 from stadkit.metrics.matching import best_truth, frames_of
-from stadkit.metrics.protocols import MULTISPORTS, PROTOCOLS, Protocol
 
 PARITY = Path(__file__).parents[1] / "data" / "ava_parity"
 LABELS = ava_scored()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stadkit.errors import UsageError
-from stadkit.metrics.average_precision import trapezoid_precision
+from stadkit.metrics.ranking import trapezoid_precision
 from stadkit.metrics.tube_overlap import Tracks, tube_overlap
 from stadkit.metrics.video_map import RANGES, THRESHOLDS, UNSCORED, VideoMap, video_map
 from stadkit.tubes import Tubes

@@ -25,6 +25,7 @@ from stadkit.instances import Instances
 from stadkit.labels import Labels
 from stadkit.linking import link
 from stadkit.linking.greedy import link_act, link_mmaction2
+from stadkit.metrics.counting import MULTISPORTS
 from stadkit.metrics.frame_map import frame_map
 from stadkit.metrics.frame_map_act import (
     act_count,
@@ -33,7 +34,6 @@ from stadkit.metrics.frame_map_act import (
     boxes_by_frame,
     frame_map_act,
 )
-from stadkit.metrics.protocols import MULTISPORTS
 from stadkit.metrics.video_map import video_map
 from stadkit.tubes import Tubelets, Tubes
 

@@ -1,4 +1,4 @@
-"""What heads read: boxes, and of the whole map only the picture."""
+"""Action heads read boxes and only the unpadded part of the map."""
 
 import pytest
 import torch
@@ -17,19 +17,19 @@ def summing(head: LinearHead) -> LinearHead:
 
 
 def ramp() -> Tensor:
-    """One channel, the value of a cell is its column: [1, 1, 3, 4]."""
+    """One channel, each cell's value is its column: [1, 1, 3, 4]."""
     return torch.arange(4).float().expand(1, 1, 3, 4)
 
 
-def test_the_linear_head_sees_the_largest_of_the_box() -> None:
-    # The box covers columns 1 and 2; two samples a bin and axis stay inside them.
+def test_the_linear_head_reads_the_maximum_of_the_box() -> None:
+    # The box covers columns 1 and 2; its samples stay inside them.
     got = summing(LinearHead(1, 2, size=2, sampling=1))(ramp(), WHOLE, BOX, FIRST, 16)
     assert got.tolist() == [[2.0, 2.0]]
 
 
-def test_context_sets_the_whole_picture_beside_the_box() -> None:
+def test_context_concatenates_the_whole_map() -> None:
     head = summing(LinearHead(1, 1, size=2, sampling=1, context=True))
-    # The map in two columns of bins: means .5 and 2.5; the picture alone: .5 and 1.5 of 0 1 2.
+    # The map pooled to two columns: means .5 and 2.5; its unpadded part, 0 1 2: .5 and 1.5.
     assert head(ramp(), WHOLE, BOX, FIRST, 16).item() == pytest.approx(2 + 2.5)
     assert head(ramp(), torch.tensor([[3, 3]]), BOX, FIRST, 16).item() == pytest.approx(2 + 1.5)
 
@@ -58,7 +58,7 @@ def test_acrn_relates_the_actor_to_every_cell() -> None:
     with torch.no_grad():
         got = head(ramp(), WHOLE, BOX, FIRST, 16).item()
         left = head(ramp(), torch.tensor([[3, 2]]), BOX, FIRST, 16).item()
-    assert got == pytest.approx(2 + 3, rel=1e-4)  # the box's largest and the map's
+    assert got == pytest.approx(2 + 3, rel=1e-4)  # maximum of the box + maximum of the map
     assert left == pytest.approx(2 + 1, rel=1e-4)  # columns 2 and 3 are padding
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from stadkit.models.cost import cost
-from stadkit.models.mestad import MestadConfig, build
+from stadkit.models.mestad import build
+from stadkit.models.mestad_config import MestadConfig
 
 
 class OneConvolution(nn.Module):
@@ -46,7 +47,7 @@ def test_cost_of_the_published_models(settings: dict[str, Any], size: int, gmacs
     assert cost(model, size)["gmacs"] == pytest.approx(gmacs, rel=0.01)
 
 
-def test_pyslowfast_s_order_in_the_non_local_costs_less() -> None:
+def test_pool_first_non_local_costs_less() -> None:
     with torch.device("meta"):
         model = build(MestadConfig(backbone="slowfast-r101-nl", nonlocal_order="pool-first"))
     assert cost(model, 256)["gmacs"] == pytest.approx(158.8, rel=0.031)

@@ -1,4 +1,4 @@
-"""EVAD as a whole, tiny: tokens go back where they came from, and options mean what they say."""
+"""A tiny EVAD end to end: token positions and every option."""
 
 import math
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ TINY: dict[str, Any] = {
 
 
 def tiny(**changes: Any) -> Evad:
-    """A model that says something: with their own start, all tokens are nearly alike."""
+    """A model with larger weights: with the default init, all tokens are nearly equal."""
     torch.manual_seed(0)
     model = build(EvadConfig(**{**TINY, **changes})).eval()
     for weight in model.backbone.parameters():
@@ -61,7 +61,7 @@ SIZES = torch.tensor([[64, 96], [50, 70]])
 def test_any_length_size_and_rate(frames: int, size: tuple[int, int], rate: float) -> None:
     model, pixels = tiny(keep_rate=rate), clip(1, *size, frames)
     cells = size[0] * size[1] // 256
-    if frames == 2 and math.ceil(rate * cells) < cells:  # the key frame is all there is
+    if frames == 2 and math.ceil(rate * cells) < cells:  # there is only the key frame
         with pytest.raises(UsageError, match="keep_rate"):
             model(pixels, torch.tensor([size]))
         return
@@ -75,7 +75,7 @@ def test_any_length_size_and_rate(frames: int, size: tuple[int, int], rate: floa
 
 @pytest.mark.parametrize("order", ["position", "importance"])
 def test_the_key_frame_alone_may_be_kept(order: str) -> None:
-    model = tiny(keep_rate=0.5, token_order=order)  # of 4 slices half twice is one
+    model = tiny(keep_rate=0.5, token_order=order)  # half of 4 slices, twice, is one
     with torch.no_grad():
         tokens = model.backbone(clip())
         context, restored = model.restore(tokens)
@@ -86,7 +86,7 @@ def test_the_key_frame_alone_may_be_kept(order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["position", "importance"])
-def test_forward_is_the_last_of_the_details_and_lean_changes_nothing(order: str) -> None:
+def test_forward_returns_the_last_details_and_lean_changes_nothing(order: str) -> None:
     model, full = tiny(token_order=order), tiny(token_order=order, lean=False)
     with torch.no_grad():
         found, details = model(clip(), SIZES), model.details(clip(), SIZES)
@@ -95,19 +95,19 @@ def test_forward_is_the_last_of_the_details_and_lean_changes_nothing(order: str)
     torch.testing.assert_close(found.person, logit[..., 0] - logit[..., 1])
     torch.testing.assert_close(found.action, details.action[-1])
     torch.testing.assert_close(found.action, whole.action)
-    # Of clips with another size than the batch, fractions are of their own.
+    # Boxes are fractions of each clip's own size.
     torch.testing.assert_close(found.box[1, :, 0], details.people.box[-1][1] / BOTH)
 
 
 BOTH = torch.tensor([70, 50, 70, 50])
 
 
-def test_lean_costs_less() -> None:
+def test_lean_has_a_lower_cost() -> None:
     assert cost(tiny(), 64)["gmacs"] < cost(tiny(lean=False), 64)["gmacs"]
 
 
-def given_tokens(kept: list[int]) -> Tokens:
-    """A clip of 3 slices of 1 x 2 cells, token number n full of 10 n; the key frame's are 0, 1."""
+def made_tokens(kept: list[int]) -> Tokens:
+    """A clip of 3 slices of 1 x 2 cells, token n filled with 10 n; 0 and 1 are the key frame's."""
     token = 10.0 * torch.arange(2 + len(kept))[None, :, None].expand(1, -1, 16)
     maps = (torch.zeros(1, 16, 1, 2),) * 4
     return Tokens(token, torch.tensor([kept]), (3, 1, 2), maps, ())
@@ -115,18 +115,18 @@ def given_tokens(kept: list[int]) -> Tokens:
 
 @pytest.mark.parametrize(
     ("order", "first", "last"),
-    # Others were kept in order 3, 0: cells 5 and 0 of the clip. The authors' code sorts the cells.
+    # Other tokens were kept in order 3, 0: cells 5 and 0. The authors' code sorts the cells.
     [("position", [30, -1], [-1, 20]), ("importance", [20, -1], [-1, 30])],
 )
-def test_kept_tokens_go_back_to_their_cells(
+def test_kept_tokens_are_scattered_to_their_cells(
     order: str, first: list[float], last: list[float]
 ) -> None:
     model = tiny(token_order=order)
     with torch.no_grad():
         model.encoder_to_decoder.weight.zero_()[:, 0] = 1
         model.mask_token.fill_(-1)
-        context, restored = model.restore(given_tokens([3, 0]))
-        code = model.restore(given_tokens([0, 1, 2, 3]))[1] - torch.tensor(
+        context, restored = model.restore(made_tokens([3, 0]))
+        code = model.restore(made_tokens([0, 1, 2, 3]))[1] - torch.tensor(
             [[20.0, 30], [0, 10], [40, 50]]
         ).view(1, 3, 1, 2, 1)
     got = (restored - code)[0, :, 0, :, 0]
@@ -136,15 +136,15 @@ def test_kept_tokens_go_back_to_their_cells(
     torch.testing.assert_close(context[0], cells[0, place])
 
 
-def test_boxes_are_extended_within_the_picture() -> None:
+def test_boxes_are_extended_within_the_frame() -> None:
     box = torch.tensor([[[10.0, 20, 29, 49]], [[-5.0, 0, 80, 60]]])
     grown = extend(box, torch.tensor([[64, 96], [50, 70]]), (0.4, 0.2))
-    # 20 wide: 4 on each side; 30 high: 3 above and below. The second picture ends at 69, 49.
+    # 20 wide: 4 on each side; 30 high: 3 above and below. The second frame ends at 69, 49.
     torch.testing.assert_close(grown[0, 0], torch.tensor([6.0, 17, 33, 52]))
     torch.testing.assert_close(grown[1, 0], torch.tensor([0.0, 0, 69, 49]))
 
 
-def test_an_actor_is_the_most_in_space_and_the_mean_in_time() -> None:
+def test_an_actor_is_the_max_over_space_and_the_mean_over_time() -> None:
     model = tiny()
     restored = torch.zeros(1, 2, 4, 4, 8)
     restored[0, 0, 1, 1] = 4  # pixels 16 to 32
@@ -154,7 +154,7 @@ def test_an_actor_is_the_most_in_space_and_the_mean_in_time() -> None:
     assert 1.5 < actor[0, 0, 0] <= 2  # half of a bin's value near 4
 
 
-def test_other_peoples_boxes_are_scored() -> None:
+def test_external_boxes_are_classified() -> None:
     model = tiny()
     proposals = [torch.tensor([[0.1, 0.1, 0.5, 0.9], [0.2, 0, 1, 1]]), torch.zeros(0, 4)]
     with torch.no_grad():
@@ -176,7 +176,7 @@ def test_other_clips_boxes_change_nothing(rate: float, lean: bool) -> None:
     with torch.no_grad():
         alone = model(clip()[:1], SIZES[:1], [one])
         first = model(clip(), SIZES, [one, six])
-        # The one that has them all sees more than one, so that actors matter.
+        # The clip with all boxes has several, so that actors influence each other.
         whole = model(clip()[:1], SIZES[:1], [boxes])
     torch.testing.assert_close(first.action[:1, :1], alone.action, rtol=0, atol=1e-5)
     assert (whole.action[:, :1] - alone.action).abs().max() > 1e-3
@@ -184,7 +184,7 @@ def test_other_clips_boxes_change_nothing(rate: float, lean: bool) -> None:
 
 @contextmanager
 def same_order(seen: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Blocks that prune find what is `seen` important, or note it there if nothing is yet."""
+    """Pruning blocks use the importances in `seen`, or record them there if it is empty."""
     found, importance = iter(list(seen)), Attention.with_importance
 
     def forced(self: Attention, *args: Any) -> tuple[Tensor, Tensor]:
@@ -202,10 +202,8 @@ def same_order(seen: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.mark.parametrize("order", ["position", "importance"])
-def test_bfloat16_says_the_same_of_the_same_tokens(
-    order: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Of the same boxes too: what is compared is the sum of the errors of all layers.
+def test_bfloat16_agrees_given_the_same_tokens(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With the same boxes too: this compares the accumulated error of all layers.
     model, seen = tiny(keep_rate=0.7, token_order=order), []  # type: tuple[Evad, list[Tensor]]
     boxes = [torch.tensor([[0.1, 0.1, 0.5, 0.9], [0.2, 0, 1, 1], [0.5, 0.4, 0.7, 0.8]])] * 2
     with torch.no_grad():
@@ -219,8 +217,8 @@ def test_bfloat16_says_the_same_of_the_same_tokens(
     assert error < 0.02
 
 
-def test_the_sums_of_tokens_are_float32_under_autocast() -> None:
-    # Rounded to a bfloat16 after each block, they would lose what deep blocks add.
+def test_token_sums_are_float32_under_autocast() -> None:
+    # Rounded to bfloat16 after each block, they would lose the updates of deep blocks.
     model, kinds = tiny(keep_rate=0.7), []  # type: tuple[Evad, list[torch.dtype]]
     norms = [x for x in model.modules() if isinstance(x, Block) for x in (x.norm1, x.norm2)]
     for norm in norms:
@@ -232,7 +230,7 @@ def test_the_sums_of_tokens_are_float32_under_autocast() -> None:
 
 
 def test_bfloat16_autocast_runs_and_stays_near() -> None:
-    model = tiny(keep_rate=1.0)  # less than all would be others than in float32
+    model = tiny(keep_rate=1.0)  # lower rates would keep other tokens than in float32
     with torch.no_grad():
         exact = model.details(clip(), SIZES)
         with torch.autocast("cpu", torch.bfloat16):
@@ -279,7 +277,7 @@ def test_wrong_settings_are_named(wrong: dict[str, Any]) -> None:
         EvadConfig(**{**TINY, **wrong})
 
 
-def test_lists_will_do() -> None:
+def test_lists_are_accepted() -> None:
     names = ("base", "maps_at", "prune_at", "roi_extension")
     config = EvadConfig()
     assert EvadConfig(**{name: list(getattr(config, name)) for name in names}) == config

@@ -1,4 +1,4 @@
-"""What EVAD costs, beside the count of the authors' code and the paper's Table 2."""
+"""EVAD's cost against the authors' code and the paper's Table 2."""
 
 import pytest
 import torch
@@ -27,12 +27,12 @@ COUNTED = [
 
 
 @pytest.mark.parametrize(("name", "pixels", "rate", "gmacs"), COUNTED)
-def test_cost_is_the_papers(name: str, pixels: int, rate: float, gmacs: float) -> None:
+def test_cost_equals_the_papers(name: str, pixels: int, rate: float, gmacs: float) -> None:
     config = EvadConfig(**{**CARDS[name].settings, "keep_rate": rate, "lean": False})
     with torch.device("meta"):
         model = build(config)
     counted = cost(model, pixels)
     assert counted["gmacs"] == pytest.approx(gmacs, rel=0.005)
     millions = {"evad-vit-b": 185.360, "evad-vit-l": 439.535}[name]
-    # fvcore's count has the loss's two constants among the parameters; they are none.
+    # fvcore counts two constants of the loss as parameters.
     assert counted["parameters"] / 1e6 == pytest.approx(millions, abs=0.001)

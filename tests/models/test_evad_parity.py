@@ -1,4 +1,4 @@
-"""EVAD beside reference tensors: the authors' code, in float64, with made-up weights."""
+"""EVAD against reference tensors of the authors' code, in float64, with synthetic weights."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from stadkit.zoo.dialects.official import our_name, to_ours
 DATA = Path(__file__).parents[1] / "data" / "evad"
 pytestmark = pytest.mark.slow
 
-# Standard deviations are these over the root of the fan-in, 1 for all others.
+# Standard deviations are these gains (default 1) over sqrt(fan-in).
 GAINS = {
     ".attn.qkv.weight": 2.0,
     ".attn.proj.weight": 0.5,
@@ -33,7 +33,7 @@ GAINS = {
 
 
 def made_up(key: str, shape: tuple[int, ...]) -> Tensor:
-    """The value that the reference run had under this official name."""
+    """The value of this official parameter name in the reference run."""
     if key == "criterion.empty_weight":
         return torch.tensor([1.0, 0.1])
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
@@ -73,7 +73,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "shapes", "case", "height", "width"), CASES)
-def test_everything_is_as_the_reference_computes_it(
+def test_outputs_equal_the_reference(
     name: str, shapes: str, case: str, height: int, width: int
 ) -> None:
     reference = np.load(DATA / f"ref_{case}_{height}x{width}_f64.npz")
@@ -98,7 +98,7 @@ def test_everything_is_as_the_reference_computes_it(
         "restored_stats": stats(restored.permute(0, 4, 1, 2, 3)),
     }
     for key, got in close.items():
-        # Boxes are pixels up to hundreds, kept in float32 there.
+        # The reference keeps boxes, up to hundreds of pixels, in float32.
         limit = 1e-4 if "boxes" in key else 1e-5
         np.testing.assert_allclose(got.numpy(), reference[key], rtol=1e-5, atol=limit, err_msg=key)
     np.testing.assert_allclose(lean.action[0].numpy(), reference["action_logits"], atol=1e-5)
@@ -110,7 +110,7 @@ def stats(x: Tensor) -> Tensor:
     return torch.stack([x.mean(), x.std(), x.abs().max(), x.norm()])
 
 
-def test_losses_and_gradients_are_the_references() -> None:
+def test_losses_and_gradients_equal_the_reference() -> None:
     reference = json.loads((DATA / "train_ref_ViT_B_16x4_KTP_EW.json").read_text())
     model = filled("evad-vit-b-keep06", "ViT_B_16x4_KTP")
     sizes = torch.tensor([[224, 224]] * 2)

@@ -1,4 +1,4 @@
-"""FCOS: points, boxes and levels by hand; how the head starts."""
+"""FCOS: points, boxes and levels by hand; initial values of the head."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from stadkit.models.fcos import Fcos, points
 
 
-def test_points_are_the_cells_centres_row_by_row() -> None:
+def test_points_are_cell_centres_row_by_row() -> None:
     assert points(2, 3, 8).tolist() == [[4, 4], [12, 4], [20, 4], [4, 12], [12, 12], [20, 12]]
 
 
@@ -21,7 +21,7 @@ def test_boxes_around_points(distance: str, reach: float) -> None:
     assert dense.level.tolist() == [0, 0, 1]
     assert dense.stride.tolist() == [8, 8, 16]
     assert dense.point.tolist() == [[4, 4], [12, 4], [8, 8]]
-    far = 32.0 if distance == "relu" else reach**2  # twice as far, in units of a stride of 16
+    far = 32.0 if distance == "relu" else reach**2  # twice as far, at a stride of 16
     want = torch.tensor(
         [
             [4 - reach, 4 - reach, 4 + reach, 4 + reach],
@@ -40,7 +40,7 @@ def test_the_head_starts_with_a_prior_of_one_percent() -> None:
 
 
 @pytest.mark.parametrize(("tower", "other"), [("reg", "cls"), ("cls", "reg")])
-def test_quality_reads_one_tower(tower: str, other: str) -> None:
+def test_quality_uses_one_tower(tower: str, other: str) -> None:
     head = Fcos(4, 1, 1, 2, quality_tower=tower)
     head([torch.randn(1, 4, 3, 3)], (8,)).quality.sum().backward()
     assert head.get_submodule(f"{tower}_tower")[0].weight.grad is not None  # type: ignore[index]

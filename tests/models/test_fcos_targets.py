@@ -1,4 +1,4 @@
-"""Which points stand for whom, worked by hand on a clip of 128 x 128."""
+"""Assignment of points to people, by hand on a clip of 128 x 128."""
 
 import math
 
@@ -14,7 +14,7 @@ OPEN = (64.0, 128.0, math.inf)
 
 
 def dense(size: int = 128, clips: int = 1) -> Dense:
-    """No guesses, all points of three levels."""
+    """Empty predictions at all points of three levels."""
     parts = [points(size // s, size // s, s) for s in STRIDES]
     level = torch.cat([torch.full((len(p),), i) for i, p in enumerate(parts)])
     point = torch.cat(parts)
@@ -30,15 +30,15 @@ def positives(where: Dense, match: Tensor) -> list[list[float]]:
     return rows.tolist()  # type: ignore[no-any-return]
 
 
-def test_points_near_the_centre_on_the_level_of_the_size() -> None:
+def test_positive_points_are_near_the_centre_on_the_matching_level() -> None:
     where, box = dense(), torch.tensor([[[0.0, 0, 64, 64]]])
     match = assign(where, torch.ones(1, 1).bool(), box, OPEN)
-    # Within 12 pixels of (32, 32), not at 12; farthest side 36, so the first level only.
+    # Closer than 12 pixels to (32, 32); farthest side 36, so the first level only.
     want = [[0, x, y, 0] for y in (28, 36) for x in (28, 36)]
     assert positives(where, match) == want
 
 
-def test_the_farthest_side_chooses_the_level() -> None:
+def test_the_farthest_side_determines_the_level() -> None:
     where, box = dense(), torch.tensor([[[8.0, 8, 120, 120]]])
     match = assign(where, torch.ones(1, 1).bool(), box, OPEN)
     # Centre (64, 64). First level: 60 at (60, 60). Second: 64 at (56, 56), where its range
@@ -48,7 +48,7 @@ def test_the_farthest_side_chooses_the_level() -> None:
     assert positives(where, match) == first + second
 
 
-def test_both_ends_of_a_range_count() -> None:
+def test_both_ends_of_a_range_are_included() -> None:
     where, box = dense(), torch.tensor([[[8.0, 24, 88, 88]]])
     # To the right side: 68 from (20, 52) and 60 from (28, 52) of the first level, exactly
     # 64 from (24, 56) of the second.
@@ -72,7 +72,7 @@ def test_without_radius_the_whole_box_is_positive() -> None:
     assert [row[0] for row in positives(where, match)] == [0.0] * 16
 
 
-def test_people_larger_than_the_last_range_are_background_if_it_ends() -> None:
+def test_people_larger_than_a_finite_last_range_are_background() -> None:
     where, box = dense(640), torch.tensor([[[0.0, 0, 600, 600]]])
     rows = torch.ones(1, 1).bool()
     assert (assign(where, rows, box, OPEN) >= 0).any()
@@ -88,7 +88,7 @@ def test_rows_that_are_nobody_and_clips_of_nobody() -> None:
 
 
 def test_a_range_a_level() -> None:
-    with pytest.raises(UsageError, match="pyramid of 3 levels wants 2"):
+    with pytest.raises(UsageError, match="pyramid of 3 levels needs 2"):
         assign(dense(), torch.ones(1, 1).bool(), torch.zeros(1, 1, 4), (64, math.inf))
 
 

@@ -1,4 +1,4 @@
-"""The second look at each person: what is cut out, and what it may depend on."""
+"""The glimpse: crops of people, and what they depend on."""
 
 import pytest
 import torch
@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stadkit.models.grid_head import AROUND, SIDE, Glimpse, cut
-from stadkit.models.mestad import MestadConfig, build
+from stadkit.models.grid_head import ENLARGE, SIDE, Glimpse, cut
+from stadkit.models.mestad import build
+from stadkit.models.mestad_config import MestadConfig
 
 
 def ramps(clips: int, height: int, width: int) -> Tensor:
-    """Frames [clips, 3, 2, height, width] whose three numbers are x, y and the clip."""
+    """Frames [clips, 3, 2, height, width] whose channels are x, y and the clip index."""
     frames = torch.zeros(clips, 3, 2, height, width)
     frames[:, 0] = torch.arange(width) + 0.5
     frames[:, 1] = torch.arange(height)[:, None] + 0.5
@@ -19,7 +20,7 @@ def ramps(clips: int, height: int, width: int) -> Tensor:
     return frames
 
 
-def test_cells_lie_evenly_around_the_box() -> None:
+def test_crops_sample_the_box_evenly() -> None:
     sizes = torch.tensor([[64, 96], [64, 96]])
     boxes = torch.tensor([[20.0, 10, 60, 50], [30.0, 20, 40, 30], [40.0, 20, 80, 40]])
     got = cut(ramps(2, 64, 96), sizes, boxes, torch.tensor([1, 0, 1]))
@@ -28,14 +29,14 @@ def test_cells_lie_evenly_around_the_box() -> None:
     for box, seen in zip(boxes, got, strict=True):
         (left, top), (right, bottom) = box[:2], box[2:]
         for low, high, ramp in ((left, right, seen[0, 0, 0]), (top, bottom, seen[1, 1, :, 0])):
-            center, side = (low + high) / 2, AROUND * (high - low)
+            center, side = (low + high) / 2, ENLARGE * (high - low)
             want = center + side * ((torch.arange(SIDE) + 0.5) / SIDE - 0.5)
             torch.testing.assert_close(ramp, want)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**31 - 1))
-def test_neither_padding_nor_other_boxes_matter(seed: int) -> None:
+def test_padding_and_other_boxes_have_no_influence(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     frames = torch.randn(1, 3, 2, 40, 56, generator=random)
     corner = torch.rand(3, 2, generator=random) * 60 - 10
@@ -58,14 +59,14 @@ def test_no_boxes() -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 4, 5, 8, 32])
-def test_any_number_of_frames_gives_as_many_features(frames: int) -> None:
+def test_the_feature_size_does_not_depend_on_the_frames(frames: int) -> None:
     glimpse = Glimpse()
     pixels, box = torch.zeros(1, 3, frames, 32, 32), torch.tensor([[0.0, 0, 9, 9]])
     seen = glimpse(pixels, torch.tensor([[32, 32]]), box, torch.zeros(1, dtype=torch.long))
     assert seen.shape == (1, glimpse.width)
 
 
-def test_a_model_that_gets_one_goes_on_as_it_was() -> None:
+def test_adding_a_glimpse_keeps_the_outputs() -> None:
     torch.manual_seed(0)
     settings = {"backbone": "nano", "classes": 3, "width": 16, "depth": 1, "groups": 4}
     plain = build(MestadConfig(**settings, head="grid")).eval()

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's blocks: as published, frozen."""
+"""EfficientNet-Lite0's blocks: equal to the published ones, and frozen."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from stadkit.models.lite import (
     BLOCKS,
     CHANNELS,
     LAST,
-    SPREAD,
+    MAP_STD,
     Lite,
     LiteFrames,
     LitePatches,
@@ -25,7 +25,7 @@ from photo import EPSILON, folded
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, Tensor]:
-    """Numbers under the names of the published file, of a network that keeps their size."""
+    """Weights under the names of the published file, scaled to preserve activations."""
     generator = torch.Generator().manual_seed(3)
     state: dict[str, Tensor] = {}
 
@@ -52,7 +52,7 @@ def published() -> dict[str, Tensor]:
 
 
 def as_published(state: dict[str, Tensor], x: Tensor) -> list[Tensor]:
-    """Each block's maps, written out with "same" padding and batch norms."""
+    """Each block's maps, computed with "same" padding and batch norms."""
 
     def norm(x: Tensor, name: str) -> Tensor:
         parts = (state[f"{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias"))
@@ -78,7 +78,7 @@ def as_published(state: dict[str, Tensor], x: Tensor) -> list[Tensor]:
     return [*maps, F.relu6(norm(conv(x, "_conv_head"), "_bn1"))]
 
 
-def test_does_what_the_published_network_does(published: dict[str, Tensor]) -> None:
+def test_maps_equal_the_published_networks(published: dict[str, Tensor]) -> None:
     lite = Lite()
     lite.load_state_dict(folded(published, max(LAST) + 1))
     bytes_ = torch.randint(0, 256, (2, 3, 128, 96), generator=torch.Generator().manual_seed(4))
@@ -87,11 +87,11 @@ def test_does_what_the_published_network_does(published: dict[str, Tensor]) -> N
         wanted = as_published(published, (bytes_ - 127.0) / 128)
     for stride, got, number in zip((4, 8, 16, 32), maps, LAST, strict=True):
         assert got.shape[2:] == (128 // stride, 96 // stride)
-        # The zeros around stand for 127.5 here and for 127 there: half a grey level.
-        torch.testing.assert_close(got, wanted[number] / SPREAD, atol=3e-2, rtol=1e-2)
+        # Padding zeros are level 127.5 here and 127 there: half a grey level apart.
+        torch.testing.assert_close(got, wanted[number] / MAP_STD, atol=3e-2, rtol=1e-2)
 
 
-def test_the_whole_network_does_what_the_published_one_does(published: dict[str, Tensor]) -> None:
+def test_the_whole_network_equals_the_published_one(published: dict[str, Tensor]) -> None:
     lite = WholeLite()
     lite.load_state_dict(folded(published))
     bytes_ = torch.randint(0, 256, (2, 3, 96, 64), generator=torch.Generator().manual_seed(4))
@@ -105,21 +105,21 @@ def test_the_whole_network_does_what_the_published_one_does(published: dict[str,
     assert (deep > 0.5).float().mean() > 0.1
 
 
-def test_says_its_channels() -> None:
+def test_channels() -> None:
     with torch.no_grad():
         maps = Lite()(torch.zeros(1, 3, 32, 32))
     assert tuple(x.shape[1] for x in maps) == CHANNELS
 
 
-def test_learns_nothing() -> None:
+def test_weights_are_frozen() -> None:
     lite = Lite().train()
     assert not any(p.requires_grad for p in lite.parameters())
     assert not any(isinstance(m, nn.BatchNorm2d | nn.Dropout) for m in lite.modules())
 
 
-def test_each_frame_of_each_clip_is_looked_at_alone() -> None:
+def test_frames_are_processed_independently() -> None:
     backbone = LiteFrames().eval()
-    # More than the model takes at once.
+    # More than the model processes at once.
     pixels = torch.randn(2, 3, 5, 64, 32, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         stages = backbone(pixels)
@@ -131,7 +131,7 @@ def test_each_frame_of_each_clip_is_looked_at_alone() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 32), (48, 16), (32, 80)])
-def test_a_token_reads_the_cells_of_its_place(height: int, width: int) -> None:
+def test_a_token_reads_the_cells_at_its_position(height: int, width: int) -> None:
     stem = LitePatches(7).eval()
     pixels = torch.randn(2, 3, 5, height, width, generator=torch.Generator().manual_seed(6))
     h, w = height // 16, width // 16

@@ -1,4 +1,4 @@
-"""ME-STAD as a whole, on a tiny SlowFast: every option runs, rows mean what Outputs says."""
+"""ME-STAD end to end on a tiny SlowFast: every option, and the rows of Outputs."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.models.mestad import Mestad, MestadConfig, build
+from stadkit.models.mestad import Mestad, build
+from stadkit.models.mestad_config import MestadConfig
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
 
 BACKBONE = SlowFastConfig(depths=(1, 1, 1, 1), temporal=(1, 1, 1, 1), width=8, beta=4)
@@ -16,7 +17,7 @@ SMALL = {"classes": 3, "width": 8, "depth": 1, "groups": 2, "roi_size": 4}
 
 
 def tiny(**changes: Any) -> Mestad:
-    """A model whose points differ: FCOS's own start makes all of them nearly alike."""
+    """A model whose points differ: with FCOS's init, all are nearly equal."""
     torch.manual_seed(0)
     model = Mestad(MestadConfig(**{**SMALL, **changes}), SlowFast(BACKBONE)).eval()
     for name, weight in model.fcos.named_parameters():
@@ -88,7 +89,7 @@ def test_rows_beyond_the_people_are_minus_infinity() -> None:
     assert (found.box[absent] == 0).all()
 
 
-def test_nobody_is_found_in_the_padding() -> None:
+def test_no_people_are_found_in_the_padding() -> None:
     model, (pixels, _) = tiny(), clip(2, 96, 96)
     pixels[1, :, :, 40:] = 0
     pixels[1, :, :, :, 50:] = 0
@@ -98,7 +99,7 @@ def test_nobody_is_found_in_the_padding() -> None:
     assert (middle[found.person[1] > -torch.inf] < 1.5).all()
 
 
-def test_a_batch_gives_what_its_clips_give_alone() -> None:
+def test_results_do_not_depend_on_the_batch() -> None:
     model, (pixels, sizes) = tiny(context=True), clip(3)
     with torch.no_grad():
         together = model(pixels, sizes)
@@ -109,7 +110,7 @@ def test_a_batch_gives_what_its_clips_give_alone() -> None:
 
 
 class Patches(nn.Module):
-    """A backbone whose cells read their own pixels only: nothing of the padding leaks in."""
+    """A backbone whose cells read their own pixels only, so that padding cannot leak in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,12 +122,12 @@ class Patches(nn.Module):
 
 
 @pytest.mark.parametrize("head", ["linear", "acrn"])
-def test_given_boxes_do_not_read_the_padding(head: str) -> None:
+def test_proposals_do_not_read_the_padding(head: str) -> None:
     torch.manual_seed(0)
     model = Mestad(MestadConfig(**{**SMALL, "head": head, "context": head == "linear"}), Patches())
     pixels, sizes = clip(1, 64, 96)
     padded = F.pad(pixels, (0, 64, 0, 32))
-    boxes = [torch.tensor([[0.0, 0, 1, 1], [0.7, 0.8, 1.2, 1.1]])]  # up to the padding, and over
+    boxes = [torch.tensor([[0.0, 0, 1, 1], [0.7, 0.8, 1.2, 1.1]])]  # up to the padding, and into it
     with torch.no_grad():
         alone = model.eval()(pixels, sizes, boxes)
         together = model(padded, sizes, boxes)
@@ -135,7 +136,7 @@ def test_given_boxes_do_not_read_the_padding(head: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"action_score": "product"}, {"head": "grid"}], ids=str)
-def test_proposals_of_nobody_are_no_rows(options: dict[str, Any]) -> None:
+def test_empty_proposals_have_no_rows(options: dict[str, Any]) -> None:
     model, (pixels, sizes) = tiny(**options), clip(2)
     with torch.no_grad():
         found = model(pixels, sizes, [torch.zeros(0, 4)] * 2)
@@ -179,18 +180,18 @@ def test_geometric_action_score() -> None:
     person = cls.sigmoid()[..., None]
     want = (action * quality.sigmoid()[..., None] * person).sqrt()
     torch.testing.assert_close(got, want)
-    # Somebody else's box has no quality of its own: 1.
+    # Proposals have no quality: 1.
     torch.testing.assert_close(alone.action.sigmoid(), 0.5 * bare.sqrt())
 
 
-def test_actions_times_the_person() -> None:
+def test_product_action_score() -> None:
     (pixels, sizes), boxes = clip(), [torch.tensor([[0.1, 0.1, 0.5, 0.9]]), torch.zeros(0, 4)]
     scores = [torch.tensor([0.25]), torch.zeros(0)]
     with torch.no_grad():
         plain = tiny()(pixels, sizes, boxes, scores).action.sigmoid()
         times = tiny(action_score="product")(pixels, sizes, boxes, scores).action
     torch.testing.assert_close(times[0].sigmoid(), 0.25 * plain[0])
-    assert (times[1] == -torch.inf).all()  # nobody there
+    assert (times[1] == -torch.inf).all()  # padding row
 
 
 def test_the_background_row_is_the_first_and_is_dropped() -> None:
@@ -238,19 +239,19 @@ def test_unknown_choices_name_the_field(field: str, value: str) -> None:
         MestadConfig(**{field: value})  # type: ignore[arg-type]
 
 
-def test_context_belongs_to_the_linear_head() -> None:
+def test_context_needs_the_linear_head() -> None:
     with pytest.raises(UsageError, match="linear head"):
         MestadConfig(head="acrn", context=True)
 
 
 @pytest.mark.parametrize("options", [{"joints": 20}, {"glimpse": True}])
-def test_joints_and_glimpse_belong_to_the_grid_head(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"MestadConfig.{next(iter(options))} is for the grid"):
+def test_joints_and_glimpse_need_the_grid_head(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"MestadConfig.{next(iter(options))} needs the grid head"):
         MestadConfig(head="acrn", **options)
 
 
 @pytest.mark.parametrize("backbone", ["slowonly-r50", "slowfast-r50", "slowfast-r101-nl"])
-def test_parameters_have_canonical_places(backbone: str) -> None:
+def test_parameters_have_canonical_names(backbone: str) -> None:
     with torch.device("meta"):
         state = build(MestadConfig(backbone=backbone)).state_dict()
     assert "backbone.s2.pathway0_res0.branch2.a.weight" in state
@@ -259,7 +260,7 @@ def test_parameters_have_canonical_places(backbone: str) -> None:
     assert {name.split(".")[0] for name in state} == {"backbone", "pyramid", "fcos", "head"}
 
 
-def test_people_of_a_low_score_are_left_out() -> None:
+def test_people_with_low_scores_are_dropped() -> None:
     pixels, sizes = clip()
     with torch.no_grad():
         everybody = tiny()(pixels, sizes)

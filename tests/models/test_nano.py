@@ -27,7 +27,7 @@ def test_any_size_and_length(size: tuple[int, int], frames: int) -> None:
     assert all(torch.isfinite(x).all() for pathways in stages.values() for x in pathways)
 
 
-def test_the_pyramid_reads_the_key_frame_alone_and_actions_read_all() -> None:
+def test_the_pyramid_reads_only_the_key_frame_and_actions_read_all() -> None:
     model = Nano(TINY).eval()
     clip = torch.randn(1, 3, 8, 64, 64)
     other = clip.clone()
@@ -40,11 +40,11 @@ def test_the_pyramid_reads_the_key_frame_alone_and_actions_read_all() -> None:
 
 
 @pytest.mark.parametrize(("factor", "mode"), [(1 / SHRINK, "bilinear"), (2, "nearest")])
-def test_where_a_grown_cell_lies_hangs_on_no_padding(factor: float, mode: str) -> None:
+def test_positions_of_upsampled_cells_do_not_depend_on_padding(factor: float, mode: str) -> None:
     maps = torch.randn(1, 2, 3, 15, 18)
     less = maps[..., :11, :14]
     whole = _grown(maps, factor, torch.zeros(1, 1, 1, round(15 * factor), round(18 * factor)), mode)
-    for height, width in ((14, 18), (15, 19)):  # cut, and a border more
+    for height, width in ((14, 18), (15, 19)):  # cropped, and padded by the border
         part = _grown(less, factor, torch.zeros(1, 1, 1, height, width), mode)
         assert part.shape == (1, 2, 3, height, width)
         assert torch.equal(part[..., :13, :17], whole[..., :13, :17])

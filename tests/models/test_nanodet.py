@@ -1,4 +1,4 @@
-"""NanoDet against TensorFlow.js running the published graph on weights that a formula gives."""
+"""NanoDet against the published graph in TensorFlow.js, on weights from a formula."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ STORED = Path(__file__).parents[1] / "data" / "nanodet_filled.npz"
 
 
 def filled(model: NanoDet) -> dict[str, Tensor]:
-    """Waves of about the size of trained weights, in float16 as the published file has them."""
+    """Sine waves at the scale of trained weights, in float16 as in the published file."""
     out = {}
     for number, (name, value) in enumerate(model.state_dict().items()):
         at = torch.arange(value.numel(), dtype=torch.float64)
@@ -25,7 +25,7 @@ def filled(model: NanoDet) -> dict[str, Tensor]:
 
 
 def picture(side: int = 416) -> Tensor:
-    """A picture of waves [1, 3, side, side], about as large as normalised levels are."""
+    """An image of sine waves [1, 3, side, side] at the scale of normalised levels."""
     at = torch.arange(side, dtype=torch.float64)
     y, x = torch.meshgrid(at, at, indexing="ij")
     waves = [
@@ -73,5 +73,5 @@ def test_points_are_cells_row_by_row_half_a_pixel_up_and_left():
     assert guesses.objects.shape == (1, 126, 80)
 
 
-def test_it_has_as_many_weights_as_published():
+def test_number_of_weights_equals_the_published():
     assert sum(p.numel() for p in NanoDet().parameters()) == 3_786_068

@@ -1,4 +1,4 @@
-"""Flow of pictures whose shift is known; warping and gradients by hand."""
+"""Flow of images with a known shift; warping and gradients by hand."""
 
 import pytest
 import torch
@@ -6,11 +6,11 @@ from torch import Tensor
 
 from stadkit.models.optical_flow import gradient, optical_flow, warp
 
-INSIDE = slice(16, -16)  # what comes in at the border is in one picture alone
+INSIDE = slice(16, -16)  # the border is visible in one image only
 
 
 def texture(x_shift: float = 0.0, y_shift: float = 0.0, seed: int = 0) -> Tensor:
-    """Waves of many lengths, moved by so many pixels: [1, 1, 64, 96], levels 0..1."""
+    """Waves of many wavelengths, shifted by these pixels: [1, 1, 64, 96], levels 0..1."""
     random = torch.Generator().manual_seed(seed)
     y = torch.arange(64.0)[:, None] - y_shift
     x = torch.arange(96.0) - x_shift
@@ -22,7 +22,7 @@ def texture(x_shift: float = 0.0, y_shift: float = 0.0, seed: int = 0) -> Tensor
 
 
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.3, -0.7), (-2.5, 1.25), (6.0, 4.0)])
-def test_a_shifted_picture_flows_by_its_shift(shift: tuple[float, float]) -> None:
+def test_flow_equals_the_shift(shift: tuple[float, float]) -> None:
     flow = optical_flow(texture(), texture(*shift))
     assert flow.shape == (1, 2, 64, 96)
     wanted = torch.tensor(shift)[:, None, None]
@@ -31,7 +31,7 @@ def test_a_shifted_picture_flows_by_its_shift(shift: tuple[float, float]) -> Non
     assert away.max() < 0.6
 
 
-def test_pictures_of_a_batch_flow_each_by_itself() -> None:
+def test_images_of_a_batch_are_independent() -> None:
     first = torch.cat([texture(), texture(seed=1)])
     second = torch.cat([texture(1.0, 0.0), texture(0.0, -1.0, seed=1)])
     together = optical_flow(first, second)
@@ -40,10 +40,10 @@ def test_pictures_of_a_batch_flow_each_by_itself() -> None:
         torch.testing.assert_close(together[one], optical_flow(first[one], second[one]))
 
 
-def test_flat_pictures_do_not_flow() -> None:
+def test_flat_images_have_no_flow() -> None:
     flat = torch.full((1, 1, 32, 40), 0.4)
     assert optical_flow(flat, flat).abs().max() == 0
-    assert optical_flow(flat, flat + 0.2).abs().max() == 0  # a light that goes on moves nothing
+    assert optical_flow(flat, flat + 0.2).abs().max() == 0  # a brightness change is no motion
 
 
 def test_warp_by_hand() -> None:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from stadkit.models.sampling import points, refine, sample, sample_each, tabulate, to_corners, whole
+from stadkit.models.sampling import (
+    points,
+    refine,
+    sample,
+    sample_each,
+    tabulate,
+    to_corners,
+    whole_frame,
+)
 
 STRIDES = (4, 8)
 
@@ -23,8 +31,8 @@ def made(seed: int, times: int = 3) -> tuple[list[Tensor], Tensor]:
     return maps, torch.cat([place, scale], -1)
 
 
-def by_grid(maps: list[Tensor], point: Tensor) -> Tensor:
-    """The same [B, N, G, P, t, D / G] by grid_sample, a map and a group at a time."""
+def by_grid_sample(maps: list[Tensor], point: Tensor) -> Tensor:
+    """`sample` by grid_sample, one map and group at a time: [B, N, G, P, t, D / G]."""
     level = torch.arange(len(maps))
     share = (-((point[..., 2, None] - 3 - level) ** 2) / 2).softmax(-1)
     clips, queries, groups, count, _ = point.shape
@@ -42,25 +50,25 @@ def by_grid(maps: list[Tensor], point: Tensor) -> Tensor:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 4))
-def test_sampling_is_a_grid_sample_of_each_map(seed: int, times: int) -> None:
+def test_sampling_equals_grid_sample_of_each_map(seed: int, times: int) -> None:
     maps, point = made(seed, times)
     got = sample(tabulate(maps, STRIDES, 2), point)
-    torch.testing.assert_close(got, by_grid(maps, point), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(got, by_grid_sample(maps, point), atol=1e-5, rtol=1e-4)
 
 
-def test_each_time_is_sampled_at_its_own_points() -> None:
+def test_each_time_step_is_sampled_at_its_own_points() -> None:
     maps, point = made(1)
     own = torch.stack([point, point.flip(1), point.flip(3)], 2)  # [B, N, t, G, P, 3]
     got = sample_each(tabulate(maps, STRIDES, 2), own)
     for t in range(3):
-        wanted = by_grid(maps, own[:, :, t])[..., t, :]
+        wanted = by_grid_sample(maps, own[:, :, t])[..., t, :]
         torch.testing.assert_close(got[:, :, t], wanted, atol=1e-5, rtol=1e-4)
 
 
-def test_gradients_are_those_of_grid_sample() -> None:
+def test_gradients_equal_those_of_grid_sample() -> None:
     maps, point = made(2)
     both = []
-    for kind in (lambda m, p: sample(tabulate(m, STRIDES, 2), p), by_grid):
+    for kind in (lambda m, p: sample(tabulate(m, STRIDES, 2), p), by_grid_sample):
         leaves = [x.clone().requires_grad_() for x in (*maps, point)]
         kind(leaves[:-1], leaves[-1]).square().sum().backward()
         both.append([x.grad for x in leaves])
@@ -76,10 +84,10 @@ def test_points_are_offsets_in_sides_of_the_box_and_octaves() -> None:
     assert to_corners(box).tolist() == [[68.0, 42.0, 132.0, 58.0]]
 
 
-def test_a_whole_picture_becomes_its_box() -> None:
+def test_whole_frame_is_the_box_of_the_frame() -> None:
     sizes = torch.tensor([[220, 309], [64, 64]])
     wanted = [[0, 0, 309, 220], [0, 0, 64, 64]]
-    np.testing.assert_allclose(to_corners(whole(sizes, torch.float64)), wanted, atol=1e-9)
+    np.testing.assert_allclose(to_corners(whole_frame(sizes, torch.float64)), wanted, atol=1e-9)
 
 
 def test_refining_moves_by_the_root_of_the_area_and_adds_octaves() -> None:
@@ -89,15 +97,15 @@ def test_refining_moves_by_the_root_of_the_area_and_adds_octaves() -> None:
 
 
 @pytest.mark.parametrize("outside", [-50.0, 90.0])
-def test_points_outside_show_nothing(outside: float) -> None:
+def test_points_outside_read_zeros(outside: float) -> None:
     maps, point = made(3)
     far = torch.full_like(point, outside)
     assert not sample(tabulate(maps, STRIDES, 2), far).any()
 
 
 @pytest.mark.parametrize("odd", [torch.nan, torch.inf, -torch.inf, 1e30])
-def test_points_that_are_no_numbers_are_not_read_as_some(odd: float) -> None:
-    """A far one shows nothing; one that is nowhere is not a number afterwards either."""
+def test_points_that_are_not_finite_are_not_hidden(odd: float) -> None:
+    """Infinite points read zeros; NaN points give NaN."""
     maps, point = made(4)
     point[0, 0, 0, 0, 0] = odd
     got = sample(tabulate(maps, STRIDES, 2), point)
@@ -109,8 +117,8 @@ def test_boxes_of_a_diverging_model_stay_finite() -> None:
     assert torch.isfinite(to_corners(torch.tensor([[5.0, 5.0, 500.0, -300.0]]))).all()
 
 
-def test_bfloat16_maps_learn_in_float32() -> None:
-    """400 points in one cell: a sum of as many gradients in bfloat16 would stop growing."""
+def test_gradients_of_bfloat16_maps_are_float32() -> None:
+    """400 points in one cell: a bfloat16 sum of their gradients would stop growing."""
     maps = [torch.ones(1, 2, 1, 8 // s * 4, 8 // s * 4) for s in (4, 8)]
     point = torch.tensor([2.0, 2.0, 0.0]).expand(1, 400, 1, 1, 3)
     leaf = maps[0].bfloat16().requires_grad_()

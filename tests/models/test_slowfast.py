@@ -1,4 +1,4 @@
-"""SlowFast: canonical names, stored outputs of the reference, the sources' options."""
+"""SlowFast: canonical names, stored reference outputs, options of each code base."""
 
 import json
 import math
@@ -22,7 +22,7 @@ FULL = {
 
 
 def filled(key: str, value: Tensor) -> Tensor:
-    """The weight that the stored outputs were made with: a function of its name and shape."""
+    """The weight used for the stored outputs, a function of its name and shape."""
     random = torch.Generator().manual_seed(zlib.crc32(key.encode()))
     if key.endswith("num_batches_tracked"):
         return torch.zeros_like(value)
@@ -51,7 +51,7 @@ def test_names_and_shapes_are_canonical(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "frames"), [("slowonly_r50_4x16", 4), ("slowfast_r50_8x8", 32)])
-def test_outputs_are_the_reference_s(name: str, frames: int) -> None:
+def test_outputs_equal_the_reference(name: str, frames: int) -> None:
     model = SlowFast(FULL[name]()).eval()
     model.load_state_dict({k: filled(k, v) for k, v in model.state_dict().items()})
     clip = torch.randn(1, 3, frames, 96, 128, generator=torch.Generator().manual_seed(0))
@@ -66,7 +66,7 @@ def test_outputs_are_the_reference_s(name: str, frames: int) -> None:
             np.testing.assert_allclose(got, stored[f"{stage}_p{i}"], atol=1e-4)
 
 
-def test_slow_frames_of_each_source() -> None:
+def test_slow_frames_of_each_code_base() -> None:
     assert slow_index(32, 4, "linspace") == [0, 4, 8, 13, 17, 22, 26, 31]
     assert slow_index(32, 4, "nearest") == [0, 4, 8, 12, 16, 20, 24, 28]
     assert slow_index(1, 4, "linspace") == slow_index(1, 4, "nearest") == [0]
@@ -85,7 +85,7 @@ def test_any_length_and_size(frames: int, size: tuple[int, int]) -> None:
         assert slow.shape[3] == -(-size[0] // model.strides[name])
 
 
-def test_slow_only_takes_the_clip_as_it_is() -> None:
+def test_slow_only_takes_the_clip_unchanged() -> None:
     model = tiny(fast=False, nonlocal4=())
     with torch.no_grad():
         (slow,) = model(torch.randn(1, 3, 4, 64, 64))["res5"]
@@ -93,7 +93,7 @@ def test_slow_only_takes_the_clip_as_it_is() -> None:
     assert not [name for name in model.state_dict() if "pathway1" in name or "fuse" in name]
 
 
-def test_stages_take_and_give_pathways() -> None:
+def test_stages_map_pathways_to_pathways() -> None:
     model, clip = tiny(), torch.randn(1, 3, 8, 64, 64)
     with torch.no_grad():
         maps = model.s1(model.pathways(clip))
@@ -111,7 +111,7 @@ def test_stride_of_the_last_stage() -> None:
     assert model.strides["res5"] == 32
 
 
-def test_dilation_is_each_pathway_s_own() -> None:
+def test_dilation_differs_by_pathway() -> None:
     torch.manual_seed(1)
     clip, same = torch.randn(1, 3, 8, 96, 96), tiny()
     state = {k: filled(k, v) for k, v in same.state_dict().items()}
@@ -138,7 +138,7 @@ def test_fusion_without_norm_has_no_relu() -> None:
 
 
 def by_loops(block: NonLocal, x: Tensor) -> Tensor:
-    """Wang et al.'s block for one clip, position by position."""
+    """Wang et al.'s non-local block for one clip, position by position."""
     small = block.pool(x)
     if block.order == "pool-first":
         phi, g = block.conv_phi(small), block.conv_g(small)
@@ -153,7 +153,7 @@ def by_loops(block: NonLocal, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("order", ["pool-first", "conv-first"])
-def test_non_local_sees_every_position(order: str) -> None:
+def test_non_local_relates_all_positions(order: str) -> None:
     torch.manual_seed(0)
     block, x = NonLocal(6, order).eval(), torch.randn(1, 6, 2, 4, 5)
     with torch.no_grad():

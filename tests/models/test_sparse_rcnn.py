@@ -1,4 +1,4 @@
-"""Sparse R-CNN: boxes moved by hand, the dynamic layers written out, where gradients run."""
+"""Sparse R-CNN: deltas and dynamic layers by hand, gradient flow."""
 
 import math
 from dataclasses import replace
@@ -35,23 +35,23 @@ def made_localizer() -> Localizer:
     return model.eval()
 
 
-def test_a_box_moved_by_hand() -> None:
-    box = torch.tensor([[10.0, 20, 30, 60]])  # 20 x 40 about (20, 40)
+def test_apply_delta_by_hand() -> None:
+    box = torch.tensor([[10.0, 20, 30, 60]])  # 20 x 40, centred at (20, 40)
     delta = torch.tensor([[1.0, -0.5, math.log(2), 0]])  # half a side right, a quarter up
     assert apply_delta(box, delta).tolist() == [[10, 10, 50, 50]]
 
 
-def test_a_side_grows_by_so_much_at_most() -> None:
+def test_the_growth_of_a_side_is_limited() -> None:
     box = torch.tensor([[0.0, 0, 16, 16]]).double()
     wide, high = (apply_delta(box, box.new_tensor([[0, 0, 99, -99]]))[0, i::2] for i in (0, 1))
     assert wide.diff().item() == pytest.approx(100000)
     assert high.diff().item() == pytest.approx(0)
 
 
-def test_boxes_start_as_shares_of_the_unpadded_picture() -> None:
+def test_boxes_start_as_fractions_of_the_unpadded_frame() -> None:
     model = Localizer(TINY)
     for name, weight in model.named_parameters():
-        if "bboxes_delta" in name:  # no head moves a box
+        if "bboxes_delta" in name:  # heads leave the boxes unchanged
             torch.nn.init.zeros_(weight)
     with torch.no_grad():
         model.box[1] = torch.tensor([0.25, 0.5, 0.5, 0.2])
@@ -60,7 +60,7 @@ def test_boxes_start_as_shares_of_the_unpadded_picture() -> None:
     torch.testing.assert_close(found.box[0, 0, 1], torch.tensor([0, 20.0, 30, 30]))
 
 
-def test_dynamic_layers_written_out() -> None:
+def test_dynamic_layers_by_hand() -> None:
     torch.manual_seed(0)
     layer = DynamicConv(4, 3, 2).double()
     feature, region = torch.randn(5, 4).double(), torch.randn(5, 2, 4).double()
@@ -68,25 +68,25 @@ def test_dynamic_layers_written_out() -> None:
     first, second = made[:, :12].reshape(5, 4, 3), made[:, 12:].reshape(5, 3, 4)
     x = F.relu(layer.norm1(torch.einsum("ncd,ndh->nch", region, first)))
     x = F.relu(layer.norm2(torch.einsum("nch,nhd->ncd", x, second)))
-    # Cell by cell: the numbers of the first cell stand before those of the second.
+    # Flattened cell by cell, all channels of the first cell before the second's.
     flat = torch.cat([x[:, 0], x[:, 1]], 1)
     want = F.relu(layer.norm3(flat @ layer.out_layer.weight.T + layer.out_layer.bias))
     torch.testing.assert_close(layer(feature, region), want)
 
 
-def test_clips_do_not_meet() -> None:
+def test_clips_are_independent() -> None:
     model, sizes = made_localizer().double(), torch.tensor([[64, 64], [40, 56]])
     maps = [x.double() for x in made_maps(2)]
     with torch.no_grad():
         both = model(maps, sizes, STRIDES)
         for clip in range(2):
             alone = model([x[clip : clip + 1] for x in maps], sizes[clip : clip + 1], STRIDES)
-            # Boxes are pooled in float32: a last digit that differs there comes through.
+            # RoIs are pooled in float32, so rounding differences remain.
             torch.testing.assert_close(both.box[:, clip], alone.box[:, 0], rtol=1e-4, atol=1e-4)
             torch.testing.assert_close(both.logit[:, clip], alone.logit[:, 0], rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_run_through_features_but_not_from_box_to_box() -> None:
+def test_gradients_flow_through_features_but_not_from_box_to_box() -> None:
     model, maps, sizes = made_localizer(), made_maps(1), torch.tensor([[64, 64]])
     maps[0].requires_grad_()
     names = ["box", "feature", "heads.0.bboxes_delta.weight", "heads.0.norm3.weight"]
@@ -96,11 +96,11 @@ def test_gradients_run_through_features_but_not_from_box_to_box() -> None:
         [bool(g.any()) for g in torch.autograd.grad(box[i].sum(), wanted, retain_graph=True)]
         for i in range(2)
     ]
-    # The first head moves the learned boxes; the second gets its boxes as they are.
+    # The first head updates the learned boxes; the second gets its boxes detached.
     assert reached == [[True, True, True, True, True], [False, True, False, True, True]]
 
 
-def test_the_start() -> None:
+def test_initial_values() -> None:
     model = Localizer(LocalizerConfig(heads=1))
     assert (model.box == torch.tensor([0.5, 0.5, 1, 1])).all()
     assert model.feature.std().item() == pytest.approx(1, rel=0.05)
@@ -120,7 +120,7 @@ def test_parameters_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
-def test_types(kind: torch.dtype) -> None:
+def test_dtypes(kind: torch.dtype) -> None:
     model, sizes = made_localizer(), torch.tensor([[64, 64]])
     maps = [x.to(kind) for x in made_maps(1)]
     if kind == torch.float64:
@@ -131,17 +131,17 @@ def test_types(kind: torch.dtype) -> None:
     with torch.no_grad():
         exact = made_localizer().double()([x.double() for x in made_maps(1)], sizes, STRIDES)
     limit = 5.0 if kind == torch.bfloat16 else 1e-3
-    assert (found.box - exact.box).abs().max() < limit  # pixels, of boxes up to 100 wide
+    assert (found.box - exact.box).abs().max() < limit  # pixels, for boxes up to 100 wide
 
 
-def test_shapes_without_numbers() -> None:
+def test_meta_device() -> None:
     model = Localizer(TINY).to("meta")
     sizes = torch.empty(2, 2, dtype=torch.long, device="meta")
     found = model([x.to("meta") for x in made_maps(2)], sizes, STRIDES)
     assert found.box.shape == (2, 2, 5, 4)
 
 
-def test_wrong_shapes_are_told() -> None:
+def test_wrong_shapes_are_reported() -> None:
     with pytest.raises(ValueError, match=r"Localized.box has shape \(1, 2, 3, 5\)"):
         Localized(torch.zeros(1, 2, 3, 2), torch.zeros(1, 2, 3, 5), torch.zeros(2, 3, 8))
     with pytest.raises(ValueError, match="4 maps but 3 strides"):
@@ -155,6 +155,6 @@ def test_counts_are_above_0(name: str, value: float) -> None:
         replace(TINY, **{name: value})
 
 
-def test_attention_heads_share_the_width() -> None:
+def test_attention_heads_must_divide_the_width() -> None:
     with pytest.raises(UsageError, match=r"^LocalizerConfig\.width is .* attention_heads, 7\.$"):
         replace(TINY, attention_heads=7)

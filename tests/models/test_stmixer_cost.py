@@ -1,4 +1,4 @@
-"""STMixer's size and work beside the authors' code."""
+"""STMixer's parameters and MACs against the authors' code."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ REFERENCE = [
 
 
 @pytest.mark.parametrize(("backbone", "frames", "parameters", "gmacs"), REFERENCE)
-def test_cost_is_the_reference_s(
+def test_cost_equals_the_reference(
     backbone: str, frames: int, parameters: float, gmacs: float
 ) -> None:
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""STMixer-K beside reference tensors: the authors' code, in float32, with made-up weights."""
+"""STMixer-K against reference tensors of the authors' code, in float32, synthetic weights."""
 
 import json
 import math
@@ -26,9 +26,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "slowfast_r101nl": {"backbone": "slowfast-r101-nl", "frames": 32},
     "vmae_vitb": {"backbone": "vit-b", "frames": 16},
 }
-# (height, width) of the padded clip, then of the picture.
+# (height, width) of the padded clip, then before padding.
 CASES = {"sq": ((256, 256), (256, 256)), "rect": ((224, 320), (220, 309))}
-# Standard deviations are these over the root of the fan-in, 1 for all others; later ones win.
+# Standard deviations are these gains (default 1) over sqrt(fan-in); later matches win.
 GAINS = {
     "_nonlocal": {"conv_theta": 0.03, "conv_phi": 0.03, "conv_g": 0.3, "conv_out": 0.1},
     "end": {
@@ -43,7 +43,7 @@ GAINS = {
 
 
 def made_up(key: str, shape: tuple[int, ...]) -> Tensor:
-    """The value that the reference run had under this name."""
+    """The value of this parameter in the reference run."""
     if key.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.int64)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
@@ -65,7 +65,7 @@ def made_up(key: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def gain(key: str, dimensions: int) -> float:
-    """How much wider than usual the reference's weights are."""
+    """The gain of a reference weight's standard deviation."""
     if "_nonlocal" in key and dimensions == 5:
         return next(g for part, g in GAINS["_nonlocal"].items() if part in key)
     if (own := next((g for end, g in GAINS["end"].items() if key.endswith(end)), None)) is not None:
@@ -83,7 +83,7 @@ def filled(name: str, **changes: Any) -> Stmixer:
 
 
 def made_clip(frames: int, padded: tuple[int, int], sizes: list[tuple[int, int]]) -> Tensor:
-    """Noise at two scales, zero beyond each picture."""
+    """Noise at two scales, zero in the padding."""
     random, (height, width) = torch.Generator().manual_seed(0), padded
     count = len(sizes)
     coarse = torch.randn(count, 3, frames, height // 32, width // 32, generator=random)
@@ -106,37 +106,40 @@ def test_names_and_shapes_are_those_of_released_weights(name: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", [n for n in CONFIGS if n != "slowfast_r101nl"])
-def test_everything_is_as_the_reference_computes_it(name: str, case: str) -> None:
+def test_outputs_equal_the_reference(name: str, case: str) -> None:
     reference = np.load(DATA / f"ref_{name}.npz")
     (height, width), size = CASES[case]
     model, sizes = filled(name), torch.tensor([size])
     pixels = made_clip(model.frames, (height, width), [size])
     with torch.inference_mode():
         space = model.space(pixels)
-        said = model.details(pixels, sizes).said
+        stages = model.details(pixels, sizes).stages
         outputs = model(pixels, sizes)
     for level, x in enumerate(space):
         assert tuple(x.shape) == tuple(reference[f"{case}_space_shape"][level])
         mean = x.mean((0, 2, 3, 4))[:64].numpy()
         np.testing.assert_allclose(mean, reference[f"{case}_space{level}_chmean"], atol=1e-4)
     close = {
-        "stage_xyzr": (torch.stack([s.xyzr[0] for s in said]), reference[f"{case}_stage_xyzr"][1:]),
-        "stage_person_logits": torch.stack([s.person[0] for s in said]),
-        "boxes_px": to_corners(said[-1].xyzr[0]),
-        "person_logits": said[-1].person[0],
-        "action_logits": said[-1].action[0],
+        "stage_xyzr": (
+            torch.stack([s.xyzr[0] for s in stages]),
+            reference[f"{case}_stage_xyzr"][1:],
+        ),
+        "stage_person_logits": torch.stack([s.person[0] for s in stages]),
+        "boxes_px": to_corners(stages[-1].xyzr[0]),
+        "person_logits": stages[-1].person[0],
+        "action_logits": stages[-1].action[0],
     }
     for key, got in close.items():
         value, wanted = got if isinstance(got, tuple) else (got, reference[f"{case}_{key}"])
         limit = 1e-2 if key == "boxes_px" else 3e-3
         np.testing.assert_allclose(value.numpy(), wanted, atol=limit, rtol=1e-4, err_msg=key)
-    fraction = to_corners(said[-1].xyzr) / person_selection.frame(sizes)
+    fraction = to_corners(stages[-1].xyzr) / person_selection.frame(sizes)
     torch.testing.assert_close(outputs.box[:, :, 0], fraction)
-    torch.testing.assert_close(outputs.action, said[-1].action)
+    torch.testing.assert_close(outputs.action, stages[-1].action)
 
 
 @pytest.mark.parametrize("name", ["slowonly_r50", "vmae_vitb"])
-def test_losses_matches_and_gradients_are_the_reference_s(name: str) -> None:
+def test_losses_matches_and_gradients_equal_the_reference(name: str) -> None:
     reference = json.loads((DATA / f"loss_{name}.json").read_text())
     case, truth = reference["case"], reference["gt"]
     sizes = [(h, w) for w, h in case["wh"]]

@@ -1,4 +1,4 @@
-"""Targets say what is wrong with them, and become rows."""
+"""Targets validate their shapes and are padded to rows."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def test_targets_check_their_shapes() -> None:
         Targets(torch.zeros(1, 4), torch.zeros(2, 3))
 
 
-def test_rows_of_a_batch() -> None:
+def test_padding_to_rows() -> None:
     box = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]])
     two, none = Targets(box, torch.ones(2, 3)), Targets(torch.zeros(0, 4), torch.zeros(0, 3))
     rows, boxes, actions = pad_targets([none, two], torch.zeros(1, dtype=torch.float64))
@@ -41,7 +41,7 @@ def test_tubes_check_their_shapes(
         TubeTargets(torch.zeros(box), torch.ones(there), torch.zeros(action))
 
 
-def test_everybody_in_tubes_is_there_at_some_time() -> None:
+def test_everyone_in_tubes_is_present_in_some_frame() -> None:
     nan = float("nan")
     there = torch.tensor([[0.0, 1, nan], [nan, 0, nan]])
     TubeTargets(torch.zeros(1, 3, 4), there[:1], torch.zeros(1, 2))

@@ -1,4 +1,4 @@
-"""Two-stage models: whose boxes, at which size, and what a softmax becomes."""
+"""Two-stage models: proposals, clip sizes, and softmax scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tiny(backbone: str = "slowfast-tiny", **changes: Any) -> TwoStage:
     torch.manual_seed(0)
     model = two_stage.build(TwoStageConfig(backbone=backbone, classes=5, **changes)).eval()
     for name, value in model.named_parameters():
-        if name.endswith("c_bn.weight"):  # blocks that start as the identity tell nothing apart
+        if name.endswith("c_bn.weight"):  # with identity blocks, all inputs look alike
             torch.nn.init.ones_(value)
     return model
 
@@ -39,16 +39,16 @@ def clips(*sizes: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def run(model: TwoStage, pixels: Tensor, sizes: Tensor, *given: Any) -> two_stage.Outputs:
-    return model(pixels, sizes, *given)  # type: ignore[no-any-return]
+def run(model: TwoStage, pixels: Tensor, sizes: Tensor, *proposals: Any) -> two_stage.Outputs:
+    return model(pixels, sizes, *proposals)  # type: ignore[no-any-return]
 
 
-def test_without_boxes_it_says_where_they_come_from() -> None:
+def test_without_boxes_the_error_names_the_options() -> None:
     with pytest.raises(UsageError, match=r"with --proposals, or the name .* --person-model"):
         run(tiny(), *clips((64, 64)))
 
 
-def test_people_are_those_given_with_their_scores() -> None:
+def test_people_are_the_proposals_with_their_scores() -> None:
     scores = [torch.tensor([0.25, 0.75]), torch.tensor([1.0])]
     outputs = run(tiny(), *clips((64, 80), (64, 80)), [TWO, ONE], scores)
     torch.testing.assert_close(outputs.person[0].sigmoid(), scores[0])
@@ -65,23 +65,23 @@ def test_people_are_those_given_with_their_scores() -> None:
         ("vit-tiny", {"aligned": True, "roi_size": 8}),
     ],
 )
-def test_clips_do_not_depend_on_their_batch(backbone: str, changes: dict[str, Any]) -> None:
+def test_results_do_not_depend_on_the_batch(backbone: str, changes: dict[str, Any]) -> None:
     model, sizes = tiny(backbone, **changes), ((64, 80), (72, 56), (64, 80))
     pixels, size = clips(*sizes)
     empty = torch.zeros(0, 4)
-    given = [TWO, ONE, empty]
-    together = run(model, pixels, size, given)
+    proposals = [TWO, ONE, empty]
+    together = run(model, pixels, size, proposals)
     assert together.action[0].std() > 0
     for i, (height, width) in enumerate(sizes):
         own = pixels[i : i + 1, ..., :height, :width]
-        alone = run(model, own, size[i : i + 1], given[i : i + 1])
-        count = len(given[i])
+        alone = run(model, own, size[i : i + 1], proposals[i : i + 1])
+        count = len(proposals[i])
         torch.testing.assert_close(
             together.action[i, :count], alone.action[0], rtol=1e-4, atol=1e-5
         )
 
 
-def test_nobody_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_without_boxes_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny()
     monkeypatch.setattr(model, "maps", lambda pixels: pytest.fail("the backbone ran"))
     outputs = run(model, *clips((64, 64), (64, 64)), [torch.zeros(0, 4)] * 2)
@@ -89,7 +89,7 @@ def test_nobody_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outputs.action.shape == (2, 0, 5)
 
 
-def test_boxes_are_cut_to_the_picture() -> None:
+def test_boxes_are_clipped_to_the_frame() -> None:
     beyond = torch.tensor([[-0.3, 0.2, 0.7, 1.4]])
     inside = torch.tensor([[0.0, 0.2, 0.7, 1.0]])
     model, (pixels, sizes) = tiny(), clips((64, 80))
@@ -98,27 +98,27 @@ def test_boxes_are_cut_to_the_picture() -> None:
     torch.testing.assert_close(found[0].box[0, 0, 0], beyond[0])
 
 
-def test_a_softmax_is_read_by_a_sigmoid() -> None:
+def test_the_sigmoid_of_softmax_scores_is_the_softmax() -> None:
     model, logits = tiny(scores="softmax"), torch.tensor([[1.0, 2.0, 0.5, -1.0, 0.0]])
     model.head.forward = lambda *_: logits  # type: ignore[assignment, method-assign]
     found = model.classify(torch.zeros(1, 1, 2, 2), torch.zeros(1, 4), torch.zeros(1))
     torch.testing.assert_close(found.sigmoid(), logits.softmax(1), rtol=1e-4, atol=1e-6)
 
 
-def test_the_head_takes_the_strongest_cell() -> None:
+def test_the_head_takes_the_maximum_cell() -> None:
     head = RoiHead(1, 1, size=2, sampling=1, hidden=True)
     for layer in (head.hidden, head.projection):
         assert isinstance(layer, torch.nn.Linear)
         torch.nn.init.ones_(layer.weight)
         torch.nn.init.constant_(layer.bias, -1.5)
-    ramp = torch.arange(4.0).expand(1, 1, 3, 4)  # the value of a cell is its column
+    ramp = torch.arange(4.0).expand(1, 1, 3, 4)  # each cell's value is its column
     box = torch.tensor([[16.0, 16, 48, 48], [0.0, 0, 32, 48]])
     # Largest samples: columns 2 and 1, then relu(2 - 1.5) - 1.5 and relu(1 - 1.5) - 1.5.
     found = head(ramp, box, torch.tensor([0, 0]), 16)
     torch.testing.assert_close(found, torch.tensor([[-1.0], [-1.5]]))
 
 
-def test_unaligned_boxes_are_half_a_cell_further() -> None:
+def test_unaligned_boxes_are_half_a_cell_off() -> None:
     box, first = torch.tensor([[16.0, 16, 48, 48]]), torch.tensor([0])
     ramp = torch.arange(5.0).expand(1, 1, 3, 5)
     for aligned, column in ((True, 2.0), (False, 2.5)):
@@ -128,35 +128,35 @@ def test_unaligned_boxes_are_half_a_cell_further() -> None:
         assert head(ramp, box, first, 16).item() == pytest.approx(column)
 
 
-def test_slow_frames_of_both_sources() -> None:
+def test_slow_frames_of_both_code_bases() -> None:
     assert slow_index(32, 8, "nearest") == [0, 8, 16, 24]
     assert slow_index(32, 4, "linspace") == [0, 4, 8, 13, 17, 22, 26, 31]
 
 
 @pytest.mark.parametrize("time", ["mean", "max"])
-def test_boxes_are_cut_from_float32(time: str) -> None:
+def test_boxes_are_pooled_in_float32(time: str) -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert tiny("vit-tiny", time=time).maps(clips((32, 48))[0]).dtype == torch.float32
         assert tiny(time=time).maps(clips((32, 48))[0]).dtype == torch.float32
 
 
-def test_cost_is_with_ten_boxes() -> None:
+def test_cost_counts_ten_boxes() -> None:
     model = tiny(head="mlp")
     counted = cost(model, 64, 8)
     fewer = two_stage.build(model.config)
     fewer.counted_boxes = 5
-    width = 320  # of both pathways
+    width = 320  # summed over both pathways
     head = (width * width + width * 5) / 1e9
     assert counted["gmacs"] - cost(fewer, 64, 8)["gmacs"] == pytest.approx(5 * head)
     assert counted["parameters"] == sum(p.numel() for p in model.parameters())
 
 
-def test_wrong_choices_are_one_line() -> None:
+def test_wrong_choices_are_reported_in_one_line() -> None:
     for changes, words in (
         ({"backbone": "slowfast-r5"}, r"TwoStageConfig\.backbone is 'slowfast-r5'; choose one of"),
         ({"time": "sum"}, "time is 'sum'; choose one of mean, max"),
-        ({"head": "acrn", "context": True}, "acrn wants aligned boxes and no context"),
-        ({"roi_size": 0}, "roi_size is 0; wants a whole number above 0"),
+        ({"head": "acrn", "context": True}, "acrn', which needs aligned: true and context: false"),
+        ({"roi_size": 0}, "roi_size is 0; it must be a whole number above 0"),
     ):
         with pytest.raises(UsageError, match=words):
             TwoStageConfig(**changes)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""ViT with token pruning: which tokens go, where the rest lie, and any size of clip."""
+"""ViT with token pruning: kept tokens, their cells, and any clip size."""
 
 from typing import Any
 
@@ -34,13 +34,13 @@ def clips(count: int = 2, frames: int = 8, height: int = 8, width: int = 12) -> 
     return torch.randn(count, 3, frames, height, width, generator=random)
 
 
-def look(model: Vit, pixels: Tensor) -> Tokens:
+def run(model: Vit, pixels: Tensor) -> Tokens:
     with torch.no_grad():
         return model(pixels)  # type: ignore[no-any-return]
 
 
-def blind(**changes: Any) -> Vit:
-    """A model whose blocks change no token, and whose last norm only normalises."""
+def identity_model(**changes: Any) -> Vit:
+    """A model whose blocks are the identity and whose last norm has no weights."""
     model = tiny(**changes)
     for block in model.blocks:
         assert isinstance(block, nn.Module)
@@ -60,9 +60,9 @@ def embedded(model: Vit, pixels: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.7])
-def test_tokens_lie_where_kept_says(rate: float) -> None:
-    model, pixels = blind(keep_rate=rate), clips()
-    found = look(model, pixels)
+def test_kept_gives_the_cells_of_tokens(rate: float) -> None:
+    model, pixels = identity_model(keep_rate=rate), clips()
+    found = run(model, pixels)
     with torch.no_grad():
         start = embedded(model, pixels, (4, 2, 3))
     key, others = start[:, 2], start[:, [0, 1, 3]].flatten(1, 2)
@@ -74,16 +74,16 @@ def test_tokens_lie_where_kept_says(rate: float) -> None:
         torch.testing.assert_close(map_, key.transpose(1, 2).view(2, 16, 2, 3))
 
 
-def test_all_are_kept_in_order_at_rate_1() -> None:
-    found = look(tiny(), clips())
+def test_rate_1_keeps_all_tokens_in_order() -> None:
+    found = run(tiny(), clips())
     assert found.stages == ()
     assert found.kept.tolist() == [list(range(18))] * 2
     assert found.token.shape == (2, 24, 16)
     assert found.grid == (4, 2, 3)
 
 
-def test_each_stage_keeps_some_of_the_one_before() -> None:
-    found = look(tiny(keep_rate=0.7), clips())
+def test_each_stage_keeps_a_subset_of_the_previous() -> None:
+    found = run(tiny(keep_rate=0.7), clips())
     assert [x.shape for x in found.stages] == [(2, 11), (2, 6)]  # ceil(.7 * 24), ceil(.7 * 17)
     assert found.stages[-1] is found.kept
     for clip in range(2):
@@ -94,40 +94,40 @@ def test_each_stage_keeps_some_of_the_one_before() -> None:
 
 def test_the_keyframe_weight_changes_what_is_kept() -> None:
     same, heavy = tiny(keep_rate=0.7), tiny(keep_rate=0.7, keyframe_weight=100.0)
-    assert not torch.equal(look(same, clips()).kept, look(heavy, clips()).kept)
+    assert not torch.equal(run(same, clips()).kept, run(heavy, clips()).kept)
 
 
-def test_maps_come_after_their_blocks() -> None:
+def test_maps_are_taken_after_their_blocks() -> None:
     model = tiny(maps_at=(1, 3))
     nn.init.ones_(model.norm.weight)
     nn.init.zeros_(model.norm.bias)
-    found = look(model, clips())
+    found = run(model, clips())
     last = found.maps[1].flatten(2).transpose(1, 2)
     torch.testing.assert_close(model.norm(last), found.token[:, :6])
     assert not torch.equal(*found.maps)
-    shallow = look(tiny(maps_at=(1,), prune_at=()), clips())
+    shallow = run(tiny(maps_at=(1,), prune_at=()), clips())
     assert torch.equal(shallow.maps[0], found.maps[0])
 
 
 @pytest.mark.parametrize(("frames", "height", "width"), [(2, 4, 4), (10, 16, 4), (16, 4, 24)])
 def test_any_length_and_size(frames: int, height: int, width: int) -> None:
-    found = look(tiny(), clips(1, frames, height, width))
+    found = run(tiny(), clips(1, frames, height, width))
     assert found.grid == (frames // 2, height // 4, width // 4)
     assert found.token.shape[1] == frames * height * width // 32
     assert found.token.isfinite().all()
 
 
-def test_a_batch_gives_what_its_clips_give_alone() -> None:
+def test_results_do_not_depend_on_the_batch() -> None:
     model, pixels = tiny(keep_rate=0.7), clips(3)
-    together = look(model, pixels)
+    together = run(model, pixels)
     for i in range(3):
-        alone = look(model, pixels[i : i + 1])
+        alone = run(model, pixels[i : i + 1])
         assert torch.equal(alone.kept[0], together.kept[i])
         torch.testing.assert_close(alone.token[0], together.token[i])
 
 
 @pytest.mark.parametrize("size", [(7, 8, 8), (8, 9, 8), (8, 8, 10), (8, 0, 8)])
-def test_a_size_that_patches_do_not_fill(size: tuple[int, int, int]) -> None:
+def test_a_size_that_is_not_in_whole_patches(size: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="multiples"):
         tiny()(torch.zeros(1, 3, *size))
 
@@ -147,21 +147,21 @@ def test_under_autocast(grad: bool) -> None:
     with torch.set_grad_enabled(grad), torch.autocast("cpu", torch.bfloat16):
         found = model(pixels)
         assert tiny(keep_rate=0.7)(pixels).kept.shape == (2, 6)
-    torch.testing.assert_close(found.token, look(model, pixels).token, rtol=0.1, atol=0.1)
+    torch.testing.assert_close(found.token, run(model, pixels).token, rtol=0.1, atol=0.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
-def test_other_types_of_number(dtype: torch.dtype) -> None:
-    found = look(tiny(keep_rate=0.7).to(dtype), clips().to(dtype))
+def test_other_dtypes(dtype: torch.dtype) -> None:
+    found = run(tiny(keep_rate=0.7).to(dtype), clips().to(dtype))
     assert found.token.dtype == dtype
     assert found.maps[0].dtype == dtype
 
 
 def test_compiled_in_one_piece() -> None:
     model, pixels = tiny(keep_rate=0.7), clips()
-    found = look(torch.compile(model, backend="eager", fullgraph=True), pixels)  # type: ignore[arg-type]
-    assert torch.equal(found.kept, look(model, pixels).kept)
-    torch.testing.assert_close(found.token, look(model, pixels).token)
+    found = run(torch.compile(model, backend="eager", fullgraph=True), pixels)  # type: ignore[arg-type]
+    assert torch.equal(found.kept, run(model, pixels).kept)
+    torch.testing.assert_close(found.token, run(model, pixels).token)
 
 
 # The paper's sizes: 8 slices of 14 x 14 cells.
@@ -169,7 +169,7 @@ def test_compiled_in_one_piece() -> None:
     ("rate", "tokens"),
     [(0.9, (1412, 1271, 1144)), (0.8, (1255, 1004, 804)), (0.7, (1098, 769, 539))],
 )
-def test_how_many_are_kept(rate: float, tokens: tuple[int, ...]) -> None:
+def test_number_of_kept_tokens(rate: float, tokens: tuple[int, ...]) -> None:
     kept = others_kept((8, 14, 14), rate, (3, 6, 9))
     assert kept == dict(zip((3, 6, 9), (n - 196 for n in tokens), strict=True))
 
@@ -177,10 +177,10 @@ def test_how_many_are_kept(rate: float, tokens: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("grid", "least"),
     # 7 slices of 5 x 5 cells: 0.512 * 175 = 89.6, 0.512 * 90 = 46.08, 0.512 * 47 = 24.06; with
-    # 0.511 they are 90, 46 and 24 tokens. A half thrice is an eighth, and rounding helps.
+    # 0.511 they are 90, 46 and 24 tokens. A half, three times, is an eighth, plus rounding up.
     [((8, 14, 14), 0.499), ((7, 5, 5), 0.512), ((1, 4, 6), 0.959), ((1, 1, 1), 0.001)],
 )
-def test_too_small_a_rate_says_what_works(grid: tuple[int, int, int], least: float) -> None:
+def test_too_small_a_rate_names_the_smallest(grid: tuple[int, int, int], least: float) -> None:
     assert min(others_kept(grid, least, (3, 6, 9)).values()) == 0
     below = round(least - 0.001, 3)
     if below:
@@ -189,12 +189,14 @@ def test_too_small_a_rate_says_what_works(grid: tuple[int, int, int], least: flo
 
 
 def test_the_key_frame_alone_may_be_kept() -> None:
-    found = look(tiny(keep_rate=0.5), clips())
+    found = run(tiny(keep_rate=0.5), clips())
     assert [x.shape for x in found.stages] == [(2, 6), (2, 0)]
     assert found.token.shape == (2, 6, 16)
     assert found.token.isfinite().all()
-    still = look(tiny(keep_rate=0.9), clips(1, frames=2))  # all of one slice: 0.9 * 6 is above 5
-    torch.testing.assert_close(still.token, look(tiny(), clips(1, frames=2)).token)
+    still = run(
+        tiny(keep_rate=0.9), clips(1, frames=2)
+    )  # a single slice is kept: 0.9 * 6 is above 5
+    torch.testing.assert_close(still.token, run(tiny(), clips(1, frames=2)).token)
 
 
 @pytest.mark.parametrize(
@@ -217,32 +219,32 @@ def test_the_key_frame_alone_may_be_kept() -> None:
         {"prune_at": (3, 4)},
         {"prune_at": (-1,)},
         {"stem": "film"},
-        {"stem": "lite", "tubelet": 1},  # SMALL has another patch
+        {"stem": "lite", "tubelet": 1},  # SMALL has a different patch
         {"stem": "lite", "patch": 16},
     ],
     ids=str,
 )
-def test_a_config_that_cannot_be_built(wrong: dict[str, Any]) -> None:
+def test_invalid_configs(wrong: dict[str, Any]) -> None:
     field = "width" if "heads" in wrong else next(iter(wrong))
     with pytest.raises(UsageError, match=rf"^VitConfig\.({field}|{next(iter(wrong))}) is .*\.$"):
         VitConfig(**{**SMALL, **wrong})
 
 
-def test_tokens_of_frozen_maps_lie_where_those_of_pixels_would() -> None:
+def test_tokens_of_frozen_maps_have_the_positions_of_pixel_tokens() -> None:
     model = tiny(stem="lite", patch=16, tubelet=1, keep_rate=0.7)
     pixels = clips(2, 4, 48, 32)
-    found = look(model, pixels)
+    found = run(model, pixels)
     assert found.grid == (4, 3, 2)
     assert found.token.shape[1] == 6 + others_kept(found.grid, 0.7, (1, 2))[2]
-    still = blind(stem="lite", patch=16, tubelet=1, prune_at=())
+    still = identity_model(stem="lite", patch=16, tubelet=1, prune_at=())
     codes = positions(found.grid, still.config.base, still.config.width)
     with torch.no_grad():
         wanted = still.patch_embed(pixels) + codes.flatten(0, -2)
-    got = look(still, pixels).token[:, :6]  # the key frame's
+    got = run(still, pixels).token[:, :6]  # of the key frame
     torch.testing.assert_close(got, still.norm(wanted[:, 12:18]))
 
 
-def test_lists_will_do() -> None:
+def test_lists_are_accepted() -> None:
     assert VitConfig(prune_at=[1, 2], base=[3, 4]) == VitConfig(prune_at=(1, 2), base=(3, 4))  # type: ignore[arg-type]
 
 
@@ -258,7 +260,7 @@ def test_parameters_of_the_published_models(config: VitConfig, parameters: int) 
     assert sum(x.numel() for x in model.parameters()) == parameters
 
 
-def test_names_are_those_of_published_weights() -> None:
+def test_names_equal_those_of_published_weights() -> None:
     names = set(tiny(depth=1, maps_at=(), prune_at=()).state_dict())
     block = ["norm1.weight", "norm1.bias", "attn.q_bias", "attn.v_bias", "attn.qkv.weight"]
     block += ["attn.proj.weight", "attn.proj.bias", "norm2.weight", "norm2.bias"]
@@ -267,7 +269,7 @@ def test_names_are_those_of_published_weights() -> None:
     assert names == {*rest, *(f"blocks.0.{name}" for name in block)}
 
 
-def test_drop_path_rises_to_its_rate() -> None:
+def test_drop_path_increases_to_its_rate() -> None:
     rates = [x.drop_path.rate for x in Vit(VitConfig(**SMALL, drop_path=0.3)).blocks]  # type: ignore[union-attr]
     assert rates == pytest.approx([0, 0.1, 0.2, 0.3])
 

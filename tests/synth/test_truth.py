@@ -1,7 +1,7 @@
 import numpy as np
 
-from stadkit.synth.cover import COVER
 from stadkit.synth.figure import Ids
+from stadkit.synth.light import COVER
 from stadkit.synth.truth import _enough_inside, _visible_box
 
 

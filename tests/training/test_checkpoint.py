@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stadkit.errors import UsageError, WeightsError
-from stadkit.models.mestad import MestadConfig, build
+from stadkit.models.mestad import build
+from stadkit.models.mestad_config import MestadConfig
 from stadkit.training.checkpoint import Done, load_checkpoint, save_checkpoint
 from stadkit.training.config import TrainConfig
 from stadkit.training.init_weights import start_from

@@ -18,7 +18,7 @@ from stadkit.errors import WeightsError
 from stadkit.training.init_weights import Started, start_from
 from stadkit.zoo.backbones import FUSION_NORM, Backbone
 from stadkit.zoo.dialects import official
-from stadkit.zoo.dialects.slowfast import is_slowfast
+from stadkit.zoo.dialects.slowfast import matches
 
 HEAD = ["head.bias", "head.weight"]
 
@@ -195,4 +195,4 @@ def test_the_zoos_own_models(family: str) -> None:
         }
     assert len(models) >= 3
     for name, state in models.items():
-        assert is_slowfast(state), name
+        assert matches(state), name

@@ -11,7 +11,7 @@ from stadkit import zoo
 from stadkit.errors import WeightsError
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
 from stadkit.zoo.backbones import FUSION_NORM, optional_missing
-from stadkit.zoo.dialects.slowfast import code_base, dialect, is_slowfast, notes, rename
+from stadkit.zoo.dialects.slowfast import code_base, dialect, matches, notes, rename
 
 HEADS = ("head.projection.weight", "head.projection.bias")
 
@@ -113,11 +113,11 @@ def test_two_names_for_one_tensor_are_refused() -> None:
 def test_other_networks_are_not_recognised() -> None:
     with pytest.raises(WeightsError, match=r"a\.pth: not a SlowFast"):
         rename(empty(["layer1.0.conv1.weight"]), "a.pth")
-    assert not is_slowfast(made_videomae.original("backbone."))
-    assert not is_slowfast(made_videomae.original(""))
+    assert not matches(made_videomae.original("backbone."))
+    assert not matches(made_videomae.original(""))
     with torch.device("meta"):
-        assert not is_slowfast(zoo.build("mestad-tiny").state_dict())
-        assert not is_slowfast(zoo.build("evad-tiny").state_dict())
+        assert not matches(zoo.build("mestad-tiny").state_dict())
+        assert not matches(zoo.build("evad-tiny").state_dict())
         assert dialect(SlowFast(SlowFastConfig.slowonly_r50()).state_dict()) is not None
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stadkit.errors import WeightsError
 from stadkit.zoo.backbones import FINAL_NORM
-from stadkit.zoo.dialects.videomae import canonical, is_videomae, rename
+from stadkit.zoo.dialects.videomae import canonical, matches, rename
 
 Make = Callable[[], dict[str, Tensor]]
 
@@ -29,7 +29,7 @@ Make = Callable[[], dict[str, Tensor]]
 )
 def test_every_dialect_is_the_same_backbone(make: Make, unused: set[str]) -> None:
     given = make()
-    assert is_videomae(given)
+    assert matches(given)
     found, wanted = rename(given), videomae.backbone()
     assert found.tensors.keys() == wanted.keys()
     assert all(torch.equal(found.tensors[name], value) for name, value in wanted.items())
@@ -98,4 +98,4 @@ def test_another_architecture_is_refused() -> None:
 
 
 def test_other_networks_are_not_recognised() -> None:
-    assert not is_videomae({"s1.pathway0_stem.conv.weight": 0, "backbone.conv1.conv.weight": 0})
+    assert not matches({"s1.pathway0_stem.conv.weight": 0, "backbone.conv1.conv.weight": 0})

@@ -1,1 +1,1 @@
-"""Rename tensors of other code bases' checkpoints to our names, one file per code base."""
+"""Checkpoints under other code bases' names -> ours, one file a code base."""

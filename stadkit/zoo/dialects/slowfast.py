@@ -118,7 +118,7 @@ def code_base(tensors: Collection[str]) -> str:
     return known.code_base if known else ""
 
 
-def is_slowfast(tensors: Collection[str]) -> bool:
+def matches(tensors: Collection[str]) -> bool:
     """Whether these are names of a SlowFast or SlowOnly, in any dialect."""
     return dialect(tensors) is not None
 

@@ -45,7 +45,7 @@ def read(tensors: Mapping[str, Tensor], what: str = "the file") -> TwoStage | No
     code_base = origin(tensors)
     if not code_base:
         return None
-    if videomae.is_videomae(tensors):
+    if videomae.matches(tensors):
         body, rest = videomae.rename(tensors, what)
         # Positions are computed here; `rename` has checked that they are the same.
         rest = [name for name in rest if not name.endswith(videomae.POSITIONS)]
@@ -62,7 +62,7 @@ def read(tensors: Mapping[str, Tensor], what: str = "the file") -> TwoStage | No
 def origin(tensors: Collection[str]) -> str:
     """The code base of a two-stage detector's tensor names; "" for ours and unknown ones."""
     if any(name.startswith(mmaction2.MARK) for name in tensors):
-        transformer = videomae.is_videomae(dict.fromkeys(tensors))
+        transformer = videomae.matches(dict.fromkeys(tensors))
         known = transformer or slowfast.code_base(tensors) == slowfast.MMACTION2
         return slowfast.MMACTION2 if known else ""
     if any(name.startswith("backbone.") for name in tensors):

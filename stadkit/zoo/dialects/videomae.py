@@ -50,7 +50,7 @@ BLOCK = re.compile(r"blocks\.\d+\.(.+)")
 MAX_NAMES_SHOWN = 5  # in one message
 
 
-def is_videomae(tensors: Mapping[str, Any]) -> bool:
+def matches(tensors: Mapping[str, Any]) -> bool:
     """Whether these are names of a video transformer, in any dialect."""
     return _prefix(tensors) is not None
 

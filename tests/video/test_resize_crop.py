@@ -9,9 +9,9 @@ import pytest
 from helpers.made_videos import crop_mkv, crop_mp4, make
 
 from stadkit.errors import VideoError
-from stadkit.video.crop import Crop
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Pixels
+from stadkit.video.resize import Crop
 
 
 def first(path: Path) -> Pixels:

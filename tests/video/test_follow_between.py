@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stadkit.detections import Detections
-from stadkit.video.between import InterpolatedPeople, match
+from stadkit.video.follow import InterpolatedPeople, match
 
 LEFT, RIGHT = (0.1, 0.2, 0.3, 0.8), (0.6, 0.2, 0.8, 0.8)
 

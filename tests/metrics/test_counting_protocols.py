@@ -19,8 +19,8 @@ from helpers.made_claims import (
 
 from stadkit.detections import Keyframes
 from stadkit.errors import UsageError
+from stadkit.metrics.counting import PROTOCOLS, Protocol, protocol_of
 from stadkit.metrics.frame_map import FrameMap, frame_map, group_means
-from stadkit.metrics.protocols import PROTOCOLS, Protocol, protocol_of
 
 EVERY = list(PROTOCOLS)
 ONE: Row = ("v", 1, LEFT, 0, 1)
