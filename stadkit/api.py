@@ -1,7 +1,6 @@
-"""What a Python program needs of stadkit, by plain functions; `import stadkit` offers them lazily.
+"""The public functions of stadkit; `import stadkit` imports them lazily.
 
-Each reads or makes the tables that the commands read and write, so results are those of the
-command line.
+They read and write the same tables as the commands, with the same results.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def load(name: str = "mestad-nano", device: str = "auto", precision: str = "auto") -> Detector:
-    """A detector with its weights, ready to use.
+    """Load a detector with its weights.
 
     name: one of `list_models()`, or the path of weights that `stadkit train` wrote. Raises
-    UsageError for an unknown name and WeightsError where its weights are missing.
+    UsageError for an unknown name and WeightsError if its weights are missing.
 
     >>> detector = stadkit.load("mestad-nano")
     >>> people = sum(len(table) for table in detector.detect("examples/room.mp4", every=2.0))
@@ -47,13 +46,13 @@ def detect(
     top_k: int | None = None,
     proposals: Detections | None = None,
 ) -> VideoDetections:
-    """People and their actions at the keyframes of one video.
+    """Detect people and their actions at the keyframes of a video.
 
     every: seconds between keyframes, or "frame"; None: 1 second. start, duration: seconds.
-    min_person: lowest person score, 0..1; None: the model's. The result's `table` has a row a
-    person and keyframe with boxes as fractions of the frame and an independent score an action;
-    `keyframes` are all times looked at, `report` says whether the video could be read in full.
-    Raises VideoError for a file that is no video.
+    min_person: lowest person score, 0..1; None: the model's. The result's `table` has a row per
+    person and keyframe, with boxes as fractions of the frame and an independent score per action;
+    `keyframes` are all processed times, `report` says whether the video could be read in full.
+    Raises VideoError for a file that is not a video.
 
     >>> found = stadkit.detect("examples/room.mp4", every=2.0)
     >>> found.table.classes[int(found.table.action[0].argmax())]
@@ -82,12 +81,13 @@ def link(
     sizes: Mapping[str, tuple[int, int]] | None = None,
     **options: float,
 ) -> Linked:
-    """Detections -> tubes: one person and one action each, from its start to its end.
+    """Link detections to tubes, each one person doing one action from its start to its end.
 
-    keyframes: all that were looked at; None: those with detections. method: "track", or "act",
-    "mmaction2" and "viterbi" as other code links. rate: frames a second and sizes: height, width
-    in pixels of each video, for the methods that count frames and pixels. options: those of
-    "track", such as `max_gap=1.0` seconds. Raises UsageError for an unknown method or option.
+    keyframes: all that were processed; None: those with detections. method: "track", or "act",
+    "mmaction2" or "viterbi", which reproduce other code. rate: frames per second and sizes:
+    height, width in pixels of each video, for the methods that count frames and pixels. options:
+    those of "track", such as `max_gap=1.0` seconds. Raises UsageError for an unknown method or
+    option.
 
     >>> found = stadkit.detect("examples/room.mp4", every=0.5)
     >>> tubes = stadkit.link(found.table, found.keyframes).tubes
@@ -96,7 +96,7 @@ def link(
     from stadkit.linking import Options, link_by
 
     try:
-        chosen = Options(**options)
+        settings = Options(**options)
     except TypeError as error:
         raise UsageError(f"link: {error}; see stadkit.linking.options.Options") from error
     return link_by(
@@ -105,7 +105,7 @@ def link(
         keyframes,
         rate=rate,
         sizes=None if sizes is None else dict(sizes),
-        options=chosen,
+        options=settings,
     )
 
 
@@ -119,11 +119,11 @@ def evaluate(
     rate: float | None = None,
     split: int | None = None,
 ) -> Scores:
-    """Frame mAP, person AP and, for tubes, video mAP of files, as `stadkit eval` counts them.
+    """Compute frame mAP, person AP and, for tubes, video mAP of files, as `stadkit eval` does.
 
     found: AVA CSV, a folder of CSVs, tubes.json or pickles; truth: AVA CSV, GT.pkl or tubes.json.
     labels: a label file; None: labels.txt beside the files. ious: thresholds, 0..1. rate: frames
-    a second of true tubes. `Scores.to_json()` gives all figures. Raises NothingMatchedError where
+    per second of true tubes. `Scores.to_json()` returns all figures. Raises NothingMatchedError if
     found and truth share no video, time, action or box.
 
     >>> _ = pathlib.Path("truth.csv").write_text("a,2,0.1,0.1,0.4,0.9,12,0")
@@ -149,12 +149,12 @@ def pseudo_label(
     strategy: str = "tla",
     **options: Any,
 ) -> Labelled:
-    r"""Labels for detections between sparsely labelled keyframes, by ME-STAD's TLA or a baseline.
+    r"""Label detections between sparsely labelled keyframes, by ME-STAD's TLA or a baseline.
 
-    truth: actions 0 or 1 at some keyframes, with the classes of `found`. keyframes: all that were
-    labelled, also those without people. strategy: "tla", "tla+", "nearest", "hard", "per-class" or
+    truth: actions 0 or 1 at some keyframes, with the classes of `found`. keyframes: all labelled
+    ones, including those without people. strategy: "tla", "tla+", "nearest", "hard", "per-class" or
     "interpolate". options: fields of `stadkit.tla.Options`. Raises UsageError for an unknown
-    strategy or option, ValueError where classes differ.
+    strategy or option, ValueError if the classes differ.
 
     >>> rows = ["a,2,0.1,0.1,0.4,0.9,12,0", "a,3,0.1,0.1,0.4,0.9,12,0"]
     >>> _ = pathlib.Path("truth.csv").write_text("\n".join(rows))
@@ -169,18 +169,18 @@ def pseudo_label(
     from stadkit.tla import Options, pseudo_label
 
     try:
-        chosen = Options(strategy, **options)
+        settings = Options(strategy, **options)
     except TypeError as error:
         raise UsageError(f"pseudo_label: {error}; see stadkit.tla.Options") from error
-    return pseudo_label(found, truth, keyframes, chosen)
+    return pseudo_label(found, truth, keyframes, settings)
 
 
 def read_detections(*paths: str | Path, labels: str | Path | None = None) -> DetectionSet:
-    """Detections of AVA CSV or JSON lines, or folders of them as `stadkit detect` writes.
+    """Read detections from AVA CSV or JSON lines, or folders of them as `stadkit detect` writes.
 
-    The result's `found` is the table, `looked` the keyframes and `labels` the actions: those of
-    the label file `labels`, else of labels.txt beside the files, else AVA's 60. Raises
-    AnnotationError for a file that cannot be read.
+    The result's `found` is the table, `keyframes` the processed keyframes and `labels` the
+    actions: those of the label file `labels`, else of labels.txt beside the files, else AVA's 60.
+    Raises AnnotationError for a file that cannot be read.
 
     >>> _ = pathlib.Path("found.csv").write_text("a,2,0.1,0.1,0.4,0.8,12,0.7")
     >>> len(stadkit.read_detections("found.csv").found)
@@ -193,10 +193,10 @@ def read_detections(*paths: str | Path, labels: str | Path | None = None) -> Det
 
 
 def read_truth(path: str | Path, labels: str | Path | Labels | None = None) -> Detections:
-    """True people and actions of an AVA CSV; actions are 0 or 1.
+    """Read the true people and actions of an AVA CSV; actions are 0 or 1.
 
-    labels: as in `read_detections`; without a label file AVA's 80. Raises AnnotationError: file,
-    line, reason.
+    labels: as in `read_detections`, but AVA's 80 without a label file. Raises AnnotationError:
+    file, line, reason.
 
     >>> _ = pathlib.Path("truth.csv").write_text("a,2,0.1,0.1,0.4,0.9,12,0")
     >>> truth = stadkit.read_truth("truth.csv")
@@ -213,7 +213,7 @@ def read_truth(path: str | Path, labels: str | Path | Labels | None = None) -> D
 
 
 def read_tubes(path: str | Path) -> Tubes:
-    """Tubes of a tubes.json, true or found. Raises AnnotationError: file, video, tube, reason.
+    """Read a tubes.json, true or found. Raises AnnotationError: file, video, tube, reason.
 
     >>> tube = {"class_id": 1, "class": "walk", "times": [0.0], "boxes": [[0.1, 0.1, 0.4, 0.8]]}
     >>> _ = pathlib.Path("tubes.json").write_text(json.dumps({"videos": {"a": [tube]}}))
@@ -228,10 +228,10 @@ def read_tubes(path: str | Path) -> Tubes:
 def write_ava_csv(
     table: Detections, path: str | Path, labels: Labels | None = None, min_action: float = 0.0
 ) -> None:
-    """Write detections as AVA CSV: a row a person and action scored `min_action` or more.
+    """Write detections as AVA CSV: a row per person and action scored `min_action` or more.
 
-    labels: ids of the table's classes; None: 1, 2, 3, ... in their order. Raises ValueError where
-    these are other classes than the table's.
+    labels: ids of the table's classes; None: 1, 2, 3, ... in their order. Raises ValueError if
+    the classes differ from the table's.
 
     >>> found = stadkit.detect("examples/room.mp4", start=2.0, duration=1.0)
     >>> stadkit.write_ava_csv(found.table, "found.csv", min_action=0.5)
@@ -246,7 +246,7 @@ def write_ava_csv(
 
 
 def list_models() -> dict[str, str]:
-    """Name -> state of the weights of every model: "built in", "here", "downloadable", ...
+    """Map the name of every model to the state of its weights: "built in", "here", ...
 
     >>> stadkit.list_models()["mestad-nano"]
     'built in'

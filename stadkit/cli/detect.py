@@ -280,7 +280,7 @@ def detect(
         window=window,
         link=link,
         resume=resume,
-        spread=pick_engine(engine, workers, address, model, detector, threads, person_model),
+        executor=pick_engine(engine, workers, address, model, detector, threads, person_model),
     )
     with threads_beside_decoding(threads, detector, pace):
         if source is not None:

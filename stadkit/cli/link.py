@@ -127,7 +127,7 @@ def link(
     """
     from stadkit.readers.detections import read_detection_set
     from stadkit.readers.sniff import input_files
-    from stadkit.runs.checks import check_options, check_places, parse_size
+    from stadkit.runs.checks import check_options, check_outputs, parse_size
     from stadkit.runs.linking import link_detection_set, pickle_facts
 
     values = {"min_iou": min_iou, "max_gap": max_gap, "min_score": min_score, "smooth": smooth}
@@ -135,9 +135,9 @@ def link(
     check_options(method, kind, rate, options)
     frame_size = parse_size(size)
     paths = output, csv, pickle
-    check_places([p for p in paths if p], input_files(found, labels, truth), overwrite)
+    check_outputs([p for p in paths if p], input_files(found, labels, truth), overwrite)
     detections = read_detection_set(found, labels, _read_truth(truth, split, rate))
-    detections = detections.anew() if anew else detections
+    detections = detections.without_tracks() if anew else detections
     facts = pickle_facts(detections, rate, frame_size) if pickle else None
     linked = link_detection_set(detections, method, options, rate, frame_size)
     _write(linked, detections, facts, paths, kind)
@@ -204,13 +204,13 @@ def _report(
 
 def notes(linked: Linked, detections: DetectionSet, method: str, rate: float | None) -> list[str]:
     """Warnings and remarks about the result."""
-    from stadkit.runs.linking import FRAMED
+    from stadkit.runs.linking import FRAME_METHODS
 
     if not len(detections.found):
         return ["warning: no detections to link"]
     if method == "track" and detections.raw is None and (detections.found.track >= 0).any():
         return ["tracks in FOUND are kept; use --anew to ignore them"]
-    if method in FRAMED and not len(linked.tubes):
+    if method in FRAME_METHODS and not len(linked.tubes):
         counted = "one per keyframe; set --rate" if rate is None else f"{rate:g} per second"
         return [
             f"warning: no tubes: {method} ends a tube at a missed frame and drops tubes under 15 "
@@ -229,7 +229,7 @@ def summary(linked: Linked, detections: DetectionSet) -> dict[str, Any]:
     share = float(np.mean(tubes.interpolated)) if len(tubes.time) else None
     return {
         "videos": len(detections.videos),
-        "keyframes": len(detections.looked),
+        "keyframes": len(detections.keyframes),
         "detections": len(found),
         "people": len(people),
         "tubes": len(tubes),

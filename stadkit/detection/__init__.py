@@ -1,4 +1,4 @@
-"""Clips -> model -> table."""
+"""Detection: clips -> model -> table."""
 
 from stadkit.detection.detector import Detector, Options
 from stadkit.detection.device import pick_device, pick_precision

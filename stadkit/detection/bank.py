@@ -1,7 +1,7 @@
-"""A bank of queries: who was seen in a video and when, for STMixer's long-term classifier.
+"""The query bank of a video: its people over time, for STMixer's long-term classifier.
 
-NAME.queries is a folder of three arrays, that NumPy reads, and a header that is written last. It
-is written as the video is looked at and read as it is needed: neither takes memory for its length.
+NAME.queries is a folder of three .npy arrays and a header, which is written last. It is written
+while the video is processed and read on demand, so memory does not grow with the video's length.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ from stadkit.zoo import sha256
 
 SUFFIX = ".queries"
 HEADER = "header.json"
-# Half floats end at 65504 and have 11 bits, more than what a layer norm leaves of a query needs.
+# Half floats end at 65504 and have 11 bits, more than a layer-normed query needs.
 ARRAYS = {"time": "<f8", "person": "<f4", "entry": "<f2"}
 LARGEST = float(np.finfo(np.float16).max)
-MOST = 512  # entries of a window, unless said otherwise
+MAX_ENTRIES = 512  # entries of a window, by default
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a bank holds and what made it."""
+    """The contents of a bank and the model that made it."""
 
-    model: str  # its name
+    model: str  # name
     sha256: str  # of its weights
     width: int  # channels of an entry
-    every: float | None  # seconds between keyframes; None: those asked for one by one
-    min_person: float  # people below this score are not in it
+    every: float | None  # seconds between keyframes; None: explicit key times
+    min_person: float  # people with lower scores are left out
     entries: int = 0
     files: dict[str, str] = field(default_factory=dict)  # sha256 of each array's file
 
 
 class BankWriter:
-    """`add` people clip by clip; leaving the block well makes the bank whole.
+    """Writes a bank clip by clip with `add`; a clean exit of the block completes it.
 
-    After an error nothing is left but what was in the folder and is no bank's.
+    After an error only unrelated files remain in the folder.
     """
 
     def __init__(self, folder: Path, header: Header) -> None:
         self._folder, self._header = folder, header
 
     def __enter__(self) -> Self:
-        """Takes away a bank that is there. Raises OSError where the place cannot be written to."""
+        """Remove an earlier bank. Raises OSError if the folder cannot be written."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name in (HEADER, *map(_file, ARRAYS)):
             (self._folder / name).unlink(missing_ok=True)
@@ -70,7 +70,7 @@ class BankWriter:
         return self
 
     def add(self, clip: Clip, person: NDArray[np.float32], entry: NDArray[np.float32]) -> None:
-        """The people of a clip: scores [n] 0..1 and joint queries [n, E]."""
+        """Append the people of a clip: scores [n] 0..1 and joint queries [n, E]."""
         kept = (person >= self._header.min_person) & (person > 0)
         rows = {
             "time": np.full(int(kept.sum()), clip.time),
@@ -94,7 +94,7 @@ class BankWriter:
         finally:
             for stream in self._streams.values():
                 stream.path.unlink(missing_ok=True)
-            with suppress(OSError):  # where it holds something
+            with suppress(OSError):  # not empty
                 self._folder.rmdir()
 
     def _finish(self) -> None:
@@ -113,85 +113,86 @@ class NpyStream:
         self.path, self.count = path, 0
         self._kind, self._shape = np.dtype(kind), shape
         self._file = path.open("wb")
-        self._head()
+        self._write_header()
 
     def write(self, rows: NDArray[Any]) -> None:
-        """More rows [k, ...]."""
+        """Append rows [k, ...]."""
         self._file.write(np.ascontiguousarray(rows, self._kind).data)
         self.count += len(rows)
 
     def close(self) -> None:
-        """Say at the file's start how many rows there are."""
+        """Write the final row count into the header."""
         with self._file:
             self._file.seek(0)
-            self._head()
+            self._write_header()
 
-    def _head(self) -> None:
-        # NumPy leaves room in it for the first side to grow: it is as long with any count.
+    def _write_header(self) -> None:
+        # NumPy pads the header for a growing first dimension: its length is the same for any count.
         shape = (self.count, *self._shape)
         head = {"descr": self._kind.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, head)
 
 
 class QueryBank:
-    """The bank of one video, as `BankWriter` made it; entries stay on the disk until asked for.
+    """The bank of one video, as `BankWriter` wrote it; entries are read from disk on demand.
 
-    No file is left open. Raises StadkitError, one line, where there is none, or it is cut off or
-    damaged; what only the arrays' sha256 can tell, `whole` does.
+    No file is left open. Raises StadkitError for a bank that is missing, truncated or damaged;
+    `whole` also checks the arrays' sha256.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.header = read_header(self.folder)
-        self._entries()  # as long as the header says
-        self._state = self._seen()
+        self._entries()  # checks the shape against the header
+        self._state = self._file_state()
         self._time, self._person = (
             _finite(self.folder, name, np.array(_array(self.folder, name, self.header)))
             for name in ("time", "person")
         )
 
     def whole(self) -> Self:
-        """The same; raises StadkitError unless each array is the one that was written, by its
-        sha256. Reads all of them."""
+        """Return self; raises StadkitError if an array's sha256 is wrong. Reads all arrays."""
         for name in map(_file, ARRAYS):
             with _reading(self.folder / name):
-                own = sha256(self.folder / name)
-            if own != self.header.files.get(name):
-                raise _damaged(self.folder / name, "is not what was written, by its sha256")
+                digest = sha256(self.folder / name)
+            if digest != self.header.files.get(name):
+                raise _damaged(self.folder / name, "has changed since it was written (sha256)")
         return self
 
     def fits(self, width: int, made_by: str = "") -> Self:
-        """The same; raises StadkitError unless its entries have `width` channels and are of the
-        weights with sha256 `made_by`, where that is said."""
-        own = self.header
-        if own.width != width:
+        """Return self if its entries have `width` channels; raises StadkitError otherwise.
+
+        `made_by`: required sha256 of the weights that made them, if set.
+        """
+        header = self.header
+        if header.width != width:
             raise StadkitError(
-                f"{self.folder}: its entries have {own.width} channels and this model reads "
-                f"{width}; they are of {own.model}, so make them anew with a model of its width"
+                f"{self.folder}: entries have {header.width} channels (made by {header.model}), "
+                f"this model reads {width}; make the bank again with a model of that width"
             )
-        if made_by not in ("", own.sha256):
+        if made_by not in ("", header.sha256):
             raise StadkitError(
-                f"{self.folder}: is of {own.model}, weights {own.sha256[:16]}..., and this model "
-                f"has learned from those of {made_by[:16]}...; make it anew with these"
+                f"{self.folder}: made by {header.model}, weights {header.sha256[:16]}..., but this "
+                f"model was trained on a bank of {made_by[:16]}...; make it again with those"
             )
         return self
 
     def near(
-        self, time: float, window: float, most: int = MOST
+        self, time: float, window: float, max_entries: int = MAX_ENTRIES
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(entries [m, E], seconds [m] from `time` on) of at most `most` people, the most certain,
-        within `window` seconds: half before, half after.
+        """Entries [m, E] and seconds [m] relative to `time` of people around it.
 
-        Those of `time` itself are left out: the model sees them, and in training they would be
-        entries of weights that were trained on the very labels which they are to help to find.
+        These are the at most `max_entries` people with the highest scores within `window` seconds,
+        half before, half after. People at `time` itself are left out: the model sees them, and in
+        training their entries would come from weights trained on the labels to be predicted.
         """
         ms = milliseconds(self._time) - milliseconds(np.array([time]))
         rows = np.flatnonzero((abs(ms) <= 500 * window) & (ms != 0))
-        best = rows[np.argsort(-self._person[rows], kind="stable")[:most]]
-        rows = np.sort(best)  # as they lie on the disk
-        if self._seen() != self._state:
+        best = rows[np.argsort(-self._person[rows], kind="stable")[:max_entries]]
+        rows = np.sort(best)  # disk order
+        if self._file_state() != self._state:
             raise StadkitError(
-                f"{self.folder}: has changed while it was in use; leave it as it is and start again"
+                f"{self.folder}: has changed while in use; start again, and do not write to it"
             )
         entry = _finite(self.folder, "entry", self._entries()[rows].astype(np.float32))
         return entry, (ms[rows] / 1000).astype(np.float32)
@@ -199,39 +200,39 @@ class QueryBank:
     def _entries(self) -> NDArray[Any]:
         return _array(self.folder, "entry", self.header)
 
-    def _seen(self) -> tuple[int, int]:
-        """What another file of entries in its place would have another of."""
+    def _file_state(self) -> tuple[int, int]:
+        """Inode and modification time of the entries, to notice that the file was replaced."""
         with _reading(self.folder / _file("entry")):
             state = (self.folder / _file("entry")).stat()
         return state.st_ino, state.st_mtime_ns
 
 
-class Around(Protocol):
-    """Who knows what was seen around clips."""
+class BankSource(Protocol):
+    """Provides the bank entries around clips."""
 
     def around(self, clips: Sequence[Clip]) -> Bank: ...
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a long-term classifier is given of a video's bank."""
+    """The window of a video's bank that a long-term classifier reads."""
 
     bank: QueryBank
     seconds: float = 60.0  # half before a key time, half after
-    most: int = MOST  # entries
+    max_entries: int = MAX_ENTRIES
 
     def around(self, clips: Sequence[Clip]) -> Bank:
-        """What was seen around these clips of the video."""
-        return batch([self.bank.near(clip.time, self.seconds, self.most) for clip in clips])
+        """The entries around each of these clips of the video."""
+        return batch([self.bank.near(clip.time, self.seconds, self.max_entries) for clip in clips])
 
 
 def batch(near: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> Bank:
-    """What `QueryBank.near` gave for each clip -> a bank of them all, as large as the largest."""
-    most, width = max(len(entry) for entry, _ in near), near[0][0].shape[1]
+    """Stack the results of `QueryBank.near` for several clips, padded to the longest."""
+    longest, width = max(len(entry) for entry, _ in near), near[0][0].shape[1]
     bank = Bank(
-        entry=torch.zeros(len(near), most, width),
-        seconds=torch.zeros(len(near), most),
-        known=torch.zeros(len(near), most, dtype=torch.bool),
+        entry=torch.zeros(len(near), longest, width),
+        seconds=torch.zeros(len(near), longest),
+        known=torch.zeros(len(near), longest, dtype=torch.bool),
     )
     for i, (entry, seconds) in enumerate(near):
         bank.entry[i, : len(entry)] = torch.from_numpy(entry)
@@ -241,7 +242,7 @@ def batch(near: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> Ba
 
 
 def bank_folder(folder: Path, name: str) -> Path:
-    """Where the bank of the video of this name lies among results."""
+    """The path of the bank of a video in a folder of results."""
     return folder / f"{name}{SUFFIX}"
 
 
@@ -250,12 +251,12 @@ def _file(name: str) -> str:
 
 
 def read_header(folder: Path) -> Header:
-    """What a bank says of itself; raises StadkitError, one line, where there is none."""
+    """Read a bank's header; raises StadkitError for a bank that is missing or damaged."""
     path = folder / HEADER
     if not path.is_file():
-        reason = "was cut off" if folder.is_dir() else "there is none"
+        reason = "incomplete" if folder.is_dir() else "no such folder"
         raise StadkitError(
-            f"{folder}: no bank of queries ({reason}); `stadkit detect --save-queries` makes them"
+            f"{folder}: no query bank ({reason}); `stadkit detect --save-queries` makes one"
         )
     with _reading(path):
         text = path.read_bytes()
@@ -263,45 +264,44 @@ def read_header(folder: Path) -> Header:
         header = Header(**json.loads(text))
         return replace(header, files=dict(header.files))
     except (ValueError, TypeError):
-        raise _damaged(path, "is no header of a bank") from None
+        raise _damaged(path, "is not a bank header") from None
 
 
 def _array(folder: Path, name: str, header: Header) -> NDArray[Any]:
-    """One column, on the disk until it is asked for; its file is open while this is held."""
+    """One column, memory-mapped; its file stays open while the array is referenced."""
     path = folder / _file(name)
     shape = (header.entries, header.width) if name == "entry" else (header.entries,)
     with _reading(path):
         column = np.lib.format.open_memmap(path, mode="r")
         size = path.stat().st_size
     if column.shape != shape or column.dtype != ARRAYS[name]:
-        raise _damaged(path, f"holds {list(column.shape)} {column.dtype}, wants {list(shape)}")
+        raise _damaged(path, f"holds {list(column.shape)} {column.dtype}, expected {list(shape)}")
     if size != column.offset + column.nbytes:
-        raise _damaged(path, f"has {size} bytes, wants {column.offset + column.nbytes}")
+        raise _damaged(path, f"has {size} bytes, expected {column.offset + column.nbytes}")
     return np.asarray(column)
 
 
 def _finite(folder: Path, name: str, rows: NDArray[Any]) -> NDArray[Any]:
-    """The same rows of a column; raises StadkitError where one is not a number."""
+    """Return the rows of a column; raises StadkitError if a value is not finite."""
     if not np.isfinite(rows).all():
-        raise _damaged(folder / _file(name), "holds what is no finite number")
+        raise _damaged(folder / _file(name), "holds values that are not finite")
     return rows
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turns what reading a file raises into a StadkitError: that the bank is damaged, or that this
-    machine cannot read it now."""
+    """Turn errors of reading a file into StadkitError: a damaged bank, or a fault of the system."""
     try:
         yield
     except (FileNotFoundError, EOFError, ValueError) as error:
         raise _damaged(path, f"cannot be read, {error}") from None
     except OSError as error:
         full = error.errno in (errno.EMFILE, errno.ENFILE)
-        what_next = "allow more, as `ulimit -n 4096`" if full else "mend that"
+        remedy = "raise the limit, as with `ulimit -n 4096`" if full else "fix that"
         raise StadkitError(
-            f"{path}: cannot be read now, {error.strerror or error}; {what_next}, and start again"
+            f"{path}: cannot be read now, {error.strerror or error}; {remedy}, and start again"
         ) from None
 
 
 def _damaged(path: Path, reason: str) -> StadkitError:
-    return StadkitError(f"{path}: {reason}; make the bank anew with `detect --save-queries`")
+    return StadkitError(f"{path}: {reason}; make the bank again with `detect --save-queries`")

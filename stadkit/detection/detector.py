@@ -1,4 +1,4 @@
-"""A model with its card, on a device: videos or clips in, a table a keyframe out."""
+"""A model with its card, on a device: takes videos or clips, yields one table per keyframe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stadkit.detection.bank import Around
+from stadkit.detection.bank import BankSource
 from stadkit.detection.device import moved, pick_device, pick_precision
 from stadkit.detection.prefetch import prefetch
 from stadkit.detection.table import stack, to_batch, to_table, to_tubelets
@@ -31,27 +31,27 @@ from stadkit.zoo import Card
 
 Times = NDArray[np.float64]  # [k] seconds from the start
 T = TypeVar("T")
-BOTH = "person boxes are from --proposals or from --person-model, not from both"
-SHARED = 2  # frames of a tubelet that are of the next one, too: by these they are linked
+BOXES_CONFLICT = "give person boxes by --proposals or by --person-model, not both"
+SHARED_FRAMES = 2  # overlap of consecutive tubelets, by which they are linked
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to look at and what to report; None: as the card says. Raises UsageError."""
+    """Which keyframes to process and what to report; None: the card's value. Raises UsageError."""
 
-    every: Every | None = None  # seconds between keyframes, or "frame"; None: as `Detector.every`
+    every: Every | None = None  # seconds between keyframes, or "frame"; None: `Detector.every`
     start: float = 0.0  # seconds: the first keyframe
     duration: float | None = None  # seconds from start; None: to the end
-    times: Sequence[float] | None = None  # seconds: these keyframes instead
-    proposals: Detections | None = None  # person boxes to classify, instead of finding people
-    min_person: float | None = None  # people below are not reported
-    min_action: float | None = None  # action scores below become NaN; None: none do
-    top_k: int | None = None  # people a keyframe, best first; None: all
-    batch: int | None = None  # clips at once
+    times: Sequence[float] | None = None  # seconds: explicit keyframes, instead of `every`
+    proposals: Detections | None = None  # person boxes to classify instead of detecting people
+    min_person: float | None = None  # people with lower scores are dropped
+    min_action: float | None = None  # lower action scores become NaN; None: all are kept
+    top_k: int | None = None  # people per keyframe, best first; None: all
+    batch: int | None = None  # clips per forward pass
     reader: str = "pyav"
-    queries: Around | None = None  # who is seen in the rest of the video; see `detect.bank`
-    strict: bool = False  # a video that can only be read in part is an error
-    part: Part = ALL  # of the key times in order: those from one number to before another
+    queries: BankSource | None = None  # long-term context; see `detection.bank`
+    strict: bool = False  # fail on a video that can only be read in part
+    part: Part = ALL  # half-open index range of the sorted key times
 
     def __post_init__(self) -> None:
         seconds = 1.0 if self.every is None or self.every == FRAME else self.every
@@ -60,7 +60,7 @@ class Options:
 
 
 class Detector:
-    """A model ready to look at videos; it is put in eval mode and moved to the device."""
+    """A model ready for inference: in eval mode, on its device."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Detector:
         name: str = "",
         sha256: str = "",
     ) -> None:
-        """`device` None leaves the model where it is; `sha256` is that of its weights."""
+        """`device` None leaves the model where it is; `sha256`: checksum of its weights."""
         first = next(model.parameters(), torch.empty(0))
         self.device = first.device if device is None else pick_device(device)
         if precision == "auto" and card.exact and self.device.type == "cpu":
@@ -81,16 +81,16 @@ class Detector:
         self.card = card
         self.name = name
         self.sha256 = sha256
-        self.most_clips: int | None = None  # set when the device's memory was too small for more
-        # Finds the people that a two-stage model classifies; see `detect.two_stage`.
+        self.max_clips: int | None = None  # clips per pass, set after running out of memory
+        # Finds the people that a two-stage model classifies; see `detection.two_stage`.
         self.person_detector: Detector | None = None
-        # Called with clips after the model's pass over them, before their tables are made.
+        # Called with the clips of a batch after its forward pass, before the tables are built.
         self.on_clips: Callable[[Sequence[Clip]], None] | None = None
 
     def lower(self) -> Detector:
-        """The same detector, its norms folded and its weights in the precision of its products.
+        """Fold the norms and cast the weights to this detector's precision, in place.
 
-        Faster, with the same results but for rounding; the model cannot be trained after that.
+        Faster, with the same results up to rounding; the model cannot be trained afterwards.
         """
         channels_last(fold_norms(self.model))
         if self.precision is not torch.float32:
@@ -99,7 +99,7 @@ class Detector:
 
     @property
     def cut(self) -> Cut:
-        """How this model wants its clips."""
+        """How clips are cut for this model."""
         card = self.card
         return Cut(
             card.frames, card.seconds, card.key, card.short_side, card.resize, card.long_side
@@ -107,10 +107,12 @@ class Detector:
 
     @property
     def every(self) -> float:
-        """Seconds between keyframes where nobody says: 1; of tubelets, so that each begins
-        SHARED frames before the last one ends."""
+        """Default seconds between keyframes.
+
+        1 or, for tubelet models, such that consecutive tubelets share SHARED_FRAMES frames.
+        """
         card = self.card
-        return max(card.frames - SHARED, 1) * card.seconds if card.tubelet else 1.0
+        return max(card.frames - SHARED_FRAMES, 1) * card.seconds if card.tubelet else 1.0
 
     def detect(
         self,
@@ -126,14 +128,14 @@ class Detector:
         batch: int | None = None,
         reader: str = "pyav",
     ) -> Iterator[Detections]:
-        """A table for each keyframe of a video, in order, while the video is being read.
+        """Yield a table for each keyframe of a video, in order, while the video is being read.
 
-        Of a model that gives tubelets it has a row a person and frame of the clip around; those of
-        a tubelet share a `track`. Keyframes are at `start`, `start + every`, ... seconds, with
-        `every` "frame" at each frame from there on, or at `times`. Thresholds left out are the
-        card's, but `min_action`: without it every score is given, with it those below are NaN.
-        `proposals` are person boxes to classify instead of finding people; then the keyframes are
-        theirs, unless `times` says otherwise. Raises VideoError for a file that cannot be read.
+        For tubelet models, a table has a row per person and frame of the clip; rows of one tubelet
+        share a `track`. Keyframes are at `start`, `start + every`, ... seconds, with `every`
+        "frame" at every frame from `start` on, or at `times`. Thresholds default to the card's,
+        except `min_action`: without it all scores are reported, with it lower ones are NaN.
+        `proposals` are person boxes to classify instead of detecting people; their times are the
+        keyframes unless `times` is set. Raises VideoError for a file that cannot be read.
         """
         options = Options(
             every, start, duration, times, proposals, min_person, min_action, top_k, batch, reader
@@ -151,7 +153,7 @@ class Detector:
         top_k: int | None = None,
         batch: int | None = None,
     ) -> Iterator[Detections]:
-        """A table for each clip, in order; the options are those of `detect`."""
+        """Yield a table for each clip, in order; the options are those of `detect`."""
         options = Options(
             proposals=proposals,
             min_person=min_person,
@@ -163,33 +165,33 @@ class Detector:
             yield table
 
     def watch(self, video: Video, options: Options) -> Iterator[tuple[Times, Detections]]:
-        """(times looked at, table) for each keyframe of an open video; a thread decodes ahead."""
+        """Yield (processed times, table) per keyframe of an open video; a thread decodes ahead."""
         if self.person_detector is not None:
-            yield from self._watch_both(video, options, self.person_detector)
+            yield from self._watch_two_stage(video, options, self.person_detector)
             return
-        given, stem = options.proposals, video.info.path.stem
-        times = asked_times(options, stem)
-        if given is not None:
-            given = given.select(given.video == stem)
+        proposals, stem = options.proposals, video.info.path.stem
+        times = explicit_times(options, stem)
+        if proposals is not None:
+            proposals = proposals.select(proposals.video == stem)
         start, duration, cut = options.start, options.duration, self.cut
         every = self.every if options.every is None else options.every
         if self.card.tubelet and times is None:
-            # The last clip may be around a time past the end: its first frames are before it.
-            cut = replace(cut, past=max(cut.key - SHARED, 0) * cut.stride)
+            # The last clip may be centred past the end, as its first frames lie before the end.
+            cut = replace(cut, past=max(cut.key - SHARED_FRAMES, 0) * cut.stride)
             duration = None if duration is None else duration + cut.past
-        asked = clips(video, cut, every, start, duration, times, options.part)
-        with prefetch(asked, 2 * self.batch(options)) as ready:
-            yield from self.look(ready, replace(options, proposals=given))
+        wanted = clips(video, cut, every, start, duration, times, options.part)
+        with prefetch(wanted, 2 * self.batch(options)) as ready:
+            yield from self.look(ready, replace(options, proposals=proposals))
 
-    def _watch_both(
+    def _watch_two_stage(
         self, video: Video, options: Options, people: Detector
     ) -> Iterator[tuple[Times, Detections]]:
-        """`watch` with boxes of `people`, which sees clips of its own around the same key times.
+        """`watch` with boxes by `people`, which gets its own clips around the same key times.
 
-        The video is decoded once. Raises UsageError where there are proposals, too.
+        The video is decoded once. Raises UsageError if there are proposals too.
         """
         if options.proposals is not None:
-            raise UsageError(BOTH)
+            raise UsageError(BOXES_CONFLICT)
         every = self.every if options.every is None else options.every
         pairs = paired(
             video,
@@ -211,54 +213,60 @@ class Detector:
                 yield from self.look(second, replace(options, proposals=boxes))
 
     def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[Times, Detections]]:
-        """(times looked at, table) for each clip, in order.
+        """Yield (processed times, table) for each clip, in order.
 
-        The key time; of tubelets, whose numbers go on from clip to clip, those of all frames.
+        Times are the key time or, for tubelet models, all frames of the clip; track numbers
+        continue from clip to clip.
         """
-        lowest = self.card.min_person if options.min_person is None else options.min_person
-        given, made = options.proposals, 0
+        min_person = self.card.min_person if options.min_person is None else options.min_person
+        proposals, tracks = options.proposals, 0
         for group in _groups(clips, self.batch(options)):
-            boxes = None if given is None else [_at(given, clip, lowest) for clip in group]
+            boxes = None
+            if proposals is not None:
+                boxes = [_proposals_at(proposals, clip, min_person) for clip in group]
             outputs = self._run(group, boxes, options.queries)
-            tables = self._tables(outputs, group, lowest, options.top_k, made)
-            made = max([made, *(int(table.track.max(initial=-1)) + 1 for table in tables)])
+            tables = self._tables(outputs, group, min_person, options.top_k, tracks)
+            tracks = max([tracks, *(int(table.track.max(initial=-1)) + 1 for table in tables)])
             for clip, table in zip(group, tables, strict=True):
                 low = options.min_action
-                seen = np.unique(clip.times) if self.card.tubelet else np.array([clip.time])
-                yield seen, table if low is None else _blank_below(table, low)
+                times = np.unique(clip.times) if self.card.tubelet else np.array([clip.time])
+                yield times, table if low is None else _blank_below(table, low)
 
     def _tables(
         self,
         outputs: Outputs,
         group: Sequence[Clip],
-        lowest: float,
+        min_person: float,
         top_k: int | None,
         first: int,
     ) -> list[Detections]:
-        """A table a clip; tubelets have numbers from `first` on."""
+        """One table per clip; tubelets are numbered from `first`."""
         make = partial(to_tubelets, first=first) if self.card.tubelet else to_table
-        return make(outputs, group, self.card.classes.names, lowest, top_k)
+        return make(outputs, group, self.card.classes.names, min_person, top_k)
 
     def batch(self, options: Options) -> int:
-        """Clips at once: as asked, else the card's; on a CPU at most as many as it has threads.
+        """Clips per pass: the option, else the card's; on a CPU at most its number of threads.
 
-        With more a CPU wins little and answers later. They stay a whole part of the card's, so
-        that ranges of whole batches stay such.
+        Larger batches gain little on a CPU and add latency. The size divides the card's, so that
+        ranges of whole batches stay whole.
         """
         if options.batch or self.device.type != "cpu":
             return options.batch or self.card.batch
-        most = min(self.card.batch, torch.get_num_threads())
-        return next(n for n in range(most, 0, -1) if self.card.batch % n == 0)
+        largest = min(self.card.batch, torch.get_num_threads())
+        return next(n for n in range(largest, 0, -1) if self.card.batch % n == 0)
 
     def _run(
-        self, group: Sequence[Clip], given: Sequence[Detections] | None, queries: Around | None
+        self,
+        group: Sequence[Clip],
+        proposals: Sequence[Detections] | None,
+        queries: BankSource | None,
     ) -> Outputs:
-        """One pass over these clips; over smaller groups from when memory was short."""
+        """One forward pass over the clips; split in halves once memory has run out."""
         try:
-            if len(group) <= (self.most_clips or len(group)):
+            if len(group) <= (self.max_clips or len(group)):
                 pixels, sizes = to_batch(group, self.card, self.device)
-                known = {} if queries is None else {"bank": queries.around(group).to(self.device)}
-                outputs = self.forward(pixels, sizes, *_proposals(given), **known)
+                bank = {} if queries is None else {"bank": queries.around(group).to(self.device)}
+                outputs = self.forward(pixels, sizes, *_proposal_tensors(proposals), **bank)
                 if self.on_clips is not None:
                     self.on_clips(group)
                 return outputs
@@ -267,54 +275,54 @@ class Detector:
                 raise StadkitError(
                     f"{self.device}: out of memory with one clip; try --device cpu"
                 ) from None
-            self.most_clips = len(group) // 2
+            self.max_clips = len(group) // 2
         half = len(group) // 2
         return stack(
-            self._run(group[:half], None if given is None else given[:half], queries),
-            self._run(group[half:], None if given is None else given[half:], queries),
+            self._run(group[:half], None if proposals is None else proposals[:half], queries),
+            self._run(group[half:], None if proposals is None else proposals[half:], queries),
         )
 
     @torch.inference_mode()
     def forward(
-        self, pixels: Tensor, sizes: Tensor, *given: list[Tensor], **known: Bank
+        self, pixels: Tensor, sizes: Tensor, *proposals: list[Tensor], **context: Bank
     ) -> Outputs:
-        """The model on a batch as `to_batch` makes it, in this detector's precision.
+        """Run the model on a batch from `to_batch`, in this detector's precision.
 
-        given: boxes [n_i, 4] of each clip, as fractions, and their scores [n_i]; known: `bank`,
-        who is seen around each clip, for a model that reads it.
+        proposals: boxes [n_i, 4] of each clip, as fractions, and their scores [n_i]; context:
+        `bank`, the people around each clip, for a model that reads it.
         """
         low = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=low):
-            outputs: Outputs = self.model(pixels, sizes, *given, **known)
+            outputs: Outputs = self.model(pixels, sizes, *proposals, **context)
         return outputs
 
 
-def asked_times(options: Options, video: str) -> Sequence[float] | None:
-    """Key times given one by one: `times`, else those of the video's proposals; None: `every`."""
+def explicit_times(options: Options, video: str) -> Sequence[float] | None:
+    """Explicit key times: `times`, else those of the video's proposals; None: use `every`."""
     if options.times is not None or options.proposals is None:
         return options.times
     return key_times(options.proposals.select(options.proposals.video == video), options)
 
 
 def key_times(proposals: Detections, options: Options) -> list[float]:
-    """The distinct times of these rows, in order, within start and duration."""
+    """The distinct times of the proposals, sorted, within start and duration."""
     end = np.inf if options.duration is None else options.start + options.duration
     times = np.unique(milliseconds(proposals.time)) / 1000
     return [float(time) for time in times[(times >= options.start) & (times < end)]]
 
 
-def _proposals(given: Sequence[Detections] | None) -> list[list[Tensor]]:
-    """Boxes and scores of each clip as a model takes them; nothing where none are given."""
-    if given is None:
+def _proposal_tensors(proposals: Sequence[Detections] | None) -> list[list[Tensor]]:
+    """[boxes, scores] of each clip as the model takes them; empty without proposals."""
+    if proposals is None:
         return []
     # A proposal without a score counts as certain.
-    scores = (np.nan_to_num(table.person, nan=1.0) for table in given)
-    boxes = [torch.from_numpy(table.box) for table in given]
+    scores = (np.nan_to_num(table.person, nan=1.0) for table in proposals)
+    boxes = [torch.from_numpy(table.box) for table in proposals]
     return [boxes, [torch.from_numpy(score) for score in scores]]
 
 
-def _at(proposals: Detections, clip: Clip, min_person: float) -> Detections:
-    """The proposals of a clip's key time; without those too low to be shown, to save the work."""
+def _proposals_at(proposals: Detections, clip: Clip, min_person: float) -> Detections:
+    """The proposals at a clip's key time; those below the threshold are dropped to save work."""
     now = milliseconds(proposals.time) == milliseconds(np.array([clip.time]))
     return proposals.select(now & ~(proposals.person < min_person))
 

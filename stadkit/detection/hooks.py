@@ -1,9 +1,4 @@
-"""What goes on inside a model, seen while a detector looks at clips.
-
-What a model's queries know of its people, seen while it looks at its clips.
-
-Which patches of its clips a model drops, seen while it looks at them.
-"""
+"""Forward hooks on a detector's model: its queries, and the tokens it keeps of each clip."""
 
 from __future__ import annotations
 
@@ -30,17 +25,17 @@ OnTokens = Callable[[Clip, Kept], None]
 
 
 class ForwardHook(ABC):
-    """While it is entered, `_see` is given what a part of the model gives, and `_tell` the clips.
+    """While entered, `_on_output` gets a module's output, then `_on_clips` the batch's clips.
 
-    Of a batch `_see` comes first. Nothing of the model is changed.
+    The model is not changed.
     """
 
     def __init__(self, detector: Detector, part: nn.Module) -> None:
         self._detector, self._part = detector, part
 
     def __enter__(self) -> Self:
-        self._hook = self._part.register_forward_hook(self._see)
-        self._detector.on_clips = self._tell
+        self._hook = self._part.register_forward_hook(self._on_output)
+        self._detector.on_clips = self._on_clips
         return self
 
     def __exit__(
@@ -53,18 +48,18 @@ class ForwardHook(ABC):
         self._detector.on_clips = None
 
     @abstractmethod
-    def _see(self, part: Any, given: Any, output: Any) -> None:
-        """The part was given this and gave that."""
+    def _on_output(self, part: Any, inputs: Any, output: Any) -> None:
+        """Called with the inputs and the output of the module."""
 
     @abstractmethod
-    def _tell(self, clips: Sequence[Clip]) -> None:
-        """The batch was of these clips."""
+    def _on_clips(self, clips: Sequence[Clip]) -> None:
+        """Called with the clips of the same batch."""
 
 
 class QueryWatch(ForwardHook):
-    """While it is entered, `each(clip, person, entry)` is called for every clip looked at.
+    """While entered, `each(clip, person, entry)` is called for every processed clip.
 
-    A hook on the model sees what it gives; of that only one batch is held.
+    Only the queries of one batch are held.
     """
 
     def __init__(self, detector: Detector, each: OnQueries) -> None:
@@ -72,48 +67,47 @@ class QueryWatch(ForwardHook):
         super().__init__(detector, require_query_model(detector))
         self._each = each
 
-    def _see(self, part: Any, given: Any, output: Queried) -> None:
+    def _on_output(self, part: Any, inputs: Any, output: Queried) -> None:
         assert output.query is not None
         self._person = output.person.float().sigmoid().cpu().numpy()
         self._entry = output.query.float().cpu().numpy()
 
-    def _tell(self, clips: Sequence[Clip]) -> None:
+    def _on_clips(self, clips: Sequence[Clip]) -> None:
         for clip, person, entry in zip(clips, self._person, self._entry, strict=True):
             self._each(clip, person, entry)
 
 
 def require_query_model(detector: Detector) -> Stmixer:
-    """The model; raises UsageError where it has no queries."""
+    """The detector's model; raises UsageError if it has no queries."""
     model = detector.model
     if not isinstance(model, Stmixer):
         raise UsageError(
-            f"{detector.name}: has no queries to save; take an STMixer, such as "
+            f"{detector.name}: has no queries to save; use an STMixer, such as "
             "stmixer-k-slowonly-r50"
         )
     return model
 
 
 def require_bank_reader(detector: Detector) -> Stmixer:
-    """The model; raises UsageError where it reads no bank of queries."""
+    """The detector's model; raises UsageError if it reads no query bank."""
     model = detector.model
     if not isinstance(model, Stmixer) or model.config.classifier != "long":
         raise UsageError(
-            f"{detector.name}: reads no bank of queries; train an STMixer with settings "
+            f"{detector.name}: reads no query bank; train an STMixer with settings "
             "`classifier: long`"
         )
     return model
 
 
 def entry_width(model: Stmixer) -> int:
-    """Channels of the entries that a model makes and reads."""
+    """Channels of the bank entries that a model writes and reads."""
     return 2 * model.config.width
 
 
 class TokenWatch(ForwardHook):
-    """While it is entered, `each(clip, kept)` is called for every clip that was looked at.
+    """While entered, `each(clip, kept)` is called for every processed clip.
 
-    A hook on the model's backbone sees the tokens; of these only the masks of one batch are
-    held.
+    The hook is on the backbone; only the token masks of one batch are held.
     """
 
     def __init__(self, detector: Detector, each: OnTokens) -> None:
@@ -123,15 +117,15 @@ class TokenWatch(ForwardHook):
         self._each = each
         self._masks = np.zeros((0, 0, 0, 0, 0), bool)
 
-    def _see(self, part: Any, given: Any, output: Tokens) -> None:
+    def _on_output(self, part: Any, inputs: Any, output: Tokens) -> None:
         self._masks = kept_masks(output)
 
-    def _tell(self, clips: Sequence[Clip]) -> None:
+    def _on_clips(self, clips: Sequence[Clip]) -> None:
         for clip, mask in zip(clips, self._masks, strict=True):
             self._each(clip, self._kept(clip, mask))
 
     def _kept(self, clip: Clip, mask: NDArray[np.bool_]) -> Kept:
-        """mask [S, t, h, w], without the cells that no pixel of the clip is in."""
+        """Crop mask [S, t, h, w] to the cells that contain pixels of the clip."""
         config = self._backbone.config
         height, width = (-(-side // config.patch) for side in clip.pixels.shape[1:3])
         return Kept(
@@ -144,21 +138,19 @@ class TokenWatch(ForwardHook):
 
 
 def pruning_backbone(detector: Detector) -> Vit:
-    """The part of the model that drops tokens; raises UsageError where there is none."""
+    """The backbone that drops tokens; raises UsageError if the model drops none."""
     backbone = getattr(detector.model, "backbone", None)
     if not isinstance(backbone, Vit):
         raise UsageError(
-            f"{detector.name}: has no tokens to drop; take a model that does, such as evad-vit-b"
+            f"{detector.name}: has no tokens to drop; use a model that does, such as evad-vit-b"
         )
     if backbone.config.keep_rate == 1 or not backbone.config.prune_at:
-        raise UsageError(
-            f"{detector.name}: keeps all of its tokens; take a model with a keep_rate below 1"
-        )
+        raise UsageError(f"{detector.name}: keeps all tokens; use a model with a keep_rate below 1")
     return backbone
 
 
 def kept_masks(tokens: Tokens) -> NDArray[np.bool_]:
-    """[B, S, t, h, w]: which cells are left after each of S stages; the key frame's always are."""
+    """Cells kept after each of S stages: [B, S, t, h, w]; those of the key frame always are."""
     slices, height, width = tokens.grid
     area = height * width
     start = keyframe_slice(slices) * area

@@ -1,4 +1,4 @@
-"""A name, or weights that training wrote -> a detector ready to use."""
+"""Load a detector by the name of a model or from weights that training wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stadkit.zoo.weights import expected_sha256
 
 
 def load(name: str, device: str = "auto", precision: str = "auto") -> Detector:
-    """The detector of a name in the zoo, or of a .safetensors file with its card beside it.
+    """Load a model of the zoo by name, or a .safetensors file with its card beside it.
 
     Raises UsageError for an unknown name, device or precision, and WeightsError for weights
     that are missing, damaged or of another model.
@@ -33,7 +33,7 @@ def load(name: str, device: str = "auto", precision: str = "auto") -> Detector:
 
 def _card_beside(path: Path) -> Card:
     if not path.is_file():
-        raise WeightsError(f"{path}: no such weights; `stadkit models list` shows what is here")
+        raise WeightsError(f"{path}: no such file; `stadkit models list` shows the known models")
     try:
         return from_json(read_sidecar(path)["card"])
     except (KeyError, TypeError, ValueError):

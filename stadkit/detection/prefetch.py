@@ -1,4 +1,4 @@
-"""Work ahead: a thread makes items while the caller uses earlier ones."""
+"""Prefetching: a thread produces items while the caller consumes earlier ones."""
 
 from __future__ import annotations
 
@@ -21,40 +21,39 @@ class _End:
 
 
 @contextmanager
-def prefetch(items: Iterable[T], waiting: int) -> Iterator[Iterator[T]]:
-    """The same items in the same order, made by a thread, at most `waiting` of them not yet used.
+def prefetch(items: Iterable[T], max_ready: int) -> Iterator[Iterator[T]]:
+    """The same items in order, produced by a thread, at most `max_ready` ahead of the caller.
 
-    What the thread raises comes out where the item would have. Leaving the block, for
-    whatever reason, ends the thread before anything else happens, so the source of the items
-    may then be closed.
+    An error in the thread is raised in place of the item. Leaving the block always ends the
+    thread first, so that the source of the items may then be closed.
     """
-    ready: queue.Queue[T | _Failed | _End] = queue.Queue(waiting)
+    ready: queue.Queue[T | _Failed | _End] = queue.Queue(max_ready)
     stop = threading.Event()
-    thread = threading.Thread(target=_make, args=(items, ready, stop), daemon=True)
+    thread = threading.Thread(target=_produce, args=(items, ready, stop), daemon=True)
     try:
         thread.start()
-        yield _use(ready)
+        yield _consume(ready)
     finally:
         stop.set()
         _join(thread)
 
 
 def _join(thread: threading.Thread) -> None:
-    """Wait for the thread to end; a Ctrl-C meanwhile is for afterwards.
+    """Wait for the thread to end; a Ctrl-C meanwhile is raised afterwards.
 
-    The source of its items must not be closed while it is still in there.
+    The source of the items must not be closed while the thread is reading it.
     """
-    stopped: BaseException | None = None
+    interrupt: BaseException | None = None
     while thread.is_alive():
         try:
             thread.join()
-        except (KeyboardInterrupt, SystemExit) as stop:
-            stopped = stop
-    if stopped is not None:
-        raise stopped
+        except (KeyboardInterrupt, SystemExit) as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
-def _make(
+def _produce(
     items: Iterable[T], ready: queue.Queue[T | _Failed | _End], stop: threading.Event
 ) -> None:
     try:
@@ -69,7 +68,7 @@ def _make(
 def _put(
     item: T | _Failed | _End, ready: queue.Queue[T | _Failed | _End], stop: threading.Event
 ) -> bool:
-    """Whether the item found a place before the caller stopped."""
+    """Whether the item was queued before the caller stopped."""
     while not stop.is_set():
         try:
             ready.put(item, timeout=0.05)
@@ -79,7 +78,7 @@ def _put(
     return False
 
 
-def _use(ready: queue.Queue[T | _Failed | _End]) -> Iterator[T]:
+def _consume(ready: queue.Queue[T | _Failed | _End]) -> Iterator[T]:
     while True:
         item = ready.get()
         if isinstance(item, _End):

@@ -1,7 +1,4 @@
-"""What a model gave -> rows of the table.
-
-Clips -> the tensor a model takes.
-"""
+"""Clips -> the batch a model takes; the model's outputs -> tables."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from stadkit.models import Outputs
 from stadkit.video.clips import Clip
 from stadkit.zoo import Card
 
-THERE = 0.5  # how likely a person is there in a frame of a tubelet that is given
+MIN_PRESENCE = 0.5  # frames of a tubelet with a lower presence score get no row
 
 
 def to_table(
@@ -30,16 +27,16 @@ def to_table(
     min_person: float,
     top_k: int | None = None,
 ) -> list[Detections]:
-    """A table a clip: people at the key frame whose person score is at least `min_person`.
+    """One table per clip: people at the key frame whose person score is at least `min_person`.
 
-    Of a tubelet, whose key frame is its middle, the score is times that of being there. Best
-    first, at most `top_k`; boxes cut to the frame, empty ones dropped. Nobody above the threshold
-    is an empty table. Raises StadkitError where the model gave NaN.
+    For tubelets, whose key frame is the middle one, the score is multiplied by the presence score.
+    Best first, at most `top_k`; boxes are clipped to the frame, empty ones dropped. The table is
+    empty where no score reaches the threshold. Raises StadkitError if the model returned NaN.
     """
-    person, box, action = _numbers(outputs)
-    person = person * _there(outputs)[:, :, outputs.box.shape[2] // 2]
+    person, box, action = _scores_and_boxes(outputs)
+    person = person * _presence(outputs)[:, :, outputs.box.shape[2] // 2]
     return [
-        _one(clip, person[i], box[i], action[i], classes, min_person, top_k)
+        _keyframe_table(clip, person[i], box[i], action[i], classes, min_person, top_k)
         for i, clip in enumerate(clips)
     ]
 
@@ -52,60 +49,60 @@ def to_tubelets(
     top_k: int | None = None,
     first: int = 0,
 ) -> list[Detections]:
-    """A table a clip with all boxes of its tubelets (T > 1): a row a person and frame, for `link`.
+    """One table per clip with a row per person and frame of its tubelets (T > 1), for `link`.
 
-    Frames where a person is more likely not there than there have no row; `min_person` is of the
-    whole tubelet, the score of a row times that of being there. The T frames are spread evenly over
-    the clip's, which repeats some at a video's ends: the best of these counts. Rows of a tubelet
-    share a `track`, numbered over all clips of the call from `first` on, best first in each, at
-    most `top_k`; boxes are cut to the frame, empty ones dropped. Raises StadkitError where the
-    model gave NaN.
+    Frames with a presence score below .5 get no row. `min_person` applies to the whole tubelet;
+    the score of a row is multiplied by its presence score. The T frames are spread evenly over the
+    clip's, which repeats some at a video's ends: the best of these is kept. Rows of a tubelet share
+    a `track`, numbered over all clips of the call from `first`, best first in each clip, at most
+    `top_k`; boxes are clipped to the frame, empty ones dropped. Raises StadkitError if the model
+    returned NaN.
     """
-    person, _, action = _numbers(outputs)
-    box, there = _boxes(outputs), _there(outputs)
+    person, _, action = _scores_and_boxes(outputs)
+    box, presence = _boxes(outputs), _presence(outputs)
     tables = []
     for i, clip in enumerate(clips):
         rows = np.flatnonzero((person[i] >= min_person) & (person[i] > 0))
         rows = rows[np.argsort(-person[i, rows], kind="stable")][:top_k]
-        said = person[i, rows], box[i, rows], there[i, rows], action[i, rows]
-        tables.append(_frame_by_frame(clip, *said, classes, first))
+        kept = person[i, rows], box[i, rows], presence[i, rows], action[i, rows]
+        tables.append(_tubelet_table(clip, *kept, classes, first))
         first += len(rows)
     return tables
 
 
-def _frame_by_frame(
+def _tubelet_table(
     clip: Clip,
     person: NDArray[np.float32],
     box: NDArray[np.float32],
-    there: NDArray[np.float32],
+    presence: NDArray[np.float32],
     action: NDArray[np.float32],
     classes: tuple[str, ...],
     first: int,
 ) -> Detections:
-    """The rows of n tubelets: person [n], box [n, T, 4], there [n, T], action [n, C]."""
-    count, frames = there.shape
+    """The rows of n tubelets: person [n], box [n, T, 4], presence [n, T], action [n, C]."""
+    count, frames = presence.shape
     times = clip.times[np.linspace(0, len(clip.times) - 1, frames).round().astype(int)]
-    cut = boxes.clip(box.reshape(-1, 4))
-    who, time = np.repeat(np.arange(count), frames), np.tile(times, count)
-    shown = np.where(_solid(cut), there.ravel(), 0.0)
-    kept = _once_a_time(time, who, shown) & (shown >= THERE)
+    clipped = boxes.clip(box.reshape(-1, 4))
+    tubelet, time = np.repeat(np.arange(count), frames), np.tile(times, count)
+    score = np.where(_is_solid(clipped), presence.ravel(), 0.0)
+    kept = _best_per_time(time, tubelet, score) & (score >= MIN_PRESENCE)
     return Detections(
         video=np.full(int(kept.sum()), clip.video),
         time=time[kept].astype(np.float64),
-        box=np.asarray(cut[kept], np.float32),
-        person=(person[who] * there.ravel())[kept],
-        action=action[who[kept]],
-        track=(who[kept] + first).astype(np.int32),
+        box=np.asarray(clipped[kept], np.float32),
+        person=(person[tubelet] * presence.ravel())[kept],
+        action=action[tubelet[kept]],
+        track=(tubelet[kept] + first).astype(np.int32),
         classes=classes,
     )
 
 
-def _once_a_time(
-    time: NDArray[np.float64], number: NDArray[np.intp], worth: NDArray[Any]
+def _best_per_time(
+    time: NDArray[np.float64], tubelet: NDArray[np.intp], score: NDArray[Any]
 ) -> NDArray[np.bool_]:
-    """The best row of each tubelet and time: at a video's ends clips repeat frames."""
-    order = np.lexsort((-worth, time, number))
-    key = np.stack([number[order], time[order]])
+    """Mask of the best row of each tubelet and time: clips repeat frames at a video's ends."""
+    order = np.lexsort((-score, time, tubelet))
+    key = np.stack([tubelet[order], time[order]])
     first = np.ones(len(order), bool)
     first[1:] = (key[:, 1:] != key[:, :-1]).any(0)
     kept = np.zeros(len(order), bool)
@@ -113,18 +110,20 @@ def _once_a_time(
     return kept
 
 
-def _numbers(outputs: Outputs) -> tuple[NDArray[np.float32], ...]:
-    """Scores [B, N], boxes [B, N, 4] at the middle frame of the tubelet, scores [B, N, C]."""
+def _scores_and_boxes(outputs: Outputs) -> tuple[NDArray[np.float32], ...]:
+    """Person scores [B, N], boxes [B, N, 4] of the middle frame, action scores [B, N, C]."""
     middle = outputs.box.shape[2] // 2
     tensors = (
         outputs.person.float().sigmoid(),
         outputs.box[:, :, middle].float(),
         outputs.action.float().sigmoid(),
     )
-    there = torch.isfinite(outputs.person)
-    whole = [outputs.box, outputs.action, *([] if outputs.present is None else [outputs.present])]
-    if outputs.person.isnan().any() or any(t[there].isnan().any() for t in whole):
-        raise StadkitError("the model gave NaN; try --precision fp32, or import its weights again")
+    used = torch.isfinite(outputs.person)
+    others = [outputs.box, outputs.action, *([] if outputs.present is None else [outputs.present])]
+    if outputs.person.isnan().any() or any(t[used].isnan().any() for t in others):
+        raise StadkitError(
+            "the model returned NaN; try --precision fp32, or import its weights again"
+        )
     return tuple(tensor.cpu().numpy() for tensor in tensors)
 
 
@@ -133,14 +132,14 @@ def _boxes(outputs: Outputs) -> NDArray[np.float32]:
     return np.asarray(outputs.box.float().cpu().numpy())
 
 
-def _there(outputs: Outputs) -> NDArray[np.float32]:
-    """How likely each is there in each frame, 0..1: [B, N, T]."""
+def _presence(outputs: Outputs) -> NDArray[np.float32]:
+    """Presence score of each person in each frame, 0..1: [B, N, T]."""
     if outputs.present is None:
         return np.ones(outputs.box.shape[:3], np.float32)
     return np.asarray(outputs.present.float().sigmoid().cpu().numpy())
 
 
-def _one(
+def _keyframe_table(
     clip: Clip,
     person: NDArray[np.float32],
     box: NDArray[np.float32],
@@ -149,16 +148,16 @@ def _one(
     min_person: float,
     top_k: int | None,
 ) -> Detections:
-    # A score of exactly 0 is a row that is no person (logit -inf), even with threshold 0.
+    # A score of exactly 0 marks a padding row (logit -inf), even with threshold 0.
     rows = np.flatnonzero((person >= min_person) & (person > 0))
-    cut = boxes.clip(box[rows])
-    rows, cut = rows[_solid(cut)], cut[_solid(cut)]
+    clipped = boxes.clip(box[rows])
+    rows, clipped = rows[_is_solid(clipped)], clipped[_is_solid(clipped)]
     order = np.argsort(-person[rows], kind="stable")[:top_k]
     rows, n = rows[order], len(order)
     return Detections(
         video=np.full(n, clip.video),
         time=np.full(n, clip.time, np.float64),
-        box=np.asarray(cut[order], np.float32),
+        box=np.asarray(clipped[order], np.float32),
         person=person[rows],
         action=action[rows],
         track=np.full(n, -1, np.int32),
@@ -166,31 +165,32 @@ def _one(
     )
 
 
-def _solid(box: NDArray[Any]) -> NDArray[np.bool_]:
+def _is_solid(box: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each box [n, 4] has a positive area."""
     return np.asarray((box[:, 2:] > box[:, :2]).all(1))
 
 
 def stack(a: Outputs, b: Outputs) -> Outputs:
-    """Two batches as one; the one with fewer people gets rows that are nobody."""
+    """Concatenate two batches; the one with fewer people is padded (logit -inf)."""
     n = max(a.person.shape[1], b.person.shape[1])
-    wide = [_widen(part, n - part.person.shape[1]) for part in (a, b)]
-    there = [part.present for part in wide if part.present is not None]
+    padded = [_pad_people(part, n - part.person.shape[1]) for part in (a, b)]
+    present = [part.present for part in padded if part.present is not None]
     return Outputs(
-        person=torch.cat([part.person for part in wide]),
-        box=torch.cat([part.box for part in wide]),
-        action=torch.cat([part.action for part in wide]),
-        present=torch.cat(there) if there else None,
+        person=torch.cat([part.person for part in padded]),
+        box=torch.cat([part.box for part in padded]),
+        action=torch.cat([part.action for part in padded]),
+        present=torch.cat(present) if present else None,
     )
 
 
-def _widen(outputs: Outputs, by: int) -> Outputs:
+def _pad_people(outputs: Outputs, by: int) -> Outputs:
     pad = torch.nn.functional.pad
-    there = outputs.present
+    present = outputs.present
     return Outputs(
         person=pad(outputs.person, (0, by), value=-torch.inf),
         box=pad(outputs.box, (0, 0, 0, 0, 0, by)),
         action=pad(outputs.action, (0, 0, 0, by)),
-        present=None if there is None else pad(there, (0, 0, 0, by)),
+        present=None if present is None else pad(present, (0, 0, 0, by)),
     )
 
 
@@ -199,8 +199,8 @@ def to_batch(
 ) -> tuple[Tensor, Tensor]:
     """Clips -> (pixels float32 [B, 3, T, H, W] normalised, sizes int64 [B, 2] height and width).
 
-    Zeros fill the bottom and right up to multiples of `card.multiple`; sizes are without
-    them. Channels lie last in memory, which convolutions on CPUs and GPUs like best.
+    Height and width are zero-padded at the bottom and right to multiples of `card.multiple`;
+    sizes exclude the padding. Memory layout is channels-last, the fastest for convolutions.
     """
     device = device or torch.device("cpu")
     heights, widths = zip(*(clip.pixels.shape[1:3] for clip in clips), strict=True)
@@ -209,7 +209,7 @@ def to_batch(
     batch = torch.zeros(len(clips), frames, height, width, 3, device=device)
     mean, std = (torch.tensor(row, device=device) for row in (card.mean, card.std))
     for target, clip in zip(batch, clips, strict=True):
-        # Sent as bytes: a quarter of the traffic.
+        # Transferred as bytes: a quarter of the traffic.
         pixels = torch.from_numpy(np.ascontiguousarray(clip.pixels)).to(device)
         part = target[:, : pixels.shape[1], : pixels.shape[2]]
         part.copy_(pixels).sub_(mean).div_(std)

@@ -1,4 +1,4 @@
-"""A whole video at once: every row, every keyframe looked at, and how the reading went."""
+"""Detection in a whole video: all rows, all processed keyframes, and the reading report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stadkit.detection.detector import Detector, Options, Times, asked_times
+from stadkit.detection.detector import Detector, Options, Times, explicit_times
 from stadkit.detection.hooks import OnQueries, OnTokens, QueryWatch, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
@@ -20,19 +20,19 @@ from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
 from stadkit.video.keys import CLOSE
 
-SMALL = 256  # tables put together at once
-OnKeyframe = Callable[[float, Detections], None]  # the last time looked at, what was found
+TABLES_PER_JOIN = 256
+OnKeyframe = Callable[[float, Detections], None]  # the last processed time, its detections
 
 
 @dataclass(frozen=True)
 class VideoDetections:
-    """What was found in a video; `report.partial` says that not all of it could be read."""
+    """The detections of a video; `report.partial`: not all of it could be read."""
 
     table: Detections
     keyframes: Keyframes
     info: VideoInfo
     report: Report
-    outside: int = 0  # key times of `times` or `proposals` that the video does not show
+    outside: int = 0  # key times of `times` or `proposals` outside the video
 
 
 def detect_video(
@@ -43,58 +43,59 @@ def detect_video(
     on_tokens: OnTokens | None = None,
     on_queries: OnQueries | None = None,
 ) -> VideoDetections:
-    """Look at a whole video; `on_keyframe(time, table)` is called as each keyframe is done.
+    """Detect people and actions in a whole video.
 
-    Tubelets are joined where clips share frames: a row a person and frame, a track a person.
-    Before that, `on_tokens(clip, kept)` is told which patches the model kept of its clip, or
-    `on_queries(clip, person, entry)` the scores and queries of all, below the threshold, too.
-    Raises VideoError for a file that cannot be read at all; one that is damaged gives what
-    could be decoded, with `options.strict` StadkitError. Raises UsageError for either with a model
-    that has none of it.
+    `on_keyframe(time, table)` is called after each keyframe; before it, `on_tokens(clip, kept)`
+    with the patches that the model kept, or `on_queries(clip, person, entry)` with the scores and
+    queries of all people, also those below the threshold. Tubelets are joined where clips share
+    frames: a row per person and frame, a track per person. Raises VideoError for a file that
+    cannot be read at all; of a damaged one the readable part is returned or, with
+    `options.strict`, StadkitError raised. Raises UsageError for a callback that the model cannot
+    serve.
     """
     options = options or Options()
-    watched = _watched(detector, on_tokens, on_queries)
+    hook = _make_hook(detector, on_tokens, on_queries)
     times: list[Times] = [np.zeros(0)]
     rows = Rows(detector.card.classes.names)
-    with watched, open_video(path, options.reader) as video:
-        for looked, table in detector.watch(video, options):
-            times.append(looked)
+    with hook, open_video(path, options.reader) as video:
+        for processed, table in detector.watch(video, options):
+            times.append(processed)
             rows.add(table)
             if on_keyframe is not None:
-                on_keyframe(float(looked[-1]), table)
+                on_keyframe(float(processed[-1]), table)
         info, report = video.info, video.report
     if options.strict:
         check_whole(info, report)
-    asked = asked_times(options, info.path.stem)
-    outside = 0 if asked is None else len(asked[slice(*options.part)]) - (len(times) - 1)
-    every = np.unique(np.concatenate(times))  # of tubelets frames are looked at more than once
+    wanted = explicit_times(options, info.path.stem)
+    outside = 0 if wanted is None else len(wanted[slice(*options.part)]) - (len(times) - 1)
+    unique = np.unique(np.concatenate(times))  # tubelets overlap
     table = rows.table()
     if detector.card.tubelet:
-        table, every = _frame_by_frame(table, every, options)
-    keyframes = Keyframes(np.full(len(every), info.path.stem), every)
+        table, unique = _join_tubelets(table, unique, options)
+    keyframes = Keyframes(np.full(len(unique), info.path.stem), unique)
     return VideoDetections(table, keyframes, info, report, outside)
 
 
 def check_whole(info: VideoInfo, report: Report) -> None:
-    """Raises StadkitError for a video of which only a part could be read."""
+    """Raises StadkitError for a video that could only be read in part."""
     if report.partial:
-        # Not a VideoError: that would say that the file is no video.
+        # Not a VideoError: that would mean that the file is not a video.
         raise StadkitError(
             f"{shown(info.path)}: read only in part ({report.reason}), which --strict refuses; "
-            "get a whole copy"
+            "get a complete copy"
         )
 
 
-def _frame_by_frame(table: Detections, looked: Times, options: Options) -> tuple[Detections, Times]:
-    """Tubelets joined over the clips that share frames, and the frames, as far as asked for."""
+def _join_tubelets(table: Detections, times: Times, options: Options) -> tuple[Detections, Times]:
+    """Join tubelets of overlapping clips; returns rows and times within start and duration."""
     end = np.inf if options.duration is None else options.start + options.duration
     table = join_tubelets(table)
     inside = (table.time >= options.start - CLOSE) & (table.time < end - CLOSE)
-    seen = (looked >= options.start - CLOSE) & (looked < end - CLOSE)
-    return table.select(inside), looked[seen]
+    wanted = (times >= options.start - CLOSE) & (times < end - CLOSE)
+    return table.select(inside), times[wanted]
 
 
-def _watched(
+def _make_hook(
     detector: Detector, on_tokens: OnTokens | None, on_queries: OnQueries | None
 ) -> AbstractContextManager[Any]:
     if on_tokens is not None:
@@ -104,7 +105,7 @@ def _watched(
 
 
 class Rows:
-    """Many small tables kept as a few large ones: hours of video are some 10,000 keyframes."""
+    """Collects many small tables as a few large ones: hours of video have some 10,000 keyframes."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self._classes = classes
@@ -112,10 +113,10 @@ class Rows:
         self._small: list[Detections] = []
 
     def add(self, table: Detections) -> None:
-        """One more table; an empty one needs no room."""
+        """Append a table; empty ones are skipped."""
         if len(table):
             self._small.append(table)
-        if len(self._small) == SMALL:
+        if len(self._small) == TABLES_PER_JOIN:
             self._large.append(Detections.join(self._small, self._classes))
             self._small = []
 

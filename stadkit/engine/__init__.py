@@ -1,11 +1,11 @@
-"""Where videos are looked at: in this process, or by workers of a cluster.
+"""Engines that process videos: this process, or Ray workers.
 
-An engine takes tasks one by one as it has room for them, and gives each back with what was found.
+An engine takes tasks as workers become free, and yields each with its result.
 """
 
 from stadkit.engine.executor import RayExecutor
 from stadkit.engine.ray_pool import check_ray
-from stadkit.engine.worker import TaskResult, VideoTask, WorkerConfig, look
+from stadkit.engine.worker import TaskResult, VideoTask, WorkerConfig, run_task
 
 __all__ = [
     "RayExecutor",
@@ -13,5 +13,5 @@ __all__ = [
     "VideoTask",
     "WorkerConfig",
     "check_ray",
-    "look",
+    "run_task",
 ]

@@ -1,4 +1,4 @@
-"""Looking at videos with many workers: started with the first piece of work, ended at the end."""
+"""Detection in videos by many workers, started with the first task and stopped at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from stadkit.engine.ray_pool import RayPool
-from stadkit.engine.scheduler import LONG, hand_out, split
+from stadkit.engine.scheduler import MIN_RANGE, hand_out, split
 from stadkit.engine.worker import TaskResult, VideoTask, WorkerConfig
 
 T = TypeVar("T")
@@ -18,32 +18,32 @@ T = TypeVar("T")
 
 @dataclass
 class RayExecutor:
-    """Workers of Ray that all look with the same model; a context manager."""
+    """Ray workers that all run the same model; a context manager."""
 
-    setup: WorkerConfig
+    config: WorkerConfig
     workers: int
-    every: float  # seconds between keyframes where nothing else is asked
-    batch: int  # clips at once, likewise
-    splits: bool  # whether a long video may be looked at in ranges
+    every: float  # default seconds between keyframes
+    batch: int  # default clips per pass
+    splits: bool  # whether a long video may be split into ranges
     address: str | None = None  # of a cluster; None: this machine
-    tell: Callable[[str], None] = print
-    long: int = LONG  # keyframes
+    report: Callable[[str], None] = print
+    min_range: int = MIN_RANGE  # keyframes
 
     @cached_property
     def pool(self) -> RayPool:
-        """The workers, started when first wanted."""
-        return RayPool(self.setup, self.workers, self.address, self.tell)
+        """The workers, started on first use."""
+        return RayPool(self.config, self.workers, self.address, self.report)
 
-    def look(self, tasks: Iterable[tuple[T, VideoTask]]) -> Iterator[tuple[T, TaskResult]]:
-        """Each task as it ends, with what was found in its video."""
+    def run(self, tasks: Iterable[tuple[T, VideoTask]]) -> Iterator[tuple[T, TaskResult]]:
+        """Yield each task with its result, as it ends."""
         rest = iter(tasks)
-        for first in rest:  # no worker is started for nothing
-            yield from hand_out(map(self._cut, chain([first], rest)), self.pool)
+        for first in rest:  # without tasks no worker is started
+            yield from hand_out(map(self._split, chain([first], rest)), self.pool)
 
-    def _cut(self, task: tuple[T, VideoTask]) -> tuple[T, list[VideoTask], bool]:
-        work, most = _with_own_boxes(task[1]), self.workers if self.splits else 1
-        works = split(work, self.every, self.batch, most, self.long)
-        return task[0], works, work.options.strict
+    def _split(self, task: tuple[T, VideoTask]) -> tuple[T, list[VideoTask], bool]:
+        work, max_ranges = _with_own_proposals(task[1]), self.workers if self.splits else 1
+        ranges = split(work, self.every, self.batch, max_ranges, self.min_range)
+        return task[0], ranges, work.options.strict
 
     def __enter__(self) -> Self:
         return self
@@ -54,14 +54,14 @@ class RayExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if "pool" in self.__dict__:  # it was wanted
+        if "pool" in self.__dict__:  # it was started
             self.__dict__.pop("pool").close()
 
 
-def _with_own_boxes(work: VideoTask) -> VideoTask:
-    """The work with the proposals of its video only: those of a data set are large."""
-    given = work.options.proposals
-    if given is None:
-        return work
-    own = given.select(given.video == work.path.stem)
-    return replace(work, options=replace(work.options, proposals=own))
+def _with_own_proposals(task: VideoTask) -> VideoTask:
+    """The task with the proposals of its video only: those of a whole data set are large."""
+    proposals = task.options.proposals
+    if proposals is None:
+        return task
+    own = proposals.select(proposals.video == task.path.stem)
+    return replace(task, options=replace(task.options, proposals=own))

@@ -1,6 +1,6 @@
-"""Workers of Ray: on this machine, or on a cluster whose address is given.
+"""A pool of Ray workers, on this machine or on a cluster.
 
-Ray is imported when it is asked for, and its usage reports to its makers are switched off.
+Ray is imported on use, and its usage reporting is switched off.
 """
 
 from __future__ import annotations
@@ -14,49 +14,49 @@ from typing import Any
 from stadkit.engine.worker import TaskResult, VideoTask, Worker, WorkerConfig
 from stadkit.errors import StadkitError, UsageError
 
-STARTS = 3  # of workers in a row that are lost before they are ready
-ANSWER = 10.0  # seconds that a cluster has to answer
-PATIENCE = 60.0  # seconds without news until it is said what is waited for
-MEMORY = 512 << 20  # bytes for what is on its way; a long video's table is some 30 MB
+MAX_FAILED_STARTS = 3  # consecutive workers lost before they are ready
+CONNECT_TIMEOUT = 10.0  # seconds
+REPORT_AFTER = 60.0  # seconds without a ready worker until that is reported
+OBJECT_STORE_BYTES = 512 << 20  # results in transit; a long video's table is some 30 MB
 
 
 def check_ray() -> None:
-    """Raises UsageError where Ray is not installed."""
+    """Raises UsageError if Ray is not installed."""
     if find_spec("ray") is None:
         raise UsageError('--engine ray: Ray is not installed; pip install "stadkit[ray]"')
 
 
-def _knock(address: str) -> None:
-    """Raises OSError where nothing answers at HOST:PORT, UsageError where it is none."""
+def _check_reachable(address: str) -> None:
+    """Raises OSError if nothing listens at HOST:PORT, UsageError for a malformed address."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
-        raise UsageError(f"--address: {address!r} is no HOST:PORT, such as head:6379, nor auto")
-    socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        raise UsageError(f"--address {address!r}: give HOST:PORT, such as head:6379, or auto")
+    socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT).close()
 
 
 class RayPool:
-    """So many actors, each of which holds the model; a lost one is replaced."""
+    """`count` actors, each holding the model; a lost one is replaced."""
 
     def __init__(
-        self, setup: WorkerConfig, count: int, address: str | None, tell: Callable[[str], None]
+        self, config: WorkerConfig, count: int, address: str | None, report: Callable[[str], None]
     ) -> None:
-        """`address` None: on this machine. Raises StadkitError where no cluster answers."""
+        """`address` None: this machine. Raises StadkitError if no cluster answers."""
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         import ray
 
-        self._ray: Any = ray  # whose types are not there where it is not installed
-        self._setup, self._count, self._tell = setup, count, tell
+        self._ray: Any = ray  # untyped, as it may not be installed
+        self._config, self._count, self._report = config, count, report
         self._idle: list[Any] = []  # actors
-        self._names: dict[Any, str] = {}  # actor -> host:process, of those that are ready
-        self._starting: dict[Any, Any] = {}  # reference to come -> actor
+        self._names: dict[Any, str] = {}  # ready actor -> host:process
+        self._starting: dict[Any, Any] = {}  # pending reference -> actor
         self._working: dict[Any, Any] = {}
-        self._starts = 0
+        self._failed_starts = 0
         self._connect(address)
         try:
             self._threads = self._share_of_threads(local=address is None)
-            self._resources = self._shares(local=address is None)
+            self._resources = self._resources_per_worker(local=address is None)
             for _ in range(count):
                 self._start()
         except BaseException:
@@ -65,40 +65,42 @@ class RayPool:
 
     @property
     def free(self) -> int:
-        """How many have nothing to do."""
+        """The number of idle workers."""
         return len(self._idle)
 
     @property
     def busy(self) -> list[str]:
-        """HOST:PROCESS of each worker that has something to do."""
+        """HOST:PROCESS of each busy worker."""
         return [self._names[actor] for actor in self._working.values()]
 
-    def submit(self, work: VideoTask) -> Any:
-        """Have a free worker do it; what it is known by until it comes back."""
+    def submit(self, task: VideoTask) -> Any:
+        """Start a task on an idle worker; returns the reference under which it comes back."""
         actor = self._idle.pop()
-        reference = actor.look.remote(work)
+        reference = actor.run.remote(task)
         self._working[reference] = actor
         return reference
 
     def wait(self) -> list[tuple[Any, TaskResult | None]]:
-        """What has come back, None of a worker that was lost; empty where there are new workers.
+        """Wait for results, None for a lost worker; empty if only new workers became ready.
 
-        Raises StadkitError where workers cannot start.
+        Raises StadkitError if workers cannot start.
         """
         references = [*self._working, *self._starting]
-        done, _ = self._ray.wait(references, num_returns=1, timeout=PATIENCE)
+        done, _ = self._ray.wait(references, num_returns=1, timeout=REPORT_AFTER)
         if not done and not self._names:
-            self._tell(f"waiting for {self._count} workers: does the cluster have room for them?")
+            self._report(
+                f"waiting for {self._count} workers: does the cluster have free resources for them?"
+            )
         back = []
         for reference in done:
             if reference in self._starting:
-                self._started(reference)
+                self._on_started(reference)
             else:
-                back.append((reference, self._looked(reference)))
+                back.append((reference, self._on_finished(reference)))
         return back
 
     def close(self) -> None:
-        """End the workers; and Ray, which was started or connected to for them."""
+        """Stop the workers, and shut down or disconnect from Ray."""
         for actor in [*self._starting.values(), *self._idle, *self._working.values()]:
             self._ray.kill(actor)
         self._ray.shutdown()
@@ -107,82 +109,84 @@ class RayPool:
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
             if address is not None:
-                _knock(address)  # Ray itself waits for minutes
+                _check_reachable(address)  # Ray itself waits for minutes
                 self._ray.init(address=address, **quiet)
                 return
             self._ray.init(
                 address="local",
                 num_cpus=self._count,
                 include_dashboard=False,
-                object_store_memory=MEMORY,
+                object_store_memory=OBJECT_STORE_BYTES,
                 **quiet,
             )
         except (OSError, ValueError, RuntimeError, self._ray.exceptions.RayError) as error:
             where = address or "this machine"
             why = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
-            hint = "; is it running, and RAY_AUTH_TOKEN its token?" if address else ""
+            hint = "; is it running, and is RAY_AUTH_TOKEN right?" if address else ""
             raise StadkitError(f"--engine ray: no Ray at {where} ({why}){hint}") from error
 
-    def _shares(self, local: bool) -> dict[str, float]:
-        """CPUs and GPUs that each worker asks for, so that all of them find room.
+    def _resources_per_worker(self, local: bool) -> dict[str, float]:
+        """CPUs and GPUs that each worker reserves, so that all of them fit.
 
-        On this machine Ray is told of one CPU a worker; how many threads each has is our choice.
+        On this machine Ray gets one CPU per worker; the number of threads is set separately.
         """
-        share = {"num_cpus": 1.0 if local else float(self._threads)}
-        if self._setup.device == "cuda":
+        resources = {"num_cpus": 1.0 if local else float(self._threads)}
+        if self._config.device == "cuda":
             gpus = int(self._ray.cluster_resources().get("GPU", 0))
             if not gpus:
-                raise UsageError("--engine ray: Ray knows of no GPU there; try --device cpu")
-            share["num_gpus"] = 1 / -(-self._count // gpus)
-        return share
+                raise UsageError("--engine ray: Ray reports no GPU there; try --device cpu")
+            resources["num_gpus"] = 1 / -(-self._count // gpus)
+        return resources
 
     def _share_of_threads(self, local: bool) -> int:
-        """CPU threads of each worker: as asked, else what the smallest machine has, shared by the
-        workers that it may get."""
-        if self._setup.threads:
-            return self._setup.threads
+        """CPU threads per worker, as configured.
+
+        By default the smallest machine's CPUs, divided by the workers it may get.
+        """
+        if self._config.threads:
+            return self._config.threads
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         cpus = [node["CPU"] for node in nodes if "CPU" in node]
         if local:
             cpus = [float(os.cpu_count() or 1)]
-        crowd = -(-self._count // max(len(cpus), 1))
-        return max(1, int(min(cpus, default=1.0)) // crowd)
+        per_machine = -(-self._count // max(len(cpus), 1))
+        return max(1, int(min(cpus, default=1.0)) // per_machine)
 
     def _start(self) -> None:
-        actor = self._ray.remote(Worker).options(**self._resources).remote(self._setup)
+        actor = self._ray.remote(Worker).options(**self._resources).remote(self._config)
         self._starting[actor.ready.remote(self._threads)] = actor
 
-    def _started(self, reference: Any) -> None:
+    def _on_started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
-        got = self._get(reference)
-        if got is None:
-            self._starts += 1
-            if self._starts >= STARTS:
+        answer = self._get(reference)
+        if answer is None:
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS:
                 raise StadkitError(
-                    f"--engine ray: workers end before they are ready, {STARTS} in a row, for lack "
-                    "of memory perhaps; try fewer --workers"
+                    f"--engine ray: {MAX_FAILED_STARTS} workers in a row died while starting, "
+                    "perhaps out of memory; try fewer --workers"
                 )
             self._replace(actor)
             return
-        self._starts = 0
-        name, error = got
+        self._failed_starts = 0
+        name, error = answer
         if error is not None:
             raise error
         self._names[actor] = name
         self._idle.append(actor)
 
-    def _looked(self, reference: Any) -> TaskResult | None:
+    def _on_finished(self, reference: Any) -> TaskResult | None:
         actor = self._working.pop(reference)
-        got: TaskResult | None = self._get(reference)
-        if got is not None:
+        result: TaskResult | None = self._get(reference)
+        if result is not None:
             self._idle.append(actor)
-            return got
-        self._tell(f"worker {self._names.pop(actor)} was lost; its work is done again")
+            return result
+        self._report(f"worker {self._names.pop(actor)} was lost; its task will be repeated")
         self._replace(actor)
         return None
 
     def _get(self, reference: Any) -> Any:
-        """What a worker gave; None where it was lost. A bug of ours keeps its traceback."""
+        """A worker's answer; None if the worker was lost. Bugs keep their traceback."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(reference)
@@ -192,5 +196,5 @@ class RayPool:
             return None
 
     def _replace(self, actor: Any) -> None:
-        self._ray.kill(actor)  # if it is only out of reach, it must not go on
+        self._ray.kill(actor)  # it may only be unreachable, and must not continue
         self._start()

@@ -1,13 +1,11 @@
-"""Work handed out to workers as they become free, and again where a worker is lost.
+"""Scheduling of tasks on workers, with retries when a worker is lost.
 
-Nothing is taken from the tasks before a worker has room for it: so little is begun at any time, and
-little has to be held.
+A task is only taken when a worker is free, so that few are in progress and little is held.
 
-A long video as ranges of keyframes, for several workers; their results as those of one.
-
-A range is decoded from the start of the video on, as a reader never seeks: what is decoded before
-it is not resized or looked at. Ranges are whole batches, so that the same clips go through the
-model together as if the video was not split, and the numbers are the same to the last bit.
+A long video is split into ranges of keyframes for several workers, whose results are joined. A
+range is decoded from the start of the video, as readers never seek; earlier frames are not resized
+or processed. Ranges are whole batches, so that the model gets the same batches as without
+splitting and results are identical to the last bit.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from stadkit.detection import VideoDetections
-from stadkit.detection.detector import asked_times
+from stadkit.detection.detector import explicit_times
 from stadkit.detection.video import check_whole
 from stadkit.detections import Detections, Keyframes
 from stadkit.engine.worker import TaskResult, VideoTask
@@ -29,38 +27,40 @@ from stadkit.video.decode import probe
 from stadkit.video.keys import ALL, FRAME
 
 T = TypeVar("T")
-TRIES = 3  # of a piece of work whose worker is lost
-LONG = 200  # keyframes of a range at least; a shorter video is decoded twice for too little
+MAX_TRIES = 3  # of a piece whose worker is lost
+MIN_RANGE = 200  # keyframes; for shorter ranges decoding twice costs too much
 
 
 class Pool(Protocol):
-    """Workers, each of which does one piece of work at a time."""
+    """Workers, each of which runs one piece at a time."""
 
     @property
     def free(self) -> int:
-        """How many have nothing to do."""
+        """The number of idle workers."""
 
-    def submit(self, work: VideoTask) -> Any:
-        """Have a free worker do it; what it is known by until it comes back."""
+    def submit(self, task: VideoTask) -> Any:
+        """Start a task on an idle worker; returns the key under which it comes back."""
 
     def wait(self) -> list[tuple[Any, TaskResult | None]]:
-        """What has come back, None of a worker that was lost; empty where there are new workers."""
+        """Wait for results, None for a lost worker; empty if only new workers became ready."""
 
 
 @dataclass
-class _Whole(Generic[T]):
-    """A task whose pieces are out, or yet to go."""
+class _SplitTask(Generic[T]):
+    """A task with the results of its pieces."""
 
     task: T
     strict: bool
     parts: list[TaskResult | None]
-    out: int = 0
+    running: int = 0  # pieces
     failed: bool = False
 
 
 @dataclass
 class _Piece(Generic[T]):
-    whole: _Whole[T]
+    """One range of a task's video."""
+
+    whole: _SplitTask[T]
     number: int
     work: VideoTask
     tries: int = 0
@@ -68,7 +68,7 @@ class _Piece(Generic[T]):
 
 @dataclass
 class _Scheduler(Generic[T]):
-    """What is out, by how it is known, and what waits to go out next."""
+    """The running pieces by key, and the queue of those that go next."""
 
     tasks: Iterator[tuple[T, Sequence[VideoTask], bool]]
     pool: Pool
@@ -77,13 +77,13 @@ class _Scheduler(Generic[T]):
     ended: bool = False
 
     def fill(self) -> None:
-        """Give every free worker something to do."""
+        """Submit a piece to every free worker."""
         while self.pool.free:
             piece = self._next()
             if piece is None:
                 return
             self.running[self.pool.submit(piece.work)] = piece
-            piece.whole.out += 1
+            piece.whole.running += 1
 
     def _next(self) -> _Piece[T] | None:
         while True:
@@ -98,81 +98,83 @@ class _Scheduler(Generic[T]):
             self._take(*task)
 
     def _take(self, task: T, works: Sequence[VideoTask], strict: bool) -> None:
-        whole = _Whole(task, strict, [None] * len(works))
+        whole = _SplitTask(task, strict, [None] * len(works))
         self.waiting.extend(_Piece(whole, number, work) for number, work in enumerate(works))
 
-    def back(self, key: Any, looked: TaskResult | None) -> tuple[T, TaskResult] | None:
-        """A piece came back, or its worker was lost; the task where it was the last of it."""
+    def finish(self, key: Any, result: TaskResult | None) -> tuple[T, TaskResult] | None:
+        """Take a piece's result, None if its worker was lost; returns the task once complete."""
         piece = self.running.pop(key)
         whole = piece.whole
-        whole.out -= 1
+        whole.running -= 1
         piece.tries += 1
-        if looked is None and piece.tries < TRIES:
+        if result is None and piece.tries < MAX_TRIES:
             self.waiting.appendleft(piece)
         else:
-            part = looked or TaskResult(None, _lost(), 0.0)
+            part = result or TaskResult(None, _lost(), 0.0)
             whole.parts[piece.number] = part
             whole.failed |= part.error is not None
-        if whole.out or not (whole.failed or all(whole.parts)):
+        if whole.running or not (whole.failed or all(whole.parts)):
             return None
         return whole.task, join([part for part in whole.parts if part], whole.strict)
 
 
 def _lost() -> StadkitError:
     return StadkitError(
-        f"its worker was lost {TRIES} times, for lack of memory perhaps; try fewer --workers, or "
-        "the local engine"
+        f"its worker was lost {MAX_TRIES} times, perhaps out of memory; try fewer --workers, or "
+        "--engine local"
     )
 
 
 def hand_out(
     tasks: Iterable[tuple[T, Sequence[VideoTask], bool]], pool: Pool
 ) -> Iterator[tuple[T, TaskResult]]:
-    """Each (task, its work in pieces, whether it must be whole) as it ends, with what was found.
+    """Run (task, its pieces, strict) on the pool; yield each task with its result as it ends.
 
-    A piece whose worker is lost is done by another one, at most TRIES times in all.
+    A piece whose worker is lost is run by another, at most MAX_TRIES times in all.
     """
-    hands = _Scheduler(iter(tasks), pool)
-    hands.fill()
-    while hands.running or hands.waiting or not hands.ended:
-        done = [hands.back(*each) for each in pool.wait()]
-        hands.fill()  # before the caller writes what was found
+    scheduler = _Scheduler(iter(tasks), pool)
+    scheduler.fill()
+    while scheduler.running or scheduler.waiting or not scheduler.ended:
+        done = [scheduler.finish(*each) for each in pool.wait()]
+        scheduler.fill()  # before the caller writes the results
         yield from (each for each in done if each is not None)
 
 
 def split(
-    work: VideoTask, every: float, batch: int, most: int, long: int = LONG
+    work: VideoTask, every: float, batch: int, max_ranges: int, min_range: int = MIN_RANGE
 ) -> list[VideoTask]:
-    """The work in at most so many ranges of `long` keyframes or more; all of it as one where its
-    length is not known. `every`, `batch`: seconds and clips where its options do not say."""
+    """Split a task into at most `max_ranges` ranges of at least `min_range` keyframes.
+
+    A video of unknown length is not split. `every`, `batch`: defaults for the task's options.
+    """
     batch = work.options.batch or batch
-    ranges = min(most, _keyframes(work, every) // max(long, 1))
+    ranges = min(max_ranges, _keyframes(work, every) // max(min_range, 1))
     if ranges < 2:
         return [work]
     count = _keyframes(work, every)
     size = -(-count // (ranges * batch)) * batch
     starts = range(0, count, size)
-    # The last one has no end: a file may be longer than it says.
+    # The last range is open: a file may be longer than its header says.
     parts = [(at, at + size if at + size < count else None) for at in starts]
-    # Strict is to be said of the whole, as `join` does.
+    # `join` applies strict to the whole video.
     options = [replace(work.options, part=part, strict=False) for part in parts]
     return [replace(work, options=each) for each in options]
 
 
 def _keyframes(work: VideoTask, every: float) -> int:
-    """How many keyframes there will be, by what the file says of itself; 0: not known."""
+    """The number of keyframes by the file's header; 0: unknown."""
     options = work.options
     if options.part != ALL:
         return 0
     if options.every == FRAME:
-        return 0  # how many frames there are is known when they have been read
-    times = asked_times(options, work.path.stem)
+        return 0  # the frame count is only known once all frames are read
+    times = explicit_times(options, work.path.stem)
     if times is not None:
         return len(times)
     try:
         length = probe(work.path).duration
     except (VideoError, OSError):
-        return 0  # told where the video is looked at
+        return 0  # reported when the video is processed
     if length is None:
         return 0
     if options.duration is not None:
@@ -181,7 +183,7 @@ def _keyframes(work: VideoTask, every: float) -> int:
 
 
 def join(parts: Sequence[TaskResult], strict: bool) -> TaskResult:
-    """What the ranges of a video gave, in order, as one; the first error counts."""
+    """Join the results of a video's ranges, in order; the first error counts."""
     seconds = sum(part.seconds for part in parts)
     if len(parts) == 1:
         return parts[0]
@@ -196,13 +198,13 @@ def join(parts: Sequence[TaskResult], strict: bool) -> TaskResult:
 
 
 def _joined(parts: Sequence[VideoDetections]) -> VideoDetections:
-    """The last range was read to the end, so that its report is of the whole."""
-    looked = [part.keyframes for part in parts]
+    """Join detections; the last range was read to the end, so its report covers the video."""
+    keyframes = [part.keyframes for part in parts]
     return VideoDetections(
         table=Detections.join([part.table for part in parts], parts[0].table.classes),
         keyframes=Keyframes(
-            np.concatenate([each.video for each in looked]),
-            np.concatenate([each.time for each in looked]),
+            np.concatenate([each.video for each in keyframes]),
+            np.concatenate([each.time for each in keyframes]),
         ),
         info=parts[0].info,
         report=parts[-1].report,

@@ -1,9 +1,4 @@
-"""Workers, and what goes to one and comes back.
-
-A piece of work, and what came of it: what goes to a worker and comes back.
-
-What a worker is: a process with the model in memory that looks at what it is given.
-"""
+"""Workers, each a process with the model in memory, their tasks and their results."""
 
 from __future__ import annotations
 
@@ -25,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class VideoTask:
-    """A video to look at, or some of its keyframes."""
+    """A video to process, or a range of its keyframes."""
 
     path: Path
     options: Options
@@ -33,22 +28,22 @@ class VideoTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What was found, or the error that a user can act on; `seconds` is how long it took."""
+    """The detections, or an error that the user can act on; `seconds`: time taken."""
 
     found: VideoDetections | None
     error: StadkitError | OSError | None
     seconds: float
-    batch: int | None = None  # clips at once, the fewest; None: as this process has it
+    batch: int | None = None  # clips per pass, the smallest used; None: this process's
 
     def result(self) -> VideoDetections:
-        """What was found; raises the error where there is one."""
+        """The detections; raises the error if there is one."""
         if self.found is None:
-            raise self.error or StadkitError("nothing came back")
+            raise self.error or StadkitError("the worker returned nothing")
         return self.found
 
 
-def look(find: Callable[[], VideoDetections]) -> TaskResult:
-    """Look, and keep an error that a user can act on for later; a bug is raised."""
+def run_task(find: Callable[[], VideoDetections]) -> TaskResult:
+    """Call `find`; errors that a user can act on are returned, bugs are raised."""
     started = time.perf_counter()
     try:
         found, error = find(), None
@@ -61,35 +56,35 @@ def look(find: Callable[[], VideoDetections]) -> TaskResult:
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What every worker starts from."""
+    """The settings that every worker starts from."""
 
     model: str  # as `load` takes it
     sha256: str  # of its weights
     device: str
     precision: str
-    folder: str  # where relative paths start
-    threads: int  # of the CPU; 0: its share
-    people: str = ""  # the model that finds the people for a two-stage one
+    folder: str  # base of relative paths
+    threads: int  # CPU threads; 0: the worker's share
+    people: str = ""  # person detector of a two-stage model
     people_sha256: str = ""
 
 
 def _check(name: str, detector: Detector, sha256: str) -> None:
-    """Raises WeightsError where these are other weights than on the machine that hands out."""
+    """Raises WeightsError if the weights differ from those on the driver's machine."""
     if detector.sha256 != sha256:
         raise WeightsError(
-            f"{name}: has other weights on {socket.gethostname()} than here; put the same there"
+            f"{name}: weights on {socket.gethostname()} differ from those here; copy these there"
         )
 
 
 class Worker:
-    """Loads the model once, then looks at one piece of work after another."""
+    """Loads the model once, then processes one task after another."""
 
-    def __init__(self, setup: WorkerConfig) -> None:
-        self._setup = setup
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
         self._detector: Detector | None = None
 
     def ready(self, threads: int) -> tuple[str, StadkitError | OSError | None]:
-        """(which machine and process this is, why it cannot work); loads the model."""
+        """Load the model; returns (host:process, the error if it cannot work)."""
         name = f"{socket.gethostname()}:{os.getpid()}"
         try:
             self._load(threads)
@@ -100,28 +95,28 @@ class Worker:
     def _load(self, threads: int) -> None:
         import torch
 
-        setup = self._setup
+        config = self._config
         torch.set_num_threads(threads)
         try:
-            os.chdir(setup.folder)
+            os.chdir(config.folder)
         except OSError as error:
             raise StadkitError(
-                f"{setup.folder}: cannot be opened on {socket.gethostname()} ({error.strerror}); "
-                "workers need the same paths as here"
+                f"{config.folder}: cannot be opened on {socket.gethostname()} ({error.strerror}); "
+                "workers need the same paths as this machine"
             ) from error
-        detector = load(setup.model, setup.device, setup.precision)
-        _check(setup.model, detector, setup.sha256)
-        # That there are boxes was checked before any worker was asked for.
-        given = not setup.people
-        detector = with_boxes(detector, setup.people, given, setup.device, setup.precision)
+        detector = load(config.model, config.device, config.precision)
+        _check(config.model, detector, config.sha256)
+        # That there are proposals was checked before the workers were started.
+        proposals = not config.people
+        detector = with_boxes(detector, config.people, proposals, config.device, config.precision)
         if detector.person_detector is not None:
-            _check(setup.people, detector.person_detector, setup.people_sha256)
+            _check(config.people, detector.person_detector, config.people_sha256)
         self._detector = detector
 
-    def look(self, work: VideoTask) -> TaskResult:
-        """What is in the video, or why that cannot be said."""
+    def run(self, task: VideoTask) -> TaskResult:
+        """The detections of the video, or the error."""
         assert self._detector is not None  # `ready` came first
-        looked = look(partial(detect_video, self._detector, work.path, work.options))
-        # Where memory was short, the detector goes on with fewer.
-        batch = self._detector.most_clips or self._detector.batch(work.options)
-        return TaskResult(looked.found, looked.error, looked.seconds, batch)
+        result = run_task(partial(detect_video, self._detector, task.path, task.options))
+        # After running out of memory the detector continues with smaller batches.
+        batch = self._detector.max_clips or self._detector.batch(task.options)
+        return TaskResult(result.found, result.error, result.seconds, batch)

@@ -1,1 +1,1 @@
-"""Pseudo-labelling of whole data sets: what `stadkit pseudo-label` reads, runs and writes."""
+"""Pseudo-labelling of whole data sets: the inputs, jobs and outputs of `stadkit pseudo-label`."""

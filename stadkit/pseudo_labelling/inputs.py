@@ -1,4 +1,4 @@
-"""The files that `stadkit pseudo-label` reads -> truth, and what was found, in its classes."""
+"""Read the truth of `stadkit pseudo-label`, and detections in its classes."""
 
 from __future__ import annotations
 
@@ -15,57 +15,57 @@ from stadkit.pseudo_labelling.job import PseudoLabelJob
 from stadkit.readers.sniff import AVA, detect_format, labels_beside, read_labels_option
 from stadkit.tla import Cuts
 
-EVERY_AVA = Path("80")  # as --labels takes it
+AVA_80 = Path("80")  # as --labels takes it
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Labelled keyframes and who does what at them."""
+    """Labelled keyframes, with their people and actions."""
 
     table: Detections
-    keyframes: Keyframes  # those with rows, and those said to be labelled
+    keyframes: Keyframes  # those with rows, and those listed as labelled
     labels: Labels
     source: Path  # of the labels, as --labels takes it
     notes: tuple[str, ...] = ()
 
     @property
-    def said(self) -> str:
-        """Where the labels are from, for people."""
+    def source_name(self) -> str:
+        """The source of the labels, for messages."""
         return "of AVA v2.2" if str(self.source) in AVA else str(self.source)
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """In the order of the file."""
+        """The labelled videos, in file order."""
         both = (*self.table.video.tolist(), *self.keyframes.video.tolist())
         return tuple(dict.fromkeys(both))
 
     def times(self, video: str) -> list[float]:
-        """The labelled keyframes of a video, rising seconds, each once."""
+        """The labelled keyframes of a video: sorted seconds, without duplicates."""
         return sorted(set(self.keyframes.time[self.keyframes.video == video].tolist()))
 
 
 @dataclass(frozen=True)
 class FoundPeople:
-    """What was found, in truth's classes and time."""
+    """Detections in truth's classes and time."""
 
     table: Detections
-    frames: Keyframes  # looked at
-    videos: tuple[str, ...]  # there, with truth or without
-    unscored: tuple[str, ...] = ()  # actions of truth that nothing here has a score for
-    cuts: Cuts | None = None  # of each video
-    failed: tuple[str, ...] = ()  # videos that were not looked at in full
+    frames: Keyframes  # processed
+    videos: tuple[str, ...]  # present, with truth or without
+    unscored: tuple[str, ...] = ()  # actions of truth without scores in the table
+    cuts: Cuts | None = None  # shot changes of each video
+    failed: tuple[str, ...] = ()  # videos that were not processed in full
     notes: tuple[str, ...] = ()
 
     def without_truth(self, truth: Truth) -> list[str]:
-        """The videos that nobody labelled."""
+        """The videos without labels."""
         return sorted(set(self.videos) - set(truth.videos))
 
     def missing(self, truth: Truth) -> list[str]:
-        """The labelled videos that are not there."""
+        """The labelled videos that are missing here."""
         return sorted(set(truth.videos) - set(self.videos))
 
-    def shown(self, truth: Truth) -> Truth:
-        """The truth without videos that are not here or were not looked at."""
+    def processed(self, truth: Truth) -> Truth:
+        """The truth of the videos that were processed."""
         videos = sorted(set(self.frames.video.tolist()))
         table, keyframes = truth.table, truth.keyframes
         kept = np.isin(keyframes.video, videos)
@@ -76,7 +76,7 @@ class FoundPeople:
         )
 
     def known(self, truth: Truth) -> FoundPeople:
-        """The same without videos that nobody labelled."""
+        """The detections of labelled videos only."""
         videos = list(truth.videos)
         frames = np.isin(self.frames.video, videos)
         return replace(
@@ -86,48 +86,48 @@ class FoundPeople:
         )
 
 
-def read_labelled_truth(asked: PseudoLabelJob) -> Truth:
-    """The truth and its labels; raises AnnotationError or UsageError for what is none."""
+def read_labelled_truth(job: PseudoLabelJob) -> Truth:
+    """Read the truth and its labels; raises AnnotationError or UsageError for an invalid file."""
     from stadkit.files.ava_csv import read_truth
     from stadkit.files.ava_rows import read_instances
     from stadkit.readers.rows import one_file
 
-    path = asked.truth
+    path = job.truth
     one_file(path)
     if detect_format(path) != "csv":
-        raise UsageError(f"{path}: is no CSV; give truth as AVA has it")
-    source = asked.labels or labels_beside(path) or _beside(asked.detections) or EVERY_AVA
+        raise UsageError(f"{path}: is not a CSV; give truth in AVA's format")
+    source = job.labels or labels_beside(path) or _labels_beside_any(job.detections) or AVA_80
     labels = read_labels_option(source)
-    faults = read_instances(path, labels, truth=True)[1]  # which refuses boxes that are none
+    faults = read_instances(path, labels, truth=True)[1]  # rejects invalid boxes
     table = read_truth(path, labels)
     if not len(table):
-        raise AnnotationError(f"{path}: holds no rows; without labelled keyframes there are none")
-    keyframes = _labelled(asked, table)
+        raise AnnotationError(f"{path}: has no rows; give truth with labelled keyframes")
+    keyframes = _labelled_keyframes(job, table)
     notes = tuple(f"{path}: {line}" for line in faults.lines())
     return Truth(table, keyframes, labels, source, notes)
 
 
-def read_found_files(asked: PseudoLabelJob, truth: Truth) -> FoundPeople:
-    """Detections that are there, in truth's classes and time."""
+def read_found_files(job: PseudoLabelJob, truth: Truth) -> FoundPeople:
+    """Read existing detections, in truth's classes and time."""
     from stadkit.readers.detections import read_detection_set
 
-    own = asked.labels or (None if _beside(asked.detections) else truth.source)
-    given = read_detection_set(asked.detections, own, None)
-    name = ", ".join(map(str, asked.detections))
-    if not given.videos:
-        raise NothingMatchedError(f"{name}: holds no detections, so there is nobody to label")
-    table, unscored = in_classes(given.found, truth.labels, name)
-    table, notes = _boxes(_likely(table, asked.min_person))
-    check_videos(truth.videos, given.videos, asked.truth, name)
-    looked = Keyframes(given.looked.video, given.looked.time + asked.offset)
-    table = replace(table, time=table.time + asked.offset)
-    return FoundPeople(table, looked, given.videos, unscored, notes=tuple(notes))
+    labels = job.labels or (None if _labels_beside_any(job.detections) else truth.source)
+    detections = read_detection_set(job.detections, labels, None)
+    name = ", ".join(map(str, job.detections))
+    if not detections.videos:
+        raise NothingMatchedError(f"{name}: has no detections to label")
+    table, unscored = in_classes(detections.found, truth.labels, name)
+    table, notes = _drop_empty_boxes(_drop_low_scores(table, job.min_person))
+    check_videos(truth.videos, detections.videos, job.truth, name)
+    frames = Keyframes(detections.keyframes.video, detections.keyframes.time + job.offset)
+    table = replace(table, time=table.time + job.offset)
+    return FoundPeople(table, frames, detections.videos, unscored, notes=tuple(notes))
 
 
 def in_classes(table: Detections, labels: Labels, name: str) -> tuple[Detections, tuple[str, ...]]:
-    """The same people in these classes, met by name, and the classes that they had no scores of.
+    """The table in these classes, matched by name, and the classes it has no scores for.
 
-    Those are NaN. Raises NothingMatchedError where no name is the same.
+    Their scores are NaN. Raises NothingMatchedError if no name matches.
     """
     from stadkit.metrics.mismatch import some
 
@@ -137,8 +137,8 @@ def in_classes(table: Detections, labels: Labels, name: str) -> tuple[Detections
     shared = [c for c in labels.names if c in place]
     if not shared:
         raise NothingMatchedError(
-            f"{name} and truth have no action in common: found are {some(table.classes)}; truth "
-            f"has {some(labels.names)}; name truth's by --labels"
+            f"{name} and truth have no action in common: found has {some(table.classes)}; truth "
+            f"has {some(labels.names)}; give truth's labels by --labels"
         )
     action = np.full((len(table), len(labels)), np.nan, np.float32)
     columns = [labels.names.index(c) for c in shared]
@@ -150,56 +150,59 @@ def in_classes(table: Detections, labels: Labels, name: str) -> tuple[Detections
 def check_videos(
     true: Sequence[str], found: Iterable[str], truth_name: Path, found_name: str
 ) -> None:
-    """Raise NothingMatchedError where these have no video in common."""
+    """Raise NothingMatchedError if these have no video in common."""
     from stadkit.metrics.mismatch import some, why_videos
 
     found = list(found)
     if set(true).isdisjoint(found):
-        why = why_videos(found, true) or "truth's ids are the names of files without their endings"
+        why = why_videos(found, true) or "videos are matched by file name without extension"
         raise NothingMatchedError(
             f"{truth_name} and {found_name} have no video in common: truth has {some(true)}; "
-            f"there are {some(found) or 'none'}; {why}"
+            f"the other has {some(found) or 'none'}; {why}"
         )
 
 
-def once(keyframes: Keyframes) -> Keyframes:
-    """Each of them once, by video and time."""
+def unique_keyframes(keyframes: Keyframes) -> Keyframes:
+    """The keyframes without duplicates, sorted by video and time."""
     first = np.unique(number_frames(keyframes)[0], return_index=True)[1]
     return Keyframes(keyframes.video[first], keyframes.time[first])
 
 
-def _beside(paths: Sequence[Path]) -> Path | None:
+def _labels_beside_any(paths: Sequence[Path]) -> Path | None:
     return next((file for path in paths if (file := labels_beside(path))), None)
 
 
-def _labelled(asked: PseudoLabelJob, table: Detections) -> Keyframes:
-    """The labelled keyframes: those with people and, where a file says so, those without."""
+def _labelled_keyframes(job: PseudoLabelJob, table: Detections) -> Keyframes:
+    """The labelled keyframes: those with people and, if listed in a file, those without."""
     from stadkit.files.ava_csv import read_keyframes
 
-    own = Keyframes.of(table)
-    if asked.keyframes is None:
-        return own
-    more = read_keyframes(asked.keyframes)
-    check_videos(own.video.tolist(), more.video.tolist(), asked.truth, str(asked.keyframes))
-    return once(
-        Keyframes(np.concatenate([own.video, more.video]), np.concatenate([own.time, more.time]))
+    with_people = Keyframes.of(table)
+    if job.keyframes is None:
+        return with_people
+    listed = read_keyframes(job.keyframes)
+    check_videos(with_people.video.tolist(), listed.video.tolist(), job.truth, str(job.keyframes))
+    return unique_keyframes(
+        Keyframes(
+            np.concatenate([with_people.video, listed.video]),
+            np.concatenate([with_people.time, listed.time]),
+        )
     )
 
 
-def _likely(table: Detections, least: float | None) -> Detections:
-    if least is None:
+def _drop_low_scores(table: Detections, min_person: float | None) -> Detections:
+    if min_person is None:
         return table
     if len(table) and np.isnan(table.person).all():
         raise UsageError(
-            f"--min-person {least:g}: the detections have no person scores, which CSV cannot "
-            "hold; give the .jsonl of `detect`, or leave it out"
+            f"--min-person {min_person:g}: the detections have no person scores, which CSV cannot "
+            "hold; give the .jsonl of `detect`, or omit the option"
         )
-    return table.select(np.flatnonzero(np.nan_to_num(table.person, nan=1.0) >= least))
+    return table.select(np.flatnonzero(np.nan_to_num(table.person, nan=1.0) >= min_person))
 
 
-def _boxes(table: Detections) -> tuple[Detections, list[str]]:
-    """The rows whose box is one, and a note on the others."""
-    solid = np.asarray((table.box[:, 2:] > table.box[:, :2]).all(1))
-    wrong = int((~solid).sum())
-    words = f"note: {wrong:,} found box{'es are' if wrong > 1 else ' is'} empty or inverted: left"
-    return table.select(solid), [f"{words} out"] * bool(wrong)
+def _drop_empty_boxes(table: Detections) -> tuple[Detections, list[str]]:
+    """The rows with valid boxes, and a note on the others."""
+    valid = np.asarray((table.box[:, 2:] > table.box[:, :2]).all(1))
+    count = int((~valid).sum())
+    note = f"note: {count:,} found box{'es are' if count > 1 else ' is'} empty or inverted: dropped"
+    return table.select(valid), [note] * bool(count)

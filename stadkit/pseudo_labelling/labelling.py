@@ -1,7 +1,4 @@
-"""`stadkit pseudo-label` step by step: read, find, label, write, tell.
-
-True rows and pseudo rows as one table, and the files that hold it.
-"""
+"""The steps of `stadkit pseudo-label`: read, detect, label, write one table of labels, report."""
 
 from __future__ import annotations
 
@@ -24,82 +21,86 @@ from stadkit.pseudo_labelling.inputs import (
     read_labelled_truth,
 )
 from stadkit.pseudo_labelling.job import PseudoLabelJob, sources_of
-from stadkit.pseudo_labelling.messages import tell_check, tell_label
+from stadkit.pseudo_labelling.messages import report_check, report_labelling
 from stadkit.readers.sniff import LABELS
 from stadkit.runs.linking import write_together
 from stadkit.tla import STRATEGIES, Check, Labelled, check, pseudo_label
 
-ASSIGNING = ("tla", "tla+")
+ASSIGNMENT_STRATEGIES = ("tla", "tla+")
 
 
-def run_label(asked: PseudoLabelJob, as_json: bool) -> int:
-    """Label the frames between labelled keyframes; the exit code."""
-    assert asked.output is not None  # checked at the door
-    truth = _truth(asked)
-    check_labels_beside(asked.output, truth.labels)
-    fitted = asked.options.strategy == "per-class"
-    found = _found(asked, truth, ["between", "labelled"] if fitted else ["between"])
+def run_label(job: PseudoLabelJob, as_json: bool) -> int:
+    """Label the frames between labelled keyframes; returns the exit code."""
+    assert job.output is not None  # see `check_job`
+    truth = _truth(job)
+    check_labels_beside(job.output, truth.labels)
+    fitted = job.options.strategy == "per-class"
+    found = _found(job, truth, ["between", "labelled"] if fitted else ["between"])
     known = found.known(truth)
     labelled = pseudo_label(
-        even(known, asked.options.strategy),
+        fill_unscored(known, job.options.strategy),
         truth.table,
         truth.keyframes,
-        asked.options,
+        job.options,
         found.cuts,
         known.frames,
     )
-    _check_reached(asked, truth, known, labelled)
-    write_dense(dense(truth, labelled), truth.labels, asked.output)
-    return tell_label(asked, truth, found, labelled, as_json)
+    _check_some_labelled(job, truth, known, labelled)
+    write_dense(dense(truth, labelled), truth.labels, job.output)
+    return report_labelling(job, truth, found, labelled, as_json)
 
 
-def run_check(asked: PseudoLabelJob, as_json: bool) -> int:
-    """Hide every second labelled keyframe, and say how well it is labelled; the exit code."""
-    truth = _truth(asked)
-    found = _found(asked, truth, ["labelled"])
-    strategies = STRATEGIES if asked.every_strategy else (asked.options.strategy,)
-    known, here = found.known(truth), found.shown(truth)
+def run_check(job: PseudoLabelJob, as_json: bool) -> int:
+    """Hide every second labelled keyframe and report how well it is labelled; the exit code."""
+    truth = _truth(job)
+    found = _found(job, truth, ["labelled"])
+    strategies = STRATEGIES if job.every_strategy else (job.options.strategy,)
+    known, processed = found.known(truth), found.processed(truth)
     checks: dict[str, Check] = {}
     for strategy in strategies:
-        options = replace(asked.options, strategy=strategy)
+        options = replace(job.options, strategy=strategy)
         checks[strategy] = check(
-            even(known, strategy), here.table, here.keyframes, options, found.cuts
+            fill_unscored(known, strategy),
+            processed.table,
+            processed.keyframes,
+            options,
+            found.cuts,
         )
-    return tell_check(asked, truth, found, checks, as_json)
+    return report_check(job, truth, found, checks, as_json)
 
 
-def even(found: FoundPeople, strategy: str) -> Detections:
-    """The table with .5 for actions that nothing has a score for, where labels are assigned.
+def fill_unscored(found: FoundPeople, strategy: str) -> Detections:
+    """The table with .5 for actions without any scores, for assignment strategies.
 
-    A score of .5 has the same cross entropy with doing it and with not doing it, and so decides
-    nothing; none at all would count as 0, as one that is too low to be written does. The
-    strategies that go by scores alone must not see it.
+    A score of .5 has the same cross entropy with either label, so it has no influence; a missing
+    one counts as 0, as it may have been too low to be written. Strategies that go by scores alone
+    must not see it.
     """
-    if not found.unscored or strategy not in ASSIGNING:
+    if not found.unscored or strategy not in ASSIGNMENT_STRATEGIES:
         return found.table
     action = found.table.action.copy()
     action[:, [found.table.classes.index(name) for name in found.unscored]] = 0.5
     return replace(found.table, action=action)
 
 
-def _truth(asked: PseudoLabelJob) -> Truth:
-    truth = read_labelled_truth(asked)
-    console.print(f"labels: {len(truth.labels)}, {truth.said}")
+def _truth(job: PseudoLabelJob) -> Truth:
+    truth = read_labelled_truth(job)
+    console.print(f"labels: {len(truth.labels)}, {truth.source_name}")
     return truth
 
 
-def _found(asked: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
-    if asked.detections:
-        return read_found_files(asked, truth)
+def _found(job: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
+    if job.detections:
+        return read_found_files(job, truth)
     from stadkit.pseudo_labelling.videos import find_in_videos
 
-    return find_in_videos(asked, truth, kinds)
+    return find_in_videos(job, truth, kinds)
 
 
-def _check_reached(
-    asked: PseudoLabelJob, truth: Truth, found: FoundPeople, labelled: Labelled
+def _check_some_labelled(
+    job: PseudoLabelJob, truth: Truth, found: FoundPeople, labelled: Labelled
 ) -> None:
-    """Raise NothingMatchedError where no frame has a labelled keyframe near it."""
+    """Raise NothingMatchedError if no frame has a labelled keyframe within reach."""
     notes = labelled.notes
     if len(labelled) or not notes.frames or notes.without_neighbour < notes.frames or notes.cut:
         return
@@ -107,24 +108,24 @@ def _check_reached(
         (np.min(times), np.max(times)) for times in (found.frames.time, truth.keyframes.time)
     )
     raise NothingMatchedError(
-        f"{asked.truth}: no labelled keyframe is near any of the {notes.frames:,} frames looked "
-        f"at: truth has {first:g} to {last:g} s, they are at {low:g} to {high:g} s; is --offset "
-        f"(now {asked.offset:g}) right?"
+        f"{job.truth}: no labelled keyframe is near any of the {notes.frames:,} processed frames: "
+        f"truth has {first:g} to {last:g} s, they are at {low:g} to {high:g} s; is --offset (now "
+        f"{job.offset:g}) right?"
     )
 
 
 @dataclass(frozen=True)
 class Dense:
-    """All labelled people, by video and time; the true ones in the order of their file."""
+    """All labelled people by video and time; true ones in file order."""
 
     table: Detections
     pseudo: NDArray[np.bool_]  # [n]
-    source: NDArray[np.float64]  # [n]  seconds of the keyframe of a pseudo label; NaN: none
-    cost: NDArray[np.float64]  # [n]  of giving it; NaN: none
+    source: NDArray[np.float64]  # [n]  seconds of a pseudo label's keyframe; NaN: none
+    cost: NDArray[np.float64]  # [n]  of a pseudo label's assignment; NaN: none
 
 
 def dense(truth: Truth, labelled: Labelled) -> Dense:
-    """Both put together; people of pseudo rows are those of the truth they were matched to."""
+    """Join true and pseudo rows; a pseudo row gets the person id of the truth it matched."""
     made = labelled.table.with_track(people_of(truth.table, labelled))
     table = Detections.join([truth.table, made], truth.labels.names)
     order = np.argsort(number_frames(table)[0], kind="stable")
@@ -138,10 +139,10 @@ def dense(truth: Truth, labelled: Labelled) -> Dense:
 
 
 def people_of(truth: Detections, labelled: Labelled) -> NDArray[np.int32]:
-    """The person's id [n] of each pseudo row, -1 where there is none.
+    """The person id [n] of each pseudo row; -1: none.
 
-    Nobody is at two places of one frame: where two rows were matched to one person, seen in the
-    keyframes before and after, the cheaper one is that person.
+    A person can only be at one place in a frame: of two rows matched to one person, from the
+    keyframes before and after, the cheaper one gets the id.
     """
     person = np.where(labelled.person >= 0, truth.track[labelled.person.clip(0)], -1)
     frame = number_frames(labelled.table)[0]
@@ -153,7 +154,7 @@ def people_of(truth: Detections, labelled: Labelled) -> NDArray[np.int32]:
 
 
 def write_dense(dense: Dense, labels: Labels, output: Path) -> None:
-    """The CSV, the sources and, where there is none beside them, labels.txt; all or none."""
+    """Write the CSV, the sources and, if missing, labels.txt; all or none."""
     table, sources = dense.table, sources_of(output)
     writers: dict[Path, Callable[[Path], None]] = {
         output: lambda file: write_truth(table, labels, file),
@@ -162,16 +163,16 @@ def write_dense(dense: Dense, labels: Labels, output: Path) -> None:
         ),
     }
     if not output.with_name(LABELS).exists():
-        # With these `eval` and `train` read the CSV.
+        # `eval` and `train` need these to read the CSV.
         writers[output.with_name(LABELS)] = lambda file: write_labels(labels, file)
     write_together(writers)
 
 
 def check_labels_beside(output: Path, labels: Labels) -> None:
-    """Raise UsageError where the folder has other labels, by which the CSV would be misread."""
+    """Raise UsageError if the folder's labels.txt differs: the CSV would be misread."""
     beside = output.with_name(LABELS)
     if beside.is_file() and read_labels(beside) != labels:
         raise UsageError(
-            f"{beside}: lists other actions than the truth's, and would be taken for those of "
+            f"{beside}: lists other actions than the truth, and would be used to read "
             f"{output.name}; write to another folder"
         )

@@ -1,4 +1,4 @@
-"""What `stadkit pseudo-label` says of what it did: words on stderr, a table or JSON on stdout."""
+"""Reports of `stadkit pseudo-label`: notes on stderr, a table or JSON on stdout."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from stadkit.pseudo_labelling.inputs import FoundPeople, Truth
 from stadkit.pseudo_labelling.job import PseudoLabelJob, sources_of
 from stadkit.tla import Check, Labelled, Notes
 
-# What may be true of a frame, and is to be known.
-FRAMES = {
+# Notes on frames, by key of the JSON report.
+FRAME_NOTES = {
     "without_neighbour": "no labelled keyframe within reach (--max-gap): not labelled",
     "one_neighbour": "a labelled keyframe on one side only",
-    "nobody_in_truth": "nobody in the labelled keyframes around: no labels to give",
-    "nobody_found": "nobody found in them",
-    "cut": "a labelled keyframe beyond a change of shot, which is not used",
+    "nobody_in_truth": "no people in the neighbouring labelled keyframes: not labelled",
+    "nobody_found": "no people found",
+    "cut": "a labelled keyframe across a shot change, which is not used",
 }
 
 
-def tell_label(
-    asked: PseudoLabelJob, truth: Truth, found: FoundPeople, labelled: Labelled, as_json: bool
+def report_labelling(
+    job: PseudoLabelJob, truth: Truth, found: FoundPeople, labelled: Labelled, as_json: bool
 ) -> int:
-    """How the labelling went; the exit code."""
-    told = {**summary(asked, truth, labelled), **about_videos(truth, found)}
-    for line in (*read_notes(truth, found), *video_notes(told), *frame_notes(labelled.notes)):
+    """Report on the labelling; returns the exit code."""
+    report = {**summary(job, truth, labelled), **about_videos(truth, found)}
+    for line in (*read_notes(truth, found), *video_notes(report), *frame_notes(labelled.notes)):
         console.print(line)
-    if told["pseudo_people_not_found"]:
-        people = _people(told["pseudo_people_not_found"])
-        console.print(f"note: {people} of the new ones by truth alone, on lines between two boxes")
-    if told["thresholds"]:
-        pairs = (f"{name} {value:.2f}" for name, value in told["thresholds"].items())
+    if report["pseudo_people_not_found"]:
+        people = _people(report["pseudo_people_not_found"])
+        console.print(f"note: {people} of the new ones from truth alone, by interpolated boxes")
+    if report["thresholds"]:
+        pairs = (f"{name} {value:.2f}" for name, value in report["thresholds"].items())
         console.print(f"thresholds: {', '.join(pairs)}")
-    console.print(words(told))
-    console.print(f"wrote {told['output']}\nwrote {told['sources']}")
+    console.print(summary_line(report))
+    console.print(f"wrote {report['output']}\nwrote {report['sources']}")
     if as_json:
-        write_json(told)
-    return int(told["exit_code"])
+        write_json(report)
+    return int(report["exit_code"])
 
 
-def tell_check(
-    asked: PseudoLabelJob,
+def report_check(
+    job: PseudoLabelJob,
     truth: Truth,
     found: FoundPeople,
     checks: Mapping[str, Check],
     as_json: bool,
 ) -> int:
-    """How good the labels of hidden keyframes are; the exit code."""
+    """Report the quality of the labels of hidden keyframes; returns the exit code."""
     about = about_videos(truth, found)
     for line in (*read_notes(truth, found), *video_notes(about)):
         console.print(line)
@@ -70,21 +70,21 @@ def tell_check(
     )
     if as_json:
         strategies = {name: result.to_json() for name, result in checks.items()}
-        write_json({"truth": str(asked.truth), "strategies": strategies, **about})
+        write_json({"truth": str(job.truth), "strategies": strategies, **about})
     else:
-        _show(checks)
+        _print_tables(checks)
     return int(about["exit_code"])
 
 
-def summary(asked: PseudoLabelJob, truth: Truth, labelled: Labelled) -> dict[str, Any]:
-    """How much came of how much."""
+def summary(job: PseudoLabelJob, truth: Truth, labelled: Labelled) -> dict[str, Any]:
+    """The counts of the labelling, for JSON."""
     made = labelled.table
     frames = set(zip(made.video.tolist(), made.time.tolist(), strict=True))
     counts = labelled.notes.to_json()
     return {
-        "strategy": asked.options.strategy,
-        "output": str(asked.output),
-        "sources": None if asked.output is None else str(sources_of(asked.output)),
+        "strategy": job.options.strategy,
+        "output": str(job.output),
+        "sources": None if job.output is None else str(sources_of(job.output)),
         "videos": len(truth.videos),
         "labelled_keyframes": len(truth.keyframes),
         "true_people": len(truth.table),
@@ -95,12 +95,12 @@ def summary(asked: PseudoLabelJob, truth: Truth, labelled: Labelled) -> dict[str
         "pseudo_people_not_found": int((labelled.row < 0).sum()),
         "background": len(labelled.background),
         "thresholds": _thresholds(labelled),
-        "frames": {key: counts[key] for key in (*FRAMES, "frames", "labelled_frames")},
+        "frames": {key: counts[key] for key in (*FRAME_NOTES, "frames", "labelled_frames")},
     }
 
 
 def about_videos(truth: Truth, found: FoundPeople) -> dict[str, Any]:
-    """Which videos and actions lack what, and the exit code that this comes to."""
+    """Videos and actions with something missing, and the resulting exit code."""
     return {
         "videos_without_truth": found.without_truth(truth),
         "videos_missing": found.missing(truth),
@@ -110,30 +110,32 @@ def about_videos(truth: Truth, found: FoundPeople) -> dict[str, Any]:
     }
 
 
-def words(told: Mapping[str, Any]) -> str:
+def summary_line(report: Mapping[str, Any]) -> str:
     """The summary in one line."""
+    keyframes = _count(report["labelled_keyframes"], "keyframe")
+    frames = _count(report["pseudo_frames"], "frame")
     return (
-        f"{told['strategy']}: {_count(told['videos'], 'video')}, "
-        f"{_people(told['true_people'])} in {_count(told['labelled_keyframes'], 'keyframe')} -> "
-        f"{_people(told['pseudo_people'])} more in {_count(told['pseudo_frames'], 'frame')}, "
-        f"{told['background']:,} found and not labelled"
+        f"{report['strategy']}: {_count(report['videos'], 'video')}, "
+        f"{_people(report['true_people'])} in {keyframes} -> "
+        f"{_people(report['pseudo_people'])} more in {frames}, "
+        f"{report['background']:,} found but not labelled"
     )
 
 
 def read_notes(truth: Truth, found: FoundPeople) -> list[str]:
-    """What to know of what was read."""
-    lacking = (
+    """Notes on the inputs."""
+    unscored = (
         f"note: {len(found.unscored)} of truth's {len(truth.labels)} actions have no scores: "
         f"{some(found.unscored)}"
     )
-    return [*truth.notes, *found.notes, *[lacking] * bool(found.unscored)]
+    return [*truth.notes, *found.notes, *[unscored] * bool(found.unscored)]
 
 
 def video_notes(about: Mapping[str, Any]) -> list[str]:
-    """What to know of videos that lack something."""
+    """Notes on videos with something missing."""
     texts = {
-        "videos_without_truth": "without labelled keyframes, passed over",
-        "videos_missing": "of the truth not here, where nothing is labelled",
+        "videos_without_truth": "without labelled keyframes, skipped",
+        "videos_missing": "of the truth missing, not labelled",
         "videos_failed": "not read in full",
     }
     return [
@@ -144,15 +146,17 @@ def video_notes(about: Mapping[str, Any]) -> list[str]:
 
 
 def frame_notes(notes: Notes) -> list[str]:
-    """What to know of frames that got no labels, or few."""
+    """Notes on frames that got no labels, or few."""
     counts, frames = notes.to_json(), _count(notes.frames, "frame")
     return [
-        f"note: {counts[key]:,} of {frames}: {what}" for key, what in FRAMES.items() if counts[key]
+        f"note: {counts[key]:,} of {frames}: {what}"
+        for key, what in FRAME_NOTES.items()
+        if counts[key]
     ]
 
 
-def _show(checks: Mapping[str, Check]) -> None:
-    """Print a row a strategy; of one alone also a row a class."""
+def _print_tables(checks: Mapping[str, Check]) -> None:
+    """Print a row per strategy and, for a single strategy, a row per class."""
     out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     if not out.is_terminal:
         out = Console(
@@ -186,7 +190,7 @@ def _scores(scores: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def _thresholds(result: Labelled | Check) -> dict[str, float]:
-    """Class -> the threshold that was fitted; none for a class that is never given."""
+    """Class -> its fitted threshold; classes that are never assigned are left out."""
     if result.thresholds is None:
         return {}
     classes = result.classes if isinstance(result, Check) else result.table.classes

@@ -1,7 +1,7 @@
-"""What is made of each video is kept in a folder, so that it is made once.
+"""Folders that keep intermediate results of each video, so that they are computed once.
 
-A part of it is what was found "between" labelled keyframes, another what was found at the
-"labelled" ones, a third the "cuts"; each has a manifest and a file a video.
+The parts are detections "between" labelled keyframes, detections at the "labelled" ones, and
+"cuts"; each has a manifest and a file per video.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from stadkit.video.cuts import shot_changes
 from stadkit.video.decode import open_video
 from stadkit.zoo import sha256
 
-AFTER = 0.5  # seconds past the last labelled keyframe, so that a cut there has both its sides
-Make = Callable[[Plan, Path], VideoRecord]  # writes a file; what the manifest says of the video
+CUT_MARGIN = 0.5  # seconds read past the last labelled keyframe, to see both sides of a cut there
+Make = Callable[[Plan, Path], VideoRecord]  # writes the file; returns the manifest's record
 
 
 class Part(RunFolder):
-    """A folder with a file a video; what is whole and of the same facts is always kept."""
+    """A folder with a file per video; intact files of the same facts are always kept."""
 
     def __init__(
         self,
@@ -43,49 +43,51 @@ class Part(RunFolder):
         overwrite: bool,
         job: Job | None = None,
     ) -> None:
-        """`overwrite` is of what was made otherwise; `job` is what `make` does, if a model does it.
-        Raises UsageError as `Run`."""
+        """Raises UsageError as `RunFolder`.
+
+        overwrite: replace files of other facts. job: the detection job, if `make` runs a model.
+        """
         super().__init__(folder, facts, overwrite)
         self.kind, self._make, self.job = folder.name, make, job
-        self.made: dict[str, VideoRecord] = {}  # by workers, in this run
+        self.made: dict[str, VideoRecord] = {}  # by workers in this run
 
     def finished(self, name: str, mark: str) -> VideoRecord | None:
-        """The record of a video done before; whatever is to be written over, this is the same."""
-        asked, self.overwrite = self.overwrite, False
+        """The record of a video done before with this fingerprint, even with `overwrite`."""
+        overwrite, self.overwrite = self.overwrite, False
         try:
             return super().finished(name, mark)
         finally:
-            self.overwrite = asked
+            self.overwrite = overwrite
 
     def file(self, plan: Plan) -> Path:
-        """Where the video's part is."""
+        """The path of the video's file."""
         ending = ".json" if self.kind == "cuts" else ".npz"
         return self.folder / f"{plan.item.name}{ending}"
 
     def mark(self, plan: Plan) -> str:
-        """The fingerprint of it."""
+        """The fingerprint of the video's file."""
         times = plan.labelled[-1:] if self.kind == "cuts" else getattr(plan, self.kind)
         return fingerprint({**self.facts, "input": plan.sha256, "times": times})
 
     def check_plan(self, plan: Plan) -> None:
-        """Raise UsageError where keeping would write over what is not ours or made otherwise."""
-        with suppress(VideoError, OSError):  # an unusable video is told of at its turn
+        """Raise UsageError if the video's file would overwrite one of another origin."""
+        with suppress(VideoError, OSError):  # an unusable video is reported at its turn
             self.check(plan.item.name, [self.file(plan)], lambda: self.mark(plan))
 
     def keep(self, plan: Plan) -> VideoRecord:
-        """Make the video's file, unless it is there; the record says how that went."""
-        early = self.made.get(plan.item.name) or self.start(plan)
-        return early or self.finish(plan, lambda: self._make(plan, self.file(plan)))
+        """Make the video's file unless it exists; returns its record."""
+        known = self.made.get(plan.item.name) or self.start(plan)
+        return known or self.finish(plan, lambda: self._make(plan, self.file(plan)))
 
     def start(self, plan: Plan) -> VideoRecord | None:
-        """Claim the video's file; the record where it is there, or cannot be made."""
+        """Claim the video's file; returns its record if it exists or cannot be made."""
         mark = partial(self.mark, plan)
         return self.claim(plan.item.name, mark, [self.file(plan)], _record(plan))
 
     def finish(
         self, plan: Plan, make: Callable[[], VideoRecord], seconds: float = 0.0
     ) -> VideoRecord:
-        """Make the file that was claimed; its record. `seconds`: what it took so far."""
+        """Make the claimed file; returns its record. `seconds`: time already spent on it."""
         file = self.file(plan)
 
         def work() -> VideoRecord:
@@ -99,7 +101,7 @@ def _record(plan: Plan) -> VideoRecord:
 
 
 def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> Part:
-    """What is found at the times of a kind: "between" or "labelled"."""
+    """The detections at times of a kind: "between" or "labelled"."""
 
     def make(plan: Plan, file: Path) -> VideoRecord:
         times = getattr(plan, kind)
@@ -113,7 +115,7 @@ def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> Part:
 
 
 def _facts(job: Job, kind: str) -> dict[str, Any]:
-    """What of the job decides what is found; labelled keyframes are when they are."""
+    """The facts that the detections depend on; "labelled" times do not depend on `every`."""
     held = facts(job)
     names = ("batch", "reader") if kind == "labelled" else ("every", "batch", "reader")
     return {
@@ -126,11 +128,11 @@ def _facts(job: Job, kind: str) -> dict[str, Any]:
 
 
 def cuts_part(folder: Path, overwrite: bool) -> Part:
-    """The changes of shot, up to the last labelled keyframe."""
+    """The shot changes up to the last labelled keyframe."""
 
     def make(plan: Plan, file: Path) -> VideoRecord:
         with open_video(plan.item.path) as video:
-            cuts = shot_changes(video, plan.labelled[-1] + AFTER).tolist()
+            cuts = shot_changes(video, plan.labelled[-1] + CUT_MARGIN).tolist()
         write_text(file, [json.dumps(cuts) + "\n"])
         return replace(_record(plan), status="ok", reason="", cuts=len(cuts))
 

@@ -1,4 +1,4 @@
-"""Which videos have truth, and when to look at them: between the labelled keyframes."""
+"""Plan which videos to process, and at which times between their labelled keyframes."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ from stadkit.video.check import check_file, shown
 from stadkit.video.decode import probe
 from stadkit.zoo import sha256
 
-EVERY = 0.2  # seconds
-EDGE = 0.05  # seconds: a keyframe so far past the last frame is that frame's
+EVERY = 0.2  # seconds, by default
+END_MARGIN = 0.05  # seconds: keyframes this far past the last frame belong to it
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A video with its labelled keyframes and the times to look at between; its own seconds."""
+    """A video with its labelled keyframes and the times between them, in the video's seconds."""
 
-    video: str  # as truth has it
+    video: str  # id in truth
     item: Input
     labelled: list[float]
     between: list[float]
-    length: float | None  # seconds, where the file says so
+    length: float | None  # seconds, if known
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file; raises VideoError where it is none."""
+        """Checksum of the file; raises VideoError if it is not a file."""
         check_file(self.item.path)
         return sha256(self.item.path)
 
-    def shown(self, times: Sequence[float]) -> list[float]:
-        """Those of these times that the video shows."""
-        end = np.inf if self.length is None else self.length + EDGE
-        return [time for time in times if -EDGE <= time <= end]
+    def inside(self, times: Sequence[float]) -> list[float]:
+        """The times that lie inside the video."""
+        end = np.inf if self.length is None else self.length + END_MARGIN
+        return [time for time in times if -END_MARGIN <= time <= end]
 
     @property
     def outside(self) -> int:
-        """Labelled keyframes that it does not show."""
-        return len(self.labelled) - len(self.shown(self.labelled))
+        """The number of labelled keyframes outside the video."""
+        return len(self.labelled) - len(self.inside(self.labelled))
 
 
 @dataclass(frozen=True)
 class Plans:
-    """The videos of the truth that are here, in its order, and those that are not."""
+    """Plans for the videos with truth, in its order, and the stems of videos without."""
 
     plans: tuple[Plan, ...]
     without_truth: tuple[str, ...]
 
     @property
     def notes(self) -> Iterator[str]:
-        """What is odd, for people."""
+        """Notes on labelled keyframes outside their videos."""
         for plan in self.plans:
             if plan.outside:
                 yield (
@@ -68,26 +68,26 @@ class Plans:
                 )
 
 
-def make_plans(asked: PseudoLabelJob, truth: Truth) -> Plans:
-    """What to look at; raises NothingMatchedError where that is nothing."""
-    files = _files(asked.videos)
-    check_videos(truth.videos, list(files), asked.truth, ", ".join(asked.videos))
-    reach = _reaches(asked, truth)
-    every = asked.every or EVERY
+def make_plans(job: PseudoLabelJob, truth: Truth) -> Plans:
+    """Plan all videos; raises NothingMatchedError if none can be labelled."""
+    files = _files(job.videos)
+    check_videos(truth.videos, list(files), job.truth, ", ".join(job.videos))
+    max_gap = _max_gaps(job, truth)
+    every = job.every or EVERY
     plans = []
     for video in truth.videos:
         if video in files:
             item, times = _only(video, files[video]), truth.times(video)
-            labelled = _moved(times, -asked.offset)
-            looked = _moved(between(times, every, reach[video]), -asked.offset)
-            plans.append(Plan(video, item, labelled, looked, _length(item.path)))
-    _check_offset(plans, asked)
+            labelled = _shifted(times, -job.offset)
+            steps = _shifted(between(times, every, max_gap[video]), -job.offset)
+            plans.append(Plan(video, item, labelled, steps, _length(item.path)))
+    _check_offset(plans, job)
     known = set(truth.videos)
     return Plans(tuple(plans), tuple(stem for stem in files if stem not in known))
 
 
 def _files(named: Sequence[str]) -> dict[str, list[Input]]:
-    """Stem -> the videos that have it; raises UsageError for a name that there is not."""
+    """Stem -> the videos with it; raises UsageError for a missing file."""
     files: dict[str, list[Input]] = {}
     for item in gather(named):
         if str(item.path) in named and not item.path.exists():
@@ -96,29 +96,29 @@ def _files(named: Sequence[str]) -> dict[str, list[Input]]:
     return files
 
 
-def between(times: Sequence[float], every: float, reach: float) -> list[float]:
-    """Every so many seconds from each labelled keyframe to the next one, both left out.
+def between(times: Sequence[float], every: float, max_gap: float) -> list[float]:
+    """Times every `every` seconds between consecutive labelled keyframes, both excluded.
 
-    Times rise. Where two are far apart, only those at most `reach` seconds from one of them.
+    `times` are sorted. Only times within `max_gap` seconds of one of the two are returned.
     """
     found = []
     for left, right in itertools.pairwise(times):
         count = int(np.ceil((right - left - 0.0005) / every))
         steps = np.round(left + every * np.arange(1, count), 3)
-        near = np.minimum(steps - left, right - steps) <= reach + 0.0005
+        near = np.minimum(steps - left, right - steps) <= max_gap + 0.0005
         found += steps[near].tolist()
     return found
 
 
-def _reaches(asked: PseudoLabelJob, truth: Truth) -> dict[str, float]:
-    """Video -> seconds that a frame may be away from its labelled keyframe."""
-    if asked.options.max_gap is not None:
-        return dict.fromkeys(truth.videos, asked.options.max_gap)
+def _max_gaps(job: PseudoLabelJob, truth: Truth) -> dict[str, float]:
+    """Video -> largest distance in seconds of a frame from its labelled keyframe."""
+    if job.options.max_gap is not None:
+        return dict.fromkeys(truth.videos, job.options.max_gap)
     return {video: DEFAULT_GAP_SPACINGS * gap for video, gap in spacing(truth.keyframes).items()}
 
 
-def _moved(times: Sequence[float], by: float) -> list[float]:
-    """Rounded, as times are the same to a millisecond, and a sum may be off by less."""
+def _shifted(times: Sequence[float], by: float) -> list[float]:
+    """Shift times, rounded to milliseconds to remove floating-point error."""
     return [round(time + by, 3) for time in times]
 
 
@@ -135,16 +135,16 @@ def _length(path: Path) -> float | None:
     try:
         return probe(path).duration
     except VideoError:
-        return None  # told when it is looked at
+        return None  # reported when the video is processed
 
 
-def _check_offset(plans: Sequence[Plan], asked: PseudoLabelJob) -> None:
-    """Raise NothingMatchedError where no video shows any of its labelled keyframes."""
+def _check_offset(plans: Sequence[Plan], job: PseudoLabelJob) -> None:
+    """Raise NothingMatchedError if all labelled keyframes are outside their videos."""
     if any(plan.outside < len(plan.labelled) for plan in plans):
         return
     plan = plans[0]
     raise NothingMatchedError(
-        f"{shown(plan.item.path)}: lasts {plan.length:g} s, and {asked.truth} has its labels at "
-        f"{plan.labelled[0] + asked.offset:g} to {plan.labelled[-1] + asked.offset:g} s, which is "
-        f"all outside; is --offset (now {asked.offset:g}) right? AVA's is 900"
+        f"{shown(plan.item.path)}: lasts {plan.length:g} s, but {job.truth} has its labels at "
+        f"{plan.labelled[0] + job.offset:g} to {plan.labelled[-1] + job.offset:g} s, all outside; "
+        f"is --offset (now {job.offset:g}) right? AVA's is 900"
     )

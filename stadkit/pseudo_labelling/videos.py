@@ -1,7 +1,4 @@
-"""Videos -> who a model finds in them, between their labelled keyframes or at these.
-
-What is found in the videos of `pseudo-label`, where many workers look at them.
-"""
+"""Detect people in videos, at or between labelled keyframes, in this process or by workers."""
 
 from __future__ import annotations
 
@@ -26,83 +23,84 @@ from stadkit.pseudo_labelling.parts import Part, cuts_part, people_part
 from stadkit.pseudo_labelling.plan import EVERY, Plan, Plans, make_plans
 from stadkit.runs.engines import pick_engine
 from stadkit.runs.job import Job
+from stadkit.runs.messages import counted
 from stadkit.runs.outputs import with_reading
 from stadkit.runs.record import VideoRecord
 from stadkit.video.check import shown
 
 MODEL = "mestad-nano"
-WHERE = {"between": "every {:g} s between labelled keyframes", "labelled": "at labelled keyframes"}
+TIMES = {"between": "every {:g} s between labelled keyframes", "labelled": "at labelled keyframes"}
 COUNTS = ("people", "keyframes")
 
 
-def find_in_videos(asked: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
-    """Who is in the videos "between" the labelled keyframes, or at the "labelled" ones.
+def find_in_videos(job: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
+    """Detect people "between" the labelled keyframes or at the "labelled" ones, as `kinds` says.
 
-    Where results are to be written, what is made of a video is kept beside them, and not made
-    again. A video that cannot be read is told of, and the others go on. Raises
-    NothingMatchedError and UsageError before the work, StadkitError where no video can be read.
+    With an output, intermediate results are kept beside it and reused. An unreadable video is
+    reported and skipped. Raises NothingMatchedError and UsageError before any work, StadkitError if
+    no video can be read.
     """
-    plans = make_plans(asked, truth)
+    plans = make_plans(job, truth)
     if "between" in kinds and not any(plan.between for plan in plans.plans):
         raise UsageError(
-            f"{asked.truth}: no two labelled keyframes of a video are more than "
-            f"{asked.every or EVERY:g} s apart, so nothing lies between; give a smaller --every"
+            f"{job.truth}: no two labelled keyframes of a video are more than "
+            f"{job.every or EVERY:g} s apart, so no frames lie between; give a smaller --every"
         )
-    with _folder(asked) as folder:
+    with _folder(job) as folder:
         parts: list[Part]
         unscored: tuple[str, ...]
-        if asked.options.strategy == "interpolate" and not asked.every_strategy:
-            parts, unscored = [], ()  # which takes boxes from truth
+        if job.options.strategy == "interpolate" and not job.every_strategy:
+            parts, unscored = [], ()  # its boxes come from truth
         else:
-            parts, unscored = _people_parts(folder, kinds, asked, truth)
-        if asked.no_cross_cuts:
-            parts.append(cuts_part(folder, asked.overwrite))
-        found = _look(plans, parts, kinds, truth, asked.offset)
+            parts, unscored = _people_parts(folder, kinds, job, truth)
+        if job.no_cross_cuts:
+            parts.append(cuts_part(folder, job.overwrite))
+        found = _process(plans, parts, kinds, truth, job.offset)
         return replace(found, unscored=unscored, notes=tuple(plans.notes))
 
 
 @contextmanager
-def _folder(asked: PseudoLabelJob) -> Iterator[Path]:
-    if asked.found is not None:
-        yield asked.found
+def _folder(job: PseudoLabelJob) -> Iterator[Path]:
+    if job.found is not None:
+        yield job.found
         return
     with tempfile.TemporaryDirectory(prefix="stadkit-") as folder:
         yield Path(folder)
 
 
 def _people_parts(
-    folder: Path, kinds: Sequence[str], asked: PseudoLabelJob, truth: Truth
+    folder: Path, kinds: Sequence[str], job: PseudoLabelJob, truth: Truth
 ) -> tuple[list[Part], tuple[str, ...]]:
-    """The model's part for each kind of times, and the actions that it has no scores of."""
-    name = asked.model or MODEL
-    detector = load(name, asked.device, asked.precision)
+    """The model's part for each kind of times, and the actions it has no scores for."""
+    name = job.model or MODEL
+    detector = load(name, job.device, job.precision)
     if detector.card.tubelet:
-        raise UsageError(f"{detector.name}: finds tubelets; take a model that finds keyframes")
+        raise UsageError(f"{detector.name}: is a tubelet model; use a keyframe model")
     if detector.card.family == "slowfast-roi":
-        raise UsageError(f"{detector.name}: classifies others' people; take an end-to-end model")
-    every = asked.every or EVERY
-    options = Options(every=every, min_person=asked.min_person, batch=asked.batch)
-    spread = pick_engine(asked.engine, asked.workers, asked.address, name, detector, asked.threads)
-    job = Job(detector, options, detector.card.classes, min_action=0.0, spread=spread)
-    nobody = Detections.empty(job.labels.names)
-    unscored = in_classes(nobody, truth.labels, detector.name)[1]
-    kind = str(detector.precision).removeprefix("torch.")
-    where = " and ".join(WHERE[kind].format(every) for kind in kinds)
+        raise UsageError(f"{detector.name}: is a two-stage model; use an end-to-end model")
+    every = job.every or EVERY
+    options = Options(every=every, min_person=job.min_person, batch=job.batch)
+    executor = pick_engine(job.engine, job.workers, job.address, name, detector, job.threads)
+    detect_job = Job(detector, options, detector.card.classes, min_action=0.0, executor=executor)
+    empty = Detections.empty(detect_job.labels.names)
+    unscored = in_classes(empty, truth.labels, detector.name)[1]
+    precision = str(detector.precision).removeprefix("torch.")
+    times = " and ".join(TIMES[kind].format(every) for kind in kinds)
     console.print(
-        f"{detector.name} (weights: {detector.card.licence}) on {detector.device}, {kind}; "
-        f"people from {job.min_person:g}, {where}"
+        f"{detector.name} (weights: {detector.card.licence}) on {detector.device}, {precision}; "
+        f"people from {detect_job.min_person:g}, {times}"
     )
-    return [people_part(folder, kind, job, asked.overwrite) for kind in kinds], unscored
+    return [people_part(folder, kind, detect_job, job.overwrite) for kind in kinds], unscored
 
 
-def _look(
+def _process(
     plans: Plans,
     parts: Sequence[Part],
     kinds: Sequence[str],
     truth: Truth,
     offset: float,
 ) -> FoundPeople:
-    """Have each part look at each video; what was found, in truth's time."""
+    """Make each part of each video; returns the detections in truth's time."""
     for part in parts:
         for plan in plans.plans:
             part.check_plan(plan)
@@ -119,7 +117,7 @@ def _look(
             if "failed" not in status:
                 done.append(plan)
     except KeyboardInterrupt:
-        console.print("interrupted; with --output the same command goes on from here")
+        console.print("interrupted; with --output the same command resumes here")
         raise
     finally:
         for part in parts:
@@ -127,12 +125,12 @@ def _look(
     if not done:
         raise StadkitError(f"none of the videos can be read: {next(iter(reasons.values()))}")
     found = _gather(done, parts, kinds, truth, offset)
-    here = (*(plan.video for plan in plans.plans), *plans.without_truth)
-    return replace(found, videos=here, failed=tuple(reasons))
+    videos = (*(plan.video for plan in plans.plans), *plans.without_truth)
+    return replace(found, videos=videos, failed=tuple(reasons))
 
 
 def line(plan: Plan, records: Mapping[str, VideoRecord]) -> str:
-    """How a video went, in one line."""
+    """One line on how a video ended."""
     where = shown(plan.item.path)
     status = {record.status: record.reason or "" for record in records.values()}
     if "failed" in status:
@@ -140,12 +138,11 @@ def line(plan: Plan, records: Mapping[str, VideoRecord]) -> str:
         return f"stadkit: error: {reason if where in reason else f'{where}: {reason}'}"
     found = [record for record in records.values() if record.people is not None]
     people, frames = (sum(getattr(record, key) for record in found) for key in COUNTS)
-    counts = [f"{people} people in {frames} frames"] * bool(found)
+    counts = [f"{counted(people, 'person')} in {counted(frames, 'frame')}"] * bool(found)
     if "cuts" in records:
-        count = records["cuts"].cuts
-        counts.append(f"{count} cut" + "s" * (count != 1))
+        counts.append(counted(records["cuts"].cuts or 0, "cut"))
     new = [record for record in records.values() if not record.kept]
-    kept = "" if new else "kept from before, "
+    kept = "" if new else "kept from an earlier run, "
     seconds = sum(record.seconds or 0.0 for record in new or records.values())
     ending = f"; PARTIAL: {status['partial']}" if "partial" in status else ""
     return f"{where}: {kept}{', '.join(counts)}, {seconds:.2f} s{ending}"
@@ -154,24 +151,24 @@ def line(plan: Plan, records: Mapping[str, VideoRecord]) -> str:
 def _gather(
     plans: Sequence[Plan], parts: Sequence[Part], kinds: Sequence[str], truth: Truth, offset: float
 ) -> FoundPeople:
-    """What the parts hold of these videos; without a model the frames that were to be looked at."""
+    """Read the parts of these videos; without a model, the frames are the planned times."""
     tables: list[Detections] = []
     frames: list[Keyframes] = []
     cuts = {}
     for plan in plans:
-        own: list[float] = []
+        times: list[float] = []
         for part in parts:
             if part.kind == "cuts":
                 cuts[plan.video] = np.array(json.loads(part.file(plan).read_text())) + offset
                 continue
-            table, looked = read_found_npz(part.file(plan))
+            table, keyframes = read_found_npz(part.file(plan))
             table = in_classes(table, truth.labels, str(part.folder))[0]
             name = np.full(len(table), plan.video)
             tables.append(replace(table, video=name, time=table.time + offset))
-            own += looked.time.tolist()
+            times += keyframes.time.tolist()
         if not any(part.kind in kinds for part in parts):
-            own = [time for kind in kinds for time in plan.shown(getattr(plan, kind))]
-        frames.append(Keyframes(np.full(len(own), plan.video), np.array(own, float) + offset))
+            times = [time for kind in kinds for time in plan.inside(getattr(plan, kind))]
+        frames.append(Keyframes(np.full(len(times), plan.video), np.array(times, float) + offset))
     videos = np.concatenate([each.video for each in frames])
     return FoundPeople(
         Detections.join(tables, truth.labels.names),
@@ -182,18 +179,18 @@ def _gather(
 
 
 def fill(parts: Sequence[Part], plans: Sequence[Plan]) -> None:
-    """Have the workers, if there are any, look at what is not kept yet; `part.made` tells."""
+    """Have the workers, if any, make what is not kept yet; records go to `part.made`."""
     jobs = [part.job for part in parts if part.job is not None]
-    spread = jobs[0].spread if jobs else None
-    if spread is None:
+    executor = jobs[0].executor if jobs else None
+    if executor is None:
         return
-    with spread:
+    with executor:
         for part in parts:
             if part.job is not None:
-                _fill(part, part.job, plans, spread)
+                _fill(part, part.job, plans, executor)
 
 
-def _fill(part: Part, job: Job, plans: Sequence[Plan], spread: RayExecutor) -> None:
+def _fill(part: Part, job: Job, plans: Sequence[Plan], executor: RayExecutor) -> None:
     def tasks() -> Iterator[tuple[Plan, VideoTask]]:
         for plan in plans:
             record = part.start(plan)
@@ -203,7 +200,7 @@ def _fill(part: Part, job: Job, plans: Sequence[Plan], spread: RayExecutor) -> N
             options = replace(job.options, times=getattr(plan, part.kind))
             yield plan, VideoTask(plan.item.path, options)
 
-    for plan, result in spread.look(tasks()):
+    for plan, result in executor.run(tasks()):
         part.made[plan.item.name] = _keep(part, plan, result)
         console.print(f"{len(part.made)} of {len(plans)} {part.kind}: {shown(plan.item.path)}")
 

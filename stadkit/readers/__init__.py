@@ -1,1 +1,1 @@
-"""Files that users give -> tables: detections, truth and tubes of any known format."""
+"""Read detections, truth and tubes of any known format into tables."""

@@ -1,7 +1,4 @@
-"""Paths of detections -> one table, the keyframes looked at, and what is known of the videos.
-
-What is known of videos beside what was found in them: sizes, rates, how many frames.
-"""
+"""Read detections into one table, with processed keyframes and facts of the videos."""
 
 from __future__ import annotations
 
@@ -31,15 +28,15 @@ if TYPE_CHECKING:
     from stadkit.instances import Instances
     from stadkit.tubes import Tubelets
 
-RATES = 1.0, 1000.0  # frames a second
+RATES = 1.0, 1000.0  # lowest and highest frame rate
 
 
 @dataclass(frozen=True)
 class DetectionSet:
-    """All that is to be linked; `raw` is a data set's own rows, where FOUND are pickles."""
+    """Detections to be linked; `raw`: the rows of a pickle in its data set's own format."""
 
     found: Detections
-    looked: Keyframes
+    keyframes: Keyframes  # processed, also those without detections
     labels: Labels
     source: str  # where the labels come from
     facts: VideoFacts
@@ -47,17 +44,17 @@ class DetectionSet:
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """The videos that were looked at or have rows, in the order of the files."""
-        return tuple(dict.fromkeys((*self.looked.video.tolist(), *self.found.video.tolist())))
+        """The videos with keyframes or rows, in the order of the files."""
+        return tuple(dict.fromkeys((*self.keyframes.video.tolist(), *self.found.video.tolist())))
 
     @property
     def rate(self) -> float | None:
-        """Frames a second, where it is known and the same for all videos."""
+        """Frames per second if known and the same for all videos, else None."""
         rates = {self.facts.rates.get(video) for video in self.videos}
         return rates.pop() if len(rates) == 1 else None
 
-    def anew(self) -> DetectionSet:
-        """The same without tracks."""
+    def without_tracks(self) -> DetectionSet:
+        """The same detections with all tracks removed."""
         none = np.full(len(self.found), -1, np.int32)
         return replace(self, found=self.found.with_track(none))
 
@@ -65,31 +62,31 @@ class DetectionSet:
 def read_detection_set(
     paths: Sequence[Path], labels: Path | None, truth: TubeTruth | None
 ) -> DetectionSet:
-    """What these paths hold: CSV, JSON lines, folders of them, or one path of pickles.
+    """Read CSV, JSON lines, folders of them, or one path of pickles.
 
-    Raises AnnotationError for files that cannot be read, UsageError for what cannot be linked or
-    not together.
+    Raises AnnotationError for files that cannot be read, UsageError for files that cannot be
+    linked, or not together.
     """
     kinds = {_kind(path) for path in paths}
     if kinds == {"rows"}:
         return _read_rows(paths, labels, truth)
     if len(paths) > 1:
-        raise UsageError("pickles are linked alone: give one FOUND, or CSV files only")
+        raise UsageError("pickles cannot be combined: give one FOUND, or CSV files only")
     if truth is None:
         raise UsageError(
-            f"{paths[0]}: is of pixels and numbered videos, which only a GT.pkl explains; give "
-            "one as --truth"
+            f"{paths[0]}: uses pixels and video numbers, which need the data set's GT.pkl; give "
+            "it as --truth"
         )
     return _read_pickles(paths[0], truth)
 
 
 def _kind(path: Path) -> str:
-    """rows, or pickles."""
+    """The kind of input: rows or pickles."""
     if path.is_file() and is_jsonl(path):
         return "rows"
     kind = detect_format(path)
     if kind == "json":
-        raise UsageError(f"{path}: is JSON, as tubes are that are linked; give the detections")
+        raise UsageError(f"{path}: is JSON, perhaps tubes already linked; give the detections")
     return "rows" if kind == "csv" else "pickles"
 
 
@@ -98,25 +95,25 @@ def _read_rows(paths: Sequence[Path], labels: Path | None, truth: TubeTruth | No
     files = [file for path in paths for file in row_files(path)]
     parts = [_read_file(file, names) for file in files]
     _check_videos(files, parts)
-    looked = Keyframes(
+    keyframes = Keyframes(
         np.concatenate([part.video for _, part in parts]),
         np.concatenate([part.time for _, part in parts]),
     )
     found = Detections.join([table for table, _ in parts], names.names)
-    facts = of_truth(truth) if truth else of_manifests(paths)
-    return DetectionSet(found, looked, names, source, facts)
+    facts = facts_of_truth(truth) if truth else facts_of_manifests(paths)
+    return DetectionSet(found, keyframes, names, source, facts)
 
 
 def _names(
     paths: Sequence[Path], labels: Path | None, truth: TubeTruth | None
 ) -> tuple[Labels, str]:
-    """The actions and where they come from; raises UsageError where two folders have others."""
+    """The actions and their source; raises UsageError if two folders have different lists."""
     if labels is not None:
         return read_labels_option(labels), str(labels)
     beside = list(dict.fromkeys(file for path in paths if (file := labels_beside(path))))
     lists = [read_labels_option(file) for file in beside]
     if any(names != lists[0] for names in lists):
-        raise UsageError(f"{beside[0]} and another labels.txt differ; name one by --labels")
+        raise UsageError(f"{beside[0]} and another labels.txt differ; choose one by --labels")
     if lists:
         return lists[0], str(beside[0])
     if truth is not None:
@@ -125,7 +122,7 @@ def _names(
 
 
 def _read_file(file: Path, labels: Labels) -> tuple[Detections, Keyframes]:
-    """The rows of one file, and the keyframes that are known to have been looked at."""
+    """The rows of one file and its processed keyframes, as far as they are known."""
     from stadkit.files.ava_csv import read_found
     from stadkit.files.jsonl import read_jsonl
 
@@ -136,28 +133,30 @@ def _read_file(file: Path, labels: Labels) -> tuple[Detections, Keyframes]:
 
 
 def _check_videos(files: Sequence[Path], parts: Sequence[tuple[Detections, Keyframes]]) -> None:
-    """Raise UsageError where two files have the same video: its people would count twice."""
+    """Raise UsageError if two files have the same video: its people would be counted twice."""
     first: dict[str, Path] = {}
-    for file, (table, looked) in zip(files, parts, strict=True):
-        for video in dict.fromkeys((*looked.video.tolist(), *table.video.tolist())):
+    for file, (table, keyframes) in zip(files, parts, strict=True):
+        for video in dict.fromkeys((*keyframes.video.tolist(), *table.video.tolist())):
             if video not in first:
                 continue
             if first[video].samefile(file):
-                raise UsageError(f"{file}: is given twice; give it once")
+                raise UsageError(f"{file}: is named twice; name it once")
             raise UsageError(
                 f"{first[video]} and {file} both have the video {video!r}; give one of them, or "
-                "name the videos apart"
+                "rename the videos"
             )
-        first |= dict.fromkeys((*looked.video.tolist(), *table.video.tolist()), file)
+        first |= dict.fromkeys((*keyframes.video.tolist(), *table.video.tolist()), file)
 
 
 def _read_pickles(path: Path, truth: TubeTruth) -> DetectionSet:
-    """Frame detections, an array, or tubelets, a folder or dict: rows with one box are one."""
+    """Read frame detections (an array; tubelets of one box) or tubelets (a folder or dict)."""
     from stadkit.files.tubelets import as_table
 
     raw = _raw(path, truth)
     found = as_table(_tubelets(raw, truth), truth.sizes, truth.rate)
-    return DetectionSet(found, truth.keyframes(), truth.labels, "the truth's", of_truth(truth), raw)
+    return DetectionSet(
+        found, truth.keyframes(), truth.labels, "the truth's", facts_of_truth(truth), raw
+    )
 
 
 def _raw(path: Path, truth: TubeTruth) -> Tubelets | Instances:
@@ -170,7 +169,7 @@ def _raw(path: Path, truth: TubeTruth) -> Tubelets | Instances:
     data = pickles.load(path)
     if not isinstance(data, np.ndarray):
         raise UsageError(
-            f"{path}: is no array of frame detections; give that, or a folder of tubelets"
+            f"{path}: is not an array of frame detections; give one, or a folder of tubelets"
         )
     return multisports.read_frame_detections(path, truth, data)
 
@@ -194,38 +193,38 @@ def _tubelets(raw: Tubelets | Instances, truth: TubeTruth) -> Tubelets:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What is known of videos beside what was found in them."""
+    """Sizes, frame counts and rates of videos, as far as they are known."""
 
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # height, width in pixels
     frames: dict[str, int] = field(default_factory=dict)
-    rates: dict[str, float] = field(default_factory=dict)  # frames a second
+    rates: dict[str, float] = field(default_factory=dict)  # frames per second
 
 
-def of_truth(truth: TubeTruth) -> VideoFacts:
-    """What a GT.pkl says of its videos."""
+def facts_of_truth(truth: TubeTruth) -> VideoFacts:
+    """The facts of the videos in a GT.pkl."""
     return VideoFacts(truth.sizes, truth.frames, dict.fromkeys(truth.frames, truth.rate))
 
 
-def of_manifests(paths: Sequence[Path]) -> VideoFacts:
-    """What the manifests that `detect` writes say of their videos."""
+def facts_of_manifests(paths: Sequence[Path]) -> VideoFacts:
+    """The facts of the videos in the manifests that `detect` writes."""
     facts = VideoFacts()
     folders = dict.fromkeys(path if path.is_dir() else path.parent for path in paths)
     for folder in folders:
         for video, entry in _entries(folder / MANIFEST):
             size, rate, frames = (entry.get(key) for key in ("size", "rate", "frames"))
-            if isinstance(size, list) and len(size) == 2 and all(map(_counts, size)):
+            if isinstance(size, list) and len(size) == 2 and all(map(_is_count, size)):
                 facts.sizes[video] = (size[0], size[1])
-            if _counts(frames) and isinstance(rate, int | float) and 0 < rate <= RATES[1]:
+            if _is_count(frames) and isinstance(rate, int | float) and 0 < rate <= RATES[1]:
                 facts.frames[video], facts.rates[video] = frames, float(rate)
     return facts
 
 
-def _counts(value: Any) -> TypeGuard[int]:
-    return type(value) is int and value > 0  # true is none
+def _is_count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and value > 0  # a bool is not a count
 
 
 def _entries(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(video, its entry) of a manifest; none of a file that is missing or something else."""
+    """(video, its entry) of a manifest; empty for a missing or invalid file."""
     try:
         held = json.loads(manifest.read_text("utf-8"))["videos"]
         yield from ((str(video), dict(entry)) for video, entry in held.items())

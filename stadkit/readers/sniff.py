@@ -1,7 +1,7 @@
-"""Which format a path holds, by its content, and which files lie beside it.
+"""Detect the format of a path, and find the files that belong to it.
 
-Labels, keyframes that were looked at, and manifests are found by name; `detect_format` tells the
-format of a file by its first bytes.
+`detect_format` goes by a file's name and first bytes; labels, processed keyframes and manifests are
+found by name.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 LABELS = "labels.txt"
 TABLES, LINES = (".csv", ".csv.gz"), (".jsonl", ".jsonl.gz")
-AVA = {"60": ava_scored, "80": ava}  # what --labels takes beside files
+AVA = {"60": ava_scored, "80": ava}  # values of --labels that are not files
 MANIFEST = "manifest.json"
 
 
 def detect_format(path: Path) -> str:
-    """What a path holds: csv, json, pickle or, a folder of MOC's, tubelets."""
+    """The format of a path: csv, json, pickle or, for a folder as MOC writes, tubelets."""
     if path.is_dir():
         csv = any(is_csv(file) for file in path.iterdir())
         return "csv" if csv or not any(path.rglob("*.pkl")) else "tubelets"
@@ -46,9 +46,10 @@ def detect_format(path: Path) -> str:
     return "csv"
 
 
-def read_labels_option(given: Path) -> Labels:
-    name = str(given)
-    return AVA[name]() if name in AVA and not given.exists() else read_labels(given)
+def read_labels_option(option: Path) -> Labels:
+    """Read the label file that --labels names; "60" and "80" are AVA's lists."""
+    name = str(option)
+    return AVA[name]() if name in AVA and not option.exists() else read_labels(option)
 
 
 def labels_beside(path: Path) -> Path | None:
@@ -58,9 +59,9 @@ def labels_beside(path: Path) -> Path | None:
 
 
 def keyframes_beside(path: Path) -> Keyframes | None:
-    """The keyframes of the .jsonl that `detect` writes beside a CSV, or beside those of a folder.
+    """The keyframes of the .jsonl or .jsonl.gz beside a CSV, or beside those of a folder.
 
-    None where there is no such file, .jsonl.gz neither.
+    None without such a file.
     """
     from stadkit.detections import Keyframes
     from stadkit.files.ava_rows import csv_files
@@ -78,28 +79,28 @@ def keyframes_beside(path: Path) -> Keyframes | None:
 
 
 def jsonl_beside(table: Path) -> list[Path]:
-    """The .jsonl and .jsonl.gz of a CSV's name in its folder, those that are there."""
+    """The existing .jsonl and .jsonl.gz with a CSV's stem in its folder."""
     beside = [table.with_name(f"{stem(table)}{ending}") for ending in LINES]
     return [file for file in beside if file.is_file()]
 
 
 def is_jsonl(path: Path) -> bool:
-    """Whether the name is one of keyframes as JSON lines."""
+    """Whether the name is that of a JSON lines file."""
     return path.name.endswith(LINES)
 
 
 def is_csv(path: Path) -> bool:
-    """Whether the name is one of a CSV."""
+    """Whether the name is that of a CSV."""
     return path.name.endswith(TABLES)
 
 
 def stem(path: Path) -> str:
-    """The name of a file of rows without its .csv, .jsonl or .gz."""
+    """The file name without .csv, .jsonl or .gz."""
     return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".jsonl")
 
 
 def row_files(path: Path) -> list[Path]:
-    """The files to read of a path: of a folder its .jsonl, and each .csv that has none beside.
+    """The files to read: the path or, in a folder, each .jsonl and each .csv without one.
 
     Raises AnnotationError for a folder with neither.
     """
@@ -110,15 +111,15 @@ def row_files(path: Path) -> list[Path]:
     lines = sorted(file for file in path.iterdir() if is_jsonl(file))
     if lines and not any(is_csv(file) for file in path.iterdir()):
         return lines
-    said = {stem(file) for file in lines}
-    tables = [file for file in csv_files(path) if stem(file) not in said]
+    stems = {stem(file) for file in lines}
+    tables = [file for file in csv_files(path) if stem(file) not in stems]
     return sorted([*lines, *tables], key=stem)
 
 
 def input_files(paths: Sequence[Path], *named: Path | None) -> Iterator[Path]:
-    """Every file that linking these paths reads, and what in their folders says the same.
+    """Every file that may be read for these paths, so that no output overwrites one.
 
-    `named` are further inputs, of --labels and --truth.
+    `named`: further inputs, such as --labels and --truth.
     """
     for path in paths:
         folder = path if path.is_dir() else path.parent

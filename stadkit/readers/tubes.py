@@ -1,4 +1,4 @@
-"""Data sets of tubes as sides of a score: their truth, and pickles of what was found."""
+"""Tube data sets as sides of an evaluation: their truth, and pickles of detections."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from stadkit.metrics.evaluate import EvaluationSide
     from stadkit.tubes import Tubelets, Tubes
 
-RATE = 25.0  # frames a second, of a data set that is not known
+RATE = 25.0  # frames per second of an unknown data set
 
 
 def read_gt(path: Path, rate: float | None, split: int | None) -> TubeTruth:
-    """The truth of a GT.pkl, at its data set's rate where none is given, or of pyannot.pkl.
+    """Read a GT.pkl or pyannot.pkl; the rate defaults to that of its data set.
 
-    Raises AnnotationError for a file that is neither, UsageError for a split that is not there.
+    Raises AnnotationError for any other file, UsageError for an unknown split.
     """
     from stadkit.files import act, jhmdb, multisports, pickles, ucf24
 
     data = pickles.load(path)
     if isinstance(data, dict) and "gttubes" not in data and _is_pyannot(data):
         if split is not None:
-            raise UsageError(f"--split {split}: {path} has no splits; give GT.pkl, or leave it out")
+            raise UsageError(f"--split {split}: {path} has no splits; give GT.pkl, or omit it")
         return ucf24.read_pyannot(path, rate=rate or ucf24.RATE, data=data)
     readers = {21: jhmdb.read_gt, 24: ucf24.read_gt, 66: multisports.read_gt}
     rates = {21: jhmdb.RATE, 24: ucf24.RATE, 66: multisports.RATE}
     count = _label_count(data)
-    read, usual = readers.get(count, act.read_gt), rates.get(count, RATE)
-    return read(path, split or 0, rate=rate or usual, data=data)
+    read, default = readers.get(count, act.read_gt), rates.get(count, RATE)
+    return read(path, split or 0, rate=rate or default, data=data)
 
 
 def rate_note(path: Path, truth: TubeTruth) -> str:
-    """At what rate frames were taken, where the user named none."""
+    """A note on the default frame rate that was used."""
     names = {21: "JHMDB's", 24: "UCF101-24's", 60: "MultiSports'", 66: "MultiSports'"}
     count = len(truth.labels)
     whose = f"{names[count]} {count} classes" if count in names else f"{count} classes"
-    return f"{path}: {whose}, taken at {truth.rate:g} frames a second; --rate names another"
+    return f"{path}: {whose}, read at {truth.rate:g} frames per second; --rate changes that"
 
 
 def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> EvaluationSide:
-    """Tubes, found or true; AnnotationError for a true box that is none."""
+    """Tubes, found or true; raises AnnotationError for an invalid true box."""
     from stadkit.files.faults import faults_of_tubes
     from stadkit.files.tube_truth import frame_instances
     from stadkit.metrics.evaluate import EvaluationSide
@@ -57,7 +57,7 @@ def side_of_tubes(path: Path, tubes: Tubes, truth: bool) -> EvaluationSide:
 
 
 def side_of_pickle(path: Path, truth: TubeTruth) -> EvaluationSide:
-    """What a pickle holds: detections of frames, tubes, or tubelets by video and frame."""
+    """Read a pickle of frame detections, tubes, or tubelets by video and frame."""
     from stadkit.files import multisports, pickles
     from stadkit.files.faults import faults_of_rows, repeated
     from stadkit.metrics.evaluate import EvaluationSide
@@ -65,9 +65,9 @@ def side_of_pickle(path: Path, truth: TubeTruth) -> EvaluationSide:
     data = pickles.load(path)
     if isinstance(data, np.ndarray):
         claims = multisports.read_frame_detections(path, truth, data)
-        twice = repeated(claims)
+        duplicates = repeated(claims)
         faults = faults_of_rows(path, claims).with_kind(
-            "repeated", len(twice), [f"row {row}" for row in twice[:1].tolist()]
+            "repeated", len(duplicates), [f"row {row}" for row in duplicates[:1].tolist()]
         )
         return EvaluationSide(claims, faults, (faults,))
     if _is_tubelets(data):
@@ -76,7 +76,7 @@ def side_of_pickle(path: Path, truth: TubeTruth) -> EvaluationSide:
 
 
 def side_of_folder(path: Path, truth: TubeTruth) -> EvaluationSide:
-    """MOC's folder: *_tubes.pkl as they are, or tubelets, which are linked as MOC does."""
+    """Read a folder as MOC writes: *_tubes.pkl, or tubelets, which are linked as MOC does."""
     from stadkit.files.multisports import read_tubes
 
     if any((path / f"{video}_tubes.pkl").is_file() for video in truth.videos):
@@ -85,7 +85,7 @@ def side_of_folder(path: Path, truth: TubeTruth) -> EvaluationSide:
 
 
 def tubelet_length(source: Path | dict[Any, Any]) -> int:
-    """How many frames the tubelets of a folder, or of {video: {frame: ...}}, have."""
+    """Frames per tubelet in a folder, or in {video: {frame: ...}}."""
     from stadkit.files import pickles
 
     if isinstance(source, Path):
@@ -97,7 +97,7 @@ def tubelet_length(source: Path | dict[Any, Any]) -> int:
             if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.shape[1] % 4 == 1:
                 return int(rows.shape[1]) // 4
     where = f"{source}: " if isinstance(source, Path) else ""
-    raise AnnotationError(f"{where}holds no tubelets, arrays [n, 4 k + 1]")
+    raise AnnotationError(f"{where}holds no tubelets (arrays [n, 4 k + 1])")
 
 
 def _side_of_tubelets(
@@ -115,7 +115,7 @@ def _side_of_tubelets(
 
 
 def _frames(tubelets: Tubelets, truth: TubeTruth) -> Instances:
-    """A row for each box of each tubelet."""
+    """One row per box of each tubelet."""
     from stadkit.files.tube_truth import scale
     from stadkit.instances import Instances
 
@@ -139,7 +139,7 @@ def _is_pyannot(data: dict[Any, Any]) -> bool:
 
 
 def _is_tubelets(data: Any) -> bool:
-    """Whether it is {video: {start frame: {label: array}}}; tubes have lists by label."""
+    """Whether data is {video: {start frame: {label: array}}}; tubes are lists by label."""
     first = next(iter(data.values()), None) if isinstance(data, dict) else None
     second = next(iter(first.values()), None) if isinstance(first, dict) else None
     return isinstance(second, dict)

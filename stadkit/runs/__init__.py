@@ -1,1 +1,1 @@
-"""Folders of results, and the resumable work that fills them."""
+"""Result folders, and the resumable jobs that fill them."""

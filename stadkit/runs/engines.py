@@ -1,4 +1,4 @@
-"""Which engine looks at the videos: this process, or workers of Ray."""
+"""The engine that processes the videos: this process, or Ray workers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 def check_engine(engine: str, workers: int | None, address: str | None) -> None:
-    """Raises UsageError for an engine that there is not, and for options of another one."""
+    """Raises UsageError for an unknown engine, and for options of another one."""
     if engine not in ("local", "ray"):
-        raise UsageError(f"--engine: there is no {engine!r}; say local or ray")
+        raise UsageError(f"--engine {engine!r}: unknown engine; use local or ray")
     if engine == "local":
         for name, value in (("--workers", workers), ("--address", address)):
             if value is not None:
-                raise UsageError(f"{name}: the local engine is one process; say --engine ray, too")
+                raise UsageError(f"{name}: only with --engine ray")
         return
     from stadkit.engine import check_ray
     from stadkit.zoo.storage import is_offline
 
     if address is not None and is_offline():
         raise UsageError(
-            "--address: offline mode is on (--offline or HF_HUB_OFFLINE); workers here need none"
+            "--address: offline mode is on (--offline or HF_HUB_OFFLINE); omit it to use workers "
+            "on this machine"
         )
 
     check_ray()
@@ -43,8 +44,10 @@ def pick_engine(
     threads: int,
     people: str = "",
 ) -> RayExecutor | None:
-    """Workers that look as this detector does, which was loaded by the name `model`, and the finder
-    of its people by `people`; None: this process does. They have not started yet."""
+    """Workers with the same detector, which are started on first use; None: the local engine.
+
+    `model`, `people`: the names by which the detector and its person detector were loaded.
+    """
     if engine == "local":
         return None
     import os
@@ -54,10 +57,10 @@ def pick_engine(
 
     finder = detector.person_detector or detector
 
-    setup = WorkerConfig(
+    config = WorkerConfig(
         model=model,
         sha256=detector.sha256,
-        device=detector.device.type,  # which of a machine's is the cluster's to say
+        device=detector.device.type,  # the cluster picks one of a machine's devices
         precision=PRECISIONS[str(detector.precision).removeprefix("torch.")],
         folder=os.getcwd(),
         threads=threads,
@@ -65,21 +68,21 @@ def pick_engine(
         people_sha256=finder.sha256,
     )
     return RayExecutor(
-        setup,
+        config,
         workers or WORKERS,
         every=detector.every,
         batch=max(detector.card.batch, finder.card.batch),  # both get whole batches
         splits=not detector.card.tubelet,  # tubelets are joined over a whole video
         address=address,
-        tell=console.print,
+        report=console.print,
     )
 
 
-def refuse_with_ray(engine: str, **given: object) -> None:
-    """Raises UsageError for options, by name, that only the local engine knows."""
-    for name, value in given.items():
+def refuse_with_ray(engine: str, **options: object) -> None:
+    """Raises UsageError for options, by name, that only the local engine supports."""
+    for name, value in options.items():
         if engine == "ray" and value:
             raise UsageError(
-                f"--{name.replace('_', '-')}: only with the local engine; on many machines use "
+                f"--{name.replace('_', '-')}: only with the local engine; for many machines use "
                 "--shard"
             )

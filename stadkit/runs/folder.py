@@ -1,6 +1,6 @@
-"""A folder of results: what is in it, what made it, and what may be kept of it.
+"""A folder of results and its manifest: what made the results, and which of them can be kept.
 
-One process at a time writes to a folder of results.
+A lock lets one process at a time write to a folder.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from stadkit.runs.pictures import remove
 from stadkit.runs.record import VideoRecord
 from stadkit.zoo import sha256
 
-PAUSE = 10.0  # seconds at least from one writing of the manifest to the next
-LOCK = ".stadkit.lock"  # in the folder, while somebody holds it
-# The names that files have until they are whole, as a killed process leaves them.
+MANIFEST_INTERVAL = 10.0  # seconds; the manifest is not written more often
+LOCK = ".stadkit.lock"  # in the folder, while it is locked
+# Names of temporary files, which a killed process leaves behind.
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}(\.\w+)?|\.stadkit-[0-9a-f]{32}\.partial")
 
 
 def new_folder(verb: str, name: str) -> Path:
-    """runs/<verb>/<name>, or the first of <name>-2, <name>-3, ... that does not exist yet."""
+    """runs/<verb>/<name>, or the first of <name>-2, <name>-3, ... that does not exist."""
     number, folder = 2, Path("runs") / verb / name
     while folder.exists():
         folder = Path("runs") / verb / f"{name}-{number}"
@@ -38,17 +38,17 @@ def new_folder(verb: str, name: str) -> Path:
 
 
 def fingerprint(made_from: Mapping[str, Any]) -> str:
-    """Hex sha256 of JSON-able facts: equal when everything that a result depends on is."""
+    """Hex sha256 of the JSON of everything that a result depends on."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 class RunFolder:
     """A folder and its manifest.json, which has an entry for each input.
 
-    An input's outputs may be written over when its entry has the same fingerprint: then they
-    are our own, made from the same things, perhaps by a run that was cut off. The manifest is
-    rewritten now and then; what happens in between is in a journal, a line an entry, so that
-    nothing is lost with the process and a thousand inputs do not mean a thousand manifests.
+    An input's outputs may be overwritten if its entry has the same fingerprint: they were made
+    from the same inputs and settings, perhaps by an interrupted run. The manifest is rewritten at
+    intervals; entries in between go to a journal, one per line, so that nothing is lost with the
+    process and a thousand inputs do not cause a thousand manifests.
     """
 
     def __init__(
@@ -58,44 +58,48 @@ class RunFolder:
         overwrite: bool,
         shard: Mapping[str, Any] | None = None,
     ) -> None:
-        """`facts` head the manifest: one folder holds results of one kind, and of one `shard`,
-        which has no part in what makes a result.
+        """Read the manifest, if any; nothing is written yet.
 
-        Nothing is written yet. Raises UsageError where the folder cannot be one, or holds
-        results made otherwise.
+        facts: the head of the manifest, the same for all results of a folder. shard: likewise, but
+        not part of the fingerprint. Raises UsageError if the path is a file, or the folder holds
+        results made with other facts.
         """
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir():
-            raise UsageError(f"{there}: is a file, not a folder; name another with --output")
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise UsageError(f"{existing}: is a file, not a folder; choose another with --output")
         self.folder = folder
         self.facts = dict(facts)
         self._head = self.facts if shard is None else {**facts, "shard": dict(shard)}
         self.overwrite = overwrite
         self._manifest = folder / "manifest.json"
         self._journal = folder / "manifest.journal"
-        self._hold = FolderLock(folder)
-        self._written = -PAUSE  # when, by the monotonic clock
-        self.entries = self._earlier()
+        self._lock = FolderLock(folder)
+        self._written = -MANIFEST_INTERVAL  # time of the last write, monotonic clock
+        self.entries = self._read_entries()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nobody else writes to the folder, from now on or from when it is made; raises UsageError
-        where another process does. What a killed run left half-written is taken away."""
+        """Lock the folder now, or as soon as it is made; remove temporary files of a killed run.
+
+        Raises UsageError if another process holds the lock.
+        """
         try:
-            self._take()
+            self._acquire_lock()
             yield
         finally:
-            self._hold.release()
+            self._lock.release()
 
-    def _take(self) -> None:
-        """Hold the folder, if there is one and it is not held yet; what another run has noted there
-        since we looked is ours to know, too."""
-        if not self._hold.take():
+    def _acquire_lock(self) -> None:
+        """Lock the folder if it exists and is not locked yet.
+
+        The manifest is reread, as another run may have changed it.
+        """
+        if not self._lock.take():
             return
         if self._manifest.exists() or self._journal.exists():
-            self._hold.clear()
-        noted, self.entries = self.entries, self._earlier()
-        for name, entry in noted.items():  # of inputs that failed before there was a folder
+            self._lock.clear()
+        known, self.entries = self.entries, self._read_entries()
+        for name, entry in known.items():  # inputs that failed before the folder was made
             self.entries.setdefault(name, entry)
 
     def claim(
@@ -106,11 +110,11 @@ class RunFolder:
         record: VideoRecord,
         resume: bool = True,
     ) -> VideoRecord | None:
-        """Claim an input's results, for `complete` to make; None: they are to be made.
+        """Claim an input's outputs for `complete`; returns None if they are to be made.
 
-        Else the record of an input that needs no work: its results are there, or it cannot be
-        read. `mark` makes the fingerprint; `record` is what is known of the input. Raises
-        UsageError as `check`.
+        Otherwise returns the record of an input that is already done or cannot be read. `mark`
+        computes the fingerprint; `record` holds what is known of the input. Raises UsageError as
+        `check`.
         """
         files = list(files)
         try:
@@ -133,9 +137,9 @@ class RunFolder:
         work: Callable[[], VideoRecord],
         seconds: float = 0.0,
     ) -> VideoRecord:
-        """Make the results that were claimed by `work`; their record, also of a failure.
+        """Make claimed results by calling `work`; returns the record, also of a failure.
 
-        `seconds`: what finding took before.
+        `seconds`: time already spent on the input.
         """
         started = time.perf_counter() - seconds
         try:
@@ -154,7 +158,7 @@ class RunFolder:
         error: Exception,
         seconds: float = 0.0,
     ) -> VideoRecord:
-        """Note that an input failed; none of the files that it claimed stay."""
+        """Record that an input failed, and remove the files that it claimed."""
         self.drop(name, files)
         failed = replace(
             record,
@@ -166,26 +170,26 @@ class RunFolder:
         return self.end(name, failed)
 
     def finished(self, name: str, mark: str) -> VideoRecord | None:
-        """The record of an input done before with this fingerprint, if its outputs are whole."""
+        """The record of an input done before with this fingerprint, if its outputs are intact."""
         record = self.entries.get(name)
         if record is None or self.overwrite or record.fingerprint != mark or not record.done:
             return None
-        whole = all(
+        intact = all(
             (self.folder / file).is_file() and sha256(self.folder / file) == digest
             for file, digest in (record.outputs or {}).items()
         )
-        return record if whole else None
+        return record if intact else None
 
     def check(self, name: str, files: Iterable[Path], mark: Callable[[], str]) -> None:
-        """Raise UsageError where writing these files would destroy what is not ours.
+        """Raise UsageError if writing these files would destroy files of another origin.
 
-        `mark` makes the input's fingerprint and is only asked where a file is there.
+        `mark` computes the input's fingerprint; it is only called if a file exists.
         """
-        there = [] if self.overwrite else [path for path in files if path.exists()]
+        existing = [] if self.overwrite else [path for path in files if path.exists()]
         known = self.entries.get(name)
-        if there and (known is None or known.fingerprint != mark()):
+        if existing and (known is None or known.fingerprint != mark()):
             raise UsageError(
-                f"{there[0]}: is there already; say --overwrite, or another folder with --output"
+                f"{existing[0]}: exists already; use --overwrite, or another folder with --output"
             )
 
     def begin(self, name: str, mark: str, files: Iterable[Path]) -> None:
@@ -193,19 +197,19 @@ class RunFolder:
         files = list(files)
         self.check(name, files, lambda: mark)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._take()
+        self._acquire_lock()
         self.check(name, files, lambda: mark)
-        self._note(name, VideoRecord("begun", fingerprint=mark))
+        self._record(name, VideoRecord("begun", fingerprint=mark))
 
     def drop(self, name: str, files: Iterable[Path]) -> None:
-        """Take away what an input that failed has claimed, new or old."""
+        """Remove the files that a failed input has claimed."""
         known = self.entries.get(name)
         if known is not None and known.status == "begun":
             for path in files:
                 remove(path)
 
     def end(self, name: str, record: VideoRecord) -> VideoRecord:
-        """Note how an input ended; returns the record with its fingerprint.
+        """Record how an input ended; returns the record with its fingerprint.
 
         An input that failed before it was begun, such as a file on an unmounted disk, keeps the
         results and the record of an earlier run.
@@ -216,26 +220,26 @@ class RunFolder:
             return ended
         self.entries[name] = ended
         if self.folder.is_dir():
-            # A disk that is full now may have room at the next input; `close` raises if not.
+            # A full disk may have space again at the next input; `close` raises if not.
             with suppress(OSError, StadkitError):
-                self._note(name, ended)
+                self._record(name, ended)
         return ended
 
     def close(self) -> None:
-        """Write manifest.json for good, where there is anything to say."""
+        """Write the final manifest.json, if the folder was made, and release the lock."""
         try:
             if self.folder.is_dir():
                 self.write()
         finally:
-            self._hold.release()
+            self._lock.release()
 
     def write(self) -> None:
-        """Write manifest.json as it is now, inputs by name; it is never seen half-written.
+        """Write manifest.json atomically, inputs sorted by name.
 
-        Raises StadkitError where the place cannot be written to.
+        Raises StadkitError if it cannot be written.
         """
         videos = {name: self.entries[name].to_json() for name in sorted(self.entries)}
-        unfinished = self._manifest.with_name(".manifest.json")  # the next one writes over it
+        unfinished = self._manifest.with_name(".manifest.json")  # overwritten by the next write
         try:
             with unfinished.open("w", encoding="utf-8") as file:
                 file.write(json.dumps({**self._head, "videos": videos}, indent=1) + "\n")
@@ -248,17 +252,17 @@ class RunFolder:
         self._journal.unlink(missing_ok=True)
         self._written = time.monotonic()
 
-    def _note(self, name: str, record: VideoRecord) -> None:
+    def _record(self, name: str, record: VideoRecord) -> None:
         self.entries[name] = record
-        if time.monotonic() - self._written >= PAUSE:
+        if time.monotonic() - self._written >= MANIFEST_INTERVAL:
             self.write()
             return
         with self._journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps({name: record.to_json()}) + "\n")
             _to_disk(file)
 
-    def _earlier(self) -> dict[str, VideoRecord]:
-        """The entries of a manifest that is there; none when they are to be written over."""
+    def _read_entries(self) -> dict[str, VideoRecord]:
+        """The entries of an existing manifest; empty if they are to be overwritten."""
         if not self._manifest.exists():
             return {}
         try:
@@ -268,33 +272,33 @@ class RunFolder:
         except (ValueError, KeyError, TypeError, AttributeError):
             held, entries = {}, {}
         if held == self._head:
-            return entries | self._since()
+            return entries | self._read_journal()
         if self.overwrite:
             return {}
         raise UsageError(
-            f"{self.folder}: holds results made otherwise ({difference(held, self._head)}); "
-            "say --overwrite, or another folder with --output"
+            f"{self.folder}: holds results of other settings ({difference(held, self._head)}); "
+            "use --overwrite, or another folder with --output"
         )
 
-    def _since(self) -> dict[str, VideoRecord]:
-        """The records in the journal of a run that was killed."""
+    def _read_journal(self) -> dict[str, VideoRecord]:
+        """The records in the journal of a killed run."""
         entries: dict[str, VideoRecord] = {}
         if self._journal.is_file():
             for line in self._journal.read_text("utf-8", errors="replace").splitlines():
-                with suppress(ValueError, TypeError, AttributeError):  # a line may be cut
+                with suppress(ValueError, TypeError, AttributeError):  # a line may be truncated
                     for name, held in json.loads(line).items():
                         entries[name] = VideoRecord.from_json(held)
         return entries
 
 
 def _to_disk(file: IO[str]) -> None:
-    """Past the system's memory: a claim must outlive a power cut that its files outlive."""
+    """Flush and fsync: a claim must survive a power cut if its files do."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def difference(held: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    """The first thing that differs, in words: "every was 1.0, is 0.5"."""
+    """Describe the first difference: "every was 1.0, is 0.5"."""
     for key in [*facts, *held]:
         was, now = held.get(key), facts.get(key)
         if was == now:
@@ -306,18 +310,17 @@ def difference(held: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 
 
 class FolderLock:
-    """A lock on a folder; the system lifts it when the process ends, however it ends."""
+    """A lock on a folder; the system releases it when the process ends, however it ends."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._handle: int | None = None
-        self._taken = False  # also where there are no locks
+        self._taken = False  # also true if the file system has no locks
 
     def take(self) -> bool:
-        """Hold the folder, if there is one; whether it was got just now.
+        """Lock the folder if it exists; returns whether the lock is new.
 
-        Raises UsageError where another process holds it, StadkitError where it cannot be written
-        to.
+        Raises UsageError if another process holds it, StadkitError if the folder cannot be written.
         """
         if self._taken or not self._folder.is_dir():
             return False
@@ -326,7 +329,7 @@ class FolderLock:
         return True
 
     def clear(self) -> None:
-        """Take away what killed runs left half-written, if nobody else can be at it."""
+        """Remove temporary files of killed runs, if the lock excludes other writers."""
         if self._handle is None:
             return
         for path in list(self._folder.iterdir()):
@@ -335,7 +338,7 @@ class FolderLock:
                     path.unlink()
 
     def release(self) -> None:
-        """Let others write there."""
+        """Release the lock."""
         if self._handle is not None:
             with suppress(OSError):  # the next one can lock it as well
                 (self._folder / LOCK).unlink()
@@ -344,9 +347,9 @@ class FolderLock:
 
 
 def _locked(folder: Path) -> int | None:
-    """A handle whose closing lifts the lock; None, which is told, where the file system has none.
+    """A handle whose closing releases the lock; None, with a warning, on file systems without.
 
-    What is locked is a file open for writing: NFS locks no other.
+    The lock is on a file open for writing: NFS locks no other.
     """
     try:
         import fcntl
@@ -363,7 +366,7 @@ def _locked(folder: Path) -> int | None:
         except BlockingIOError:
             os.close(handle)
             raise UsageError(
-                f"{folder}: another run is writing there now; wait for its end, or name another "
+                f"{folder}: another run is writing there; wait for it to end, or choose another "
                 "folder with --output"
             ) from None
         except OSError as error:
@@ -371,17 +374,17 @@ def _locked(folder: Path) -> int | None:
             with suppress(OSError):
                 path.unlink()
             console.print(
-                f"{folder}: its file system has no locks ({error.strerror}); see to it that no "
+                f"{folder}: its file system has no locks ({error.strerror}); make sure that no "
                 "other run writes there"
             )
             return None
-        if _is_there(path, handle):
+        if _is_same_file(path, handle):
             return handle
-        os.close(handle)  # whoever held it took the file away meanwhile
+        os.close(handle)  # the previous holder removed the file meanwhile
 
 
-def _is_there(path: Path, handle: int) -> bool:
-    """Whether the open file is the one of this path."""
+def _is_same_file(path: Path, handle: int) -> bool:
+    """Whether the open file is still the one at this path."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(handle))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What users name as input -> video files, each once, each with a name of its own."""
+"""Input arguments -> video files without duplicates, each with a unique name."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from pathlib import Path
 from stadkit.errors import UsageError
 from stadkit.video.check import EXTENSIONS
 
-LONGEST = 200  # bytes of a name; file systems allow 255, and extensions come on top
+MAX_NAME_BYTES = 200  # file systems allow 255, and extensions are added
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file to look at; `name` is what its outputs are called, unlike any other's."""
+    """A file to process; `name`: the unique stem of its outputs."""
 
     name: str
     path: Path
 
 
 def gather(named: Iterable[str]) -> list[Input]:
-    """Files, folders (searched to the bottom), globs and .txt lists -> inputs, in order.
+    """Expand files, folders (recursively), globs and .txt lists to inputs, in order.
 
-    A file that comes twice is taken once. One that does not exist stays in: what is wrong
-    with it is reported beside what could be done. Raises UsageError where a folder, glob or
-    list holds no video.
+    Duplicates are dropped. Missing files are kept, to be reported with the results of the others.
+    Raises UsageError for a folder, glob or list without videos.
     """
     paths: dict[str, Path] = {}
     for text in named:
@@ -46,29 +45,29 @@ def _expand(text: str) -> list[Path]:
         return _from_list(path) if path.suffix.lower() == ".txt" else [path]
     if glob.has_magic(text):
         found = [Path(name) for name in sorted(glob.glob(text, recursive=True))]
-        return _some([path for path in found if not path.is_dir()], f"nothing matches {text}")
+        return _require([path for path in found if not path.is_dir()], f"{text}: matches no file")
     return [path]
 
 
 def _from_folder(folder: Path) -> list[Path]:
     inside = sorted(folder.rglob("*"))
     found = [path for path in inside if path.suffix.lower() in EXTENSIONS and path.is_file()]
-    return _some(found, f"{folder}: no video in this folder ({' '.join(EXTENSIONS)})")
+    return _require(found, f"{folder}: no video in this folder ({' '.join(EXTENSIONS)})")
 
 
 def _from_list(path: Path) -> list[Path]:
-    """One path a line, from the list's own folder on; blank lines and `#` lines are skipped."""
+    """One path per line, relative to the list's folder; blank and `#` lines are skipped."""
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{path}: cannot be read as a list of paths, one a line") from None
+        raise UsageError(f"{path}: cannot be read as a list of paths, one per line") from None
     kept = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    return _some([path.parent / line for line in kept], f"{path}: names no video")
+    return _require([path.parent / line for line in kept], f"{path}: names no video")
 
 
-def _some(paths: list[Path], otherwise: str) -> list[Path]:
+def _require(paths: list[Path], error: str) -> list[Path]:
     if not paths:
-        raise UsageError(otherwise)
+        raise UsageError(error)
     return paths
 
 
@@ -86,9 +85,9 @@ def _with_names(paths: Iterable[Path]) -> Iterator[Input]:
 
 
 def plain(stem: str) -> str:
-    """A stem that any file system, CSV and log takes: no control characters, not too long."""
+    """Make a stem safe for file systems, CSV and logs: no control characters, limited length."""
     text = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "_", stem)
     raw = text.encode()
-    if len(raw) <= LONGEST:
+    if len(raw) <= MAX_NAME_BYTES:
         return text
-    return f"{raw[:LONGEST].decode('utf-8', 'ignore')}-{hashlib.sha256(raw).hexdigest()[:8]}"
+    return f"{raw[:MAX_NAME_BYTES].decode('utf-8', 'ignore')}-{hashlib.sha256(raw).hexdigest()[:8]}"

@@ -1,7 +1,4 @@
-"""What `detect` is asked to do: the same for every input, and what it comes to for one.
-
-What is said in words: some of a model's classes, by name or id; how often to look.
-"""
+"""A job of `detect`, its task for each input, and parsers of --classes and --every."""
 
 from __future__ import annotations
 
@@ -32,43 +29,43 @@ LABELS = "labels.txt"
 
 @dataclass(frozen=True)
 class Job:
-    """What is done with every input."""
+    """The detector and settings, the same for every input."""
 
     detector: Detector
     options: Options
     labels: Labels  # the classes to write
-    min_action: float  # scores below are not written
-    min_drawn: float = 0.3  # nor drawn
+    min_action: float  # lower scores are not written
+    min_drawn: float = 0.3  # lower scores are not drawn
     proposals: Path | None = None  # the file that options.proposals came from
     save_video: bool = False
     save_tokens: bool = False
     save_queries: bool = False
-    queries: Path | None = None  # the folder of results with the inputs' banks
+    queries: Path | None = None  # folder with the inputs' query banks
     window: float = 60.0  # seconds of a bank around a keyframe
     link: bool = False
     resume: bool = True
-    spread: RayExecutor | None = None  # who looks; None: this process
+    executor: RayExecutor | None = None  # None: this process
 
     @property
     def min_person(self) -> float:
-        """People below this score are not reported: as asked, else as the card says."""
-        given = self.options.min_person
-        return self.detector.card.min_person if given is None else given
+        """Lowest reported person score: the option, else the card's."""
+        option = self.options.min_person
+        return self.detector.card.min_person if option is None else option
 
     @property
     def every(self) -> Every:
-        """Seconds between keyframes, or "frame": as asked, else as the detector has it."""
-        given = self.options.every
-        return self.detector.every if given is None else given
+        """Seconds between keyframes, or "frame": the option, else the detector's default."""
+        option = self.options.every
+        return self.detector.every if option is None else option
 
     @property
     def batch(self) -> int:
-        """Clips at once; fewer than asked where the device's memory was too small."""
-        return self.detector.most_clips or self.detector.batch(self.options)
+        """Clips per pass; fewer than configured after running out of memory."""
+        return self.detector.max_clips or self.detector.batch(self.options)
 
 
 def facts(job: Job) -> dict[str, Any]:
-    """What made the results, for the head of the manifest."""
+    """Versions, model and arguments that the results depend on, for the head of the manifest."""
     detector, options = job.detector, job.options
     packages = {name: version(name) for name in ("stadkit", "torch", "av", "numpy")}
     return {
@@ -81,7 +78,7 @@ def facts(job: Job) -> dict[str, Any]:
             "device": str(detector.device),
             "precision": str(detector.precision).removeprefix("torch."),
         },
-        **_people(detector),
+        **_person_model(detector),
         "arguments": {
             "every": job.every,
             "start": options.start,
@@ -106,8 +103,8 @@ def facts(job: Job) -> dict[str, Any]:
     }
 
 
-def _people(detector: Detector) -> dict[str, Any]:
-    """Who finds the people, where that is another model."""
+def _person_model(detector: Detector) -> dict[str, Any]:
+    """The person detector of a two-stage model; empty for other models."""
     finder = detector.person_detector
     if finder is None:
         return {}
@@ -115,49 +112,49 @@ def _people(detector: Detector) -> dict[str, Any]:
     return {"person_model": about}
 
 
-class Task:
-    """One input of a job, with what is known of its file once it was asked for."""
+class DetectTask:
+    """One input of a job; the facts of its file are read on demand."""
 
     def __init__(self, item: Input, job: Job, folder: Path) -> None:
-        """What it gives, by kind, lies in `folder`; "tokens" and "queries" are folders."""
-        asked = {
+        """`files`: the outputs in `folder` by kind; "tokens" and "queries" are folders."""
+        optional = {
             "tubes.json": job.link,
             "mp4": job.save_video,
             "tokens": job.save_tokens,
             "queries": job.save_queries,
         }
-        kinds = ["csv", "jsonl", *(kind for kind, wanted in asked.items() if wanted)]
+        kinds = ["csv", "jsonl", *(kind for kind, wanted in optional.items() if wanted)]
         self.item, self.job = item, job
         self.files = {kind: folder / f"{item.name}.{kind}" for kind in kinds}
 
     @property
     def record(self) -> VideoRecord:
-        """What is known before the input is read: its path."""
+        """The record before the input is read: its path."""
         return VideoRecord("begun", input=str(self.item.path), outputs={})
 
     @cached_property
     def identity(self) -> VideoRecord:
-        """`record` with sha256 and size of the input, and sha256 of the header of its query bank.
+        """`record` with sha256 and size of the input, and sha256 of its query bank's header.
 
-        Each file is read once. Raises VideoError where the input is no file.
+        Each file is read once. Raises VideoError if the input is not a file.
         """
         check_file(self.item.path)
-        own = replace(
+        record = replace(
             self.record, sha256=sha256(self.item.path), bytes=self.item.path.stat().st_size
         )
         if self.bank is None:
-            return own
-        header = self.bank / HEADER  # which has the sha256 of all the rest
-        return replace(own, queries=sha256(header) if header.is_file() else "")
+            return record
+        header = self.bank / HEADER  # which has the sha256 of the bank's other files
+        return replace(record, queries=sha256(header) if header.is_file() else "")
 
     @property
     def bank(self) -> Path | None:
-        """Where the bank that it reads is to lie; None where it reads none."""
+        """The path of the query bank to read; None if the job reads none."""
         queries = self.job.queries
         return None if queries is None else bank_folder(queries, self.item.name)
 
     def mark(self, facts: Mapping[str, Any]) -> str:
-        """The fingerprint of its results under these facts."""
+        """The fingerprint of the results under these facts."""
         identity = self.identity
         made_from = {**facts, "name": self.item.name, "input": identity.sha256}
         bank = {} if self.bank is None else {"queries": identity.queries}
@@ -165,9 +162,9 @@ class Task:
 
 
 def pick_classes(text: str, labels: Labels) -> Labels:
-    """ "walk, 3" -> those labels, in the model's order; all of them for an empty text.
+    """Parse "walk, 3" to those labels, in the model's order; all of them for an empty text.
 
-    Names that hold commas are found too. Raises UsageError for one that the model lacks.
+    Names may contain commas. Raises UsageError for an unknown class.
     """
     if not text.strip():
         return labels
@@ -177,13 +174,13 @@ def pick_classes(text: str, labels: Labels) -> Labels:
 
 
 def pick_every(text: str | None) -> Every | None:
-    """ "0.5" -> seconds between keyframes; "frame" as it is; raises UsageError for other words."""
+    """Parse seconds between keyframes, or "frame"; raises UsageError for anything else."""
     if text is None or text == FRAME:
         return text
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"--every {text!r}: wants seconds, such as 0.5, or {FRAME}") from None
+        raise UsageError(f"--every {text!r}: give seconds, such as 0.5, or {FRAME}") from None
 
 
 def _split(text: str, labels: Labels) -> list[str]:
@@ -191,7 +188,7 @@ def _split(text: str, labels: Labels) -> list[str]:
     names: list[str] = []
     rest = [part.strip() for part in text.split(",")]
     while rest:
-        # The longest run of parts that is a name: AVA has "listen (e.g., to music)".
+        # Match the longest run of parts: AVA has "listen (e.g., to music)".
         for length in range(len(rest), 0, -1):
             name = ", ".join(rest[:length])
             if name in labels.names or name in by_id:
@@ -210,7 +207,7 @@ def _unknown(name: str, labels: Labels) -> str:
 
 
 def with_classes(table: Detections, labels: Labels) -> Detections:
-    """The same people with only these classes."""
+    """The table restricted to these classes."""
     if labels.names == table.classes:
         return table
     columns = [table.classes.index(name) for name in labels.names]

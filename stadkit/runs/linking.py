@@ -1,7 +1,7 @@
-"""Linking a set of detections by any method, and writing its tubes in any format.
+"""Link a set of detections by any method, and write the tubes in any format.
 
-ACT's and mmaction2's methods count frames: keyframes become frames, one each, and frames become
-seconds again. Several results are all written, or none.
+ACT's and mmaction2's methods count frames: seconds are converted to keyframe numbers and back.
+Several outputs are written all or none.
 """
 
 from __future__ import annotations
@@ -28,47 +28,49 @@ from stadkit.tubes import Tubelets, Tubes
 if TYPE_CHECKING:
     from stadkit.files.tube_truth import TubeTruth
 
-FRAMED = ("act", "mmaction2")  # methods that count frames
+FRAME_METHODS = ("act", "mmaction2")  # methods that count frames
 FORMATS = ("act", "multisports", "gt")
 Ints = NDArray[np.int64]
 
 
 def link_detection_set(
-    given: DetectionSet,
+    detections: DetectionSet,
     method: str,
     options: dict[str, float],
     rate: float | None,
     size: tuple[int, int] | None,
 ) -> Linked:
-    """Link by a method; `options` are those of "track", `size` height, width of every video.
+    """Link by a method; `options`: those of "track", `size`: height, width of every video.
 
-    Raises UsageError where a method wants what is not known.
+    Raises UsageError if a fact that the method needs is unknown.
     """
-    if method not in FRAMED:
-        return link_by(method, given.found, given.looked, options=Options(**options))
-    if given.raw is not None:
-        return _link_raw(given, method)
-    known = {video: s for video in given.videos if (s := size or given.facts.sizes.get(video))}
-    # mmaction2 can do without, but not with some.
-    sizes = known if method == "act" or set(known) == set(given.videos) else None
+    found, keyframes = detections.found, detections.keyframes
+    if method not in FRAME_METHODS:
+        return link_by(method, found, keyframes, options=Options(**options))
+    if detections.raw is not None:
+        return _link_raw(detections, method)
+    videos, facts = detections.videos, detections.facts
+    known = {video: s for video in videos if (s := size or facts.sizes.get(video))}
+    # mmaction2 works without sizes, but not with some of them.
+    sizes = known if method == "act" or set(known) == set(videos) else None
     if rate is not None:
-        return link_by(method, given.found, given.looked, rate=rate, sizes=sizes)
-    frames = Frames.of(given.looked, given.found)
-    linked = link_by(method, frames.count(given.found), rate=1.0, sizes=sizes)
-    return Linked(given.anew().found, frames.seconds(linked.tubes))
+        return link_by(method, found, keyframes, rate=rate, sizes=sizes)
+    frames = Frames.of(keyframes, found)
+    linked = link_by(method, frames.to_frames(found), rate=1.0, sizes=sizes)
+    return Linked(detections.without_tracks().found, frames.to_seconds(linked.tubes))
 
 
-def _link_raw(given: DetectionSet, method: str) -> Linked:
-    """Pickles as their own code links them: row by row, in pixels, ties in the file's order."""
-    sizes, rate = given.facts.sizes, given.rate or 25.0
-    if isinstance(given.raw, Tubelets) and method == "act":
-        tubes = link_act(given.raw, sizes, rate)
-    elif isinstance(given.raw, Instances) and method == "mmaction2":
-        tubes = link_mmaction2(given.raw, rate, sizes)
+def _link_raw(detections: DetectionSet, method: str) -> Linked:
+    """Link pickles as the original code does: row by row, in pixels, ties in file order."""
+    sizes, rate = detections.facts.sizes, detections.rate or 25.0
+    if isinstance(detections.raw, Tubelets) and method == "act":
+        tubes = link_act(detections.raw, sizes, rate)
+    elif isinstance(detections.raw, Instances) and method == "mmaction2":
+        tubes = link_mmaction2(detections.raw, rate, sizes)
     else:
         other = {"act": "mmaction2", "mmaction2": "act"}[method]
-        raise UsageError(f"--method {method}: not of these pickles; --method {other} or track is")
-    return Linked(given.found.with_track(np.full(len(given.found), -1, np.int32)), tubes)
+        raise UsageError(f"--method {method}: not for these pickles; use --method {other} or track")
+    return Linked(detections.without_tracks().found, tubes)
 
 
 def write_pickle(tubes: Tubes, truth: TubeTruth, path: Path, kind: str) -> None:
@@ -83,61 +85,60 @@ def write_pickle(tubes: Tubes, truth: TubeTruth, path: Path, kind: str) -> None:
 
 
 def pickle_facts(
-    given: DetectionSet, rate: float | None, size: tuple[int, int] | None
+    detections: DetectionSet, rate: float | None, size: tuple[int, int] | None
 ) -> TubeTruth:
-    """What a pickle needs to be told of the videos: sizes, frames a second, how many frames.
+    """The sizes, frame rate and frame counts of the videos, which a pickle contains.
 
-    size: height, width of every video. Raises UsageError that says what is missing.
+    size: height, width of every video. Raises UsageError naming what is missing.
     """
     from stadkit.files.tube_truth import TubeTruth
 
-    videos = given.videos
-    sizes = {v: s for v in videos if (s := size or given.facts.sizes.get(v))}
-    if lacks := [video for video in videos if video not in sizes]:
+    videos = detections.videos
+    sizes = {v: s for v in videos if (s := size or detections.facts.sizes.get(v))}
+    if missing := [video for video in videos if video not in sizes]:
         raise UsageError(
-            f"--pickle: is of pixels, and nothing says how large {lacks[0]!r} is; give --size "
-            "WxH, a --truth GT.pkl, or the folder of `detect` with its manifest.json"
+            f"--pickle: needs pixels, but the size of {missing[0]!r} is unknown; give --size WxH, "
+            "a --truth GT.pkl, or the folder of `detect` with its manifest.json"
         )
-    rate = rate or given.rate
+    rate = rate or detections.rate
     if rate is None:
         raise UsageError(
-            "--pickle: counts frames, and nothing says how many a second all videos have; "
-            "give --rate"
+            "--pickle: counts frames, but a frame rate common to all videos is unknown; give --rate"
         )
-    frames = {video: _frames(given, video, rate) for video in videos}
-    return TubeTruth(Tubes.empty(given.labels.names), sizes, frames, rate, given.labels)
+    frames = {video: _frame_count(detections, video, rate) for video in videos}
+    return TubeTruth(Tubes.empty(detections.labels.names), sizes, frames, rate, detections.labels)
 
 
 def on_frames(tubes: Tubes, rate: float) -> Tubes:
-    """The tubes with each time moved to the nearest frame; UsageError where two become one."""
+    """Round each time to the nearest frame; raises UsageError if two fall on one frame."""
     frame = np.rint(tubes.time * rate)
     same = np.diff(frame) == 0
-    same[tubes.start[1:-1] - 1] = False  # from one tube to the next
+    same[tubes.start[1:-1] - 1] = False  # between tubes
     if same.any():
         row = int(np.flatnonzero(same)[0])
         a, b = tubes.time[row : row + 2]
         raise UsageError(
-            f"--rate {rate:g}: {a:g} s and {b:g} s would be one frame; give the videos' own rate"
+            f"--rate {rate:g}: {a:g} s and {b:g} s fall on one frame; give the videos' own rate"
         )
     return replace(tubes, time=frame / rate)
 
 
-def _frames(given: DetectionSet, video: str, rate: float) -> int:
-    """How many frames a video has: as is known, at least up to its last keyframe."""
-    times = [table.time[table.video == video] for table in (given.looked, given.found)]
+def _frame_count(detections: DetectionSet, video: str, rate: float) -> int:
+    """The known frame count of a video, at least up to its last keyframe."""
+    tables = detections.keyframes, detections.found
+    times = [table.time[table.video == video] for table in tables]
     last = max((float(time.max()) for time in times if len(time)), default=0.0)
-    return max(given.facts.frames.get(video, 0), round(last * rate) + 1)
+    return max(detections.facts.frames.get(video, 0), round(last * rate) + 1)
 
 
 def write_together(writers: Mapping[Path, Callable[[Path], None]]) -> None:
-    """Have each writer write its file; where one fails, every place is as it was.
+    """Call each writer with its file; if one fails, no file is changed.
 
-    Folders are made. Raises what the writers raise, and StadkitError where a place cannot be
-    written to.
+    Folders are made. Raises what the writers raise, and StadkitError if a path cannot be written.
     """
     for path in writers:
         path.parent.mkdir(parents=True, exist_ok=True)
-    # With the ending of the result: .gz says how it is written.
+    # With the suffix of the result: .gz selects compression.
     unfinished = {path: path.with_name(f".{uuid4().hex}{path.suffix}") for path in writers}
     try:
         for path, write in writers.items():
@@ -150,7 +151,7 @@ def write_together(writers: Mapping[Path, Callable[[Path], None]]) -> None:
 
 
 def _write(write: Callable[[Path], None], file: Path, path: Path) -> None:
-    """Write a file under another name; errors name it as the user does."""
+    """Write a file under a temporary name; errors use the final one."""
     try:
         write(file)
     except StadkitError as error:
@@ -159,37 +160,38 @@ def _write(write: Callable[[Path], None], file: Path, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Frames:
-    """The keyframes of all videos in order, each with its number, from 0 in each video."""
+    """The keyframes of all videos in order, numbered from 0 in each video."""
 
     names: NDArray[np.str_]  # [v]  videos
-    video: Ints  # [k]  which one
+    video: Ints  # [k]  index into names
     time: NDArray[np.float64]  # [k]  seconds
     number: Ints  # [k]
-    row: Ints  # [n]  the keyframe of each row of the detections
+    row: Ints  # [n]  keyframe of each row of the detections
 
     @classmethod
-    def of(cls, looked: Keyframes, found: Detections) -> Frames:
-        """Count what was looked at or has rows.
+    def of(cls, keyframes: Keyframes, found: Detections) -> Frames:
+        """Number all times that were processed or have rows.
 
-        A gap is as many frames as it is times the usual gap of its video. Counting from one
-        keyframe to the next, times of whole milliseconds do not add up to a wrong frame.
+        A gap counts as the multiple of its video's usual gap to which it is closest. Counting
+        from keyframe to keyframe, rounding to milliseconds does not accumulate to a wrong frame.
         """
-        names, of = np.unique(np.concatenate([looked.video, found.video]), return_inverse=True)
-        ms = milliseconds(np.concatenate([looked.time, found.time]))
+        videos = np.concatenate([keyframes.video, found.video])
+        names, index = np.unique(videos, return_inverse=True)
+        ms = milliseconds(np.concatenate([keyframes.time, found.time]))
         low, high = (ms.min(), ms.max()) if len(ms) else (0, 0)
         span = high - low + 1
-        keyframe, row = np.unique(of * span + ms - low, return_inverse=True)
-        video, past = np.divmod(keyframe, span)
+        keyframe, row = np.unique(index * span + ms - low, return_inverse=True)
+        video, offset = np.divmod(keyframe, span)
         cuts = np.flatnonzero(np.diff(video)) + 1
-        parts = [_numbers(part) for part in np.split(past, cuts)]
-        return cls(names, video, (past + low) / 1000, np.concatenate(parts), row[len(looked) :])
+        number = np.concatenate([_numbers(part) for part in np.split(offset, cuts)])
+        return cls(names, video, (offset + low) / 1000, number, row[len(keyframes) :])
 
-    def count(self, found: Detections) -> Detections:
-        """The detections that were given, at frames for seconds."""
+    def to_frames(self, found: Detections) -> Detections:
+        """The detections passed to `of`, with frame numbers as times."""
         return replace(found, time=self.number[self.row].astype(np.float64))
 
-    def seconds(self, tubes: Tubes) -> Tubes:
-        """Tubes at frames, all of them keyframes, at their seconds again."""
+    def to_seconds(self, tubes: Tubes) -> Tubes:
+        """Convert tubes from frame numbers, all of them keyframes, to seconds."""
         span = int(self.number.max(initial=0)) + 1
         video = np.searchsorted(self.names, tubes.video)[tubes.owner]
         frame = np.rint(tubes.time).astype(np.int64)
@@ -198,10 +200,10 @@ class Frames:
 
 
 def _numbers(ms: Ints) -> Ints:
-    """The number [k] of each keyframe of one video, whose milliseconds [k] go up."""
+    """The number [k] of each keyframe of one video, from its increasing milliseconds [k]."""
     gap = np.diff(ms)
     if len(gap):
-        # The mean of what is one frame: of 33 and 34 ms neither alone is 30 a second.
+        # The mean of one-frame gaps: at 30 per second these are 33 and 34 ms.
         frame = np.mean(gap[gap < 1.5 * np.median(gap)])
         gap = np.rint(gap / frame).clip(1).astype(np.int64)
     return np.append(0, np.cumsum(gap))[: len(ms)]

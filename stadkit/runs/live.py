@@ -1,4 +1,4 @@
-"""`stadkit detect` of a camera or a stream: results grow as it plays, and stay when it ends."""
+"""`stadkit detect` on a camera or a stream: results are written as it plays and kept at the end."""
 
 from __future__ import annotations
 
@@ -24,63 +24,65 @@ from stadkit.files.jsonl import keyframe_line
 from stadkit.labels import Labels, write_labels
 from stadkit.runs.folder import RunFolder, fingerprint, new_folder
 from stadkit.runs.job import LABELS, Job, facts, with_classes
-from stadkit.runs.messages import make_summary, run_heading, summary_row, write_summary
+from stadkit.runs.messages import counted, make_summary, run_heading, summary_row, write_summary
 from stadkit.runs.outputs import digests
 from stadkit.runs.record import VideoRecord
 from stadkit.video.live import LiveVideo
 from stadkit.video.live_source import Source, live_source
 
-GROWING = ".live"  # after the names of results that are not complete yet
+UNFINISHED_SUFFIX = ".live"  # of results that are not complete yet
 
 
 def pick_live(inputs: Sequence[str], refused: Mapping[str, Any]) -> Source | None:
-    """The camera or stream that is the input; None where inputs are files.
+    """The camera or stream among the inputs; None if they are files.
 
-    `refused`: options that want a file, by their names in Python. Raises UsageError where one of
-    them is said, and for a live source beside other inputs.
+    `refused`: options that need a file, by their Python names. Raises UsageError if one of them
+    is set, and for a live source with other inputs.
     """
     sources = [source for source in map(live_source, inputs) if source is not None]
     if not sources:
         return None
     if len(inputs) > 1:
-        raise UsageError(f"{sources[0]}: a live source is looked at alone; start one run for each")
+        raise UsageError(f"{sources[0]}: a live source must be the only input; start one run each")
     for name, value in refused.items():
         if value:
             option = "--" + name.replace("_", "-")
-            raise UsageError(f"{option}: not of a live source; record it to a file first")
+            raise UsageError(f"{option}: not with a live source; record it to a file first")
     return sources[0]
 
 
 def refuse_url(source: Source | None) -> None:
-    """Raise UsageError for a URL where the network is not to be used."""
+    """Raise UsageError for a URL in offline mode."""
     from stadkit.zoo.storage import is_offline
 
     if source is not None and source.camera is None and is_offline():
         raise UsageError(f"{source}: offline mode is on (--offline or HF_HUB_OFFLINE)")
 
 
-class Growing:
-    """NAME.csv and NAME.jsonl, a keyframe at a time, under other names until they are done.
+class LiveResults:
+    """NAME.csv and NAME.jsonl, written a keyframe at a time under temporary names until complete.
 
-    What a killed run left under those names is kept under new ones.
+    Such files of a killed run are kept under new names.
     """
 
     def __init__(self, files: Sequence[Path], labels: Labels, min_action: float) -> None:
-        """files: of the CSV and the JSON lines."""
+        """files: the paths of the CSV and the JSON lines."""
         self._files = files
         self._labels, self._min_action = labels, min_action
         self._open: list[IO[str]] = []
-        self._whole = [0 for _ in files]  # bytes of the keyframes that are in all files
+        self._complete = [0 for _ in files]  # bytes of the keyframes that are in all files
         self.keyframes = self.people = 0
 
     def __enter__(self) -> Self:
         for path in keep_unfinished(self._files):
-            console.print(f"{path}: kept of a run that was killed")
-        self._open = [growing(path).open("w", encoding="utf-8", newline="") for path in self._files]
+            console.print(f"{path}: kept from a killed run")
+        self._open = [
+            unfinished(path).open("w", encoding="utf-8", newline="") for path in self._files
+        ]
         return self
 
     def add(self, video: str, time: float, found: Detections) -> None:
-        """One more keyframe; it is in the files when this returns."""
+        """Append a keyframe and flush the files."""
         table = with_classes(found, self._labels)
         table = replace(table, video=np.full(len(table), video))
         line = keyframe_line(video, time, table, self._labels, self._min_action)
@@ -91,7 +93,7 @@ class Growing:
         for file, text in zip(self._open, texts, strict=True):
             file.write(text)
             file.flush()
-        self._whole = [os.fstat(file.fileno()).st_size for file in self._open]
+        self._complete = [os.fstat(file.fileno()).st_size for file in self._open]
         self.keyframes += 1
         self.people += len(table)
 
@@ -101,55 +103,55 @@ class Growing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the files their names, if they hold anything: whole keyframes, the same in both."""
-        for file, size in zip(self._open, self._whole, strict=True):
-            with suppress(OSError):  # of a full disk: what was flushed is there
+        """Truncate the files to complete keyframes, the same in both, and give them their names."""
+        for file, size in zip(self._open, self._complete, strict=True):
+            with suppress(OSError):  # a full disk: what was flushed is kept
                 file.close()
             os.truncate(file.name, size)
         for path in self._files:
             if self.keyframes:
-                os.replace(growing(path), path)
+                os.replace(unfinished(path), path)
             else:
-                growing(path).unlink(missing_ok=True)
+                unfinished(path).unlink(missing_ok=True)
 
 
-def growing(path: Path) -> Path:
-    """The name of a result until it is complete."""
-    return path.with_name(path.name + GROWING)
+def unfinished(path: Path) -> Path:
+    """The path of a result until it is complete."""
+    return path.with_name(path.name + UNFINISHED_SUFFIX)
 
 
 def keep_unfinished(files: Sequence[Path]) -> list[Path]:
-    """Rename what a killed run left of these results: NAME.csv.live-2, -3, ...; the new names."""
+    """Rename unfinished results of a killed run to NAME.csv.live-2, -3, ...; the new paths."""
 
     def numbered(path: Path, number: int) -> Path:
-        return path.with_name(f"{growing(path).name}-{number}")
+        return path.with_name(f"{unfinished(path).name}-{number}")
 
     free = next(n for n in count(2) if not any(numbered(path, n).exists() for path in files))
     kept = []
     for path in files:
-        if growing(path).exists() and growing(path).stat().st_size:
-            kept.append(growing(path).replace(numbered(path, free)))
+        if unfinished(path).exists() and unfinished(path).stat().st_size:
+            kept.append(unfinished(path).replace(numbered(path, free)))
     return kept
 
 
 def detect_live(
     source: Source, job: Job, output: Path | None, overwrite: bool, as_json: bool
 ) -> int:
-    """Look until the duration, the end, Ctrl-C or a loss; the exit code.
+    """Process the source until its end, the duration, Ctrl-C or a lost connection; the exit code.
 
-    0: the duration or the end was reached; 1: it could not be opened, broke off for good, or the
-    run failed: what was found before is kept. Ctrl-C and a polite kill are raised again when all
-    is written.
+    0: the duration or the end was reached; 1: the source could not be opened or was lost for good,
+    or the run failed: earlier results are kept. Ctrl-C and SIGTERM are raised again once all is
+    written.
     """
     check_live(job.detector)
     name = source.name
     run = RunFolder(output or new_folder("detect", name), {**facts(job), "live": True}, overwrite)
     files = [run.folder / f"{name}.csv", run.folder / f"{name}.jsonl"]
-    # No two runs of a live source are the same.
+    # Runs of a live source are never the same.
     run.begin(name, fingerprint({"source": str(source), "time": time.time_ns()}), files)
     console.print(run_heading(job))
-    console.print(f"{source}: looking; Ctrl-C ends it and keeps what was found")
-    session = _Session(source, job, Growing(files, job.labels, job.min_action))
+    console.print(f"{source}: running; Ctrl-C stops it and keeps the results")
+    session = _Session(source, job, LiveResults(files, job.labels, job.min_action))
     started, code = time.perf_counter(), 1
     try:
         session.run()
@@ -162,7 +164,7 @@ def detect_live(
             run.drop(name, files)
     finally:
         record = replace(session.record, seconds=round(time.perf_counter() - started, 2))
-        console.print(_line(source, record, files[0]))  # first: the disk may be full
+        console.print(_source_line(source, record, files[0]))  # before writing to a full disk
         try:
             if record.status != "failed":
                 written = digests([path for path in files if path.exists()], run.folder)
@@ -179,16 +181,16 @@ def detect_live(
 
 
 class _Session:
-    """One look at a live source; `record` says how it ended, whatever broke it off."""
+    """One run of a live source; `record` says how it ended, also after an error."""
 
-    def __init__(self, source: Source, job: Job, results: Growing) -> None:
+    def __init__(self, source: Source, job: Job, results: LiveResults) -> None:
         self.source, self.job, self.results = source, job, results
         self.record = VideoRecord(
             "failed", input=str(source), outputs={}, reason="stopped by an internal error"
         )
 
     def run(self) -> None:
-        """Look until the source or the duration ends; raises what breaks it off."""
+        """Process the source until its end or the duration; raises the error that stops it."""
         job, results = self.job, self.results
         until = over_at(job.detector, job.options)
         try:
@@ -201,7 +203,7 @@ class _Session:
                 watch = LiveWatch(job.detector, video, job.options)
                 self._watch(video, watch)
         except (KeyboardInterrupt, SystemExit):
-            if self.record.status == "failed":  # before there was a picture
+            if self.record.status == "failed":  # before the first frame
                 self.record = replace(self.record, reason="interrupted")
             raise
         except (StadkitError, OSError) as error:
@@ -211,13 +213,13 @@ class _Session:
 
     def _watch(self, video: LiveVideo, watch: LiveWatch) -> None:
         try:
-            for moment, table in watch:
-                self.results.add(self.source.name, moment, table)
+            for key_time, table in watch:
+                self.results.add(self.source.name, key_time, table)
         except (KeyboardInterrupt, SystemExit):
             self.record = self._ended(video, watch, "interrupted")
             raise
         except Exception as error:
-            if self.results.keyframes:  # they are worth keeping
+            if self.results.keyframes:  # keep what was written
                 fault = one_line(error) or type(error).__name__
                 self.record = self._ended(video, watch, "", fault)
             raise
@@ -249,19 +251,20 @@ class _Session:
         )
 
 
-def _line(source: Source, record: VideoRecord, path: Path) -> str:
-    """How it went, in one line."""
+def _source_line(source: Source, record: VideoRecord, path: Path) -> str:
+    """One line on how the run of a source ended."""
     reason, live = record.reason or "", record.live
     if record.status == "failed" or live is None:
         return f"stadkit: error: {reason if str(source) in reason else f'{source}: {reason}'}"
-    counts = f"{record.people} people in {record.keyframes} keyframes"
+    counts = f"{counted(record.people or 0, 'person')} in "
+    counts += counted(record.keyframes or 0, "keyframe")
     if live["skipped keyframes"]:
         counts += f" ({live['skipped keyframes']} skipped to keep up)"
     if live["keyframes in pauses"]:
-        counts += f", {live['keyframes in pauses']} keyframes in pauses"
+        counts += f", {counted(live['keyframes in pauses'], 'keyframe')} in pauses"
     if live["dropped frames"]:
-        counts += f", {live['dropped frames']} frames dropped"
+        counts += f", {counted(live['dropped frames'], 'frame')} dropped"
     if live["reconnects"]:
-        counts += f", {live['reconnects']} reconnections"
+        counts += f", {counted(live['reconnects'], 'reconnection')}"
     end = f"; PARTIAL: {reason}" if record.status == "partial" else ""
-    return f"{source}: {counts}, {live['seconds']:.1f} s of it -> {path}{end}"
+    return f"{source}: {counts}, {live['seconds']:.1f} s -> {path}{end}"

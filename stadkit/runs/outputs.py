@@ -1,6 +1,6 @@
-"""What `detect` writes of an input, and what its manifest says of it.
+"""The files that `detect` writes for an input, and its record in the manifest.
 
-Banks of queries of `detect`: NAME.queries written with --save-queries, read with --queries.
+Query banks, NAME.queries, are written with --save-queries and read with --queries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stadkit.files.tubes_json import write_tubes_json
 from stadkit.labels import write_labels
 from stadkit.models.stmixer import Stmixer
 from stadkit.runs.inputs import Input
-from stadkit.runs.job import LABELS, Job, Task, with_classes
+from stadkit.runs.job import LABELS, DetectTask, Job, with_classes
 from stadkit.runs.pictures import own_files
 from stadkit.runs.record import VideoRecord
 from stadkit.tubes import Tubes
@@ -31,7 +31,7 @@ from stadkit.zoo import sha256
 
 
 def with_reading(record: VideoRecord, found: VideoDetections) -> VideoRecord:
-    """The record of an input with how its video was read and how much was found."""
+    """Add how the video was read and the counts of its detections to a record."""
     return replace(
         record,
         status="partial" if found.report.partial else "ok",
@@ -48,18 +48,20 @@ def with_reading(record: VideoRecord, found: VideoDetections) -> VideoRecord:
     )
 
 
-def threads(job: Job) -> int | None:
-    """CPU threads of the model, on which the last bits of a score may depend: of this process, or
-    as asked of each worker; None where the workers share the CPUs."""
-    if job.spread is not None:
-        return job.spread.setup.threads or None
+def model_threads(job: Job) -> int | None:
+    """CPU threads of the model, on which the last bits of scores may depend.
+
+    Of this process or each worker; None if the workers share the CPUs.
+    """
+    if job.executor is not None:
+        return job.executor.config.threads or None
     import torch
 
     return torch.get_num_threads()
 
 
-def write_results(found: VideoDetections, task: Task, record: VideoRecord) -> VideoRecord:
-    """Write the results of an input; its record with their checksums and counts."""
+def write_results(found: VideoDetections, task: DetectTask, record: VideoRecord) -> VideoRecord:
+    """Write the results of an input; returns its record with their checksums and counts."""
     name, job, files = task.item.name, task.job, task.files
     table = with_classes(found.table, job.labels)
     table = replace(table, video=np.full(len(table), name))
@@ -67,7 +69,7 @@ def write_results(found: VideoDetections, task: Task, record: VideoRecord) -> Vi
     table, tubes = _link(table, keyframes, job) if job.link else (table, None)
     write_found(table, job.labels, files["csv"], job.min_action, tracks=job.link)
     write_jsonl(table, keyframes, job.labels, files["jsonl"], job.min_action)
-    # With these `eval` and `link` read the CSVs.
+    # `eval` and `link` need these to read the CSVs.
     write_labels(job.labels, files["csv"].with_name(LABELS))
     if tubes is not None:
         write_tubes_json(tubes, job.labels, files["tubes.json"], [name])
@@ -94,28 +96,30 @@ def write_results(found: VideoDetections, task: Task, record: VideoRecord) -> Vi
 
 
 def digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
-    """Path below the folder -> sha256, of the files there are of an input."""
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in _written(paths)}
+    """Path below the folder -> sha256, for an input's files."""
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in _files(paths)}
 
 
-def _written(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files there are of an input; of a folder, those inside."""
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files at these paths; for a folder, those in it."""
     for path in paths:
         yield from own_files(path) if path.is_dir() else [path]
 
 
 def _link(table: Detections, keyframes: Keyframes, job: Job) -> tuple[Detections, Tubes]:
-    """Tracks and tubes of what is reported, so that `link` makes the same of the files."""
+    """Link only the reported scores, so that `link` gives the same from the files."""
     from stadkit.linking import link
 
-    told = np.where(table.action >= job.min_action, table.action, np.float32(np.nan))
-    linked = link(replace(table, action=told), keyframes)
+    reported = np.where(table.action >= job.min_action, table.action, np.float32(np.nan))
+    linked = link(replace(table, action=reported), keyframes)
     return table.with_track(linked.found.track), linked.tubes
 
 
 def match_banks(inputs: Sequence[Input], job: Job) -> None:
-    """Raise UsageError where --queries is no folder, NothingMatchedError where no input has a bank
-    in it."""
+    """Check that --queries has a bank of at least one input.
+
+    Raises UsageError if it is not a folder, NothingMatchedError if it has no such bank.
+    """
     folder = job.queries
     if folder is None:
         return
@@ -127,23 +131,25 @@ def match_banks(inputs: Sequence[Input], job: Job) -> None:
     banks = [bank_folder(folder, item.name) for item in inputs]
     if not any((bank / HEADER).is_file() for bank in banks):
         raise NothingMatchedError(
-            f"{folder}: has a bank of queries of none of the inputs, looked for {banks[0].name}; "
+            f"{folder}: has no query bank of any input, such as {banks[0].name}; "
             f"`stadkit detect INPUT --save-queries -o {folder}` with an STMixer makes them"
         )
 
 
-def said(job: Job) -> str:
-    """What is said of banks in the heading."""
+def describe_bank(job: Job) -> str:
+    """The part of the heading on query banks."""
     if job.queries is not None:
-        return f", queries of {job.window:g} s around"
+        return f", query bank window {job.window:g} s"
     model = job.detector.model
     long = isinstance(model, Stmixer) and model.config.classifier == "long"
-    return "; knows nothing of the rest of a video, which --queries tells it" if long else ""
+    return "; without a query bank (--queries) for its long-term classifier" if long else ""
 
 
-def given_queries(task: Task) -> Window | None:
-    """What the model is told of the rest of the video; raises StadkitError where the bank is not
-    there, not whole by its sha256, or not of this model."""
+def query_window(task: DetectTask) -> Window | None:
+    """The window of the input's query bank.
+
+    Raises StadkitError for a bank that is missing, damaged or of another model.
+    """
     if task.bank is None:
         return None
     model = require_bank_reader(task.job.detector)
@@ -152,8 +158,8 @@ def given_queries(task: Task) -> Window | None:
 
 
 @contextmanager
-def kept_queries(task: Task) -> Iterator[OnQueries | None]:
-    """A function that writes each clip's queries, if wanted; leaving it makes the bank whole."""
+def query_writer(task: DetectTask) -> Iterator[OnQueries | None]:
+    """Yield a function that writes a clip's queries, or None; leaving it completes the bank."""
     folder, job = task.files.get("queries"), task.job
     if folder is None:
         yield None

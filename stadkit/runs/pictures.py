@@ -1,6 +1,6 @@
-"""Folders among the results of `detect`: what in them is ours, and pictures of tokens.
+"""Output folders of `detect`: token pictures, and which files in a folder are its own.
 
-NAME.tokens of --save-tokens holds pictures, one a keyframe; NAME.queries of --save-queries a bank.
+NAME.tokens of --save-tokens holds a picture per keyframe; NAME.queries of --save-queries a bank.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from stadkit.video.clips import Clip
     from stadkit.video.draw_tokens import Kept
 
-# By the folder's end: the names that we may have written there, and those that files have until
-# they are whole.
-OURS = {
+# Folder suffix -> names of the files that `detect` writes there, and their temporary names.
+OWN_NAMES = {
     ".tokens": re.compile(r"-?\d+\.\d{3}\.png|\.[0-9a-f]{32}\.png"),
     ".queries": re.compile(r"header\.json|(time|person|entry)\.npy|\.[0-9a-f]{32}(\.npy)?"),
 }
 
 
 def picture(time: float) -> str:
-    """The name of the picture of a key time (seconds)."""
+    """The file name of the picture at a key time (seconds)."""
     return f"{time:.3f}.png"
 
 
 def keep_tokens(folder: Path) -> OnTokens:
-    """A function that writes the picture of a clip's tokens into the folder, made when needed."""
+    """A function that writes pictures of clips' tokens to the folder, which is made on demand."""
     from stadkit.video.draw_tokens import draw_tokens, save_png
 
     def keep(clip: Clip, kept: Kept) -> None:
@@ -40,13 +39,13 @@ def keep_tokens(folder: Path) -> OnTokens:
 
 
 def own_files(folder: Path) -> list[Path]:
-    """The files in a folder that we may have written, in the order of their names."""
-    names = OURS.get(folder.suffix)
+    """The files in a folder that `detect` wrote, sorted by name."""
+    names = OWN_NAMES.get(folder.suffix)
     return sorted(path for path in folder.iterdir() if names and names.fullmatch(path.name))
 
 
 def remove(path: Path) -> None:
-    """Take away a file, or what is ours in a folder; the rest stays in it."""
+    """Remove a file, or our own files in a folder, and the folder if it is then empty."""
     with suppress(OSError):
         if not path.is_dir():
             path.unlink()

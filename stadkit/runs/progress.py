@@ -1,4 +1,4 @@
-"""A moving bar on stderr while videos are looked at; nothing where stderr is no terminal."""
+"""Progress bars on stderr; nothing is shown if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from stadkit.detections import Detections
 from stadkit.runs.inputs import Input
 
 
-class Shown:
-    """A line on the terminal, there while it is entered."""
+class ProgressLine:
+    """A progress line, shown while entered."""
 
     _progress: Progress
 
@@ -31,8 +31,8 @@ class Shown:
         self._progress.stop()
 
 
-class Bar(Shown):
-    """Seconds of video done, with the time left where the video says how long it is."""
+class Bar(ProgressLine):
+    """Seconds of video done, with the time left if the video's length is known."""
 
     def __init__(self, item: Input, options: Options) -> None:
         self._start = options.start
@@ -48,7 +48,7 @@ class Bar(Shown):
         self._task = self._progress.add_task(item.name, total=self._length(item, options))
 
     def advance(self, time: float, table: Detections) -> None:
-        """A keyframe is done."""
+        """Advance to a processed keyframe."""
         self._progress.update(self._task, completed=time - self._start)
 
     def _length(self, item: Input, options: Options) -> float | None:
@@ -58,14 +58,14 @@ class Bar(Shown):
         from stadkit.video.decode import probe
 
         try:
-            whole = probe(item.path).duration
+            length = probe(item.path).duration
         except VideoError:
-            return None  # told where the video is opened to be looked at
-        return None if whole is None else max(0.0, whole - self._start)
+            return None  # reported when the video is processed
+        return None if length is None else max(0.0, length - self._start)
 
 
-class Count(Shown):
-    """Videos done of so many, while many workers look at them."""
+class Count(ProgressLine):
+    """Videos done of the total, for workers that process several at a time."""
 
     def __init__(self, total: int, shown: bool) -> None:
         self._progress = Progress(
@@ -80,5 +80,5 @@ class Count(Shown):
         self._task = self._progress.add_task("", total=total)
 
     def advance(self) -> None:
-        """One more is done."""
+        """Count one more video."""
         self._progress.advance(self._task)

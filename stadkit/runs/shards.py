@@ -1,7 +1,7 @@
-"""`--shard i/n`: one of n equal parts of the inputs, for as many processes on as many machines.
+"""`--shard i/n`: one of n equal parts of the inputs, each for one process on any machine.
 
-The inputs are put in the order of a hash of their paths and dealt out one after another. So each is
-in exactly one part, in whatever order they were named, and a folder of long videos is spread.
+Inputs are sorted by a hash of their paths and dealt out in turn. So each is in exactly one shard,
+whatever the order they are named in, and the long videos of a folder are spread over the shards.
 """
 
 from __future__ import annotations
@@ -16,96 +16,99 @@ from typing import Any
 from stadkit.errors import UsageError
 from stadkit.runs.inputs import Input
 
-WANTED = "wants a part such as 2/8, or auto in a Slurm array or with RANK and WORLD_SIZE"
+USAGE = "give a shard such as 2/8, or auto in a Slurm array or with RANK and WORLD_SIZE"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` (from 1) of `count`."""
+    """Shard `index` (from 1) of `count`."""
 
     index: int
     count: int
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """The name of its folder."""
         return f"shard-{self.index}-of-{self.count}"
 
     def share(self, inputs: Sequence[Input]) -> list[Input]:
-        """The inputs of this part, in the order they were named."""
-        mine = set(sorted(inputs, key=_deal)[self.index - 1 :: self.count])
-        return [item for item in inputs if item in mine]
+        """The inputs of this shard, in the order they were named."""
+        selected = set(sorted(inputs, key=_hash_key)[self.index - 1 :: self.count])
+        return [item for item in inputs if item in selected]
 
     def facts(self, inputs: Sequence[Input]) -> dict[str, Any]:
-        """What the manifest says of it: all parts of one list have the same `list`."""
+        """The manifest's entry: all shards of one list of inputs have the same `list`."""
         names = sorted(f"{item.name}\0{item.path.as_posix()}" for item in inputs)
         listed = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
         return {"index": self.index, "of": self.count, "inputs": len(inputs), "list": listed}
 
 
-def _deal(item: Input) -> tuple[str, str]:
+def _hash_key(item: Input) -> tuple[str, str]:
     path = item.path.as_posix()
     return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest(), path
 
 
 def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> Shard | None:
-    """ "2/8", "auto" or "" for none; raises UsageError for anything else."""
+    """Parse "2/8" or "auto"; None for an empty text; raises UsageError for anything else."""
     if not text:
         return None
     if text == "auto":
         return _from_environment(environment)
     parts = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if parts is None or not 1 <= int(parts[1]) <= int(parts[2]):
-        raise UsageError(f"--shard: {text!r} is no part; {WANTED}")
+        raise UsageError(f"--shard {text!r}: {USAGE}")
     return Shard(int(parts[1]), int(parts[2]))
 
 
 def _from_environment(environment: Mapping[str, str]) -> Shard:
-    """The part of this process: of a Slurm array, of torchrun, of torchrun in each of an array."""
+    """The shard of this process in a Slurm array, in torchrun, or in torchrun in an array."""
     array, ranks = _array(environment), _ranks(environment)
     if array is None and ranks is None:
         raise UsageError(
             "--shard auto: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor RANK and "
-            "WORLD_SIZE are set; say which part, such as --shard 2/8"
+            "WORLD_SIZE are set; name the shard, such as --shard 2/8"
         )
     (task, tasks), (rank, world) = array or (0, 1), ranks or (0, 1)
     return Shard(task * world + rank + 1, tasks * world)
 
 
 def _array(environment: Mapping[str, str]) -> tuple[int, int] | None:
-    """(which task of the array, from 0, how many); raises UsageError for one task of a larger
-    array that is run again alone, as Slurm no longer says of how many it was."""
+    """(index of the array task from 0, number of tasks).
+
+    Raises UsageError for a task of a larger array that is rerun alone, as Slurm then no longer
+    reports the array's size.
+    """
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return None
     count = _number(environment, "SLURM_ARRAY_TASK_COUNT")
     first = _number(environment, "SLURM_ARRAY_TASK_MIN", 0)
     if count == 1 and first > 1:
         raise UsageError(
-            f"--shard auto: this Slurm array is task {first} alone, of how many is not known; say "
-            f"--shard {first}/N, N as in the array it was of"
+            f"--shard auto: this Slurm array has only task {first}; give --shard {first}/N, with N "
+            "the size of the original array"
         )
     step = _number(environment, "SLURM_ARRAY_TASK_STEP", 1)
     place, rest = divmod(_number(environment, "SLURM_ARRAY_TASK_ID") - first, max(step, 1))
     if rest or not 0 <= place < count:
         raise UsageError(
-            "--shard auto: the ids of this Slurm array are no even row; give --array 1-8, say, or "
-            "--shard i/n"
+            "--shard auto: the ids of this Slurm array are not evenly spaced; use --array 1-8, for "
+            "example, or --shard i/n"
         )
     return place, count
 
 
 def _ranks(environment: Mapping[str, str]) -> tuple[int, int] | None:
-    """(rank, ranks)."""
+    """(rank, number of ranks)."""
     if "RANK" not in environment or "WORLD_SIZE" not in environment:
         return None
     rank, world = _number(environment, "RANK"), _number(environment, "WORLD_SIZE")
     if rank >= world:
-        raise UsageError(f"--shard auto: RANK is {rank} of WORLD_SIZE {world}; {WANTED}")
+        raise UsageError(f"--shard auto: RANK is {rank} of WORLD_SIZE {world}; {USAGE}")
     return rank, world
 
 
 def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
     text = environment.get(name, "" if default is None else str(default))
     if not text.isdecimal():
-        raise UsageError(f"--shard auto: {name} is {text!r}, wants a number; {WANTED}")
+        raise UsageError(f"--shard auto: {name} is {text!r}, not a number; {USAGE}")
     return int(text)

@@ -1,4 +1,4 @@
-"""How many CPU threads the commands give torch."""
+"""The number of CPU threads that torch uses in the commands."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from stadkit.detection import Detector
     from stadkit.video.keys import Every
 
-LIGHT = 10_000_000  # parameters; on a core such a model needs about as long as decoding
-RARE = 0.5  # seconds between keyframes from which on that is so
+# With fewer parameters and sparser keyframes a model takes about as long on a core as decoding.
+LIGHT_PARAMETERS = 10_000_000
+LIGHT_EVERY = 0.5  # seconds
 
 
 def use_threads(threads: int) -> None:
-    """So many threads for torch; 0: as they are."""
+    """Set torch's number of threads; 0 leaves it as it is."""
     if threads:
         import torch
 
@@ -27,17 +28,17 @@ def use_threads(threads: int) -> None:
 def threads_beside_decoding(
     threads: int, detector: Detector, every: Every | None
 ) -> Iterator[None]:
-    """So many threads for torch while in here; 0: all, but a light model leaves decoding a core.
+    """Set torch's threads within the block; 0: all, except that a light model leaves decoding one.
 
-    With as many threads as cores the model's threads wait for each other whenever decoding has a
-    core: on two, both together take a fifth longer than with one thread. Where torch has fewer
-    threads than there are cores, or the environment says how many, there is nothing to leave.
+    With as many threads as cores, the model's threads wait for each other whenever decoding
+    occupies a core: on two cores both together take a fifth longer than with one thread. If torch
+    has fewer threads than cores, or the environment sets their number, it is not changed.
     """
     import torch
 
     before = torch.get_num_threads()
-    said = any(os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
-    if not threads and not said and before >= cores() and _is_light(detector, every):
+    configured = any(os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
+    if not threads and not configured and before >= cores() and _is_light(detector, every):
         threads = max(1, before - 1)
     use_threads(threads)
     try:
@@ -47,11 +48,11 @@ def threads_beside_decoding(
 
 
 def _is_light(detector: Detector, every: Every | None) -> bool:
-    """Whether looking at a second of video takes about as long as decoding it."""
+    """Whether the model takes about as long for a second of video as decoding."""
     seconds = detector.every if every is None else every
-    rare = not isinstance(seconds, str) and seconds >= RARE
+    rare = not isinstance(seconds, str) and seconds >= LIGHT_EVERY
     size = sum(weight.numel() for weight in detector.model.parameters())
-    return rare and detector.device.type == "cpu" and size < LIGHT
+    return rare and detector.device.type == "cpu" and size < LIGHT_PARAMETERS
 
 
 def cores() -> int:

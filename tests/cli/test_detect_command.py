@@ -104,7 +104,7 @@ def test_every_frame_is_a_keyframe(stadkit: Stadkit, make_video: MakeVideo) -> N
     assert [line["time"] for line in lines] == [round(i / 30, 3) for i in range(30, 60)]
     assert manifest(Path("out"))["arguments"]["every"] == "frame"
     again = stadkit(path, "-o", "out", "--every", "frame", "--start", "1", "--link")
-    assert "kept from before" in again.stderr
+    assert "kept from an earlier run" in again.stderr
 
 
 def test_one_bad_input_does_not_stop_the_others(stadkit: Stadkit, make_video: MakeVideo) -> None:
@@ -115,7 +115,7 @@ def test_one_bad_input_does_not_stop_the_others(stadkit: Stadkit, make_video: Ma
     assert result.exit_code == 1
     summary = json.loads(result.stdout)
     assert [row["status"] for row in summary["videos"]] == ["ok", *["failed"] * 3, "ok"]
-    assert "2 of 5 done in full" in result.stderr
+    assert "2 of 5 complete" in result.stderr
     assert "text.mp4: is a text file" in result.stderr
     assert "gone.mp4: no such file" in result.stderr
     assert "pipe.mp4: is a named pipe" in result.stderr
@@ -181,7 +181,7 @@ def test_a_repeated_run_keeps_results(
     calls = fake_detector.model.calls
     result = stadkit(path, "-o", "out")
     assert result.exit_code == 0
-    assert "kept from before" in result.stderr
+    assert "kept from an earlier run" in result.stderr
     assert fake_detector.model.calls == calls
     Path("out/a.csv").write_text("spoiled")
     assert stadkit(path, "-o", "out").exit_code == 0
@@ -229,13 +229,13 @@ def test_resume_after_a_kill_gives_the_same_bytes(
     monkeypatch.setattr(results, "write_jsonl", killed)
     result = stadkit(*paths, "-o", "out")
     assert result.exit_code == 130
-    assert "goes on from here" in result.stderr
+    assert "resumes here" in result.stderr
     assert Path("out/b.csv").exists()
     assert not Path("out/b.jsonl").exists()
     monkeypatch.setattr(results, "write_jsonl", whole)
     result = stadkit(*paths, "-o", "out")
     assert result.exit_code == 0
-    assert result.stderr.count("kept from before") == 1
+    assert result.stderr.count("kept from an earlier run") == 1
     for name in ("a.csv", "b.csv", "c.csv", "a.jsonl", "b.jsonl", "c.jsonl", "labels.txt"):
         assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
 
@@ -432,7 +432,7 @@ def test_proposal_times_outside_the_video_are_counted(
     Path("boxes.csv").write_text("".join(f"a,{time:04},{box}\n" for time in (1, 7, 9)))
     result = stadkit(make_video("a.mp4", seconds=3), "-o", "out", "--proposals", "boxes.csv")
     assert result.exit_code == 0
-    assert "1 keyframes (2 proposal times outside)" in result.stderr
+    assert "1 keyframe (2 proposal times outside)" in result.stderr
     assert manifest(Path("out"))["videos"]["a"]["outside"] == 2
 
 
@@ -485,7 +485,7 @@ def test_an_output_path_that_is_a_file(stadkit: Stadkit, make_video: MakeVideo) 
     [
         (["--min-person", "2"], "less than or equal to 1"),
         (["--every", "0"], "every is 0; give a number of seconds above 0"),
-        (["--every", "frames"], "--every 'frames': wants seconds, such as 0.5, or frame"),
+        (["--every", "frames"], "--every 'frames': give seconds, such as 0.5, or frame"),
         (["--classes", "wav"], "did you mean 'wave'"),
         (["--reader", "vlc"], "unknown video reader 'vlc'"),
         ([], "Missing argument"),
@@ -505,7 +505,7 @@ def test_detect_with_link(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=3)
     result = stadkit(path, "-o", "out", "--link", "--save-video", "--every", "0.5")
     assert result.exit_code == 0, result.stderr
-    assert "6 people in 6 keyframes, 1 tracks, 2 tubes" in result.stderr
+    assert "6 people in 6 keyframes, 1 track, 2 tubes" in result.stderr
     ours = {"a.csv", "a.jsonl", "a.tubes.json", "a.mp4"}
     assert set(os.listdir("out")) == ours | {"labels.txt", "manifest.json", "summary.json"}
     lines = [json.loads(line) for line in Path("out/a.jsonl").read_text().splitlines()]
@@ -520,7 +520,7 @@ def test_detect_with_link(stadkit: Stadkit, make_video: MakeVideo) -> None:
     assert (entry["size"], entry["rate"]) == ([48, 64], 10.0)
     assert "a.tubes.json" in entry["outputs"]
     # A repeated run is kept; without --link it would differ.
-    assert "kept from before" in stadkit(
+    assert "kept from an earlier run" in stadkit(
         path, "-o", "out", "--link", "--save-video", "--every", "0.5"
     ).stderr  # fmt: skip
     refused = stadkit(path, "-o", "out", "--save-video", "--every", "0.5")

@@ -124,15 +124,15 @@ def test_a_long_term_classifier_reads_it(stadkit: Stadkit, make_video: MakeVideo
     arguments = ["-o", "out", "--queries", "bank", "--min-action", "0"]
     result = stadkit("long", path, *arguments)
     assert result.exit_code == 0, result.stderr
-    assert ", queries of 60 s around" in result.stderr
+    assert ", query bank window 60 s" in result.stderr
     held = manifest("out")
     assert held["arguments"]["window"] == 60
     assert len(held["videos"]["a"]["queries"]) == 64
     alone = stadkit("long", path, "-o", "alone", "--min-action", "0")
-    assert "knows nothing of the rest of a video, which --queries tells it" in alone.stderr
+    assert "without a query bank (--queries) for its long-term classifier" in alone.stderr
     assert stadkit("long", path, *arguments, "--window", "0").exit_code == 2
     none = stadkit("long", path, *arguments, "--window", "0", "--overwrite")
-    assert ", queries of 0 s around" in none.stderr
+    assert ", query bank window 0 s" in none.stderr
     texts = {name: Path(name, "a.csv").read_text() for name in ("out", "alone")}
     assert texts["out"] == texts["alone"]  # an empty window adds nothing
     stadkit("long", path, *arguments, "--overwrite")
@@ -144,11 +144,11 @@ def test_resume_compares_the_bank(stadkit: Stadkit, make_video: MakeVideo) -> No
     save(stadkit, path)
     arguments = ["-o", "out", "--queries", "bank"]
     assert stadkit("long", path, *arguments).exit_code == 0
-    assert "kept from before" in stadkit("long", path, *arguments).stderr
+    assert "kept from an earlier run" in stadkit("long", path, *arguments).stderr
     stadkit("plain", path, "-o", "bank", "--save-queries", "--overwrite", "--every", "0.5")
     result = stadkit("long", path, *arguments)
     assert result.exit_code == 2
-    assert "is there already; say --overwrite" in result.stderr
+    assert "exists already; use --overwrite" in result.stderr
     result = stadkit("long", path, "-o", "out")
     assert "window was 60.0, is None" in result.stderr
 
@@ -157,10 +157,10 @@ def test_resume_of_a_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
     save(stadkit, path)
     again = ["plain", path, "-o", "bank", "--save-queries"]
-    assert "kept from before" in stadkit(*again).stderr
+    assert "kept from an earlier run" in stadkit(*again).stderr
     before = Path("bank/a.queries/entry.npy").read_bytes()
     Path("bank/a.queries/entry.npy").write_text("spoiled")
-    assert "kept from before" not in stadkit(*again).stderr
+    assert "kept from an earlier run" not in stadkit(*again).stderr
     assert Path("bank/a.queries/entry.npy").read_bytes() == before
     result = stadkit("plain", path, "-o", "bank")
     assert result.exit_code == 2
@@ -198,7 +198,7 @@ def test_a_video_whose_bank_is_missing_does_not_stop_the_others(
     save(stadkit, paths[0])
     result = stadkit("long", *paths, "-o", "out", "--queries", "bank")
     assert result.exit_code == 1
-    assert "b.mp4: bank/b.queries: no bank of queries (there is none)" in result.stderr
+    assert "b.mp4: bank/b.queries: no query bank (no such folder)" in result.stderr
     assert {path.name for path in Path("out").glob("?.*")} == {"a.csv", "a.jsonl"}
 
 
@@ -213,11 +213,11 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("model", "option", "code", "message"),
     [
-        ("fake", "--save-queries", 2, "fake: has no queries to save; take an STMixer, such as"),
-        ("fake", "--queries=bank", 2, "fake: reads no bank of queries; train an STMixer with"),
-        ("plain", "--queries=bank", 2, "plain: reads no bank of queries; train an STMixer with"),
+        ("fake", "--save-queries", 2, "fake: has no queries to save; use an STMixer, such as"),
+        ("fake", "--queries=bank", 2, "fake: reads no query bank; train an STMixer with"),
+        ("plain", "--queries=bank", 2, "plain: reads no query bank; train an STMixer with"),
         ("long", "--queries=gone", 2, "gone: no such folder of results; `stadkit detect INPUT"),
-        ("long", "--queries=bank", 5, "bank: has a bank of queries of none of the inputs, looked"),
+        ("long", "--queries=bank", 5, "bank: has no query bank of any input, such as"),
     ],
 )
 def test_wrong_usage_is_reported_before_anything_is_read(
@@ -244,8 +244,8 @@ def test_wrong_usage_is_reported_before_anything_is_read(
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("wide", "bank/a.queries: its entries have 32 channels and this model reads 48"),
-        ("learned", "bank/a.queries: is of plain, weights pppppppppppppppp..., and this model"),
+        ("wide", "bank/a.queries: entries have 32 channels (made by "),
+        ("learned", "bank/a.queries: made by plain, weights pppppppppppppppp..., but this model"),
     ],
 )
 def test_a_bank_of_another_model(
@@ -267,7 +267,7 @@ def test_a_damaged_bank(stadkit: Stadkit, make_video: MakeVideo) -> None:
     entry.write_bytes(entry.read_bytes()[:-8] + b"\xff" * 8)
     result = stadkit("long", path, "-o", "out", "--queries", "bank")
     assert result.exit_code == 1
-    assert "bank/a.queries/entry.npy: is not what was written, by its sha256" in result.stderr
+    assert "bank/a.queries/entry.npy: has changed since it was written" in result.stderr
     assert "Traceback" not in result.stderr
     assert not Path("out/a.csv").exists()
 

@@ -63,11 +63,11 @@ def test_resume(stadkit: Stadkit, make_video: MakeVideo, pruning_detector: Detec
     path = make_video("a.mp4", seconds=1)
     stadkit(path)
     calls = pruning_detector.model.heads.calls
-    assert "kept from before" in stadkit(path).stderr
+    assert "kept from an earlier run" in stadkit(path).stderr
     assert pruning_detector.model.heads.calls == calls
     before = (FOLDER / "0.000.png").read_bytes()
     (FOLDER / "0.000.png").write_text("spoiled")
-    assert "kept from before" not in stadkit(path).stderr
+    assert "kept from an earlier run" not in stadkit(path).stderr
     assert (FOLDER / "0.000.png").read_bytes() == before
     result = stadkit(path, option="")
     assert result.exit_code == 2
@@ -113,7 +113,7 @@ def test_a_foreign_folder_is_kept(stadkit: Stadkit, make_video: MakeVideo) -> No
     (FOLDER / "0.000.png").write_text("mine")
     result = stadkit(make_video("a.mp4", seconds=1))
     assert result.exit_code == 2
-    assert "a.tokens: is there already" in result.stderr
+    assert "a.tokens: exists already" in result.stderr
     assert (FOLDER / "0.000.png").read_text() == "mine"
 
 
@@ -155,7 +155,7 @@ def test_a_model_without_tokens_exits_2(
     result = stadkit(make_video("a.mp4"))
     assert result.exit_code == 2
     assert result.stderr == (
-        "stadkit: error: fake: has no tokens to drop; take a model that does, such as evad-vit-b\n"
+        "stadkit: error: fake: has no tokens to drop; use a model that does, such as evad-vit-b\n"
     )
     assert not Path("out").exists()
 
@@ -171,7 +171,7 @@ def test_a_model_without_pruning_exits_2(
     refuse_to_open(monkeypatch)
     result = stadkit(make_video("a.mp4"))
     assert result.exit_code == 2
-    assert result.stderr.startswith("stadkit: error: fake: keeps all of its tokens")
+    assert result.stderr.startswith("stadkit: error: fake: keeps all tokens")
     assert not Path("out").exists()
 
 

@@ -202,8 +202,8 @@ def test_a_folder_of_detections_matches_truth_by_action_names(files: Path) -> No
     assert eval_json("det", "truth.csv")["per_class"] == {"1": 1.0, "2": 0.5, "5": 0.0}
     Path("det/labels.txt").write_text("1: swim\n3: fly\n")
     assert error_line("det", "truth.csv", code=5) == (
-        "found and truth have no action in common: found has 'swim', 'fly' by its labels.txt; "
-        "truth has 'stand', 'walk', 'wave'; name one list by --labels for both"
+        "found and truth have no action in common: found's labels.txt has 'swim', 'fly'; "
+        "truth has 'stand', 'walk', 'wave'; give one list for both by --labels"
     )
 
 
@@ -300,7 +300,7 @@ def test_incompatible_files_exit_2(files: Path) -> None:
     Path("rows.pkl").write_bytes(pickle.dumps(np.zeros((1, 8))))
     Path("a.jsonl").write_text("{}\n")
     assert error_line("rows.pkl", "truth.csv", code=2) == (
-        "rows.pkl: is of pixels and numbered videos, which only a GT.pkl explains; give one as "
+        "rows.pkl: uses pixels and video numbers, which need the data set's GT.pkl; give it as "
         "TRUTH"
     )
     assert error_line("a.jsonl", "truth.csv", code=2) == (
@@ -402,7 +402,7 @@ def test_tubelets_are_linked_as_in_moc(pickles: Path) -> None:
     facts = eval_json("tubelets", "GT.pkl", "--protocol", "act")
     assert facts["video_map"]["0.5:0.95"] == 1
     assert facts["frame_map"] == pytest.approx(1)
-    assert "holds pickles, no truth" in error_line("tubes.pkl", "tubelets", code=2)
+    assert "holds pickles, not truth" in error_line("tubes.pkl", "tubelets", code=2)
 
 
 def test_a_malicious_pickle_is_refused(pickles: Path) -> None:

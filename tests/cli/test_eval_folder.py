@@ -45,7 +45,9 @@ def test_a_folder_with_only_the_truth() -> None:
 def test_truth_is_one_file() -> None:
     result = evaluate("one.csv", ".")
     assert result.exit_code == 2
-    assert ".: is a folder, and truth is one file; in it: gt.csv, one.csv, two.csv" in result.stderr
+    assert (
+        ".: is a folder; give one of its files as truth: gt.csv, one.csv, two.csv" in result.stderr
+    )
 
 
 @pytest.mark.parametrize("arguments", [("", "gt.csv"), ("one.csv", ""), ("one.csv", " ")])

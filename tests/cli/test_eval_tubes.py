@@ -137,7 +137,7 @@ def test_numbered_videos_need_a_gt_pkl() -> None:
         "as truth"
     )
     assert error_line("tubes.pkl", "pyannot.pkl", "--split", "0") == (
-        "--split 0: pyannot.pkl has no splits; give GT.pkl, or leave it out"
+        "--split 0: pyannot.pkl has no splits; give GT.pkl, or omit it"
     )
     assert eval_json("tubes.pkl", "pyannot.pkl")["video_map"]["0.5"] == 1
 
@@ -149,10 +149,10 @@ def test_the_frame_rate_follows_from_the_data_set(labels: int, rate: int) -> Non
     Path("found.csv").write_text("".join(lines))
     result = evaluate("found.csv", "GT.pkl", "--json")
     assert json.loads(result.stdout)["per_class"]["1"] == 1
-    assert f"taken at {rate} frames a second; --rate names another" in result.stderr
+    assert f"read at {rate} frames per second; --rate changes that" in result.stderr
     assert ("JHMDB's 21 classes" in result.stderr) == (labels == 21)
     told_rate = evaluate("found.csv", "GT.pkl", "--rate", str(rate))
-    assert "names another" not in told_rate.stderr
+    assert "changes that" not in told_rate.stderr
 
 
 def test_times_between_frames_require_the_rate() -> None:

@@ -266,8 +266,8 @@ def test_tubelets_of_moc(here: Path, method: str, people: int) -> None:
     for tube in tubes_of():
         assert (tube["start"], tube["end"]) == (0.0, 1.16)
         np.testing.assert_allclose(tube["boxes"], [[0.1, 0.2, 0.3, 0.8]] * 30, atol=1e-5)
-    assert "which only a GT.pkl explains" in error_line("moc", "-o", "u.json")
-    assert "--method act or track is" in error_line(
+    assert "which need the data set's GT.pkl" in error_line("moc", "-o", "u.json")
+    assert "use --method act or track" in error_line(
         "moc", "-o", "u.json", "--truth", "GT.pkl", "--method", "mmaction2"
     )
 
@@ -294,7 +294,7 @@ def test_frame_detections_of_multisports(here: Path, method: str, people: int) -
     else:
         # A missed frame ends a tube: 14 frames are too short, 15 are not.
         assert [(tube["start"], len(tube["times"])) for tube in tubes_of()] == [(0.6, 15)] * 2
-    assert "--method mmaction2 or track is" in error_line(
+    assert "use --method mmaction2 or track" in error_line(
         "found.pkl", "-o", "u.json", "--truth", "GT.pkl", "--method", "act"
     )
 
@@ -302,7 +302,7 @@ def test_frame_detections_of_multisports(here: Path, method: str, people: int) -
 def test_no_file_is_overwritten(here: Path) -> None:
     Path("t.json").write_text("mine")
     assert error_line("found.csv", "-o", "t.json") == (
-        "t.json: is there already; --overwrite writes over it"
+        "t.json: exists already; use --overwrite to replace it"
     )
     assert Path("t.json").read_text() == "mine"
     run_json("found.csv", "-o", "t.json", "--overwrite")
@@ -311,7 +311,7 @@ def test_no_file_is_overwritten(here: Path) -> None:
         "found.csv", "-o", "u.json", "--csv", "found.csv", "--overwrite"
     )
     assert Path("found.csv").read_text() == before
-    assert "named for two results" in error_line("found.csv", "-o", "u.json", "--csv", "u.json")
+    assert "named for two outputs" in error_line("found.csv", "-o", "u.json", "--csv", "u.json")
     assert not Path("u.json").exists()
 
 
@@ -320,25 +320,28 @@ def test_no_file_is_overwritten(here: Path) -> None:
     [
         (["gone.csv", "-o", "t.json"], "gone.csv: does not exist"),
         (["found.csv", "-o", "t.json", "--method", "sort"], "--method 'sort': wants one of track"),
-        (["found.csv", "-o", "t.json", "--format", "x"], "--format 'x': wants one of act"),
+        (["found.csv", "-o", "t.json", "--format", "x"], "--format 'x': use one of act"),
         *(
-            (["found.csv", "-o", "t.json", "--rate", rate], f"--rate {rate}: wants frames a second")
+            (
+                ["found.csv", "-o", "t.json", "--rate", rate],
+                f"--rate {rate}: give frames per second",
+            )
             for rate in ("0", "inf", "nan", "1e+300", "1001", "0.5")
         ),
         (
             ["found.csv", "-o", "t.json", "--method", "act", "--min-iou", "0.3"],
-            "--min-iou: is of --method track",
+            "--min-iou: only with --method track",
         ),
         (["found.csv", "-o", "t.json", "--method", "act"], "no width and height for video 'a'"),
         (
             ["found.csv", "-o", "t.json", "--pickle", "t.pkl"],
-            "--pickle: is of pixels, and nothing says how large 'a' is",
+            "--pickle: needs pixels, but the size of 'a' is unknown",
         ),
         (
             ["found.csv", "-o", "t.json", "--pickle", "t.pkl", "--size", "320x240"],
             "--pickle: counts frames",
         ),
-        (["found.csv", "-o", "t.json", "--size", "big"], "--size 'big' is not WIDTHxHEIGHT"),
+        (["found.csv", "-o", "t.json", "--size", "big"], "--size 'big': give WIDTHxHEIGHT"),
         (["found.csv", "-o", "."], ".: is a folder"),
     ],
 )
@@ -354,7 +357,7 @@ def test_two_keyframes_in_one_pickle_frame_are_refused(here: Path) -> None:
     message = error_line(
         "close.csv", "-o", "t.json", "--pickle", "t.pkl", "--size", "32x24", "--rate", "1"
     )
-    assert message == "--rate 1: 0.9 s and 1.1 s would be one frame; give the videos' own rate"
+    assert message == "--rate 1: 0.9 s and 1.1 s fall on one frame; give the videos' own rate"
     assert not Path("t.json").exists()
 
 

@@ -204,10 +204,10 @@ def test_a_slow_model_skips_keyframes(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--save-video"], "--save-video: not of a live source"),
-        (["--link"], "--link: not of a live source"),
-        (["--every", "frame"], "--every frame: not of a live source"),
-        (["a.mp4"], "is looked at alone"),
+        (["--save-video"], "--save-video: not with a live source"),
+        (["--link"], "--link: not with a live source"),
+        (["--every", "frame"], "--every frame: not with a live source"),
+        (["a.mp4"], "must be the only input"),
         (["--offline"], "offline mode is on"),
     ],
 )
@@ -239,7 +239,7 @@ def test_existing_results_are_kept(stadkit: Stadkit, tmp_path: Path) -> None:
     with broadcast([Answer(body, length=True)] * 3) as server:
         assert stadkit(server.url, "-o", "out").exit_code == 0
         again = stadkit(server.url, "-o", "out")
-        assert (again.exit_code, "is there already" in again.stderr) == (2, True)
+        assert (again.exit_code, "exists already" in again.stderr) == (2, True)
         assert stadkit(server.url, "-o", "out", "--overwrite").exit_code == 0
 
 
@@ -269,14 +269,14 @@ def adding(monkeypatch: pytest.MonkeyPatch) -> Adding:
     """adding(n, act): call `act` once the files hold n keyframes."""
 
     def install(number: int, act: Callable[[], None]) -> None:
-        add = module.Growing.add
+        add = module.LiveResults.add
 
         def acting(self: Any, *args: Any) -> None:
             add(self, *args)
             if self.keyframes == number:
                 act()
 
-        monkeypatch.setattr(module.Growing, "add", acting)
+        monkeypatch.setattr(module.LiveResults, "add", acting)
 
     return install
 
@@ -345,7 +345,7 @@ def test_files_of_a_killed_run_are_kept(stadkit: Stadkit, tmp_path: Path) -> Non
     for kind in ("csv", "jsonl"):
         assert Path("out", f"127.0.0.1-live.{kind}.live-3").read_text() == "a"
         assert Path("out", f"127.0.0.1-live.{kind}.live-2").read_text() == "b"
-    assert "127.0.0.1-live.csv.live-3: kept of a run that was killed" in result.stderr
+    assert "127.0.0.1-live.csv.live-3: kept from a killed run" in result.stderr
     assert len(list(Path("out").glob("*.live*"))) == 4
 
 
@@ -371,7 +371,7 @@ def test_the_duration_ends_by_the_clock_without_frames(
 ) -> None:
     patient = partial(LiveVideo, policy=RetryPolicy(tries=2, first=60.0, max_wait=60.0))
     monkeypatch.setattr(module, "LiveVideo", patient)
-    monkeypatch.setattr("stadkit.detection.live.LATE", -0.5)
+    monkeypatch.setattr("stadkit.detection.live.GRACE_SECONDS", -0.5)
     with broadcast([Answer(stream(tmp_path, 1.0))]) as server:
         result = stadkit(server.url, "-o", "out", "--every", "0.2", "--duration", "2")
     assert result.exit_code == 1, result.stderr

@@ -64,8 +64,8 @@ def test_merged_shards_equal_a_single_run(stadkit: Stadkit, count: int) -> None:
     assert sum(shards(stadkit, count, "--link")) == 1
     result = stadkit("merge", "parts", "-o", "all")
     assert result.exit_code == 1, result.output
-    assert "4 of 5 done in full: 4 people" in result.stderr
-    assert result.stderr.endswith(f"{count} runs -> all\n")
+    assert "4 of 5 complete: 4 people" in result.stderr
+    assert result.stderr.endswith(f"{count} run{'s' * (count > 1)} -> all\n")
     assert content("all") == content("whole")
 
 
@@ -78,7 +78,7 @@ def test_a_run_can_be_resumed_in_the_merged_folder(
     calls = fake_model.calls
     make_video("videos/new.mp4", seconds=1)
     result = stadkit("detect", "videos", "-o", "all")
-    assert result.stderr.count("kept from before") == 4
+    assert result.stderr.count("kept from an earlier run") == 4
     assert fake_model.calls == calls + 1
 
 
@@ -116,7 +116,7 @@ def test_other_arguments_and_other_weights(stadkit: Stadkit, fake_detector: Dete
     stadkit(*one)
     stadkit(*other, "--every", "0.5")
     error = refused(stadkit, "parts")
-    assert "parts/shard-2-of-2: was made otherwise than parts/shard-1-of-2 (every was 1.0" in error
+    assert "parts/shard-2-of-2: has other settings than parts/shard-1-of-2 (every was 1.0" in error
     fake_detector.sha256 = "1" * 64
     stadkit(*other, "--overwrite")
     assert "(sha256 was 000" in refused(stadkit, "parts")
@@ -152,7 +152,7 @@ def test_an_interrupted_shard_names_the_given_folder(
     monkeypatch.setattr(fake_model, "forward", stop)
     result = stadkit("detect", "videos", "-o", "parts", "--shard", "1/2")
     assert result.exit_code == 130
-    assert "the same command with -o parts goes on from here" in result.stderr
+    assert "the same command with -o parts resumes here" in result.stderr
 
 
 def test_the_same_shard_twice(stadkit: Stadkit) -> None:
@@ -177,9 +177,9 @@ def test_a_killed_shard(stadkit: Stadkit) -> None:
 def test_a_changed_or_lost_result(stadkit: Stadkit) -> None:
     shards(stadkit, 1)
     Path("parts/shard-1-of-1/a.csv").write_text("spoiled")
-    assert "a.csv: is not what its manifest says" in refused(stadkit, "parts")
+    assert "a.csv: differs from its checksum" in refused(stadkit, "parts")
     Path("parts/shard-1-of-1/a.csv").unlink()
-    assert "a.csv: is gone" in refused(stadkit, "parts")
+    assert "a.csv: is missing" in refused(stadkit, "parts")
 
 
 def test_a_manifest_with_paths_outside_its_folder(stadkit: Stadkit) -> None:
@@ -194,9 +194,9 @@ def test_a_manifest_with_paths_outside_its_folder(stadkit: Stadkit) -> None:
 def test_no_runs_and_no_manifests(stadkit: Stadkit) -> None:
     assert "manifest.json: cannot be read" in refused(stadkit, "videos")
     Path("videos/manifest.json").write_text("{")
-    assert "manifest.json: is no manifest" in refused(stadkit, "videos")
+    assert "manifest.json: is not a manifest" in refused(stadkit, "videos")
     Path("videos/manifest.json").write_text('{"command": "link", "videos": {}}')
-    assert "is not of `stadkit detect`" in refused(stadkit, "videos")
+    assert "was not written by `stadkit detect`" in refused(stadkit, "videos")
 
 
 def test_runs_without_shards(stadkit: Stadkit) -> None:
@@ -215,4 +215,4 @@ def test_no_file_is_overwritten(stadkit: Stadkit) -> None:
     Path("all").mkdir()
     result = stadkit("merge", "parts", "-o", "all")
     assert result.exit_code == 2
-    assert "all: is there already" in result.stderr
+    assert "all: exists already" in result.stderr

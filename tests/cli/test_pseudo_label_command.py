@@ -121,7 +121,7 @@ def test_summary_lines(here: Path) -> None:
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "labels: 2, labels.txt",
-        "tla: 1 video, 6 people in 3 keyframes -> 12 people more in 6 frames, 0 found and not "
+        "tla: 1 video, 6 people in 3 keyframes -> 12 people more in 6 frames, 0 found but not "
         "labelled",
         "wrote dense.csv",
         "wrote dense.sources.csv",
@@ -240,8 +240,8 @@ def test_incomplete_videos_are_reported(here: Path) -> None:
     assert (facts["pseudo_people"], facts["frames"]["frames"]) == (12, 6)
     assert set(dense().video.tolist()) == {"a", "lost"}
     notes = label(*usual("--overwrite")).stderr
-    assert "note: 1 video of the truth not here, where nothing is labelled: 'lost'" in notes
-    assert "note: 1 video without labelled keyframes, passed over: 'extra'" in notes
+    assert "note: 1 video of the truth missing, not labelled: 'lost'" in notes
+    assert "note: 1 video without labelled keyframes, skipped: 'extra'" in notes
 
 
 def test_incomplete_frames_are_reported(here: Path) -> None:
@@ -262,7 +262,7 @@ def test_labels_are_matched_by_name(here: Path) -> None:
     assert dense().action.tolist() == [[1, 0], [1, 1]] * 9
     Path("other/labels.txt").write_text("3: hop\n4: sit\n")
     why = error_line(*usual("--overwrite")[:2], "other", *usual("--overwrite")[3:], code=5)
-    assert "have no action in common: found are 'hop', 'sit'; truth has 'stand', 'wave'" in why
+    assert "have no action in common: found has 'hop', 'sit'; truth has 'stand', 'wave'" in why
 
 
 def test_people_with_known_low_scores_are_left_out(here: Path) -> None:
@@ -282,7 +282,7 @@ def test_people_with_known_low_scores_are_left_out(here: Path) -> None:
 def test_invalid_boxes_are_left_out(here: Path) -> None:
     save("found.csv", [*found_rows(), "a,0.25,0.5,0.5,0.4,0.6,1,0.6"])
     result = label(*usual())
-    assert "note: 1 found box is empty or inverted: left out" in result.stderr
+    assert "note: 1 found box is empty or inverted: dropped" in result.stderr
     assert len(dense()) == 18
 
 
@@ -317,30 +317,39 @@ def test_check_uses_the_available_videos(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("-o", "d.csv"), "give one of --detections, what was found, and --videos"),
+        (("-o", "d.csv"), "give either --detections, existing ones, or --videos"),
         (("--detections", "found.csv"), "name the CSV to write by --output"),
         (("--detections", "found.csv", "-o", "d.json"), "d.json: name a .csv or .csv.gz file"),
         (("--detections", "found.csv", "-o", "found.csv"), "is an input too"),
         (("--detections", "found.csv", "-o", "sparse.csv"), "is an input too"),
-        (("--detections", ".", "-o", "d.csv"), "would be taken for one of the detections in ."),
+        (("--detections", ".", "-o", "d.csv"), "would be read as detections in ."),
         (("--detections", "no.csv", "-o", "d.csv"), "no.csv: does not exist"),
-        (("--detections", "found.csv", "-o", "d.csv", "--every", "1"), "--every: is of --videos"),
-        (("--detections", "found.csv", "-o", "d.csv", "--model", "x"), "--model: is of --videos"),
+        (
+            ("--detections", "found.csv", "-o", "d.csv", "--every", "1"),
+            "--every: only with --videos",
+        ),
+        (
+            ("--detections", "found.csv", "-o", "d.csv", "--model", "x"),
+            "--model: only with --videos",
+        ),
         (
             ("--detections", "found.csv", "-o", "d.csv", "--no-cross-cuts"),
-            "--no-cross-cuts: is of --videos",
+            "--no-cross-cuts: only with --videos",
         ),
         (("--detections", "found.csv", "-o", "d.csv", "--strategy", "x"), "unknown strategy 'x'"),
         (("--detections", "found.csv", "-o", "d.csv", "--strategy", "all"), "with --check"),
         (
             ("--detections", "found.csv", "-o", "d.csv", "--threshold", ".3"),
-            "--threshold: is of --strategy hard, not of tla",
+            "--threshold: only with --strategy hard, not tla",
         ),
-        (("--detections", "found.csv", "-o", "d.csv", "--free"), "--free: is of --strategy hard"),
+        (
+            ("--detections", "found.csv", "-o", "d.csv", "--free"),
+            "--free: only with --strategy hard",
+        ),
         (("--detections", "found.csv", "-o", "d.csv", "--bce", "max"), "unknown bce 'max'"),
-        (("--detections", "found.csv", "-o", "d.csv", "--max-gap", "0"), "--max-gap 0: wants"),
-        (("--detections", "found.csv", "-o", "d.csv", "--offset", "nan"), "--offset nan: wants"),
-        (("--videos", ".", "-o", "d.csv", "--every", "0"), "--every 0: wants seconds"),
+        (("--detections", "found.csv", "-o", "d.csv", "--max-gap", "0"), "--max-gap 0: give"),
+        (("--detections", "found.csv", "-o", "d.csv", "--offset", "nan"), "--offset nan: give"),
+        (("--videos", ".", "-o", "d.csv", "--every", "0"), "--every 0: give seconds"),
         (("--detections", "found.csv", "-o", "d.csv", "--labels", "no"), "no: does not exist"),
     ],
 )
@@ -356,11 +365,11 @@ def test_wrong_files(here: Path) -> None:
     save("swapped.csv", ["a,0000,0.3,0.2,0.1,0.8,1,7"])
     save("named.csv", truth_rows("a.mp4"))
     rest = ("--detections", "found.csv", "-o", "d.csv")
-    assert "empty.csv: holds no rows" in error_line("empty.csv", *rest)
+    assert "empty.csv: has no rows" in error_line("empty.csv", *rest)
     nobody = ("--detections", "empty.csv", "-o", "d.csv")
-    assert "empty.csv: holds no detections" in error_line("sparse.csv", *nobody, code=5)
+    assert "empty.csv: has no detections" in error_line("sparse.csv", *nobody, code=5)
     assert "half.csv:9: has 5 columns, but the first line has 8" in error_line("half.csv", *rest)
-    assert "tubes.json: is no CSV" in error_line("tubes.json", *rest)
+    assert "tubes.json: is not a CSV" in error_line("tubes.json", *rest)
     assert "swapped.csv:1: x2 < x1" in error_line("swapped.csv", *rest)
     assert "the file may hold detections" in error_line("found.csv", *rest)
     assert "match without file extensions" in error_line("named.csv", *rest, code=5)
@@ -373,12 +382,12 @@ def test_no_file_is_overwritten_or_misread(here: Path) -> None:
     Path("labels.txt").write_text("1: stand\n\n5:  wave\n")  # not in our own format
     run_json(*usual())
     assert Path("labels.txt").read_text() == "1: stand\n\n5:  wave\n"
-    assert "dense.csv: is there already; --overwrite" in error_line(*usual())
+    assert "dense.csv: exists already; use --overwrite" in error_line(*usual())
     run_json(*usual("--check"))
     Path("other").mkdir()
     Path("other/labels.txt").write_text("1: hop\n")
     why = error_line("sparse.csv", "--detections", "found.csv", "-o", "other/dense.csv")
-    assert "other/labels.txt: lists other actions than the truth's" in why
+    assert "other/labels.txt: lists other actions than the truth" in why
 
 
 def test_rows_of_unknown_actions_are_reported(here: Path) -> None:

@@ -1,4 +1,4 @@
-"""From a video to a table a keyframe, with a model whose answers are known."""
+"""From a video to one table per keyframe, with a model of known outputs."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def test_a_table_for_each_keyframe_in_order(fake_detector: Detector, make_video:
     assert tables[0].classes == ("wave", "sit")
     np.testing.assert_allclose(tables[3].box, [[0.0, 0.1, 0.5, 0.9]])
     np.testing.assert_allclose(tables[3].person, [0.8], atol=1e-6)
-    # The red of frame 15 of 0..29, as H.264 keeps it; the second class has half of it.
+    # The red of frame 15 of 0..29, as H.264 encodes it; the second class has half of it.
     np.testing.assert_allclose(tables[3].action, [[15 / 29, 7.5 / 29]], atol=0.05)
 
 
-def test_a_cut_has_all_that_the_card_says(fake_model: Any, fake_card: Any) -> None:
+def test_the_cut_follows_the_card(fake_model: Any, fake_card: Any) -> None:
     card = replace(fake_card, resize="linear", long_side=1333)
     assert Detector(fake_model, card).cut == Cut(4, 0.1, 2, 32, "linear", 1333)
     assert Detector(fake_model, fake_card).cut == Cut(4, 0.1, 2, 32, "area", 0)
 
 
-def test_thresholds_and_most_people(fake_detector: Detector, make_video: MakeVideo) -> None:
+def test_thresholds_and_top_k(fake_detector: Detector, make_video: MakeVideo) -> None:
     path = make_video("a.mp4", seconds=1)
 
     def count(**options: Any) -> int:
@@ -67,7 +67,7 @@ def test_low_actions_become_unscored(fake_detector: Detector) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
-def test_batches_change_nothing(fake_detector: Detector, batch: int) -> None:
+def test_results_do_not_depend_on_the_batch(fake_detector: Detector, batch: int) -> None:
     clips = [clip(i / 2, 20 * i) for i in range(7)]
     tables = list(fake_detector.detect_clips(clips, batch=batch))
     assert [float(table.time[0]) for table in tables] == [i / 2 for i in range(7)]
@@ -77,7 +77,7 @@ def test_batches_change_nothing(fake_detector: Detector, batch: int) -> None:
 
 
 @pytest.mark.parametrize(("threads", "largest"), [(1, 1), (3, 2), (4, 4), (16, 8)])
-def test_a_cpu_takes_a_whole_part_of_the_cards_batch(
+def test_a_cpu_batch_divides_the_cards_batch(
     fake_detector: Detector, monkeypatch: pytest.MonkeyPatch, threads: int, largest: int
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
@@ -88,7 +88,7 @@ def test_a_cpu_takes_a_whole_part_of_the_cards_batch(
     assert (max(groups), sum(groups)) == (largest, 9)
 
 
-def test_short_memory_halves_the_batch(fake_detector: Detector) -> None:
+def test_running_out_of_memory_halves_the_batch(fake_detector: Detector) -> None:
     whole = fake_detector.model.forward
 
     def forward(pixels: Any, *rest: Any) -> Any:
@@ -99,10 +99,10 @@ def test_short_memory_halves_the_batch(fake_detector: Detector) -> None:
     fake_detector.model.forward = forward
     tables = list(fake_detector.detect_clips([clip(i, 20) for i in range(7)], batch=7))
     assert [float(table.time[0]) for table in tables] == list(range(7))
-    assert fake_detector.most_clips == 1
+    assert fake_detector.max_clips == 1
 
 
-def test_no_memory_for_one_clip_is_one_line(fake_detector: Detector) -> None:
+def test_no_memory_for_one_clip_is_an_error(fake_detector: Detector) -> None:
     def forward(*_: Any) -> Any:
         raise torch.OutOfMemoryError
 
@@ -114,7 +114,7 @@ def test_no_memory_for_one_clip_is_one_line(fake_detector: Detector) -> None:
 def test_proposals_are_classified_at_their_own_times(
     fake_detector: Detector, make_video: MakeVideo
 ) -> None:
-    given = Detections(
+    proposals = Detections(
         video=np.array(["a", "a", "a", "b"]),
         time=np.array([1.0, 1.0, 2.0, 0.0]),
         box=np.array(
@@ -125,7 +125,7 @@ def test_proposals_are_classified_at_their_own_times(
         track=np.full(4, -1, np.int32),
         classes=(),
     )
-    tables = list(fake_detector.detect(make_video("a.mp4"), proposals=given))
+    tables = list(fake_detector.detect(make_video("a.mp4"), proposals=proposals))
     assert [table.time.tolist() for table in tables] == [[1.0], [2.0]]  # .2 is below .5
     np.testing.assert_allclose(tables[0].box, [[0, 0, 1, 1]])
     np.testing.assert_allclose(tables[0].person, [0.9], atol=1e-5)
@@ -147,7 +147,7 @@ def test_whole_video_with_keyframes_and_report(
     assert (found.report.frames, found.report.partial) == (20, False)
 
 
-def test_a_truncated_video_gives_what_is_there(
+def test_a_truncated_video_gives_the_readable_part(
     fake_detector: Detector, make_video: MakeVideo
 ) -> None:
     path = make_video("a.mp4", seconds=20)
@@ -169,13 +169,13 @@ def test_the_decoding_thread_ends_with_the_caller(
     assert threading.active_count() == before
 
 
-def test_errors_of_the_video_come_through(fake_detector: Detector, tmp_path: Path) -> None:
+def test_video_errors_are_raised(fake_detector: Detector, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("hello")
     with pytest.raises(VideoError, match=r"a\.mp4"):
         list(fake_detector.detect(tmp_path / "a.mp4"))
 
 
-def test_a_model_whose_figures_are_of_float32_looks_in_it_on_a_cpu(
+def test_an_exact_model_runs_in_float32_on_a_cpu(
     fake_model: Any, fake_card: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stadkit.detection.device.bf16_is_faster", lambda _: True)

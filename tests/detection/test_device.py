@@ -1,4 +1,4 @@
-"""Devices and number formats: what there is, or one line."""
+"""Selection of device and precision, and its errors."""
 
 import pytest
 import torch
@@ -11,15 +11,15 @@ CPU = torch.device("cpu")
 
 def test_names_of_devices() -> None:
     assert pick_device("cpu") == CPU
-    with pytest.raises(UsageError, match="no device is called 'gpu'"):
+    with pytest.raises(UsageError, match="unknown device 'gpu'"):
         pick_device("gpu")
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "1", "mps"])
-def test_an_absent_device_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UsageError, match="has none"):
+    with pytest.raises(UsageError, match="not available on this machine"):
         pick_device(name)
 
 
@@ -31,14 +31,14 @@ def test_an_absent_device_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch
         ({"avx2": True}, torch.float32),
     ],
 )
-def test_auto_asks_the_chip(
+def test_auto_follows_the_hardware(
     has: dict[str, bool], wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     assert pick_precision("auto", CPU) == wanted
 
 
-def test_imitated_bf16_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emulated_bf16_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation
@@ -48,7 +48,7 @@ def test_imitated_bf16_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_named_precisions() -> None:
     assert pick_precision("bf16", CPU) == torch.bfloat16
-    with pytest.raises(UsageError, match="no precision is called 'half'"):
+    with pytest.raises(UsageError, match="unknown precision 'half'"):
         pick_precision("half", CPU)
     with pytest.raises(UsageError, match="fp16 is slow"):
         pick_precision("fp16", CPU)

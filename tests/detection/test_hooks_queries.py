@@ -1,4 +1,4 @@
-"""Queries seen while a detector looks, and a bank given back to one."""
+"""Queries hooked from a detector, and banks read by one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def clip(time: float, height: int = 32, width: int = 32) -> Clip:
 
 @pytest.fixture
 def small(fake_card: Any) -> Any:
-    """A function classifier -> a detector by a small STMixer-K."""
+    """A function: classifier -> a detector with a small STMixer-K."""
 
     def make(classifier: str = "plain") -> Detector:
         torch.manual_seed(0)
@@ -65,7 +65,7 @@ def watched(detector: Detector, clips: list[Clip], batch: int) -> dict[float, An
     return seen
 
 
-def test_each_clip_has_its_own_in_any_batch_and_size(small: Any) -> None:
+def test_each_clip_gets_its_own_queries_in_any_batch_and_size(small: Any) -> None:
     detector = small()
     clips = [clip(i, 32, 32 if i % 2 else 64) for i in range(5)]
     alone, together = watched(detector, clips, 1), watched(detector, clips, 5)
@@ -84,7 +84,7 @@ def test_people_are_those_of_the_table(small: Any) -> None:
     np.testing.assert_allclose(np.sort(person)[::-1], table.person, atol=1e-6)
 
 
-def test_nothing_is_left_on_the_model_even_after_an_error(small: Any) -> None:
+def test_the_hook_is_removed_even_after_an_error(small: Any) -> None:
     detector = small()
 
     def broken(*_: Any) -> None:
@@ -96,7 +96,7 @@ def test_nothing_is_left_on_the_model_even_after_an_error(small: Any) -> None:
     assert len(list(detector.detect_clips([clip(0)]))) == 1
 
 
-def test_short_of_memory(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_split_batches(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     detector = small()
     alone, whole = watched(detector, [clip(i) for i in range(3)], 1), detector.model.space
 
@@ -112,23 +112,25 @@ def test_short_of_memory(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_without_queries(fake_detector: Detector, small: Any) -> None:
-    with pytest.raises(UsageError, match="fake: has no queries to save; take an STMixer"):
+    with pytest.raises(UsageError, match="fake: has no queries to save; use an STMixer"):
         detect_video(fake_detector, "gone.mp4", on_queries=lambda *_: None)
     with pytest.raises(UsageError, match="fake: has no queries"):
         require_query_model(fake_detector)
     for detector in (fake_detector, small(), small("short")):
-        with pytest.raises(UsageError, match="reads no bank of queries; train an STMixer with"):
+        with pytest.raises(UsageError, match="reads no query bank; train an STMixer with"):
             require_bank_reader(detector)
     assert require_bank_reader(small("long")).config.classifier == "long"
 
 
-def test_from_one_pass_to_the_next(small: Any, make_video: Any, tmp_path: Path) -> None:
+def test_queries_of_one_pass_are_read_in_the_next(
+    small: Any, make_video: Any, tmp_path: Path
+) -> None:
     path, first, second = make_video("v.mp4"), small(), small("long")
     header = Header("small", "1" * 64, entry_width(first.model), 1.0, 0.0)
     with BankWriter(tmp_path / "v.queries", header) as writer:
         detect_video(first, path, Options(every=1.0), on_queries=writer.add)
     bank = QueryBank(tmp_path / "v.queries")
-    assert bank.header.entries == 18  # of 3 keyframes 6 each
+    assert bank.header.entries == 18  # 3 keyframes, 6 each
     known = {
         seconds: detect_video(
             second, path, Options(every=1.0, queries=Window(bank, seconds) if seconds else None)

@@ -1,4 +1,4 @@
-"""Which patches a model kept: masks worked by hand, and each clip with its own."""
+"""Masks of kept tokens: worked by hand, and one for each clip."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_masks_of_three_slices_of_two_by_two() -> None:
     ]
 
 
-def test_of_two_slices_the_key_frame_has_the_second_and_clips_differ() -> None:
+def test_of_two_slices_the_second_is_the_key_frame_and_clips_differ() -> None:
     masks = kept_masks(tokens(torch.tensor([[0], [1]]), grid=(2, 1, 2)))
     assert masks.astype(int).tolist() == [[[[[1, 0]], [[1, 1]]]], [[[[0, 1]], [[1, 1]]]]]
 
@@ -61,7 +61,7 @@ def test_cells_of_padding_are_left_out(pruning_detector: Detector) -> None:
     assert (kept.layer, kept.patch, kept.tubelet, kept.key) == ((1, 3), 16, 2, 1)
 
 
-def test_each_clip_has_its_own_mask_in_any_batch_and_short_of_memory(
+def test_each_clip_gets_its_own_mask_in_any_batch_and_in_split_ones(
     pruning_detector: Detector,
 ) -> None:
     clips = [clip(i, 64, 64) for i in range(5)]
@@ -79,7 +79,7 @@ def test_each_clip_has_its_own_mask_in_any_batch_and_short_of_memory(
     heads = pruning_detector.model.heads
     whole = heads.forward
 
-    def forward(pixels: Any, *rest: Any) -> Any:  # after the backbone has had the whole batch
+    def forward(pixels: Any, *rest: Any) -> Any:  # after the backbone has run on the whole batch
         if len(pixels) > 2:
             raise torch.OutOfMemoryError
         return whole(pixels, *rest)
@@ -88,21 +88,21 @@ def test_each_clip_has_its_own_mask_in_any_batch_and_short_of_memory(
     assert masks(5) == alone
 
 
-def test_a_clip_is_told_of_before_later_ones_are_read(pruning_detector: Detector) -> None:
+def test_a_clip_is_reported_before_later_ones_are_read(pruning_detector: Detector) -> None:
     read: list[float] = []
-    told: list[tuple[float, int]] = []
+    calls: list[tuple[float, int]] = []
 
     def reading() -> Iterator[Clip]:
         for i in range(4):
             read.append(i)
             yield clip(i)
 
-    with TokenWatch(pruning_detector, lambda c, _: told.append((c.time, len(read)))):
+    with TokenWatch(pruning_detector, lambda c, _: calls.append((c.time, len(read)))):
         list(pruning_detector.detect_clips(reading(), batch=1))
-    assert told == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert calls == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
-def test_nothing_is_left_on_the_model_even_after_an_error(pruning_detector: Detector) -> None:
+def test_the_hook_is_removed_even_after_an_error(pruning_detector: Detector) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("disk")
 
@@ -118,8 +118,8 @@ def test_a_model_without_tokens(fake_detector: Detector) -> None:
 
 
 @pytest.mark.parametrize("change", [{"keep_rate": 1.0}, {"prune_at": ()}])
-def test_a_model_that_keeps_all(pruning_detector: Detector, change: dict[str, Any]) -> None:
+def test_a_model_that_keeps_all_tokens(pruning_detector: Detector, change: dict[str, Any]) -> None:
     backbone = pruning_backbone(pruning_detector)
     backbone.config = replace(backbone.config, **change)
-    with pytest.raises(UsageError, match="fake: keeps all of its tokens"):
+    with pytest.raises(UsageError, match="fake: keeps all tokens"):
         detect_video(pruning_detector, "gone.mp4", on_tokens=lambda *_: None)

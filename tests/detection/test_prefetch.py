@@ -1,4 +1,4 @@
-"""Items made by a thread: same items, same order, errors too, and it always ends."""
+"""Prefetched items: same items and order, errors are raised, and the thread always ends."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ def test_same_items_in_the_same_order(waiting: int) -> None:
         assert list(items) == list(range(50))
 
 
-def test_no_more_than_asked_wait() -> None:
+def test_no_more_than_max_ready_wait() -> None:
     made = []
 
     def source() -> Iterator[int]:
@@ -24,12 +24,12 @@ def test_no_more_than_asked_wait() -> None:
 
     with prefetch(source(), 2) as items:
         next(items)
-        # One used, two waiting, one in the thread's hand.
+        # One consumed, two queued, one held by the thread.
         threading.Event().wait(0.2)
         assert len(made) <= 4
 
 
-def test_an_error_comes_where_the_item_would() -> None:
+def test_an_error_is_raised_in_place_of_its_item() -> None:
     def source() -> Iterator[int]:
         yield 1
         raise KeyError("lost")
@@ -54,7 +54,7 @@ def test_the_thread_ends_when_the_caller_fails(error: type[BaseException]) -> No
     assert threading.active_count() == before
 
 
-def test_ctrl_c_while_the_thread_ends_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_raised_after_the_thread_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     before, go, joins = threading.active_count(), threading.Event(), [0]
     join = threading.Thread.join
 

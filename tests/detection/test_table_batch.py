@@ -1,4 +1,4 @@
-"""Clips become what a model takes."""
+"""Clips -> the batch a model takes."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tubelets of whole videos: every frame of the grid once, to the end, within what was asked for."""
+"""Tubelets of whole videos: every frame once, to the end, within start and duration."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def detector() -> Detector:
     return Detector(model, known, "cpu", "fp32", "t")
 
 
-def test_each_frame_is_there_once_and_to_the_end(detector: Detector, video: Path) -> None:
+def test_each_frame_is_processed_once_to_the_end(detector: Detector, video: Path) -> None:
     found = detect_video(detector, video, Options(min_person=0.0, top_k=1))
     steps = np.diff(found.keyframes.time)
     np.testing.assert_allclose(steps[:-1], 0.16, atol=1e-6)
@@ -48,7 +48,7 @@ def test_each_frame_is_there_once_and_to_the_end(detector: Detector, video: Path
     assert set(found.table.track.tolist()) == {0}
 
 
-def test_start_and_duration_bound_what_is_told(detector: Detector, video: Path) -> None:
+def test_start_and_duration_bound_the_rows(detector: Detector, video: Path) -> None:
     options = Options(min_person=0.0, top_k=1, start=1.0, duration=1.2)
     found = detect_video(detector, video, options)
     for times in (found.keyframes.time, found.table.time):

@@ -1,4 +1,4 @@
-"""A model that finds people and one that says what they do, over one pass of a video."""
+"""A person detector and an action classifier over one pass of a video."""
 
 from __future__ import annotations
 
@@ -48,24 +48,24 @@ def actions() -> Detector:
 @pytest.mark.parametrize(
     ("every", "wanted_times"), [(0.5, [0.7, 1.2, 1.7]), ("frame", [0.3, 0.4, 0.5])]
 )
-def test_two_cuts_of_one_pass_are_those_of_two(
+def test_clips_of_one_pass_equal_those_of_two(
     make_video: MakeVideo, every: float | str, wanted_times: list[float]
 ) -> None:
     path = make_video("a.mp4", seconds=3)
     cuts = Cut(4, 0.1, 2, 32), Cut(9, 0.2, 0, 24, "linear")
-    asked = {"every": every, "start": 0.2, "duration": 2.5, "part": (1, 4)}
+    options = {"every": every, "start": 0.2, "duration": 2.5, "part": (1, 4)}
     with open_video(path) as video:
-        pairs = list(paired(video, *cuts, **asked))  # type: ignore[arg-type]
+        pairs = list(paired(video, *cuts, **options))  # type: ignore[arg-type]
     assert [clip.time for clip, _ in pairs] == pytest.approx(wanted_times)
     for cut, ours in zip(cuts, zip(*pairs, strict=True), strict=True):
         with open_video(path) as video:
-            alone = list(clips(video, cut, **asked))  # type: ignore[arg-type]
+            alone = list(clips(video, cut, **options))  # type: ignore[arg-type]
         for clip, wanted in zip(ours, alone, strict=True):
             assert np.array_equal(clip.pixels, wanted.pixels)
             assert np.array_equal(clip.times, wanted.times)
 
 
-def test_a_pass_is_ended_where_nothing_more_is_asked(make_video: MakeVideo) -> None:
+def test_a_pass_ends_after_the_last_clip(make_video: MakeVideo) -> None:
     cut = Cut(2, 0.1, 1, 32)
     with open_video(make_video("a.mp4", seconds=3)) as video:
         assert len(list(paired(video, cut, cut, times=[0.1, 0.5]))) == 2
@@ -73,7 +73,7 @@ def test_a_pass_is_ended_where_nothing_more_is_asked(make_video: MakeVideo) -> N
 
 
 @pytest.mark.parametrize("batch", [None, 1, 3])
-def test_people_are_the_finders_and_actions_the_classifiers(
+def test_people_come_from_the_detector_and_actions_from_the_classifier(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo, batch: int | None
 ) -> None:
     path, every = make_video("a.mp4", seconds=3), 0.5
@@ -81,8 +81,8 @@ def test_people_are_the_finders_and_actions_the_classifiers(
         with_person_detector(actions, fake_detector), path, Options(every=every, batch=batch)
     )
     found = detect_video(fake_detector, path, Options(every=every)).table
-    asked = Options(proposals=found, min_person=0.0)
-    apart = detect_video(actions, path, asked).table
+    options = Options(proposals=found, min_person=0.0)
+    apart = detect_video(actions, path, options).table
     assert both.table.classes == ava().names
     assert len(both.table) == len(found) == 6
     np.testing.assert_array_equal(both.table.box, found.box)
@@ -104,14 +104,14 @@ def test_folded_and_in_low_precision(changes: dict[str, Any], actions: Detector)
     )
     found = []
     for precision in ("fp32", "bf16"):
-        own = Detector(copy.deepcopy(model), actions.card, "cpu", precision).lower()
-        found += own.detect_clips([clip], proposals=boxes([[0.1, 0.1, 0.6, 0.9]]))
+        detector = Detector(copy.deepcopy(model), actions.card, "cpu", precision).lower()
+        found += detector.detect_clips([clip], proposals=boxes([[0.1, 0.1, 0.6, 0.9]]))
     assert found[0].action.std() > 0
     np.testing.assert_allclose(found[1].action, found[0].action, atol=0.02)
 
 
 def boxes(corners: list[list[float]]) -> Detections:
-    """Certain people at time 0 of video v."""
+    """People with score 1 at time 0 of video v."""
     n = len(corners)
     nothing = np.zeros((n, 0), np.float32)
     box, sure = np.array(corners, np.float32), np.ones(n, np.float32)
@@ -120,7 +120,7 @@ def boxes(corners: list[list[float]]) -> Detections:
     )
 
 
-def test_the_threshold_is_the_finders(
+def test_the_threshold_is_the_person_detectors(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo
 ) -> None:
     both, path = with_person_detector(actions, fake_detector), make_video("a.mp4", seconds=1)
@@ -130,7 +130,7 @@ def test_the_threshold_is_the_finders(
     assert len(next(both.detect(path, min_person=0.2, top_k=1))) == 1
 
 
-def test_of_tubelets_the_box_at_the_keyframe_is_taken(
+def test_for_tubelets_the_key_frame_box_is_used(
     actions: Detector, fake_detector: Detector, make_video: MakeVideo
 ) -> None:
     fake_detector.card = replace(fake_detector.card, tubelet=True)
@@ -140,18 +140,18 @@ def test_of_tubelets_the_box_at_the_keyframe_is_taken(
     assert fake_detector.card.tubelet
 
 
-def test_who_finds_people_is_checked(
+def test_invalid_combinations_are_refused(
     actions: Detector, fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stadkit.detection.two_stage.load", lambda name, *_: actions)
     how = ("cpu", "fp32")
     with pytest.raises(UsageError, match=r"roi-tiny: this model .* --proposals, .* --person-model"):
         with_boxes(actions, "", False, *how)
-    with pytest.raises(UsageError, match="from --proposals or from --person-model, not from both"):
+    with pytest.raises(UsageError, match="by --proposals or by --person-model, not both"):
         with_boxes(actions, "mestad-nano", True, *how)
-    with pytest.raises(UsageError, match="fake finds its own people; it is for two-stage models"):
+    with pytest.raises(UsageError, match="fake finds people itself; the option is for two-stage"):
         with_boxes(fake_detector, "mestad-nano", False, *how)
-    with pytest.raises(UsageError, match="roi-b finds nobody, it wants boxes itself"):
+    with pytest.raises(UsageError, match="roi-b is a two-stage model and finds no people"):
         with_boxes(actions, "roi-b", False, *how)
     assert with_boxes(actions, "", True, *how) is actions
     assert with_boxes(fake_detector, "", False, *how) is fake_detector
@@ -161,11 +161,13 @@ def test_who_finds_people_is_checked(
 def run(
     actions: Detector, fake_detector: Detector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., Any]:
-    """`stadkit detect -m roi-tiny` with these arguments, in a folder of its own."""
+    """`stadkit detect -m roi-tiny` with these arguments in a new folder."""
     monkeypatch.setattr("stadkit.detection.load", lambda *_: actions)
     monkeypatch.setattr("stadkit.detection.two_stage.load", lambda *_: fake_detector)
     monkeypatch.chdir(tmp_path)
-    return lambda *given: CliRunner().invoke(app, ["detect", "-m", "roi-tiny", *map(str, given)])
+    return lambda *arguments: CliRunner().invoke(
+        app, ["detect", "-m", "roi-tiny", *map(str, arguments)]
+    )
 
 
 def test_the_manifest_has_both_models(run: Callable[..., Any], make_video: MakeVideo) -> None:
@@ -186,7 +188,7 @@ def test_the_manifest_has_both_models(run: Callable[..., Any], make_video: MakeV
     assert [len(row["people"]) for row in rows] == [1, 1]
 
 
-def test_without_boxes_nothing_is_begun(run: Callable[..., Any], make_video: MakeVideo) -> None:
+def test_without_boxes_nothing_is_started(run: Callable[..., Any], make_video: MakeVideo) -> None:
     result = run(make_video("a.mp4", seconds=1), "-o", "out")
     assert result.exit_code == 2
     assert "--proposals, or the name of a detection model with --person-model" in result.stderr

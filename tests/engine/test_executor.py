@@ -1,4 +1,4 @@
-"""`detect` with many workers writes what it writes with one process."""
+"""`detect` with many workers writes the same files as one process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from stadkit.runs.inputs import gather
 from stadkit.runs.job import Job
 
 MakeVideo = Callable[..., Path]
-SETUP = WorkerConfig("mestad-nano", "0" * 64, "cpu", "fp32", ".", 1)
+CONFIG = WorkerConfig("mestad-nano", "0" * 64, "cpu", "fp32", ".", 1)
 
 
-def spread(pool: Any, splits: bool = True) -> RayExecutor:
-    made = RayExecutor(SETUP, pool.workers, every=1.0, batch=2, splits=splits, long=4)
+def executor(pool: Any, splits: bool = True) -> RayExecutor:
+    made = RayExecutor(CONFIG, pool.workers, every=1.0, batch=2, splits=splits, min_range=4)
     made.__dict__["pool"] = pool
     return made
 
@@ -31,7 +31,7 @@ def run(
     detector: Detector, inputs: list[str], folder: str, engine: RayExecutor | None, **more: Any
 ) -> int:
     options = Options(every=0.2, **more.pop("options", {}))
-    job = Job(detector, options, detector.card.classes, 0.1, spread=engine, **more)
+    job = Job(detector, options, detector.card.classes, 0.1, executor=engine, **more)
     return detect_many(gather(inputs), job, Path(folder), overwrite=False, as_json=False)
 
 
@@ -50,7 +50,7 @@ def untimed(held: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def videos(make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Four videos of several lengths, and one that is none."""
+    """Four videos of different lengths, and one file that is not a video."""
     monkeypatch.chdir(tmp_path)
     for name, seconds in (("a", 3), ("b", 1), ("c", 5), ("d", 2)):
         make_video(f"{name}.mp4", seconds=seconds)
@@ -60,7 +60,7 @@ def videos(make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("more", [{}, {"link": True}], ids=str)
-def test_workers_do_not_count(
+def test_results_do_not_depend_on_workers(
     fake_detector: Detector,
     make_pool: Callable[..., Any],
     videos: list[str],
@@ -69,26 +69,28 @@ def test_workers_do_not_count(
 ) -> None:
     assert run(fake_detector, videos, "whole", None, **more) == 1
     pool = make_pool(workers, lost=(1, 4))
-    assert run(fake_detector, videos[::-1], "spread", spread(pool), **more) == 1
-    one, other = content("whole"), content("spread")
+    assert run(fake_detector, videos[::-1], "workers", executor(pool), **more) == 1
+    one, other = content("whole"), content("workers")
     for held in (one, other):
-        held["summary.json"]["videos"].sort(key=lambda row: row["name"])  # as they were named
+        held["summary.json"]["videos"].sort(
+            key=lambda row: row["name"]
+        )  # in the order of the inputs
     assert one == other
-    # Parts are as many as workers, and the two that were lost went out twice.
+    # A video has as many parts as there are workers; the two lost ones were sent twice.
     assert len(pool.sent) == {1: 4, 2: 4 + 3, 3: 4 + 5}[workers] + 2
 
 
-def test_what_is_there_is_kept_and_no_worker_started(
+def test_finished_results_are_kept_and_no_worker_started(
     fake_detector: Detector, make_pool: Callable[..., Any], videos: list[str]
 ) -> None:
     videos.remove("bad.mp4")
     run(fake_detector, videos, "out", None)
-    engine = RayExecutor(SETUP, 2, every=1.0, batch=2, splits=True)
+    engine = RayExecutor(CONFIG, 2, every=1.0, batch=2, splits=True)
     assert run(fake_detector, videos, "out", engine) == 0
     assert "pool" not in engine.__dict__
 
 
-def test_batches_do_not_count(fake_detector: Detector, videos: list[str]) -> None:
+def test_results_do_not_depend_on_batches(fake_detector: Detector, videos: list[str]) -> None:
     for batch in (1, 2, 3):
         run(fake_detector, videos, f"of-{batch}", None, options={"batch": batch})
     for name in ("a.csv", "a.jsonl", "c.csv"):
@@ -99,12 +101,12 @@ def test_tubelets_are_not_split(
     fake_detector: Detector, make_pool: Callable[..., Any], videos: list[str]
 ) -> None:
     pool = make_pool(2)
-    run(fake_detector, ["c.mp4"], "out", spread(pool, splits=False))
+    run(fake_detector, ["c.mp4"], "out", executor(pool, splits=False))
     assert len(pool.sent) == 1
 
 
 @pytest.mark.parametrize("option", ["--save-tokens", "--save-queries", "--queries=banks"])
-def test_what_only_one_process_does(videos: list[str], option: str) -> None:
+def test_options_of_the_local_engine_only(videos: list[str], option: str) -> None:
     pytest.importorskip("ray")
     result = CliRunner().invoke(app, ["detect", "a.mp4", "--engine", "ray", option])
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""`pseudo-label --videos` with many workers writes what it writes with one process."""
+"""`pseudo-label --videos` with many workers writes the same files as one process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from stadkit.cli.app import app
 from stadkit.engine import RayExecutor, WorkerConfig
 
-LEFT = "0,0.1,0.5,0.9"  # where the fake model sees somebody
+LEFT = "0,0.1,0.5,0.9"  # where the fake model finds a person
 Label = Callable[..., Result]
 
 
@@ -37,12 +37,14 @@ def label(
     Path("labels.txt").write_text("3: wave\n7: sit\n")
 
     def run(output: str, *arguments: str, pool: Any = None) -> Result:
-        spread = None
+        executor = None
         if pool is not None:
-            setup = WorkerConfig("fake", "0" * 64, "cpu", "fp32", ".", 1)
-            spread = RayExecutor(setup, pool.workers, every=1.0, batch=2, splits=True, long=4)
-            spread.__dict__["pool"] = pool
-        monkeypatch.setattr("stadkit.pseudo_labelling.videos.pick_engine", lambda *args: spread)
+            config = WorkerConfig("fake", "0" * 64, "cpu", "fp32", ".", 1)
+            executor = RayExecutor(
+                config, pool.workers, every=1.0, batch=2, splits=True, min_range=4
+            )
+            executor.__dict__["pool"] = pool
+        monkeypatch.setattr("stadkit.pseudo_labelling.videos.pick_engine", lambda *args: executor)
         command = ["pseudo-label", "sparse.csv", "--videos", "videos", "-o", output]
         return CliRunner().invoke(app, [*command, *arguments])
 
@@ -50,7 +52,9 @@ def label(
 
 
 @pytest.mark.parametrize("strategy", ["tla", "per-class"])
-def test_workers_do_not_count(label: Label, make_pool: Callable[..., Any], strategy: str) -> None:
+def test_results_do_not_depend_on_workers(
+    label: Label, make_pool: Callable[..., Any], strategy: str
+) -> None:
     assert label("whole.csv", "--strategy", strategy).exit_code == 1  # bad.mp4
     pool = make_pool(2, lost=(2,))
     result = label("spread.csv", "--strategy", strategy, pool=pool)
@@ -65,24 +69,24 @@ def test_workers_do_not_count(label: Label, make_pool: Callable[..., Any], strat
     assert len([work for work in pool.sent if work.path.stem == "a"]) >= 2
 
 
-def test_what_is_kept_is_not_looked_for_again(label: Label, make_pool: Callable[..., Any]) -> None:
+def test_kept_results_are_not_recomputed(label: Label, make_pool: Callable[..., Any]) -> None:
     Path("videos/bad.mp4").unlink()
     assert label("out.csv").exit_code == 0
     pool = make_pool(2)
     result = label("out.csv", "--overwrite", pool=pool)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("kept from before") == 2
+    assert result.stderr.count("kept from an earlier run") == 2
     assert pool.sent == []
     held = json.loads(Path("out.found/between/manifest.json").read_text())
     assert {entry["status"] for entry in held["videos"].values()} == {"ok"}
 
 
-def test_engines_there_are(label: Label) -> None:
-    for arguments, told in (
-        (["--engine", "dask"], "--engine: there is no 'dask'; say local or ray"),
-        (["--workers", "3"], "--workers: the local engine is one process; say --engine ray, too"),
-        (["--address", "auto"], "--address: the local engine is one process"),
+def test_invalid_engine_options(label: Label) -> None:
+    for arguments, message in (
+        (["--engine", "dask"], "--engine 'dask': unknown engine; use local or ray"),
+        (["--workers", "3"], "--workers: only with --engine ray"),
+        (["--address", "auto"], "--address: only with --engine ray"),
     ):
         result = label("out.csv", *arguments)
         assert result.exit_code == 2
-        assert told in result.stderr
+        assert message in result.stderr

@@ -1,4 +1,4 @@
-"""Workers of Ray itself: two here, one of which is killed while it works."""
+"""Real Ray workers: two on this machine, one of which is killed at work."""
 
 from __future__ import annotations
 
@@ -27,32 +27,36 @@ from stadkit.zoo.cards import to_json
 EXAMPLE = Path(__file__).parents[2] / "examples" / "playground.mp4"
 
 
-def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ray_is_reported_with_the_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("stadkit.engine.ray_pool.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r'Ray is not installed; pip install "stadkit\[ray\]"'):
         check_ray()
 
 
-def test_ray_is_imported_only_when_asked_for() -> None:
+def test_ray_is_imported_only_on_use() -> None:
     code = "import sys, stadkit.engine, stadkit.runs.batch; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
-def setup(**other: Any) -> WorkerConfig:
+def config(**other: Any) -> WorkerConfig:
     detector = load("mestad-nano", "cpu", "fp32")
     made = WorkerConfig("mestad-nano", detector.sha256, "cpu", "fp32", str(EXAMPLE.parent), 1)
     return replace(made, **other)
 
 
-def test_a_worker_says_why_it_cannot_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_reports_why_it_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)  # and back, whatever the worker does
-    _, error = Worker(setup(sha256="0" * 64)).ready(1)
+    _, error = Worker(config(sha256="0" * 64)).ready(1)
     assert isinstance(error, WeightsError)
-    assert "mestad-nano: has other weights on" in str(error)
-    _, error = Worker(setup(folder=str(tmp_path / "gone"))).ready(1)
+    assert "mestad-nano: weights on" in str(error)
+    _, error = Worker(config(folder=str(tmp_path / "gone"))).ready(1)
     assert "gone: cannot be opened on" in str(error)
-    name, error = Worker(setup()).ready(1)
+    name, error = Worker(config()).ready(1)
     assert error is None
     assert name.endswith(f":{os.getpid()}")
 
@@ -69,20 +73,20 @@ def test_a_worker_with_a_person_model(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     here = with_boxes(load(str(weights), "cpu", "fp32"), "mestad-nano", False, "cpu", "fp32")
     assert here.person_detector is not None
-    both = setup(
+    both = config(
         model=str(weights),
         sha256=here.sha256,
         people="mestad-nano",
         people_sha256=here.person_detector.sha256,
     )
     _, error = Worker(replace(both, people_sha256="0" * 64)).ready(1)
-    assert "mestad-nano: has other weights on" in str(error)
+    assert "mestad-nano: weights on" in str(error)
     worker = Worker(both)
     assert worker.ready(1)[1] is None
     work = VideoTask(EXAMPLE, Options(every=0.25, duration=2.5, batch=2))
-    parts = split(work, 1.0, 2, most=2, long=3)
+    parts = split(work, 1.0, 2, max_ranges=2, min_range=3)
     assert len(parts) == 2
-    there = join([worker.look(part) for part in parts], strict=False).result()
+    there = join([worker.run(part) for part in parts], strict=False).result()
     whole = detect_video(here, EXAMPLE, work.options)
     assert len(whole.table) >= 10
     for name in ("time", "box", "person", "action"):
@@ -92,24 +96,24 @@ def test_a_worker_with_a_person_model(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.slow
 def test_one_of_two_workers_is_killed(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    told: list[str] = []
+    lines: list[str] = []
     options = Options(every=0.5, batch=2)
     paths = [Path(shutil.copy(EXAMPLE, tmp_path / f"{name}.mp4")) for name in "abc"]
 
     with RayExecutor(
-        setup(), 2, every=1.0, batch=2, splits=True, tell=told.append, long=4
+        config(), 2, every=1.0, batch=2, splits=True, report=lines.append, min_range=4
     ) as engine:
 
         def tasks() -> Iterator[tuple[str, VideoTask]]:
             yield "a", VideoTask(paths[0], options)
-            # A worker is free and wants more; the other one has a part of the first video.
+            # One worker is idle; the other has a part of the first video.
             (busy,) = engine.pool.busy
             os.kill(int(busy.split(":")[1]), signal.SIGKILL)
             for path in paths[1:]:
                 yield path.stem, VideoTask(path, options)
 
-        found = {name: looked.result() for name, looked in engine.look(tasks())}
-    assert [text for text in told if "was lost; its work is done again" in text]
+        found = {name: result.result() for name, result in engine.run(tasks())}
+    assert [text for text in lines if "was lost; its task will be repeated" in text]
     detector = load("mestad-nano", "cpu", "fp32")
     for path in paths:
         here, there = detect_video(detector, path, options), found[path.stem]
@@ -120,9 +124,9 @@ def test_one_of_two_workers_is_killed(tmp_path: Path) -> None:
             assert getattr(there.table, name).tolist() == getattr(here.table, name).tolist()
 
 
-def test_a_cluster_that_is_not_there() -> None:
+def test_an_unreachable_cluster() -> None:
     pytest.importorskip("ray")
-    with pytest.raises(UsageError, match=r"--address: 'head' is no HOST:PORT"):
-        RayPool(setup(), 2, "head", print)
+    with pytest.raises(UsageError, match=r"--address 'head': give HOST:PORT"):
+        RayPool(config(), 2, "head", print)
     with pytest.raises(StadkitError, match=r"--engine ray: no Ray at 127\.0\.0\.1:1"):
-        RayPool(setup(), 2, "127.0.0.1:1", print)
+        RayPool(config(), 2, "127.0.0.1:1", print)

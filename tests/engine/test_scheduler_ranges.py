@@ -1,4 +1,4 @@
-"""A video in ranges of keyframes gives, to the last bit, what it gives as a whole."""
+"""A video split into ranges of keyframes gives the same results to the last bit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import pytest
 
 from stadkit.detection import Detector, Options, VideoDetections, detect_video
 from stadkit.detections import Detections
-from stadkit.engine import VideoTask, look
+from stadkit.engine import VideoTask, run_task
 from stadkit.engine.scheduler import join, split
 
 MakeVideo = Callable[..., Path]
 
 
-def found_in_parts(detector: Detector, work: VideoTask, most: int, long: int) -> tuple[int, Any]:
-    works = split(work, detector.every, detector.card.batch, most, long)
-    looked = [look(lambda w=w: detect_video(detector, w.path, w.options)) for w in works]  # type: ignore[misc]
-    return len(works), join(looked, work.options.strict)
+def found_in_parts(
+    detector: Detector, work: VideoTask, max_ranges: int, min_range: int
+) -> tuple[int, Any]:
+    works = split(work, detector.every, detector.card.batch, max_ranges, min_range)
+    results = [run_task(lambda w=w: detect_video(detector, w.path, w.options)) for w in works]  # type: ignore[misc]
+    return len(works), join(results, work.options.strict)
 
 
 def same(one: VideoDetections, other: VideoDetections) -> None:
@@ -48,7 +50,7 @@ def proposals(times: list[float]) -> Detections:
     ("options", "pieces"),
     [
         (Options(every=0.1), 5),
-        (Options(every="frame"), 1),  # how many there are is not known before
+        (Options(every="frame"), 1),  # the frame count is unknown
         (Options(every=0.1, batch=7), 3),  # 42 keyframes or 43, in whole batches
         (Options(every=0.3, start=0.7, duration=2.0), 1),  # 7 keyframes
         (Options(every=0.1, start=0.7, duration=2.0), 2),
@@ -58,43 +60,45 @@ def proposals(times: list[float]) -> Detections:
     ],
     ids=str,
 )
-def test_ranges_are_the_whole(
+def test_ranges_give_the_same_results(
     fake_detector: Detector, make_video: MakeVideo, options: Options, pieces: int
 ) -> None:
     work = VideoTask(make_video("a.mp4", seconds=4.2), options)
-    count, looked = found_in_parts(fake_detector, work, most=5, long=7)
+    count, result = found_in_parts(fake_detector, work, max_ranges=5, min_range=7)
     assert count == pieces
-    same(looked.result(), detect_video(fake_detector, work.path, options))
+    same(result.result(), detect_video(fake_detector, work.path, options))
 
 
 def test_ranges_are_whole_batches(make_video: MakeVideo) -> None:
     work = VideoTask(make_video("a.mp4", seconds=4), Options(every=0.1, batch=8))
-    parts = [each.options.part for each in split(work, 1.0, 2, most=3, long=5)]
+    parts = [each.options.part for each in split(work, 1.0, 2, max_ranges=3, min_range=5)]
     assert parts == [(0, 16), (16, 32), (32, None)]
 
 
-def test_a_cut_off_video_is_partial_all_the_same(
+def test_a_truncated_video_is_partial_in_ranges_too(
     fake_detector: Detector, make_video: MakeVideo
 ) -> None:
     path = make_video("a.mp4", seconds=20)
     path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
     options = Options(every=0.5)
-    count, looked = found_in_parts(fake_detector, VideoTask(path, options), most=4, long=5)
+    count, result = found_in_parts(
+        fake_detector, VideoTask(path, options), max_ranges=4, min_range=5
+    )
     assert count == 4
-    assert looked.result().report.partial
-    same(looked.result(), detect_video(fake_detector, path, options))
+    assert result.result().report.partial
+    same(result.result(), detect_video(fake_detector, path, options))
     work = VideoTask(path, replace(options, strict=True))
-    _, looked = found_in_parts(fake_detector, work, most=4, long=5)
-    assert "read only in part" in str(looked.error)
+    _, result = found_in_parts(fake_detector, work, max_ranges=4, min_range=5)
+    assert "read only in part" in str(result.error)
 
 
 def test_what_is_not_split(make_video: MakeVideo, tmp_path: Path) -> None:
-    def count(work: VideoTask, most: int = 4) -> int:
-        return len(split(work, 1.0, 2, most, long=3))
+    def count(work: VideoTask, max_ranges: int = 4) -> int:
+        return len(split(work, 1.0, 2, max_ranges, min_range=3))
 
     path = make_video("a.mp4", seconds=8)
     assert count(VideoTask(path, Options())) == 2
-    assert count(VideoTask(path, Options()), most=1) == 1
+    assert count(VideoTask(path, Options()), max_ranges=1) == 1
     assert count(VideoTask(path, Options(duration=4.0))) == 1
     assert count(VideoTask(tmp_path / "gone.mp4", Options())) == 1
     assert count(VideoTask(path, Options(part=(2, None)))) == 1

@@ -278,7 +278,7 @@ def test_fault_29_cuda_asked_for_but_absent_is_one_line(
     result = CliRunner().invoke(app, [*command, "--device", "cuda"])
     assert result.exit_code == 2
     assert result.stderr == (
-        "stadkit: error: device cuda was asked for, but this machine or this torch has none\n"
+        "stadkit: error: device cuda: not available on this machine or in this build of torch\n"
     )
     assert not (tmp_path / "out").exists()
 
@@ -371,7 +371,7 @@ def test_fault_30_three_of_a_hundred_are_bad(
         (folder / f"{i:03}.mp4").write_bytes(bad.get(i, source))
     result = stadkit(folder, "-o", "out")
     assert result.exit_code == 1
-    assert "97 of 100 done in full" in result.stderr
+    assert "97 of 100 complete" in result.stderr
     for name, why in (("007", "is empty"), ("050", "is a text file"), ("093", "none of its")):
         assert sum(f"{name}.mp4" in line and why in line for line in result.stderr.splitlines())
     summary = json.loads(Path("out/summary.json").read_text())

@@ -289,7 +289,7 @@ def test_divergence_is_reported(make: Any) -> None:
     clip = Clip("v", np.zeros((4, 4, 4, 3), np.uint8), 0.0, np.arange(4) * 0.1, (4, 4))
     with torch.no_grad():
         outputs = made(pixels, sizes)
-    with pytest.raises(StadkitError, match="the model gave NaN"):
+    with pytest.raises(StadkitError, match="the model returned NaN"):
         to_table(outputs, [clip], ("a", "b", "c"), 0.1)
     box, action = torch.tensor([[5.0, 5, 40, 60]]), torch.eye(3)[:1]
     details = made.details(pixels, sizes)

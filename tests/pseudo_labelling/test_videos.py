@@ -1,4 +1,4 @@
-"""`stadkit pseudo-label --videos`: a model looks between labelled keyframes, once."""
+"""`stadkit pseudo-label --videos`: detection between labelled keyframes, with kept results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stadkit.video.write import VideoWriter
 
 MakeVideo = Callable[..., Path]
 Stadkit = Callable[..., Result]
-LEFT = "0,0.1,0.5,0.9"  # where the fake model sees somebody
+LEFT = "0,0.1,0.5,0.9"  # where the fake model finds a person
 
 
 def rows(video: str, times: tuple[float, ...] = (0, 1, 2), action: int = 3) -> list[str]:
@@ -51,7 +51,7 @@ def stadkit(
     return run
 
 
-def told(result: Result, code: int = 0) -> dict[str, Any]:
+def report(result: Result, code: int = 0) -> dict[str, Any]:
     assert result.exit_code == code, result.output
     facts: dict[str, Any] = json.loads(result.stdout)
     return facts
@@ -61,8 +61,8 @@ def dense(path: str = "dense.csv") -> Detections:
     return read_truth(path, read_labels("labels.txt"))
 
 
-def test_people_are_found_between_labelled_keyframes(stadkit: Stadkit) -> None:
-    facts = told(stadkit("-o", "dense.csv", "--json"))
+def test_people_are_detected_between_labelled_keyframes(stadkit: Stadkit) -> None:
+    facts = report(stadkit("-o", "dense.csv", "--json"))
     assert (facts["pseudo_frames"], facts["pseudo_people"], facts["exit_code"]) == (16, 16, 0)
     table = dense()
     times = [0, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2]
@@ -70,31 +70,33 @@ def test_people_are_found_between_labelled_keyframes(stadkit: Stadkit) -> None:
     assert (table.action.tolist(), table.track.tolist()) == ([[1, 0]] * 22, [4] * 22)
 
 
-def test_what_is_said(stadkit: Stadkit) -> None:
-    said = stadkit("-o", "dense.csv").stderr.splitlines()
-    assert said[0] == "labels: 2, labels.txt"
-    assert "people from 0.5, every 0.2 s between labelled keyframes" in said[1]
-    assert said[2].startswith("[1/2] videos/a.mp4: 8 people in 8 frames, ")
-    assert said[-1] == "wrote dense.sources.csv"
+def test_messages(stadkit: Stadkit) -> None:
+    stderr = stadkit("-o", "dense.csv").stderr.splitlines()
+    assert stderr[0] == "labels: 2, labels.txt"
+    assert "people from 0.5, every 0.2 s between labelled keyframes" in stderr[1]
+    assert stderr[2].startswith("[1/2] videos/a.mp4: 8 people in 8 frames, ")
+    assert stderr[-1] == "wrote dense.sources.csv"
     again = stadkit("-o", "dense.csv", "--overwrite").stderr.splitlines()
-    assert again[2].startswith("[1/2] videos/a.mp4: kept from before, 8 people in 8 frames, ")
+    assert again[2].startswith(
+        "[1/2] videos/a.mp4: kept from an earlier run, 8 people in 8 frames, "
+    )
 
 
-def test_what_was_found_is_found_once(stadkit: Stadkit, fake_model: Any) -> None:
-    told(stadkit("-o", "dense.csv", "--json"))
+def test_detections_are_reused(stadkit: Stadkit, fake_model: Any) -> None:
+    report(stadkit("-o", "dense.csv", "--json"))
     held = json.loads(Path("dense.found/between/manifest.json").read_text())
     assert {name: each["status"] for name, each in held["videos"].items()} == {"a": "ok", "b": "ok"}
     calls, first = fake_model.calls, Path("dense.csv").read_bytes()
-    told(stadkit("-o", "dense.csv", "--json", "--overwrite"))
+    report(stadkit("-o", "dense.csv", "--json", "--overwrite"))
     assert (fake_model.calls, Path("dense.csv").read_bytes()) == (calls, first)
-    told(stadkit("-o", "dense.csv", "--json", "--overwrite", "--strategy", "nearest"))
+    report(stadkit("-o", "dense.csv", "--json", "--overwrite", "--strategy", "nearest"))
     assert fake_model.calls == calls
-    told(stadkit("-o", "dense.csv", "--json", "--overwrite", "--every", "0.25"))
+    report(stadkit("-o", "dense.csv", "--json", "--overwrite", "--every", "0.25"))
     assert fake_model.calls > calls
     assert len(dense()) == 2 * (3 + 6)
 
 
-def test_an_interrupted_run_goes_on(
+def test_an_interrupted_run_resumes(
     stadkit: Stadkit, fake_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, seen = detect_video, []
@@ -108,40 +110,40 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setattr("stadkit.pseudo_labelling.parts.detect_video", stopped)
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 130
-    assert "interrupted; with --output the same command goes on from here" in result.stderr
+    assert "interrupted; with --output the same command resumes here" in result.stderr
     assert not Path("dense.csv").exists()
-    told(stadkit("-o", "dense.csv", "--json"))
+    report(stadkit("-o", "dense.csv", "--json"))
     assert seen == ["a", "b", "b"]
-    told(stadkit("-o", "whole.csv", "--json"))
+    report(stadkit("-o", "whole.csv", "--json"))
     assert Path("dense.csv").read_bytes() == Path("whole.csv").read_bytes()
     assert Path("dense.sources.csv").read_bytes() == Path("whole.sources.csv").read_bytes()
 
 
-def test_what_was_found_otherwise_is_not_lost(stadkit: Stadkit) -> None:
-    told(stadkit("-o", "dense.csv", "--json"))
+def test_detections_of_other_settings_are_not_overwritten(stadkit: Stadkit) -> None:
+    report(stadkit("-o", "dense.csv", "--json"))
     for path in ("dense.csv", "dense.sources.csv"):
         Path(path).unlink()
     result = stadkit("-o", "dense.csv", "--every", "0.25")
     assert result.exit_code == 2
-    assert "dense.found/between: holds results made otherwise (every was 0.2" in result.stderr
+    assert "dense.found/between: holds results of other settings (every was 0.2" in result.stderr
     save("sparse.csv", [*rows("a"), *rows("b", (0, 1.5))])
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "dense.found/between/b.npz: is there already; say --overwrite" in result.stderr
-    assert told(stadkit("-o", "dense.csv", "--json", "--overwrite"))["pseudo_people"] == 8 + 7
+    assert "dense.found/between/b.npz: exists already; use --overwrite" in result.stderr
+    assert report(stadkit("-o", "dense.csv", "--json", "--overwrite"))["pseudo_people"] == 8 + 7
 
 
-def test_one_broken_video_leaves_the_others(stadkit: Stadkit) -> None:
+def test_a_broken_video_does_not_stop_the_others(stadkit: Stadkit) -> None:
     Path("videos/b.mp4").write_bytes(b"\0" * 5000)
     result = stadkit("-o", "dense.csv", "--json")
     assert "[2/2] stadkit: error: videos/b.mp4: " in result.stderr
     assert "note: 1 video not read in full: 'b'" in result.stderr
-    facts = told(result, code=1)
+    facts = report(result, code=1)
     assert (facts["videos_failed"], facts["pseudo_people"], facts["exit_code"]) == (["b"], 8, 1)
     assert np.sum(dense().video == "b") == 3
 
 
-def test_no_video_that_can_be_read(stadkit: Stadkit) -> None:
+def test_no_readable_video(stadkit: Stadkit) -> None:
     for name in "ab":
         Path(f"videos/{name}.mp4").write_text("nothing")
     result = stadkit("-o", "dense.csv")
@@ -150,65 +152,67 @@ def test_no_video_that_can_be_read(stadkit: Stadkit) -> None:
     assert not Path("dense.csv").exists()
 
 
-def test_videos_that_lack_something(stadkit: Stadkit) -> None:
+def test_missing_and_unlabelled_videos_are_reported(stadkit: Stadkit) -> None:
     save("sparse.csv", [*rows("a"), *rows("lost")])
-    facts = told(stadkit("-o", "dense.csv", "--json"))
+    facts = report(stadkit("-o", "dense.csv", "--json"))
     assert (facts["videos_missing"], facts["videos_without_truth"]) == (["lost"], ["b"])
     assert not Path("dense.found/between/b.npz").exists()
 
 
-def test_a_label_past_the_end_is_told(stadkit: Stadkit) -> None:
+def test_labels_past_the_end_are_reported(stadkit: Stadkit) -> None:
     save("sparse.csv", [*rows("a", (0, 1, 2, 3.5, 4.5)), *rows("b")])
     result = stadkit("-o", "dense.csv", "--json")
     assert "note: videos/a.mp4: 2 of 5 labelled keyframes are outside its 3 s" in result.stderr
-    # 2.2 to 2.8 are shown, and 3, half a frame past the last; 3.2 on are not.
-    assert told(result)["pseudo_frames"] == 16 + 4
+    # 2.2 to 2.8 are inside, and 3, half a frame past the last; from 3.2 on are not.
+    assert report(result)["pseudo_frames"] == 16 + 4
     assert dense().time.max() == 4.5
 
 
-def test_the_offset_of_the_truth(stadkit: Stadkit) -> None:
+def test_a_wrong_offset(stadkit: Stadkit) -> None:
     save("sparse.csv", rows("a", (900, 901, 902)))
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 5
-    assert "lasts 3 s, and sparse.csv has its labels at 900 to 902 s" in result.stderr
-    told(stadkit("-o", "dense.csv", "--json", "--offset", "900"))
+    assert "lasts 3 s, but sparse.csv has its labels at 900 to 902 s" in result.stderr
+    report(stadkit("-o", "dense.csv", "--json", "--offset", "900"))
     assert Path("dense.csv").read_text().splitlines()[1].startswith("a,0900.2,")
     assert len(dense()) == 11
 
 
-def test_truth_that_is_dense_already(stadkit: Stadkit) -> None:
+def test_dense_truth_is_an_error(stadkit: Stadkit) -> None:
     save("sparse.csv", rows("a", (0, 0.1, 0.2, 0.3)))
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "more than 0.2 s apart, so nothing lies between; give a smaller --every" in result.stderr
-    assert told(stadkit("-o", "dense.csv", "--json", "--every", "0.05"))["pseudo_frames"] == 3
+    assert (
+        "more than 0.2 s apart, so no frames lie between; give a smaller --every" in result.stderr
+    )
+    assert report(stadkit("-o", "dense.csv", "--json", "--every", "0.05"))["pseudo_frames"] == 3
 
 
-def test_a_check_looks_at_labelled_keyframes_and_keeps_nothing(stadkit: Stadkit) -> None:
+def test_a_check_uses_labelled_keyframes_and_keeps_nothing(stadkit: Stadkit) -> None:
     before = sorted(Path().rglob("*"))
-    facts = told(stadkit("--check", "--json"))
+    facts = report(stadkit("--check", "--json"))
     assert facts["strategies"]["tla"]["keyframes"] == 2
     assert facts["strategies"]["tla"]["f1"] == 1.0
     assert sorted(Path().rglob("*")) == before
 
 
-def test_a_check_with_output_keeps_what_was_found(stadkit: Stadkit, fake_model: Any) -> None:
-    told(stadkit("--check", "--json", "-o", "dense.csv"))
+def test_a_check_with_output_keeps_detections(stadkit: Stadkit, fake_model: Any) -> None:
+    report(stadkit("--check", "--json", "-o", "dense.csv"))
     assert not Path("dense.csv").exists()
     calls = fake_model.calls
-    told(stadkit("--check", "--json", "-o", "dense.csv", "--strategy", "nearest"))
+    report(stadkit("--check", "--json", "-o", "dense.csv", "--strategy", "nearest"))
     assert fake_model.calls == calls
 
 
-def test_per_class_also_looks_at_labelled_keyframes(stadkit: Stadkit) -> None:
-    facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "per-class"))
+def test_per_class_also_uses_labelled_keyframes(stadkit: Stadkit) -> None:
+    facts = report(stadkit("-o", "dense.csv", "--json", "--strategy", "per-class"))
     assert set(facts["thresholds"]) == {"wave"}
     assert Path("dense.found/labelled/a.npz").exists()
 
 
 def test_interpolation_needs_no_model(stadkit: Stadkit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stadkit.pseudo_labelling.videos.load", None)
-    facts = told(stadkit("-o", "dense.csv", "--json", "--strategy", "interpolate"))
+    facts = report(stadkit("-o", "dense.csv", "--json", "--strategy", "interpolate"))
     assert facts["pseudo_people"] == 16
     assert dense().track.tolist() == [4] * 22
 
@@ -221,32 +225,34 @@ def test_no_label_crosses_a_cut(stadkit: Stadkit, strategy: str, start: int) -> 
             writer.write(picture, i / 10)
     save("sparse.csv", [*rows("a", (start,)), *rows("a", (start + 1,), action=7)])
     arguments = ("-o", "dense.csv", "--json", "--strategy", strategy, "--offset", str(start))
-    facts = told(stadkit(*arguments, "--no-cross-cuts"))
+    facts = report(stadkit(*arguments, "--no-cross-cuts"))
     assert facts["frames"]["cut"] == 4
     if strategy == "tla":
         assert dense().action[1:-1].tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
-        said = stadkit(*arguments, "--overwrite", "--no-cross-cuts").stderr
-        assert "[1/1] videos/a.mp4: kept from before, 4 people in 4 frames, 1 cut, " in said
+        stderr = stadkit(*arguments, "--overwrite", "--no-cross-cuts").stderr
+        assert (
+            "[1/1] videos/a.mp4: kept from an earlier run, 4 people in 4 frames, 1 cut, " in stderr
+        )
     else:
         assert facts["pseudo_people"] == 0
-    assert told(stadkit(*arguments, "--overwrite"))["frames"]["cut"] == 0
+    assert report(stadkit(*arguments, "--overwrite"))["frames"]["cut"] == 0
 
 
-def test_a_model_of_tubelets_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
+def test_a_tubelet_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
     fake_detector.card = replace(fake_detector.card, tubelet=True)
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "finds tubelets; take a model that finds keyframes" in result.stderr
+    assert "is a tubelet model; use a keyframe model" in result.stderr
 
 
 def test_a_two_stage_model_is_refused(stadkit: Stadkit, fake_detector: Any) -> None:
     fake_detector.card = replace(fake_detector.card, family="slowfast-roi")
     result = stadkit("-o", "dense.csv")
     assert result.exit_code == 2
-    assert "classifies others' people; take an end-to-end model" in result.stderr
+    assert "is a two-stage model; use an end-to-end model" in result.stderr
 
 
-def test_names_that_there_are_not_or_twice(stadkit: Stadkit, make_video: MakeVideo) -> None:
+def test_missing_and_duplicate_videos(stadkit: Stadkit, make_video: MakeVideo) -> None:
     result = CliRunner().invoke(
         app, ["pseudo-label", "sparse.csv", "--videos", "no", "-o", "d.csv"]
     )
@@ -257,13 +263,13 @@ def test_names_that_there_are_not_or_twice(stadkit: Stadkit, make_video: MakeVid
     assert "videos/a.mp4 and videos/more/a.mp4 are both 'a'; give one of them" in result.stderr
 
 
-def test_actions_that_the_model_does_not_know(stadkit: Stadkit) -> None:
+def test_actions_unknown_to_the_model(stadkit: Stadkit) -> None:
     save("labels.txt", ["3: wave", "8: hop"])
     save("sparse.csv", [*rows("a"), *rows("a", action=8)])
     result = stadkit("-o", "dense.csv", "--json")
-    assert told(result)["actions_without_scores"] == ["hop"]
+    assert report(result)["actions_without_scores"] == ["hop"]
     assert dense().action.tolist() == [[1, 1]] * 11
-    told(stadkit("-o", "hard.csv", "--json", "--strategy", "hard"))
+    report(stadkit("-o", "hard.csv", "--json", "--strategy", "hard"))
     assert dense("hard.csv").action[:, 1].tolist() == [1, *[0] * 4] * 2 + [1]
 
 
@@ -275,7 +281,7 @@ def test_actions_that_the_model_does_not_know(stadkit: Stadkit) -> None:
         ([902, 903, 904], 0.5, [902.5, 903.5]),
         ([0, 0.2], 0.2, []),
         ([0, 1 / 3], 0.1, [0.1, 0.2, 0.3]),
-        ([0, 10], 1.0, [1, 2, 8, 9]),  # of the others both ends are more than 2 s away
+        ([0, 10], 1.0, [1, 2, 8, 9]),  # the others are more than 2 s from both ends
         ([5], 0.2, []),
         ([], 0.2, []),
     ],

@@ -1,4 +1,4 @@
-"""`stadkit link`: its own inputs stay, a video counts once, results are all written or none."""
+"""`stadkit link`: inputs are not overwritten, duplicates refused, outputs written all or none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stadkit.tubes import Tubes
 
 
 def lines(video: str = "clip", track: int = -1) -> str:
-    """One who stands, at five keyframes."""
+    """One person standing, at five keyframes."""
     stands = [{"id": 1, "name": "stand", "score": 0.9}]
     person = {"box": [0.1, 0.2, 0.3, 0.8], "score": 0.9, "track": track, "actions": stands}
     keyframes = [{"video": video, "time": t, "people": [person]} for t in range(5)]
@@ -33,7 +33,7 @@ def table(video: str = "clip") -> str:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder `run` as `detect` leaves one, and other things beside."""
+    """A folder `run` as `detect` writes it, with other files beside it."""
     monkeypatch.chdir(tmp_path)
     for folder in ("run", "jl"):
         Path(folder).mkdir()
@@ -73,28 +73,28 @@ def complaint(*arguments: str, code: int = 2) -> str:
         (["run", "--labels", "mine.txt", "-o"], "mine.txt"),
     ],
 )
-def test_inputs_are_not_written_over(here: Path, arguments: list[str], place: str) -> None:
+def test_inputs_are_not_overwritten(here: Path, arguments: list[str], place: str) -> None:
     Path("link.csv").symlink_to("run/clip.csv")
     before = Path(place).read_bytes()
     for more in ([], ["--overwrite"]):
-        said = complaint(*arguments, place, *more)
-        assert said == f"{place}: is an input too; name another file"
+        message = complaint(*arguments, place, *more)
+        assert message == f"{place}: is an input too; name another file"
     assert Path(place).read_bytes() == before
     assert not Path("t.json").exists()
 
 
-def test_truth_and_pickles_are_not_written_over(here: Path) -> None:
+def test_truth_and_pickles_are_not_overwritten(here: Path) -> None:
     labels = Labels((1,), ("stand",))
     truth = TubeTruth(Tubes.empty(labels.names), {"a": (240, 320)}, {"a": 30}, 25.0, labels)
     Path("moc/a").mkdir(parents=True)
     act.write_gt(truth, "GT.pkl")
     act.write_gt(truth, "moc/a/00001.pkl")
     for place in ("GT.pkl", "moc/a/00001.pkl"):
-        said = complaint("moc", "--truth", "GT.pkl", "-o", place, "--overwrite")
-        assert said == f"{place}: is an input too; name another file"
+        message = complaint("moc", "--truth", "GT.pkl", "-o", place, "--overwrite")
+        assert message == f"{place}: is an input too; name another file"
 
 
-def test_earlier_results_in_the_folder_may_be_written_over(here: Path) -> None:
+def test_earlier_outputs_in_the_folder_may_be_overwritten(here: Path) -> None:
     for _ in range(2):
         result = link("run", "-o", "run/clip.tubes.json", "--pickle", "p.pkl", "--rate", "25",
                       "--overwrite")  # fmt: skip
@@ -108,11 +108,11 @@ def test_earlier_results_in_the_folder_may_be_written_over(here: Path) -> None:
 @pytest.mark.parametrize(
     "entry", [{"size": ["a", "b"]}, {"size": [1.5, 2]}, {"rate": float("inf"), "frames": 5}]
 )
-def test_a_manifest_of_nonsense_says_nothing(here: Path, entry: dict[str, Any]) -> None:
+def test_invalid_manifest_entries_are_ignored(here: Path, entry: dict[str, Any]) -> None:
     Path("run/manifest.json").write_text(json.dumps({"videos": {"clip": entry}}))
-    said = complaint("run", "-o", "t.json", "--pickle", "p.pkl", "--size", "8x8")
-    assert said.startswith("--pickle: counts frames")
-    assert complaint("run", "-o", "t.json", "--pickle", "p.pkl").startswith("--pickle: is of pixel")
+    message = complaint("run", "-o", "t.json", "--pickle", "p.pkl", "--size", "8x8")
+    assert message.startswith("--pickle: counts frames")
+    assert complaint("run", "-o", "t.json", "--pickle", "p.pkl").startswith("--pickle: needs pixel")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_a_manifest_of_nonsense_says_nothing(here: Path, entry: dict[str, Any]) 
         (["run", "jl"], "run/clip.jsonl and jl/clip.jsonl both have the video 'clip'"),
         (["run/clip.csv", "jl/clip.jsonl"], "run/clip.csv and jl/clip.jsonl both have the video"),
         (["run/clip.csv", "run/clip.jsonl"], "run/clip.csv and run/clip.jsonl both have the video"),
-        (["run", "run"], "run/clip.jsonl: is given twice"),
-        (["run", "run/../run/clip.jsonl"], "run/../run/clip.jsonl: is given twice"),
+        (["run", "run"], "run/clip.jsonl: is named twice"),
+        (["run", "run/../run/clip.jsonl"], "run/../run/clip.jsonl: is named twice"),
     ],
 )
 def test_a_video_of_two_files_is_refused(here: Path, found: list[str], message: str) -> None:
@@ -133,15 +133,15 @@ def test_a_video_of_two_files_is_refused(here: Path, found: list[str], message: 
 def test_a_video_of_two_files_of_one_folder_is_refused(here: Path) -> None:
     Path("run/again.csv").write_text(table())
     assert complaint("run", "-o", "t.json") == (
-        "run/again.csv and run/clip.jsonl both have the video 'clip'; give one of them, or name "
-        "the videos apart"
+        "run/again.csv and run/clip.jsonl both have the video 'clip'; give one of them, or rename "
+        "the videos"
     )
     Path("run/again.csv").write_text(table("other"))
     assert link("run", "-o", "t.json").exit_code == 0
     assert list(json.loads(Path("t.json").read_text())["videos"]) == ["other", "clip"]
 
 
-def test_copies_under_other_endings_are_not_read(here: Path) -> None:
+def test_copies_with_other_suffixes_are_not_read(here: Path) -> None:
     Path("run/clip.jsonl.bak").write_text(lines() + lines("old"))
     Path("jl/clip.csv.gz").unlink()
     Path("jl/old.jsonl.bak").write_text(lines("old"))
@@ -150,13 +150,13 @@ def test_copies_under_other_endings_are_not_read(here: Path) -> None:
         assert list(json.loads(Path(f"{folder}.json").read_text())["videos"]) == ["clip"]
 
 
-def test_tracks_that_are_kept_are_told_of(here: Path) -> None:
-    told = "tracks in FOUND are kept; use --anew to ignore them\n"
-    assert told not in link("run", "-o", "a.json").stderr
+def test_kept_tracks_are_reported(here: Path) -> None:
+    note = "tracks in FOUND are kept; use --anew to ignore them\n"
+    assert note not in link("run", "-o", "a.json").stderr
     Path("run/clip.jsonl").write_text(lines(track=3))
-    assert told in link("run", "-o", "b.json").stderr
-    assert told not in link("run", "-o", "c.json", "--anew").stderr
-    assert told not in link("run", "-o", "d.json", "--method", "viterbi").stderr
+    assert note in link("run", "-o", "b.json").stderr
+    assert note not in link("run", "-o", "c.json", "--anew").stderr
+    assert note not in link("run", "-o", "d.json", "--method", "viterbi").stderr
 
 
 @pytest.mark.parametrize("before", [None, "mine"])
@@ -166,10 +166,10 @@ def test_all_results_are_written_or_none(here: Path, before: str | None) -> None
     Path("labels.txt").write_text("1: stand\n")
     if before:
         Path("t.json").write_text(before)
-    there = sorted(here.iterdir())
-    said = complaint("odd.jsonl", "-o", "t.json", "--csv", "c.csv", "--overwrite", code=1)
-    assert said.startswith("c.csv: a video name 'a\\nb' contains a control character")
-    assert sorted(here.iterdir()) == there
+    before_files = sorted(here.iterdir())
+    message = complaint("odd.jsonl", "-o", "t.json", "--csv", "c.csv", "--overwrite", code=1)
+    assert message.startswith("c.csv: a video name 'a\\nb' contains a control character")
+    assert sorted(here.iterdir()) == before_files
     assert before is None or Path("t.json").read_text() == before
 
 
@@ -188,7 +188,7 @@ def test_writers_that_fail_leave_nothing(tmp_path: Path) -> None:
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     endings: list[str] = []
     write_together({path: lambda file: _note(file, endings) for path in places})
-    assert endings == [".json", ".gz"]  # by which a writer knows how to write
+    assert endings == [".json", ".gz"]  # which select the format
     assert [path.read_text() for path in places] == ["whole", "whole"]
 
 

@@ -1,4 +1,4 @@
-"""A folder of results, and what a killed run leaves of it."""
+"""RunFolder: its manifest and journal, its lock, and the remains of killed runs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FACTS = {"command": "detect"}
 
 
 def done(run: RunFolder, name: str) -> None:
-    """An input begun and ended, with one output."""
+    """Begin and end an input with one output."""
     path = run.folder / f"{name}.csv"
     run.begin(name, "mark", [path])
     path.write_text("x")
     run.end(name, VideoRecord("ok", outputs={}))
 
 
-def test_many_inputs_are_few_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_inputs_write_few_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     write = RunFolder.write
     monkeypatch.setattr(RunFolder, "write", lambda run: (written.append(1), write(run)))
@@ -48,19 +48,19 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
     killed.begin("c", "mark", [tmp_path / "c.csv"])
     (tmp_path / "c.csv").write_text("ha")
     with (tmp_path / "manifest.journal").open("a") as file:
-        file.write('{"d": {"fingerp')  # cut in the middle of a line
-    killed._hold.release()  # as the end of a process does
+        file.write('{"d": {"fingerp')  # truncated in the middle of a line
+    killed._lock.release()  # as when a process ends
     run = RunFolder(tmp_path, FACTS, False)
     assert run.finished("a", "mark")
     assert run.finished("b", "mark")
     assert run.finished("b", "another") is None
     assert run.finished("c", "mark") is None
-    run.begin("c", "mark", [tmp_path / "c.csv"])  # ours to write over
-    with pytest.raises(UsageError, match="is there already"):
+    run.begin("c", "mark", [tmp_path / "c.csv"])  # may be overwritten
+    with pytest.raises(UsageError, match="exists already"):
         run.begin("c", "another", [tmp_path / "c.csv"])
 
 
-def test_only_what_was_claimed_is_taken_away(tmp_path: Path) -> None:
+def test_only_claimed_files_are_removed(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, FACTS, True)
     mine, claimed = tmp_path / "mine.csv", tmp_path / "a.csv"
     mine.write_text("mine")
@@ -75,20 +75,20 @@ def test_only_what_was_claimed_is_taken_away(tmp_path: Path) -> None:
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
-        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+        with pytest.raises(UsageError, match="another run is writing there"), other.held():
             pass
-        with pytest.raises(UsageError, match="another run is writing there now"):
+        with pytest.raises(UsageError, match="another run is writing there"):
             other.begin("a", "mark", [])
     with other.held():
         other.begin("a", "mark", [])
 
 
-def test_half_written_files_of_a_killed_run_are_taken_away(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     ours = [f".{'0a' * 16}", f".{'1b' * 16}.png", f".stadkit-{'2c' * 16}.partial"]
     theirs = ["a.csv", ".hidden", f".{'0a' * 15}", "partial"]
     for name in ours + theirs:
         (tmp_path / name).write_text("half")
-    with RunFolder(tmp_path, FACTS, False).held():  # no run was here before: all may be someone's
+    with RunFolder(tmp_path, FACTS, False).held():  # without a manifest the files may be the user's
         assert len({path.name for path in tmp_path.iterdir()} - {LOCK}) == 7
     run = RunFolder(tmp_path, FACTS, True)
     run.close()
@@ -97,7 +97,7 @@ def test_half_written_files_of_a_killed_run_are_taken_away(tmp_path: Path) -> No
     assert left - {LOCK} == {*theirs, "manifest.json"}
 
 
-def test_a_manifest_is_by_name_whatever_the_order(tmp_path: Path) -> None:
+def test_manifest_entries_are_sorted_by_name(tmp_path: Path) -> None:
     for folder, names in (("one", "abc"), ("other", "cab")):
         run = RunFolder(tmp_path / folder, FACTS, False)
         for name in names:
@@ -107,21 +107,21 @@ def test_a_manifest_is_by_name_whatever_the_order(tmp_path: Path) -> None:
     assert one == other
 
 
-def test_a_run_that_began_at_the_same_time_keeps_its_entries(tmp_path: Path) -> None:
-    folder = tmp_path / "out"  # not there yet, so that nobody can hold it
+def test_a_concurrent_run_keeps_its_entries(tmp_path: Path) -> None:
+    folder = tmp_path / "out"  # does not exist yet, so it cannot be locked
     one, other = RunFolder(folder, FACTS, False), RunFolder(folder, FACTS, False)
     other.end("bad", VideoRecord("failed", outputs={}))
     done(one, "a")
     one.close()
     done(other, "b")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         other.begin("a", "another", [folder / "a.csv"])
     other.close()
     assert list(json.loads((folder / "manifest.json").read_text())["videos"]) == ["a", "b", "bad"]
     assert RunFolder(folder, FACTS, False).finished("a", "mark")
 
 
-def test_a_failure_before_the_claim_leaves_what_was_done(tmp_path: Path) -> None:
+def test_a_failure_before_the_claim_keeps_earlier_results(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, FACTS, False)
     done(run, "a")
     run.drop("a", [tmp_path / "a.csv"])
@@ -150,12 +150,12 @@ def test_nfs_locks_files_open_for_writing_only(
     one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
         assert (tmp_path / LOCK).exists()
-        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+        with pytest.raises(UsageError, match="another run is writing there"), other.held():
             pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_system_without_locks_is_told_of_once(
+def test_a_file_system_without_locks_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fcntl: Any = pytest.importorskip("fcntl")
@@ -177,7 +177,7 @@ def test_a_file_system_without_locks_is_told_of_once(
     assert left == {"a.csv", "b.csv", "manifest.json"}
 
 
-def test_a_lock_that_was_taken_away_meanwhile_is_none(
+def test_a_lock_file_removed_meanwhile_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fcntl: Any = pytest.importorskip("fcntl")
@@ -185,7 +185,7 @@ def test_a_lock_that_was_taken_away_meanwhile_is_none(
 
     def flock(handle: int, how: int) -> None:
         calls.append(handle)
-        if len(calls) == 1:  # another one ends between our opening and our locking
+        if len(calls) == 1:  # another run ends between open and flock
             (tmp_path / LOCK).unlink()
         lock(handle, how)
 
@@ -193,11 +193,11 @@ def test_a_lock_that_was_taken_away_meanwhile_is_none(
     one, other = RunFolder(tmp_path, FACTS, False), RunFolder(tmp_path, FACTS, False)
     with one.held():
         assert len(calls) == 2
-        with pytest.raises(UsageError, match="another run is writing there now"), other.held():
+        with pytest.raises(UsageError, match="another run is writing there"), other.held():
             pass
 
 
-def test_the_lock_of_a_killed_run_is_no_hindrance(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_run_does_not_block(tmp_path: Path) -> None:
     (tmp_path / LOCK).touch()
     with RunFolder(tmp_path, FACTS, False).held():
         pass

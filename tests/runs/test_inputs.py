@@ -1,4 +1,4 @@
-"""What users name as input."""
+"""Expansion of input arguments to video files."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stadkit.errors import UsageError
-from stadkit.runs.inputs import LONGEST, gather, plain
+from stadkit.runs.inputs import MAX_NAME_BYTES, gather, plain
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_files_folders_and_globs(folder: Path) -> None:
     assert names(folder / "a" / "x.mp4") == ["x"]
     assert names(folder / "a") == ["Y", "x"]
     assert names(f"{folder}/**/*.MKV") == ["Y"]
-    assert names(folder / "[c].mp4") == ["[c]"]  # a file first, a pattern second
+    assert names(folder / "[c].mp4") == ["[c]"]  # an existing file wins over a glob
 
 
 def test_a_list_is_relative_to_itself(folder: Path) -> None:
@@ -35,34 +35,34 @@ def test_a_list_is_relative_to_itself(folder: Path) -> None:
     assert [item.path for item in found] == [folder / "a" / "x.mp4", folder / "b" / "x.mp4"]
 
 
-def test_same_stem_gets_another_name_and_same_file_comes_once(folder: Path) -> None:
+def test_equal_stems_get_unique_names_and_duplicates_are_dropped(folder: Path) -> None:
     os.symlink(folder / "a" / "x.mp4", folder / "link.mp4")
     assert names(folder / "a" / "x.mp4", folder / "b" / "x.mp4") == ["x", "x-2"]
     assert names(folder / "a" / "x.mp4", folder / "a" / ".." / "a" / "x.mp4") == ["x"]
     assert names(folder / "a" / "x.mp4", folder / "link.mp4") == ["x"]
 
 
-def test_case_does_not_make_a_name(folder: Path) -> None:
+def test_names_are_unique_without_case(folder: Path) -> None:
     (folder / "b" / "X.mp4").write_bytes(b"x")
     assert names(folder / "a" / "x.mp4", folder / "b" / "X.mp4") == ["x", "X-2"]
 
 
-def test_what_does_not_exist_is_reported_later(folder: Path) -> None:
+def test_missing_files_are_kept(folder: Path) -> None:
     assert names(folder / "gone.mp4", folder / "a" / "x.mp4") == ["gone", "x"]
 
 
 @pytest.mark.parametrize("what", ["empty", "*.webm", "list.txt"])
-def test_no_video_at_all_is_a_wrong_use(folder: Path, what: str) -> None:
+def test_no_video_at_all_is_an_error(folder: Path, what: str) -> None:
     (folder / "empty").mkdir()
     (folder / "list.txt").write_text("# nothing\n")
-    with pytest.raises(UsageError, match=r"no video|nothing matches"):
+    with pytest.raises(UsageError, match=r"no video|matches no file"):
         gather([str(folder / what)])
 
 
-def test_names_any_file_system_takes() -> None:
+def test_names_are_safe_for_any_file_system() -> None:
     assert plain("a\nb") == "a_b"
     assert plain("-5KQ66BBWC4") == "-5KQ66BBWC4"
     long = plain("é" * 120)
-    assert len(long.encode()) <= LONGEST + 9
+    assert len(long.encode()) <= MAX_NAME_BYTES + 9
     assert long != plain("é" * 121)
     assert plain("a\udcff") == "a_"

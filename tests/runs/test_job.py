@@ -1,4 +1,4 @@
-"""--classes."""
+"""Parsing of --classes."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_names_and_ids(text: str, ids: tuple[int, ...]) -> None:
     assert pick_classes(text, LABELS).ids == ids
 
 
-def test_wrong_name_gets_the_nearest() -> None:
+def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(UsageError, match="did you mean 'hand wave'"):
         pick_classes("hand wav", ava())
 

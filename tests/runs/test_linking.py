@@ -1,4 +1,4 @@
-"""Keyframes counted as frames, for methods that count: no drift, whatever the rate."""
+"""Keyframes numbered as frames, for methods that count frames: no drift at any rate."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ from stadkit.runs.linking import Frames
 from stadkit.tubes import Tubes
 
 
-def looked(times: list[float], video: str = "a") -> Keyframes:
-    return Keyframes(np.full(len(times), video), np.array(times, np.float64))
-
-
 def people(times: list[float], video: str = "a") -> Detections:
     n = len(times)
     return Detections(
@@ -36,7 +32,7 @@ def people(times: list[float], video: str = "a") -> Detections:
 
 def numbers(times: list[float]) -> list[float]:
     table = people(times)
-    return Frames.of(Keyframes.of(table), table).count(table).time.tolist()
+    return Frames.of(Keyframes.of(table), table).to_frames(table).time.tolist()
 
 
 @given(
@@ -49,11 +45,11 @@ def test_frames_are_numbered_without_drift(rate: float, start: float, missed: se
     assert numbers([round(start + frame / rate, 3) for frame in frames]) == frames
 
 
-def test_each_video_has_its_own_rate_and_its_seconds_come_back() -> None:
+def test_each_video_has_its_own_rate_and_seconds_are_restored() -> None:
     table = Detections.join([people([5, 6, 8], "b"), people([0.5, 0.54, 0.62], "a")], ("stand",))
     also = Keyframes(np.array(["b", "a", "c"]), np.array([7, 0.58, 3]))
     frames = Frames.of(also, table)
-    assert frames.count(table).time.tolist() == [0, 1, 3, 0, 1, 3]
+    assert frames.to_frames(table).time.tolist() == [0, 1, 3, 0, 1, 3]
     tubes = Tubes(
         video=np.array(["b", "a"]),
         label=np.zeros(2, np.int32),
@@ -66,10 +62,10 @@ def test_each_video_has_its_own_rate_and_its_seconds_come_back() -> None:
         interpolated=np.zeros(4, np.bool_),
         classes=("stand",),
     )
-    assert frames.seconds(tubes).time.tolist() == [7, 8, 0.5, 0.54]
+    assert frames.to_seconds(tubes).time.tolist() == [7, 8, 0.5, 0.54]
 
 
-def test_nothing_and_one_keyframe() -> None:
+def test_no_keyframe_and_one() -> None:
     assert numbers([]) == []
     assert numbers([7]) == [0]
 
@@ -82,7 +78,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stands(count: int, rate: float, start: float = 0.0) -> list[float]:
-    """Somebody who stands still, in found.csv; the times."""
+    """Write found.csv with one person standing still; returns the times."""
     times = [round(start + frame / rate, 3) for frame in range(count)]
     rows = [f"a,{time:.3f},0.1,0.2,0.3,0.8,1,0.9" for time in times]
     Path("found.csv").write_text("\n".join(rows) + "\n")
@@ -98,7 +94,9 @@ def link(*arguments: str) -> str:
 @pytest.mark.parametrize("method", ["act", "mmaction2"])
 @pytest.mark.parametrize("rate", [30, 30000 / 1001, 24, 24000 / 1001, 0.5])
 @pytest.mark.parametrize("start", [0.0, 902.517])
-def test_who_stands_still_is_one_tube(here: Path, method: str, rate: float, start: float) -> None:
+def test_a_person_standing_still_is_one_tube(
+    here: Path, method: str, rate: float, start: float
+) -> None:
     times = stands(600, rate, start)
     link("--method", method, "--size", "320x240")
     (tube,) = json.loads(Path("t.json").read_text())["videos"]["a"]
@@ -108,13 +106,13 @@ def test_who_stands_still_is_one_tube(here: Path, method: str, rate: float, star
 @pytest.mark.parametrize("method", ["act", "mmaction2"])
 def test_no_tubes_are_explained(here: Path, method: str) -> None:
     stands(14, 1)
-    said = link("--method", method, "--size", "320x240")
+    stderr = link("--method", method, "--size", "320x240")
     assert (
         f"warning: no tubes: {method} ends a tube at a missed frame and drops tubes under 15 "
         "frames (here one per keyframe; set --rate)\n"
-    ) in said
+    ) in stderr
     stands(20, 1)
     assert "warning" not in link("--method", method, "--size", "320x240")
-    said = link("--method", method, "--size", "320x240", "--rate", "25")
-    assert "drops tubes under 15 frames (here 25 per second)\n" in said
+    stderr = link("--method", method, "--size", "320x240", "--rate", "25")
+    assert "drops tubes under 15 frames (here 25 per second)\n" in stderr
     assert "warning" not in link()

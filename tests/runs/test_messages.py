@@ -1,4 +1,4 @@
-"""summary.json, and what is said at the end of a run."""
+"""summary.json, and the report at the end of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from stadkit.cli.app import app
 from stadkit.runs import messages
-from stadkit.runs.messages import MOST_ROWS, make_summary, remove_summary, summary_row, tell_summary
+from stadkit.runs.messages import MAX_ROWS, make_summary, print_summary, remove_summary, summary_row
 from stadkit.runs.record import VideoRecord
 
 
@@ -50,33 +50,33 @@ def test_totals() -> None:
     }
 
 
-def told(monkeypatch: pytest.MonkeyPatch, rows: list[Any], terminal: bool) -> list[str]:
+def printed(monkeypatch: pytest.MonkeyPatch, rows: list[Any], terminal: bool) -> list[str]:
     console = Console(force_terminal=terminal, color_system=None, width=80, soft_wrap=True)
     monkeypatch.setattr(messages, "console", console)
     with console.capture() as captured:
-        tell_summary(make_summary(rows, 0))
+        print_summary(make_summary(rows, 0))
     return [line.strip() for line in captured.get().splitlines()]
 
 
 def test_a_table_in_a_terminal_and_a_line_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [summary_row("a", entry("ok")), summary_row("b", entry("failed"))]
-    last = "1 of 2 done in full: 3 people in 4 keyframes, 3 s"
-    assert told(monkeypatch, rows, terminal=False) == [last]
-    lines = told(monkeypatch, rows, terminal=True)
+    last = "1 of 2 complete: 3 people in 4 keyframes, 3 s"
+    assert printed(monkeypatch, rows, terminal=False) == [last]
+    lines = printed(monkeypatch, rows, terminal=True)
     assert [line.split()[:2] for line in lines[:3]] == [
         ["video", "status"],
         ["videos/x.mp4", "failed"],
         ["videos/x.mp4", "ok"],
     ]
     assert lines[3] == last
-    assert told(monkeypatch, rows[:1], terminal=True) == []
+    assert printed(monkeypatch, rows[:1], terminal=True) == []
 
 
-def test_a_long_table_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [summary_row(str(i), entry("ok")) for i in range(MOST_ROWS + 5)]
-    lines = told(monkeypatch, rows, terminal=True)
-    assert len(lines) == 1 + MOST_ROWS + 2
-    assert lines[-2] == "and 5 more; summary.json has them all"
+def test_a_long_table_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [summary_row(str(i), entry("ok")) for i in range(MAX_ROWS + 5)]
+    lines = printed(monkeypatch, rows, terminal=True)
+    assert len(lines) == 1 + MAX_ROWS + 2
+    assert lines[-2] == "and 5 more; see summary.json"
 
 
 def test_97_of_100(
@@ -92,9 +92,9 @@ def test_97_of_100(
         Path(f"videos/{i:03}.mp4").write_bytes(content if i not in (7, 50, 99) else b"hello")
     result = CliRunner().invoke(app, ["detect", "videos", "-o", "out"])
     assert result.exit_code == 1
-    assert "97 of 100 done in full: 97 people in 97 keyframes" in result.stderr
+    assert "97 of 100 complete: 97 people in 97 keyframes" in result.stderr
     ending = result.stderr.splitlines()[-4:]
-    assert ending[0] == "not in full:"
+    assert ending[0] == "not complete:"
     assert [line.split(": ")[2] for line in ending[1:]] == [
         f"videos/{name}.mp4" for name in ("007", "050", "099")
     ]
@@ -108,7 +108,7 @@ def test_97_of_100(
     }
 
 
-def test_by_name_and_never_of_an_earlier_command(
+def test_rows_are_sorted_and_an_earlier_summary_is_removed(
     fake_detector: Any,
     make_video: Callable[..., Path],
     tmp_path: Path,
@@ -131,7 +131,7 @@ def test_by_name_and_never_of_an_earlier_command(
     assert not path.exists()
 
 
-def test_a_summary_of_someone_else_is_not_taken_away(tmp_path: Path) -> None:
+def test_a_summary_without_a_manifest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     path.write_text("mine")
     remove_summary(tmp_path)

@@ -1,4 +1,4 @@
-"""Records of videos: what is written, and that reading gives it back."""
+"""Records of videos: which fields are written, and that reading restores them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def value(name: str) -> st.SearchStrategy[Any]:
 
 
 @given(st.fixed_dictionaries({name: value(name) for name in NAMES}))
-def test_a_record_comes_back_from_json(held: dict[str, Any]) -> None:
+def test_a_record_survives_json(held: dict[str, Any]) -> None:
     record = VideoRecord(**held)
     assert VideoRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
-def test_what_is_unknown_is_left_out_and_what_is_null_on_purpose_is_written() -> None:
+def test_unknown_fields_are_left_out_and_meaningful_nulls_written() -> None:
     assert VideoRecord("begun", fingerprint="f").to_json() == {
         "status": "begun",
         "fingerprint": "f",
@@ -55,6 +55,6 @@ def test_what_is_unknown_is_left_out_and_what_is_null_on_purpose_is_written() ->
 
 
 @pytest.mark.parametrize("held", [[], 3, None, "ok"])
-def test_what_is_no_entry_is_refused(held: Any) -> None:
+def test_an_invalid_entry_is_refused(held: Any) -> None:
     with pytest.raises((TypeError, KeyError, AttributeError)):
         VideoRecord.from_json(held)

@@ -1,4 +1,4 @@
-"""Kill -9 at any moment, then the same command again: the bytes of a run that nobody disturbed."""
+"""After kill -9 at any moment the same command gives the bytes of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def process() -> Iterator[Killer]:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """Name -> content of every file of a run; of the JSON without its seconds."""
+    """Name -> content of every file of a run; JSON without its timings."""
     return {
         path.name: json.loads(path.read_text(), object_hook=untimed)
         if path.suffix == ".json"
@@ -33,8 +33,8 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def killed(process: Killer, folder: Path, videos: list[Path], moment: float) -> bool:
-    """Kill a run into a new folder at a moment (seconds), or earlier where it has ended by then:
-    how long a run takes is as other work on the machine lets it."""
+    """Kill a run into a new folder at `moment` seconds, or earlier if it has ended by then, as its
+    speed depends on the load of the machine."""
     for _ in range(8):
         if process.run(folder, videos, moment)["killed"]:
             return True
@@ -58,13 +58,13 @@ def test_kill_and_resume(
     kills: int,
 ) -> None:
     videos = [make_video(f"{name}.mp4", seconds=1) for name in "abc"]
-    process.run(tmp_path / "whole", videos)  # which imports what is used
+    process.run(tmp_path / "whole", videos)  # also warms up the imports
     seconds = process.run(tmp_path / "timed", videos)["seconds"]
     whole = results(tmp_path / "whole")
     chance = random.Random(seed)
     for number in range(kills):
         folder = tmp_path / f"killed-{number}"
-        # One moment in each stretch of the run, so that few kills see all of it.
+        # One moment in each equal stretch of the run, so that few kills cover all of it.
         moment = seconds * (number + chance.random()) / kills
         assert killed(process, folder, videos, moment)
         assert not process.run(folder, videos)["killed"]

@@ -1,4 +1,4 @@
-"""`--shard i/n`: every input in exactly one part, whatever the order they are named in."""
+"""`--shard i/n`: every input is in exactly one shard, whatever their order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_disjoint_covering_and_even(count: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_the_order_of_the_inputs_does_not_count() -> None:
+def test_shards_do_not_depend_on_the_order_of_inputs() -> None:
     mixed = list(INPUTS)
     random.Random(0).shuffle(mixed)
     for index in range(1, 5):
@@ -61,27 +61,27 @@ def torchrun(rank: int, world: int) -> dict[str, str]:
         ("auto", slurm(3, min=1) | torchrun(1, 2), Shard(6, 8)),
     ],
 )
-def test_which_part(text: str, environment: dict[str, str], expected: Shard | None) -> None:
+def test_parse_shard(text: str, environment: dict[str, str], expected: Shard | None) -> None:
     assert parse_shard(text, environment) == expected
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5"])
-def test_no_part(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--shard: .* is no part; wants a part such as 2/8"):
+def test_invalid_shards(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--shard .*: give a shard such as 2/8"):
         parse_shard(text, {})
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
-        ({}, "nor RANK and WORLD_SIZE are set; say which part"),
+        ({}, "nor RANK and WORLD_SIZE are set; name the shard"),
         ({"RANK": "1"}, "nor RANK and WORLD_SIZE are set"),
-        ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_COUNT is '', wants a number"),
-        (slurm(7, 3, min=1), "the ids of this Slurm array are no even row"),
-        (slurm(3, 1, min=3, max=3), "task 3 alone, of how many is not known; say --shard 3/N"),
+        ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_COUNT is '', not a number"),
+        (slurm(7, 3, min=1), "the ids of this Slurm array are not evenly spaced"),
+        (slurm(3, 1, min=3, max=3), "only task 3; give --shard 3/N"),
         (torchrun(3, 3), "RANK is 3 of WORLD_SIZE 3"),
     ],
 )
-def test_surroundings_that_tell_nothing(environment: dict[str, str], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_invalid_environments(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         parse_shard("auto", environment)

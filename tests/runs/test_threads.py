@@ -1,4 +1,4 @@
-"""A light model leaves a core to decoding; what is asked for is done, and then undone."""
+"""A light model leaves a core to decoding; torch's threads are restored afterwards."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ CORES = 4
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """All of which torch uses, and nobody has said how many."""
+    """Torch uses all cores, and the environment does not set their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(CORES)
     monkeypatch.setattr("stadkit.runs.threads.cores", lambda: CORES)
@@ -24,7 +24,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def chosen(detector: Detector, threads: int = 0, every: Every | None = None) -> int:
+def threads_inside(detector: Detector, threads: int = 0, every: Every | None = None) -> int:
     before = torch.get_num_threads()
     with threads_beside_decoding(threads, detector, every):
         inside = torch.get_num_threads()
@@ -33,38 +33,40 @@ def chosen(detector: Detector, threads: int = 0, every: Every | None = None) -> 
 
 
 def test_a_light_model_leaves_a_core(fake_detector: Detector) -> None:
-    assert chosen(fake_detector) == 3
+    assert threads_inside(fake_detector) == 3
 
 
-def test_what_is_asked_for_is_done(
+def test_explicit_numbers_are_used(
     fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [chosen(fake_detector, threads) for threads in (4, 1, 2)] == [4, 1, 2]
+    assert [threads_inside(fake_detector, threads) for threads in (4, 1, 2)] == [4, 1, 2]
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert chosen(fake_detector) == 4
+    assert threads_inside(fake_detector) == 4
 
 
-def test_where_a_core_is_free_none_is_left(fake_detector: Detector) -> None:
+def test_if_a_core_is_free_all_threads_stay(fake_detector: Detector) -> None:
     torch.set_num_threads(2)
-    assert chosen(fake_detector) == 2
+    assert threads_inside(fake_detector) == 2
 
 
-def test_a_model_with_more_to_do_has_all(
+def test_a_heavy_model_gets_all_cores(
     fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert chosen(fake_detector, every=0.1) == 4
-    assert chosen(fake_detector, every="frame") == 4
-    monkeypatch.setattr("stadkit.runs.threads.LIGHT", 0)
-    assert chosen(fake_detector) == 4
+    assert threads_inside(fake_detector, every=0.1) == 4
+    assert threads_inside(fake_detector, every="frame") == 4
+    monkeypatch.setattr("stadkit.runs.threads.LIGHT_PARAMETERS", 0)
+    assert threads_inside(fake_detector) == 4
 
 
-def test_on_one_core_there_is_one(fake_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_core_gives_one_thread(
+    fake_detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stadkit.runs.threads.cores", lambda: 1)
     torch.set_num_threads(1)
-    assert chosen(fake_detector) == 1
+    assert threads_inside(fake_detector) == 1
 
 
-def test_they_are_as_before_when_it_fails(fake_detector: Detector) -> None:
+def test_threads_are_restored_after_an_error(fake_detector: Detector) -> None:
     with pytest.raises(KeyboardInterrupt), threads_beside_decoding(0, fake_detector, None):
         raise KeyboardInterrupt
     assert torch.get_num_threads() == CORES

@@ -193,7 +193,10 @@ def test_the_weights_that_made_the_banks(config: TrainConfig, tmp_path: Path) ->
 def test_banks_that_do_not_fit_the_settings(config: TrainConfig) -> None:
     card = zoo.card("stmixer-k-tiny")
     train = config.data.train
-    for changes, message in (({"bank": "e" * 64, "width": 16}, "has learned"), ({}, "reads 128")):
+    for changes, message in (
+        ({"bank": "e" * 64, "width": 16}, "was trained on"),
+        ({}, "reads 128"),
+    ):
         wanting = replace(card, settings={**card.settings, **changes})
         with pytest.raises(StadkitError, match=message):
             Banks(train, ["a"], wanting)  # type: ignore[arg-type]
@@ -224,7 +227,9 @@ def test_resume_needs_banks_of_the_same_weights(config: TrainConfig, tmp_path: P
 def test_damage_is_reported_before_training(config: TrainConfig, tmp_path: Path) -> None:
     path = tmp_path / "bank" / "b.queries" / "entry.npy"
     path.write_bytes(path.read_bytes()[:-8] + bytes(8))
-    with pytest.raises(StadkitError, match=r"b\.queries/entry\.npy: is not what was written"):
+    with pytest.raises(
+        StadkitError, match=r"b\.queries/entry\.npy: has changed since it was written"
+    ):
         source(config)
 
 
