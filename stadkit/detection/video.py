@@ -18,7 +18,7 @@ from stadkit.linking.tubelets import join_tubelets
 from stadkit.video.check import shown
 from stadkit.video.decode import open_video
 from stadkit.video.frame import Report, VideoInfo
-from stadkit.video.keys import CLOSE
+from stadkit.video.keys import ALL, CLOSE
 
 TABLES_PER_JOIN = 256
 OnKeyframe = Callable[[float, Detections], None]  # the last processed time, its detections
@@ -67,6 +67,8 @@ def detect_video(
     if options.strict:
         check_whole(info, report)
     wanted = explicit_times(options, info.path.stem)
+    if wanted is None and len(times) == 1 and options.part == ALL:
+        _check_start(options, info)
     outside = 0 if wanted is None else len(wanted[slice(*options.part)]) - (len(times) - 1)
     unique = np.unique(np.concatenate(times))  # tubelets overlap
     table = rows.table()
@@ -83,6 +85,16 @@ def check_whole(info: VideoInfo, report: Report) -> None:
         raise StadkitError(
             f"{shown(info.path)}: read only in part ({report.reason}), which --strict refuses; "
             "get a complete copy"
+        )
+
+
+def _check_start(options: Options, info: VideoInfo) -> None:
+    """Raise StadkitError where the first keyframe would be past the end of the video."""
+    if options.start > 0:
+        length = "" if info.duration is None else f", of {info.duration:.1f} s,"
+        raise StadkitError(
+            f"{shown(info.path)}: the video{length} has no frame from {options.start:g} s on; "
+            "give a smaller --start"
         )
 
 

@@ -90,7 +90,7 @@ def _video(video: Mapping[str, Any]) -> Check:
 
 
 def _gpu(machine: Mapping[str, Any]) -> Check:
-    fault = machine["cuda complains"]
+    fault = machine["cuda error"]
     if fault:
         fix = "update the GPU driver or install a matching torch; until then the CPU is used"
         return Check("gpu", False, fault, fix)

@@ -71,7 +71,7 @@ def _machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "torch threads": torch.get_num_threads(),
         "cuda": torch.version.cuda if cuda else None,
-        "cuda complains": cuda_complaint() or None,
+        "cuda error": cuda_complaint() or None,
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "gpu memory": f"{torch.cuda.mem_get_info()[1] / 1e9:.0f} GB" if cuda else None,
         "auto device": str(device),

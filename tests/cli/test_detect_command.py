@@ -541,3 +541,12 @@ def test_link_afterwards_gives_the_same_tubes(stadkit: Stadkit, make_video: Make
     for mine, theirs in zip(one, other, strict=True):
         assert mine["times"] == theirs["times"]
         np.testing.assert_allclose(mine["scores"], theirs["scores"], atol=2e-5)
+
+
+def test_a_start_past_the_end_is_an_error(stadkit: Stadkit, make_video: MakeVideo) -> None:
+    result = stadkit(make_video("a.mp4"), "-o", "out", "--start", "100")
+    assert result.exit_code == 1
+    assert "a.mp4: the video, of 3.0 s, has no frame from 100 s on; give a smaller --start" in (
+        result.stderr
+    )
+    assert not Path("out/a.csv").exists()

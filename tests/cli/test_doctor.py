@@ -108,7 +108,7 @@ def test_each_fault_has_a_message_and_a_fix(
         **facts,
         "versions": {**facts["versions"], "scipy": None},
         "video": {**facts["video"], "h264 writing": False, "reads": "h264"},
-        "machine": {**facts["machine"], "cuda complains": "The driver is too old"},
+        "machine": {**facts["machine"], "cuda error": "The driver is too old"},
     }
     found = {each.name: each for each in checks.check(wrong) if not each.ok}
     assert found.keys() == {"packages", "video", "gpu", "weights", "cache"}
