@@ -26,21 +26,21 @@ from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.files.ava_csv import read_truth
 from stadkit.files.jsonl import read_jsonl
 from stadkit.labels import read_labels
-from stadkit.tla import Check, Options, check, pseudo_label
+from stadkit.tla import CheckReport, LabellingOptions, check, pseudo_label
 from stadkit.tla.check import compare
 
 DETECTORS = {"fair": (-0.5, -3.5, 1.2), "poor": (-1.35, -3.5, 1.4)}  # done, not done, width
 JITTER, MISS, FALSE = 0.03, 0.1, 0.05
 STRATEGIES = {
-    "tla+": Options("tla+"),
-    "tla": Options("tla"),
-    "tla, BCE averaged": Options("tla", bce="mean"),
-    "nearest": Options("nearest"),
-    "per-class, restricted": Options("per-class"),
-    "per-class": Options("per-class", restricted=False),
-    "hard, restricted": Options("hard"),
-    "hard": Options("hard", restricted=False),
-    "interpolate": Options("interpolate"),
+    "tla+": LabellingOptions("tla+"),
+    "tla": LabellingOptions("tla"),
+    "tla, BCE averaged": LabellingOptions("tla", bce="mean"),
+    "nearest": LabellingOptions("nearest"),
+    "per-class, restricted": LabellingOptions("per-class"),
+    "per-class": LabellingOptions("per-class", restricted=False),
+    "hard, restricted": LabellingOptions("hard"),
+    "hard": LabellingOptions("hard", restricted=False),
+    "interpolate": LabellingOptions("interpolate"),
 }
 
 
@@ -88,7 +88,7 @@ def scored(
     )
 
 
-def hide_between(found: Detections, dense: Detections, options: Options) -> Check:
+def hide_between(found: Detections, dense: Detections, options: LabellingOptions) -> CheckReport:
     """Whole seconds are labelled; frames at 5 a second between two of them are compared."""
     ms = milliseconds(dense.time)
     labelled = dense.select(ms % 1000 == 0)

@@ -18,14 +18,14 @@ from link_quality import THRESHOLDS, cut, tubes_of
 from numpy.typing import NDArray
 
 import stadkit
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import DetectOptions, Detector, detect_video
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.ava_csv import read_truth
 from stadkit.instances import Instances
 from stadkit.labels import read_labels
 from stadkit.linking import link
 from stadkit.metrics.frame_map import frame_map
-from stadkit.metrics.tube_overlap import Tracks, tube_overlap
+from stadkit.metrics.tube_overlap import TubeTracks, tube_overlap
 from stadkit.metrics.video_map import video_map
 from stadkit.tubes import Tubes
 
@@ -43,7 +43,9 @@ def found_in(
     tables, keyframes = [], []
     for path in videos:
         times = None if looked is None else looked.time[looked.video == path.stem].tolist()
-        found = detect_video(detector, path, Options(times=times, every=every, min_person=LOWEST))
+        found = detect_video(
+            detector, path, DetectOptions(times=times, every=every, min_person=LOWEST)
+        )
         tables.append(found.table)
         keyframes.append(found.keyframes)
     both = Keyframes(
@@ -56,7 +58,7 @@ def boundary_errors(found: Tubes, truth: Tubes, rate: float) -> tuple[float, int
     """Mean distance in seconds of starts and ends, and the number of true tubes that count."""
     if not len(found):
         return float("nan"), 0
-    own, other = Tracks.of(found, rate, None), Tracks.of(truth, rate, None)
+    own, other = TubeTracks.of(found, rate, None), TubeTracks.of(truth, rate, None)
     errors = []
     for row in range(len(truth)):
         same = np.flatnonzero((found.label == truth.label[row]) & (found.video == truth.video[row]))

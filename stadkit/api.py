@@ -58,10 +58,10 @@ def detect(
     >>> found.table.classes[int(found.table.action[0].argmax())]
     'stand'
     """
-    from stadkit.detection import Options, detect_video, load
+    from stadkit.detection import DetectOptions, detect_video, load
 
     detector = load(model) if isinstance(model, str) else model
-    options = Options(
+    options = DetectOptions(
         every=every,
         start=start,
         duration=duration,
@@ -93,12 +93,12 @@ def link(
     >>> tubes = stadkit.link(found.table, found.keyframes).tubes
     """
     from stadkit.errors import UsageError
-    from stadkit.linking import Options, link_by
+    from stadkit.linking import LinkOptions, link_by
 
     try:
-        settings = Options(**options)
+        settings = LinkOptions(**options)
     except TypeError as error:
-        raise UsageError(f"link: {error}; see stadkit.linking.options.Options") from error
+        raise UsageError(f"link: {error}; see stadkit.linking.options.LinkOptions") from error
     return link_by(
         method,
         found,
@@ -153,8 +153,8 @@ def pseudo_label(
 
     truth: actions 0 or 1 at some keyframes, with the classes of `found`. keyframes: all labelled
     ones, including those without people. strategy: "tla", "tla+", "nearest", "hard", "per-class" or
-    "interpolate". options: fields of `stadkit.tla.Options`. Raises UsageError for an unknown
-    strategy or option, ValueError if the classes differ.
+    "interpolate". options: fields of `stadkit.tla.LabellingOptions`. Raises UsageError for an
+    unknown strategy or option, ValueError if the classes differ.
 
     >>> rows = ["a,2,0.1,0.1,0.4,0.9,12,0", "a,3,0.1,0.1,0.4,0.9,12,0"]
     >>> _ = pathlib.Path("truth.csv").write_text("\n".join(rows))
@@ -166,12 +166,12 @@ def pseudo_label(
     1
     """
     from stadkit.errors import UsageError
-    from stadkit.tla import Options, pseudo_label
+    from stadkit.tla import LabellingOptions, pseudo_label
 
     try:
-        settings = Options(strategy, **options)
+        settings = LabellingOptions(strategy, **options)
     except TypeError as error:
-        raise UsageError(f"pseudo_label: {error}; see stadkit.tla.Options") from error
+        raise UsageError(f"pseudo_label: {error}; see stadkit.tla.LabellingOptions") from error
     return pseudo_label(found, truth, keyframes, settings)
 
 

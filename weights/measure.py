@@ -158,11 +158,11 @@ def on_films(detector: Detector, films: Path, truth: Path) -> dict[str, Any]:
 
 def detect_all(detector: Detector, path: Path) -> Iterator[tuple[Times, Detections]]:
     """Times and detections of each keyframe, one per second, down to MIN_PERSON."""
-    from stadkit.detection.detector import Options
+    from stadkit.detection.detector import DetectOptions
     from stadkit.video.decode import open_video
 
     with open_video(path) as video:
-        yield from detector.watch(video, Options(every=1.0, min_person=MIN_PERSON))
+        yield from detector.watch(video, DetectOptions(every=1.0, min_person=MIN_PERSON))
 
 
 def on_photos(detector: Detector, folder: Path) -> dict[str, Any]:

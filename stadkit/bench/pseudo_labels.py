@@ -34,11 +34,11 @@ def generated_people(frames: int, people: int, seed: int) -> tuple[Detections, D
 
 def measure_labelling(found: Detections, truth: Detections, strategy: str, runs: int) -> int:
     """Frames labelled per second of CPU time, best of `runs`."""
-    from stadkit.tla import Options, pseudo_label
+    from stadkit.tla import LabellingOptions, pseudo_label
 
     seconds, frames = [], 0
     for _ in range(runs + 1):  # the first also imports modules
         before = time.process_time()
-        frames = pseudo_label(found, truth, options=Options(strategy)).notes.frames
+        frames = pseudo_label(found, truth, options=LabellingOptions(strategy)).notes.frames
         seconds.append(time.process_time() - before)
     return round(frames / min(seconds[1:]))

@@ -50,12 +50,12 @@ def bench_detect(
     as_json: AsJson = False,
 ) -> None:
     """Measure decoding alone, the model alone, and both together as in `detect`."""
-    from stadkit.detection import Options, load
+    from stadkit.detection import DetectOptions, load
 
     detector = load(model, device, precision)
     if detector.card.family == "slowfast-roi":
         raise UsageError(f"{detector.name}: is a two-stage model; use an end-to-end model")
-    options = Options(every=every, batch=batch)
+    options = DetectOptions(every=every, batch=batch)
     with tempfile.TemporaryDirectory() as folder:
         path = video or generated_video(Path(folder) / "made.mp4")
         with threads_beside_decoding(threads, detector, every):
@@ -242,9 +242,9 @@ def bench_pseudo_label(
     as_json: AsJson = False,
 ) -> None:
     """Measure pseudo-labelling of 80 classes, labelled once per second, on one core."""
-    from stadkit.tla import STRATEGIES, Options
+    from stadkit.tla import STRATEGIES, LabellingOptions
 
-    strategies = [Options(name).strategy for name in strategy or STRATEGIES]
+    strategies = [LabellingOptions(name).strategy for name in strategy or STRATEGIES]
     found, truth = generated_people(frames, people, seed)
     figures = {name: measure_labelling(found, truth, name, runs) for name in strategies}
     report = {"frames": frames, "people": people, "classes": CLASSES, "keyframes_per_s": figures}

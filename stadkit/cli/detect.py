@@ -210,7 +210,7 @@ def detect(
     Exit codes: 0 all done; 1 some inputs failed or were read in part; 2 wrong usage, or the only
     input is not a video; 3 missing weights; 5 the proposals or queries belong to other videos.
     """
-    from stadkit.detection import Options, load
+    from stadkit.detection import DetectOptions, load
     from stadkit.detection.hooks import pruning_backbone, require_bank_reader, require_query_model
     from stadkit.detection.two_stage import with_boxes
     from stadkit.files.ava_csv import read_proposals
@@ -257,7 +257,7 @@ def detect(
         require_bank_reader(detector)
     job = Job(
         detector=detector,
-        options=Options(
+        options=DetectOptions(
             every=pace,
             start=start,
             duration=duration,

@@ -1,14 +1,14 @@
 """Detection: clips -> model -> table."""
 
-from stadkit.detection.detector import Detector, Options
+from stadkit.detection.detector import DetectOptions, Detector
 from stadkit.detection.device import pick_device, pick_precision
 from stadkit.detection.load import load
 from stadkit.detection.table import to_batch, to_table, to_tubelets
 from stadkit.detection.video import VideoDetections, detect_video
 
 __all__ = [
+    "DetectOptions",
     "Detector",
-    "Options",
     "VideoDetections",
     "detect_video",
     "load",

@@ -36,7 +36,7 @@ SHARED_FRAMES = 2  # overlap of consecutive tubelets, by which they are linked
 
 
 @dataclass(frozen=True)
-class Options:
+class DetectOptions:
     """Which keyframes to process and what to report; None: the card's value. Raises UsageError."""
 
     every: Every | None = None  # seconds between keyframes, or "frame"; None: `Detector.every`
@@ -137,7 +137,7 @@ class Detector:
         `proposals` are person boxes to classify instead of detecting people; their times are the
         keyframes unless `times` is set. Raises VideoError for a file that cannot be read.
         """
-        options = Options(
+        options = DetectOptions(
             every, start, duration, times, proposals, min_person, min_action, top_k, batch, reader
         )
         with open_video(path, reader) as video:
@@ -154,7 +154,7 @@ class Detector:
         batch: int | None = None,
     ) -> Iterator[Detections]:
         """Yield a table for each clip, in order; the options are those of `detect`."""
-        options = Options(
+        options = DetectOptions(
             proposals=proposals,
             min_person=min_person,
             min_action=min_action,
@@ -164,7 +164,7 @@ class Detector:
         for _, table in self.look(clips, options):
             yield table
 
-    def watch(self, video: Video, options: Options) -> Iterator[tuple[Times, Detections]]:
+    def watch(self, video: Video, options: DetectOptions) -> Iterator[tuple[Times, Detections]]:
         """Yield (processed times, table) per keyframe of an open video; a thread decodes ahead."""
         if self.person_detector is not None:
             yield from self._watch_two_stage(video, options, self.person_detector)
@@ -184,7 +184,7 @@ class Detector:
             yield from self.look(ready, replace(options, proposals=proposals))
 
     def _watch_two_stage(
-        self, video: Video, options: Options, people: Detector
+        self, video: Video, options: DetectOptions, people: Detector
     ) -> Iterator[tuple[Times, Detections]]:
         """`watch` with boxes by `people`, which gets its own clips around the same key times.
 
@@ -203,7 +203,7 @@ class Detector:
             options.times,
             options.part,
         )
-        finding = Options(min_person=options.min_person, batch=options.batch)
+        finding = DetectOptions(min_person=options.min_person, batch=options.batch)
         size = max(self.batch(options), people.batch(options))
         with prefetch(pairs, 2 * size) as ready:
             for group in _groups(ready, size):
@@ -212,7 +212,9 @@ class Detector:
                 boxes = Detections.join(found, people.card.classes.names)
                 yield from self.look(second, replace(options, proposals=boxes))
 
-    def look(self, clips: Iterable[Clip], options: Options) -> Iterator[tuple[Times, Detections]]:
+    def look(
+        self, clips: Iterable[Clip], options: DetectOptions
+    ) -> Iterator[tuple[Times, Detections]]:
         """Yield (processed times, table) for each clip, in order.
 
         Times are the key time or, for tubelet models, all frames of the clip; track numbers
@@ -244,7 +246,7 @@ class Detector:
         make = partial(to_tubelets, first=first) if self.card.tubelet else to_table
         return make(outputs, group, self.card.classes.names, min_person, top_k)
 
-    def batch(self, options: Options) -> int:
+    def batch(self, options: DetectOptions) -> int:
         """Clips per pass: the option, else the card's; on a CPU at most its number of threads.
 
         Larger batches gain little on a CPU and add latency. The size divides the card's, so that
@@ -297,14 +299,14 @@ class Detector:
         return outputs
 
 
-def explicit_times(options: Options, video: str) -> Sequence[float] | None:
+def explicit_times(options: DetectOptions, video: str) -> Sequence[float] | None:
     """Explicit key times: `times`, else those of the video's proposals; None: use `every`."""
     if options.times is not None or options.proposals is None:
         return options.times
     return key_times(options.proposals.select(options.proposals.video == video), options)
 
 
-def key_times(proposals: Detections, options: Options) -> list[float]:
+def key_times(proposals: Detections, options: DetectOptions) -> list[float]:
     """The distinct times of the proposals, sorted, within start and duration."""
     end = np.inf if options.duration is None else options.start + options.duration
     times = np.unique(milliseconds(proposals.time)) / 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from stadkit.detection.detector import Detector, Options
+from stadkit.detection.detector import DetectOptions, Detector
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
 from stadkit.video.clips import Clip, clips
@@ -24,7 +24,7 @@ def check_live(detector: Detector) -> None:
         )
 
 
-def over_at(detector: Detector, options: Options) -> float | None:
+def over_at(detector: Detector, options: DetectOptions) -> float | None:
     """Seconds after which a run with a duration ends even without frames; None: never."""
     if options.duration is None:
         return None
@@ -42,7 +42,7 @@ class LiveWatch:
     sent nothing are counted too. Raises UsageError as `check_live`.
     """
 
-    def __init__(self, detector: Detector, video: LiveVideo, options: Options) -> None:
+    def __init__(self, detector: Detector, video: LiveVideo, options: DetectOptions) -> None:
         check_live(detector)
         self._detector, self._video, self._options = detector, video, options
         self._batch = detector.batch(options)

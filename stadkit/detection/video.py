@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stadkit.detection.detector import Detector, Options, Times, explicit_times
+from stadkit.detection.detector import DetectOptions, Detector, Times, explicit_times
 from stadkit.detection.hooks import OnQueries, OnTokens, QueryWatch, TokenWatch
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import StadkitError
@@ -38,7 +38,7 @@ class VideoDetections:
 def detect_video(
     detector: Detector,
     path: Path | str,
-    options: Options | None = None,
+    options: DetectOptions | None = None,
     on_keyframe: OnKeyframe | None = None,
     on_tokens: OnTokens | None = None,
     on_queries: OnQueries | None = None,
@@ -53,7 +53,7 @@ def detect_video(
     `options.strict`, StadkitError raised. Raises UsageError for a callback that the model cannot
     serve.
     """
-    options = options or Options()
+    options = options or DetectOptions()
     hook = _make_hook(detector, on_tokens, on_queries)
     times: list[Times] = [np.zeros(0)]
     rows = Rows(detector.card.classes.names)
@@ -88,7 +88,7 @@ def check_whole(info: VideoInfo, report: Report) -> None:
         )
 
 
-def _check_start(options: Options, info: VideoInfo) -> None:
+def _check_start(options: DetectOptions, info: VideoInfo) -> None:
     """Raise StadkitError where the first keyframe would be past the end of the video."""
     if options.start > 0:
         length = "" if info.duration is None else f", of {info.duration:.1f} s,"
@@ -98,7 +98,9 @@ def _check_start(options: Options, info: VideoInfo) -> None:
         )
 
 
-def _join_tubelets(table: Detections, times: Times, options: Options) -> tuple[Detections, Times]:
+def _join_tubelets(
+    table: Detections, times: Times, options: DetectOptions
+) -> tuple[Detections, Times]:
     """Join tubelets of overlapping clips; returns rows and times within start and duration."""
     end = np.inf if options.duration is None else options.start + options.duration
     table = join_tubelets(table)

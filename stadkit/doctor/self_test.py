@@ -115,9 +115,9 @@ def _load() -> tuple[str, Any]:
 
 
 def _find(detector: Any, path: Path) -> tuple[str, Detections]:
-    from stadkit.detection import Options, detect_video
+    from stadkit.detection import DetectOptions, detect_video
 
-    found = detect_video(detector, path, Options(times=TIMES, top_k=1)).table
+    found = detect_video(detector, path, DetectOptions(times=TIMES, top_k=1)).table
     return f"{len(found)} people in {len(TIMES)} keyframes", found
 
 

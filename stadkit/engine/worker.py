@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from stadkit.detection import Detector, Options, VideoDetections, detect_video, load
+from stadkit.detection import DetectOptions, Detector, VideoDetections, detect_video, load
 from stadkit.detection.two_stage import with_boxes
 from stadkit.errors import StadkitError, WeightsError
 
@@ -23,7 +23,7 @@ class VideoTask:
     """A video to process, or a range of its keyframes."""
 
     path: Path
-    options: Options
+    options: DetectOptions
 
 
 @dataclass(frozen=True)

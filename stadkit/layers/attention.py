@@ -171,7 +171,7 @@ class DropPath(nn.Module):
         return x * (clips / stays)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Pre-norm transformer block: attention, then an MLP, each with a residual connection."""
 
     def __init__(self, width: int, heads: int, drop_path: float = 0.0, ratio: int = 4) -> None:

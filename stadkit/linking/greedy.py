@@ -39,7 +39,7 @@ MMACTION2 = Rules()
 
 
 @dataclass(frozen=True)
-class Linked:
+class LinkedTubelets:
     """The kept tubelets, sorted by chain, frame and score, and the tube of each."""
 
     row: Ints  # [m]  row of the input tubelets
@@ -49,7 +49,7 @@ class Linked:
 
 def link_greedily(
     chain: Ints, frame: Ints, score: NDArray[np.float64], box: Sides, rules: Rules
-) -> Linked:
+) -> LinkedTubelets:
     """Link tubelets [n], `box` [4, k, n], within each chain (one class of one video).
 
     At each frame, tubes are extended in order of mean score, best first. Among the tubelets whose
@@ -60,7 +60,9 @@ def link_greedily(
     score = soft_nms(cell, score, box, rules.max_iou, rules.edge)
     row = _best(cell, score, rules.keep)
     candidates = Candidates(chain[row], box.take(row, 2), rules.min_iou, rules.edge)
-    return Linked(row, score[row], _follow(frame[row], score[row], candidates, box.shape[1]))
+    return LinkedTubelets(
+        row, score[row], _follow(frame[row], score[row], candidates, box.shape[1])
+    )
 
 
 def _follow(frame: Ints, score: NDArray[np.float64], candidates: Candidates, k: int) -> Ints:
@@ -134,7 +136,7 @@ class FrameTubes:
 
 
 def average_tubelets(
-    linked: Linked, chain: Ints, frame: Ints, box: Sides, final: Ints, rules: Rules
+    linked: LinkedTubelets, chain: Ints, frame: Ints, box: Sides, final: Ints, rules: Rules
 ) -> FrameTubes:
     """Average linked tubelets into tubes, keeping those above the minimum length and score.
 

@@ -10,7 +10,7 @@ from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError
 from stadkit.instances import Instances
 from stadkit.linking.greedy import link_act, link_mmaction2, pixels_of
-from stadkit.linking.options import Options
+from stadkit.linking.options import LinkOptions
 from stadkit.linking.track import Linked, link
 from stadkit.linking.viterbi import link_viterbi
 from stadkit.tubes import Tubelets, Tubes
@@ -25,7 +25,7 @@ def link_by(
     *,
     rate: float = 25.0,
     sizes: Sizes | None = None,
-    options: Options | None = None,
+    options: LinkOptions | None = None,
 ) -> Linked:
     """Link by `track`, or by a baseline: `act`, `mmaction2` or `viterbi`.
 

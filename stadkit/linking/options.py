@@ -8,7 +8,7 @@ from stadkit.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Options:
+class LinkOptions:
     """Linking options; defaults suit 1 to 30 keyframes a second. UsageError for invalid values."""
 
     min_iou: float = 0.2  # of a detection and a track's predicted box, padded by its uncertainty

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stadkit.arrays import Rows
 from stadkit.linking.association import Floats
-from stadkit.linking.options import Options
+from stadkit.linking.options import LinkOptions
 from stadkit.tubes import Tubes
 
 # A tube may always bridge two missed keyframes, and never more than seven: at 25 a second, longer
@@ -28,7 +28,7 @@ KERNEL_RADIUS = 3.0  # of the Gaussian, in standard deviations
 
 
 def extract_tubes(
-    grid: Grid, video: str, classes: tuple[str, ...], interval: float, missed: int, o: Options
+    grid: Grid, video: str, classes: tuple[str, ...], interval: float, missed: int, o: LinkOptions
 ) -> Tubes:
     """Extract the tubes of these tracks.
 

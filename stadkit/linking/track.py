@@ -19,7 +19,7 @@ from stadkit import boxes
 from stadkit.arrays import Rows, rows_by_frame
 from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.linking.association import Floats, track_people
-from stadkit.linking.options import Options
+from stadkit.linking.options import LinkOptions
 from stadkit.linking.segments import MAX_BRIDGED, TrackedPeople, extract_tubes, grids, longest_gap
 from stadkit.linking.tubelets import Observations, chain_tubelets
 from stadkit.tubes import Tubes
@@ -41,7 +41,7 @@ class Linked:
 
 
 def link(
-    found: Detections, keyframes: Keyframes | None = None, options: Options | None = None
+    found: Detections, keyframes: Keyframes | None = None, options: LinkOptions | None = None
 ) -> Linked:
     """Track each person through the keyframes, then cut their actions into tubes.
 
@@ -49,7 +49,7 @@ def link(
     times that have rows. Rows of one video that share a `track` >= 0 form one tubelet.
     The order of rows does not matter.
     """
-    options = options or Options()
+    options = options or LinkOptions()
     track = np.full(len(found), -1, np.int32)
     tubes: list[Tubes] = []
     for video, rows, times in _videos(found, keyframes):
@@ -82,7 +82,7 @@ def _videos(
 
 
 def _link_video(
-    found: Detections, video: str, times: NDArray[np.int64], options: Options
+    found: Detections, video: str, times: NDArray[np.int64], options: LinkOptions
 ) -> tuple[NDArray[np.int32], Tubes]:
     """Link one video: the track of each row, and the tubes sorted by track, class and time."""
     people, person_of_row = _merge_people(
@@ -107,7 +107,9 @@ def _link_video(
     return track[person_of_row], tubes.select(order)
 
 
-def _merge_people(found: Detections, frame: Rows, options: Options) -> tuple[Observations, Rows]:
+def _merge_people(
+    found: Detections, frame: Rows, options: LinkOptions
+) -> tuple[Observations, Rows]:
     """Merge one video's rows to one per person and keyframe; also return each row's new row [n]."""
     score = np.nan_to_num(found.action.astype(np.float64), nan=0.0)
     best = score.max(1, initial=0.0)

@@ -20,7 +20,7 @@ from stadkit.files.faults import Faults
 from stadkit.instances import Instances
 from stadkit.metrics import mismatch
 from stadkit.metrics.box_check import check_boxes, check_scores
-from stadkit.metrics.mismatch import Frames, because, listed, some
+from stadkit.metrics.mismatch import FrameTimes, because, listed, some
 
 _UNUSED = "no excluded keyframe is in found or truth; check that ids and times agree"
 _NO_KEYS = np.zeros(0, np.int64)
@@ -120,8 +120,8 @@ _Classes = tuple[NDArray[np.int32], NDArray[np.int32]]  # of found, of truth
 class _Sides(NamedTuple):
     """The frames of found and of truth."""
 
-    found: Frames
-    truth: Frames
+    found: FrameTimes
+    truth: FrameTimes
 
     @property
     def shared(self) -> NDArray[np.int64]:
@@ -152,7 +152,7 @@ def _keys(instances: Instances, videos: list[str]) -> NDArray[np.int64]:
     """Return the frame [n] of each row, encoded as `Frames.key`."""
     number = {name: i for i, name in enumerate(videos)}
     video = np.array([number[name] for name in instances.videos], np.int64)[instances.video]
-    return Frames(video, milliseconds(instances.time)).key
+    return FrameTimes(video, milliseconds(instances.time)).key
 
 
 def _with_processed(
@@ -160,22 +160,22 @@ def _with_processed(
 ) -> _Sides:
     """Add processed frames to those of found."""
     key = np.union1d(sides.found.key, processed[~np.isin(processed, excluded)])
-    return _Sides(Frames.of(key), sides.truth)
+    return _Sides(FrameTimes.of(key), sides.truth)
 
 
 def _frame_keys(keyframes: Keyframes, videos: list[str]) -> NDArray[np.int64]:
     """Return the frames [k], encoded as `Frames.key`; unknown videos get number -2."""
     number = {name: i for i, name in enumerate(videos)}
     video = np.array([number.get(name, -2) for name in keyframes.video.tolist()], np.int64)
-    return Frames(video, milliseconds(keyframes.time)).key
+    return FrameTimes(video, milliseconds(keyframes.time)).key
 
 
-def _frames(key: NDArray[np.int64]) -> Frames:
+def _frames(key: NDArray[np.int64]) -> FrameTimes:
     # Rows of a frame are mostly adjacent: comparing neighbours avoids sorting them all.
     starts = np.ones(len(key), bool)
     starts[1:] = key[1:] != key[:-1]
     unique = np.unique(key[starts])
-    return Frames.of(unique[unique != -1])
+    return FrameTimes.of(unique[unique != -1])
 
 
 def _check_videos(sides: _Sides, videos: list[str], files: str) -> None:

@@ -20,7 +20,7 @@ _MIN_BOXES = 10  # fewer prove nothing
 _MAX_ROUNDING_MS = 100  # larger differences are not rounding
 
 
-class Frames(NamedTuple):
+class FrameTimes(NamedTuple):
     """Unique frames, sorted by video and time."""
 
     video: NDArray[np.int64]  # [n] video number, common to both sides
@@ -33,18 +33,18 @@ class Frames(NamedTuple):
         return self.video * 2**40 + np.clip(self.ms, -(2**38), 2**38) + 2**39
 
     @classmethod
-    def of(cls, key: NDArray[np.int64]) -> Frames:
+    def of(cls, key: NDArray[np.int64]) -> FrameTimes:
         """Decode keys to frames, in that order."""
         return cls(key // 2**40, key % 2**40 - 2**39)
 
-    def first(self, count: int) -> Frames:
+    def first(self, count: int) -> FrameTimes:
         """Return the first `count` frames."""
-        return Frames(self.video[:count], self.ms[:count])
+        return FrameTimes(self.video[:count], self.ms[:count])
 
-    def among(self, videos: NDArray[np.int64]) -> Frames:
+    def among(self, videos: NDArray[np.int64]) -> FrameTimes:
         """Return the frames of these videos."""
         kept = np.isin(self.video, videos)
-        return Frames(self.video[kept], self.ms[kept])
+        return FrameTimes(self.video[kept], self.ms[kept])
 
 
 def why_videos(found: Sequence[str], truth: Sequence[str]) -> str:
@@ -77,7 +77,7 @@ _NORMALIZATIONS: tuple[tuple[str, Callable[[str], str]], ...] = (
 )
 
 
-def why_times(found: Frames, truth: Frames) -> tuple[str, float]:
+def why_times(found: FrameTimes, truth: FrameTimes) -> tuple[str, float]:
     """Guess why few times match, in the videos that both sides have.
 
     Also returns the share of frames that would match after the fix; 0 without a reason.
@@ -95,7 +95,7 @@ def why_times(found: Frames, truth: Frames) -> tuple[str, float]:
     return reason, ENOUGH if reason else 0.0
 
 
-def share(found: Frames, truth: Frames) -> float:
+def share(found: FrameTimes, truth: FrameTimes) -> float:
     """Return the shared frames over those of the smaller side; 0 where one is empty."""
     fewer = min(len(found.ms), len(truth.ms))
     return len(np.intersect1d(found.key, truth.key)) / fewer if fewer else 0.0
@@ -124,11 +124,11 @@ def _clocks() -> Iterator[_Clock]:
         yield _Clock(f"frame numbers from second {_AVA_START}; {fix}", rate, start=_AVA_START)
 
 
-def _at(frames: Frames, seconds: NDArray[Any]) -> Frames:
-    return Frames(frames.video, np.rint(seconds * 1000).astype(np.int64))
+def _at(frames: FrameTimes, seconds: NDArray[Any]) -> FrameTimes:
+    return FrameTimes(frames.video, np.rint(seconds * 1000).astype(np.int64))
 
 
-def _near(found: Frames, truth: Frames) -> str:
+def _near(found: FrameTimes, truth: FrameTimes) -> str:
     """Detect times that differ slightly, as by rounding."""
     few, many = (found, truth) if len(found.ms) <= len(truth.ms) else (truth, found)
     if not len(few.ms):
@@ -144,7 +144,7 @@ def _near(found: Frames, truth: Frames) -> str:
     )
 
 
-def _shifted(found: Frames, truth: Frames) -> str:
+def _shifted(found: FrameTimes, truth: FrameTimes) -> str:
     """Detect times that differ by a constant offset."""
     gaps = [
         np.subtract.outer(truth.ms[truth.video == v][:300], found.ms[found.video == v][:300])

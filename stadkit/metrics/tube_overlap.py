@@ -25,7 +25,7 @@ _BLOCK_SIZE = 1 << 16  # boxes compared at once, to fit the CPU cache
 
 
 @dataclass(frozen=True)
-class Tracks:
+class TubeTracks:
     """n tubes indexed by frame number, with t boxes."""
 
     start: Ints  # [n + 1]  first box of each tube, then t
@@ -37,7 +37,7 @@ class Tracks:
     gapless: bool  # every tube has a box at each frame from first to last
 
     @classmethod
-    def of(cls, tubes: Tubes, rate: float, sizes: dict[str, tuple[int, int]] | None) -> Tracks:
+    def of(cls, tubes: Tubes, rate: float, sizes: dict[str, tuple[int, int]] | None) -> TubeTracks:
         """Convert tubes at `rate` frames a second, to pixels given (height, width) of each video.
 
         Raises UsageError when `sizes` lacks a video, or two boxes of a tube fall into one frame.
@@ -101,7 +101,9 @@ def _hulls(box: Sides, head: Ints) -> Sides:
     return np.concatenate([low, np.maximum.reduceat(box[2:], head, axis=1)])
 
 
-def tube_overlap(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np.float64]:
+def tube_overlap(
+    a: TubeTracks, b: TubeTracks, i: Ints, j: Ints, edge: float
+) -> NDArray[np.float64]:
     """Compute the overlap [p], 0..1, of tubes i [p] of `a` with tubes j [p] of `b`."""
     shared = np.minimum(a.last[i], b.last[j]) - np.maximum(a.first[i], b.first[j]) + edge
     either = np.maximum(a.last[i], b.last[j]) - np.minimum(a.first[i], b.first[j]) + edge
@@ -115,7 +117,7 @@ def tube_overlap(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray
     return result
 
 
-def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np.float64]:
+def _mean_iou(a: TubeTracks, b: TubeTracks, i: Ints, j: Ints, edge: float) -> NDArray[np.float64]:
     """Compute the mean IoU [p] over frames where both tubes have a box; 0 without any."""
     first = np.maximum(a.first[i], b.first[j])
     count = np.minimum(a.last[i], b.last[j]) - first + 1
@@ -135,7 +137,7 @@ def _mean_iou(a: Tracks, b: Tracks, i: Ints, j: Ints, edge: float) -> NDArray[np
 
 
 def tube_nms(
-    tracks: Tracks, group: Ints, score: NDArray[np.float64], max_overlap: float, edge: float
+    tracks: TubeTracks, group: Ints, score: NDArray[np.float64], max_overlap: float, edge: float
 ) -> NDArray[np.bool_]:
     """Mark the tubes [n] kept by NMS: in each group, those no better kept tube overlaps by more.
 

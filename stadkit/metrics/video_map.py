@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stadkit.arrays import Ints, greedy_match, join_equal, run_starts
 from stadkit.errors import UsageError
 from stadkit.metrics.ranking import average_precision, known_mean, trapezoid_precision
-from stadkit.metrics.tube_overlap import Tracks, tube_nms, tube_overlap
+from stadkit.metrics.tube_overlap import TubeTracks, tube_nms, tube_overlap
 from stadkit.tubes import Tubes
 
 RANGES: dict[str, tuple[float, ...]] = {
@@ -111,7 +111,7 @@ def video_map(
         raise UsageError(NO_SIZES)
     act = protocol == "act"
     edge = 1.0 if act else 0.0
-    tracks, true_tracks = Tracks.of(found, rate, sizes), Tracks.of(truth, rate, sizes)
+    tracks, true_tracks = TubeTracks.of(found, rate, sizes), TubeTracks.of(truth, rate, sizes)
     group, true_group = _groups(found, truth)
     unscored = () if act else _unscored(truth.classes)
     excluded = np.array([name in unscored for name in truth.classes], bool)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stadkit.layers import box_ops
 from stadkit.layers.box_ops import nms
-from stadkit.models.fcos import Dense
+from stadkit.models.fcos import DensePredictions
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def with_empty(
 
 
 def predicted(
-    dense: Dense, min_person: float, most: int, max_iou: float | None
+    dense: DensePredictions, min_person: float, most: int, max_iou: float | None
 ) -> tuple[Tensor, Tensor]:
     """The model's own boxes, no gradient: the top `most` of each clip with cls > min_person.
 

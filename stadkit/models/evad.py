@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from stadkit.errors import UsageError
-from stadkit.layers.attention import Block, positions
+from stadkit.layers.attention import TransformerBlock, positions
 from stadkit.layers.matching import wide
 from stadkit.layers.pyramid import Pyramid, stretch
 from stadkit.layers.roi_align import Cells
@@ -130,7 +130,7 @@ class EvadConfig:
 
 
 @dataclass(frozen=True)
-class Details:
+class EvadDetails:
     """Intermediate outputs for EVAD's losses and visualizations; `Outputs` holds the last ones."""
 
     tokens: Tokens
@@ -151,7 +151,7 @@ class Evad(nn.Module):
         self.people = Localizer(config.localizer)
         self.encoder_to_decoder = nn.Linear(config.width, config.decoder_width, bias=False)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.decoder_width))
-        self.decoder = Decoder(config)
+        self.decoder = EvadDecoder(config)
         for weight in (*self.encoder_to_decoder.parameters(), *self.decoder.parameters()):
             if weight.ndim > 1:
                 nn.init.xavier_uniform_(weight)
@@ -183,12 +183,12 @@ class Evad(nn.Module):
         action = self.classify(tokens, box.detach(), sizes, known)[-1]
         return Outputs(person, (box / person_selection.frame(sizes))[:, :, None], action)
 
-    def details(self, pixels: Tensor, sizes: Tensor) -> Details:
+    def details(self, pixels: Tensor, sizes: Tensor) -> EvadDetails:
         """The outputs of every head and block, for deep supervision; arguments as in `forward`."""
         tokens: Tokens = self.backbone(pixels)
         found = self.localize(tokens, sizes)
         action = self.classify(tokens, found.box[-1].detach(), sizes, deep=True)
-        return Details(tokens, found, torch.stack(action))
+        return EvadDetails(tokens, found, torch.stack(action))
 
     def localize(self, tokens: Tokens, sizes: Tensor) -> Localized:
         """Localize people on the key frame's maps, resized to strides 4 to 32 (for patch 16)."""
@@ -261,7 +261,7 @@ class Evad(nn.Module):
         return most.view(clips, count, slices, width).mean(2)
 
 
-class Decoder(nn.Module):
+class EvadDecoder(nn.Module):
     """Context refinement (EVAD 3.3): actors and context attend to each other."""
 
     def __init__(self, config: EvadConfig) -> None:
@@ -293,7 +293,7 @@ class Decoder(nn.Module):
         return logits
 
 
-class DecoderBlock(Block):
+class DecoderBlock(TransformerBlock):
     """A transformer block with its own actor classifier."""
 
     def __init__(self, config: EvadConfig, drop_path: float) -> None:

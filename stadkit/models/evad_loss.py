@@ -28,7 +28,7 @@ from stadkit.models.set_losses import (
 from stadkit.models.targets import Targets, pad_targets
 
 if TYPE_CHECKING:
-    from stadkit.models.evad import Details
+    from stadkit.models.evad import EvadDetails
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class EvadLossConfig:
 
 
 def evad_loss(
-    details: Details,
+    details: EvadDetails,
     sizes: Tensor,
     targets: Sequence[Targets],
     config: EvadLossConfig | None = None,

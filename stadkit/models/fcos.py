@@ -20,7 +20,7 @@ from stadkit.layers import box_ops
 
 
 @dataclass(frozen=True)
-class Dense:
+class DensePredictions:
     """Person predictions at every point of every level; float32, P points over all levels."""
 
     person: Tensor  # [B, P]     logit
@@ -64,12 +64,12 @@ class Fcos(nn.Module):
         # Focal loss needs a low initial probability of the rare class: a prior of .01.
         nn.init.constant_(self.cls.bias, -math.log(99))  # type: ignore[arg-type]
 
-    def forward(self, maps: Sequence[Tensor], strides: Sequence[int]) -> Dense:
+    def forward(self, maps: Sequence[Tensor], strides: Sequence[int]) -> DensePredictions:
         """Maps [B, width, h, w] and their strides in pixels -> predictions at each point."""
         levels = [self._level(x, s, i) for i, (x, s) in enumerate(zip(maps, strides, strict=True))]
         person, box, quality = (torch.cat([x[i] for x in levels], 1) for i in range(3))
         point, stride, level = (torch.cat([x[i] for x in levels]) for i in range(3, 6))
-        return Dense(person, box, quality, point, stride, level)
+        return DensePredictions(person, box, quality, point, stride, level)
 
     def _level(self, x: Tensor, stride: int, level: int) -> tuple[Tensor, ...]:
         cls, reg = self.cls_tower(x), self.reg_tower(x)
@@ -106,7 +106,7 @@ def _tower(width: int, depth: int, groups: int) -> nn.Sequential:
 
 
 def assign(
-    dense: Dense,
+    dense: DensePredictions,
     rows: Tensor,
     truth: Tensor,
     bounds: Sequence[float],
@@ -151,7 +151,7 @@ def _in_range(farthest: Tensor, level: Tensor, bounds: Sequence[float]) -> Tenso
     return (farthest >= ends[level][:, None]) & (farthest <= ends[level + 1][:, None])
 
 
-def _check(bounds: Sequence[float], dense: Dense) -> None:
+def _check(bounds: Sequence[float], dense: DensePredictions) -> None:
     levels = int(dense.level[-1]) + 1
     if len(bounds) != levels:
         raise UsageError(

@@ -24,7 +24,7 @@ from stadkit.layers.pyramid import Pyramid
 from stadkit.layers.runtime import exporting
 from stadkit.models import Outputs, nanodet, person_selection
 from stadkit.models.action_head import AcrnHead, LinearHead
-from stadkit.models.fcos import Dense, Fcos
+from stadkit.models.fcos import DensePredictions, Fcos
 from stadkit.models.frame_head import FrameHead
 from stadkit.models.frame_reader import NUMBERS, FrameMaps, FrameReader
 from stadkit.models.grid_head import Glimpse, GridHead
@@ -32,7 +32,7 @@ from stadkit.models.mestad_config import BACKBONES, PYRAMIDS, MestadConfig
 
 
 @dataclass(frozen=True)
-class Features:
+class MestadFeatures:
     """Backbone features, as the person head and the action head read them."""
 
     keyframe: tuple[Tensor, ...]  # [B, D of the stage, h, w] for each pyramid stage
@@ -104,7 +104,7 @@ class Mestad(nn.Module):
         fraction = box / person_selection.frame(sizes)
         return Outputs(person, fraction[:, :, None], action)
 
-    def features(self, pixels: Tensor, sizes: Tensor | None = None) -> Features:
+    def features(self, pixels: Tensor, sizes: Tensor | None = None) -> MestadFeatures:
         """pixels [B, 3, T, H, W] -> features for the heads; sizes None: there is no padding."""
         stages: dict[str, list[Tensor]] = self.backbone(pixels)
         keyframe = tuple(_keyframe(stages[s]) for s in self.stages)
@@ -117,16 +117,16 @@ class Mestad(nn.Module):
             cells = torch.minimum(-(-sizes // self.action_stride), whole)
             action = _repeat_border(action, cells)
         frames = None if self.reader is None else self.reader(pixels, sizes)
-        return Features(keyframe, action, cells, pixels, sizes, frames)
+        return MestadFeatures(keyframe, action, cells, pixels, sizes, frames)
 
-    def localize(self, features: Features) -> Dense:
+    def localize(self, features: MestadFeatures) -> DensePredictions:
         """Dense person predictions at every point of the key frame."""
         maps = self.pyramid(features.keyframe)
-        if isinstance(self.fcos, nanodet.Head):
+        if isinstance(self.fcos, nanodet.NanoDetHead):
             return _dense_people(self.fcos(maps))
-        return cast(Dense, self.fcos(maps, self.strides))
+        return cast(DensePredictions, self.fcos(maps, self.strides))
 
-    def classify(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
+    def classify(self, features: MestadFeatures, boxes: Tensor, index: Tensor) -> Tensor:
         """Action logits [n, C], float32, of boxes [n, 4] (pixels) in clips index [n]."""
         if isinstance(self.head, FrameHead):
             return cast(Tensor, self.head(self.describe(features, boxes, index)))
@@ -140,7 +140,9 @@ class Mestad(nn.Module):
         )
         return logits[:, int(self.config.background_row) :].float()
 
-    def _actions(self, features: Features, boxes: Tensor, index: Tensor, person: Tensor) -> Tensor:
+    def _actions(
+        self, features: MestadFeatures, boxes: Tensor, index: Tensor, person: Tensor
+    ) -> Tensor:
         """`classify`; with the costly "frames" head, only boxes with a finite person logit [n]."""
         if self.reader is None or boxes.is_meta or exporting():
             return self.classify(features, boxes, index)
@@ -148,7 +150,7 @@ class Mestad(nn.Module):
         logits = self.classify(features, boxes[valid], index[valid])
         return logits.new_zeros(len(boxes), logits.shape[1]).index_put((valid,), logits)
 
-    def describe(self, features: Features, boxes: Tensor, index: Tensor) -> Tensor:
+    def describe(self, features: MestadFeatures, boxes: Tensor, index: Tensor) -> Tensor:
         """Frozen descriptors [n, NUMBERS] of boxes [n, 4] (pixels) in clips index [n], for the
         "frames" head."""
         assert self.reader is not None
@@ -156,7 +158,7 @@ class Mestad(nn.Module):
         return self.reader.describe(features.frames, boxes, index)
 
     def classify_and_place(
-        self, features: Features, boxes: Tensor, index: Tensor
+        self, features: MestadFeatures, boxes: Tensor, index: Tensor
     ) -> tuple[Tensor, Tensor]:
         """`classify`, and joints [n, T, J, 2], for a config with `joints`.
 
@@ -172,13 +174,15 @@ class Mestad(nn.Module):
         joints = places.float().view(len(places), self.frames, self.config.joints, 2)
         return logits.float(), joints
 
-    def _glimpse_features(self, features: Features, boxes: Tensor, index: Tensor) -> list[Tensor]:
+    def _glimpse_features(
+        self, features: MestadFeatures, boxes: Tensor, index: Tensor
+    ) -> list[Tensor]:
         """The glimpse's features of the boxes, as extra arguments of the head; [] without one."""
         if self.glimpse is None:
             return []
         return [self.glimpse(features.pixels, features.sizes, boxes, index)]
 
-    def people(self, dense: Dense, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def people(self, dense: DensePredictions, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Select the people of each clip: cls and quality logits [B, N], boxes [B, N, 4] in pixels.
 
         In padding rows, cls is -inf and boxes are 0.
@@ -251,18 +255,20 @@ def _person_detector(
 ) -> tuple[nn.Module, nn.Module]:
     """The person detector on the key frame's stages: a pyramid and a head over its levels."""
     if config.people == "nanodet":
-        return nanodet.Neck().requires_grad_(False), nanodet.Head().requires_grad_(False)
+        return nanodet.Neck().requires_grad_(False), nanodet.NanoDetHead().requires_grad_(False)
     pyramid = Pyramid(channels, config.width, extra)
     levels = len(channels) + int(extra)
     tower = (config.width, config.depth, levels, config.groups)
     return pyramid, Fcos(*tower, config.distance, config.quality_tower)
 
 
-def _dense_people(guesses: nanodet.Guesses) -> Dense:
+def _dense_people(guesses: nanodet.Guesses) -> DensePredictions:
     """NanoDet's person predictions; its score includes the box quality, so quality is 1."""
     person = guesses.objects[..., 0]
     quality = torch.full_like(person, torch.inf)
-    return Dense(person, guesses.box(), quality, guesses.point, guesses.stride, guesses.level)
+    return DensePredictions(
+        person, guesses.box(), quality, guesses.point, guesses.stride, guesses.level
+    )
 
 
 def _reader() -> FrameReader:

@@ -20,8 +20,8 @@ from stadkit.errors import UsageError
 from stadkit.layers import box_ops, matching
 from stadkit.layers.runtime import world_mean
 from stadkit.models import action_rois
-from stadkit.models.fcos import Dense, assign, centerness
-from stadkit.models.mestad import Features, Mestad
+from stadkit.models.fcos import DensePredictions, assign, centerness
+from stadkit.models.mestad import Mestad, MestadFeatures
 from stadkit.models.targets import Targets, pad_rows, pad_targets
 
 ROIS = ("dense", "sparse", "gt", "jitter", "found", "proposals")
@@ -78,8 +78,8 @@ class LossConfig:
 
 def mestad_loss(
     model: Mestad,
-    features: Features,
-    dense: Dense,
+    features: MestadFeatures,
+    dense: DensePredictions,
     targets: Sequence[Targets],
     config: LossConfig | None = None,
     proposals: Sequence[Tensor] | None = None,
@@ -110,7 +110,7 @@ def mestad_loss(
 
 
 def actor_loss(
-    dense: Dense, match: Tensor, truth: Tensor, config: LossConfig, quality: str
+    dense: DensePredictions, match: Tensor, truth: Tensor, config: LossConfig, quality: str
 ) -> dict[str, Tensor]:
     """ME-STAD Eq. 1: "person" (L_cls), "box" (L_iou) and "quality" (L_centerness).
 
@@ -160,7 +160,7 @@ def joints_loss(predicted: Tensor, joints: Tensor, box: Tensor) -> Tensor:
 
 
 def _rois(
-    dense: Dense,
+    dense: DensePredictions,
     rows: Tensor,
     truth: Tensor,
     action: Tensor,
@@ -180,7 +180,7 @@ def _rois(
 
 
 def _candidates(
-    dense: Dense,
+    dense: DensePredictions,
     rows: Tensor,
     truth: Tensor,
     config: LossConfig,

@@ -60,7 +60,7 @@ class ConvNorm(nn.Sequential):
         )
 
 
-class Block(nn.Module):
+class NanoBlock(nn.Module):
     """Two convolutions and a shortcut; the second's norm starts at 0, the block as its shortcut.
 
     [B, inside, T, h, w] -> [B, outside, T, h / stride, w / stride], sides rounded up.
@@ -93,7 +93,7 @@ TIME = (3, 1, 1)
 BOTH = (3, 3, 3)
 
 
-class Stem(nn.Module):
+class NanoStem(nn.Module):
     """Pixels -> maps at `stride`, with a kernel 1.5 strides wide.
 
     [B, 3, T, H, W] -> [B, outside, T, H / stride, W / stride], sides rounded.
@@ -115,7 +115,7 @@ class Stem(nn.Module):
         return F.relu(self.norm(self.conv(x)))
 
 
-class Fuse(nn.Module):
+class NanoFusion(nn.Module):
     """Add fast features to the slow pathway: their mean over time and the key frame's.
 
     slow [B, slow, 1, h, w] and fast [B, fast, T, h', w'] -> [B, slow, 1, h, w].
@@ -164,7 +164,7 @@ class Merge(nn.Module):
         super().__init__()
         self.deep = ConvNorm(deep, outside, (1, 1, 1))
         self.shallow = ConvNorm(shallow, outside, (1, 1, 1))
-        self.smooth = Block(outside, outside, SPACE, SPACE) if smooth else nn.Identity()
+        self.smooth = NanoBlock(outside, outside, SPACE, SPACE) if smooth else nn.Identity()
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
         doubled = _grown(self.deep(deep), 2, shallow, "nearest")
@@ -189,18 +189,20 @@ class Nano(nn.Module):
         self.slow3 = ConvNorm(p3, s3, (1, 1, 1))
         self.slow4 = ConvNorm(p4 + p5, config.entry, (1, 1, 1))
         self.slow4_wide = nn.Sequential(
-            Block(config.entry, s4, SPACE, SPACE, dilation=2),
-            Block(s4, s4, SPACE, SPACE, dilation=2),
+            NanoBlock(config.entry, s4, SPACE, SPACE, dilation=2),
+            NanoBlock(s4, s4, SPACE, SPACE, dilation=2),
         )
         self.slow_merge = Merge(s4, s3, s5, smooth=True)
-        self.fast_stem = Stem(f2, 8, 3)
-        self.fast2 = Block(f2, f2, BOTH, SPACE)
-        self.fast3 = Block(f2, f3, BOTH, SPACE)
-        self.fast4 = nn.Sequential(Block(f3, f4, SPACE, BOTH, 2), Block(f4, f4, SPACE, BOTH))
-        self.fast4_wide = Block(f4, f4, SPACE, TIME, dilation=2)
+        self.fast_stem = NanoStem(f2, 8, 3)
+        self.fast2 = NanoBlock(f2, f2, BOTH, SPACE)
+        self.fast3 = NanoBlock(f2, f3, BOTH, SPACE)
+        self.fast4 = nn.Sequential(
+            NanoBlock(f3, f4, SPACE, BOTH, 2), NanoBlock(f4, f4, SPACE, BOTH)
+        )
+        self.fast4_wide = NanoBlock(f4, f4, SPACE, TIME, dilation=2)
         self.fast_merge = Merge(f4, f3, f5, smooth=False)
-        self.fuse3 = Fuse(f3, s3)
-        self.fuse4 = Fuse(f4, config.entry)
+        self.fuse3 = NanoFusion(f3, s3)
+        self.fuse4 = NanoFusion(f4, config.entry)
         self.channels = {"res2": p2, "res3": p3, "res4": p4 + p5, "res5": s5 + f5}
         self.strides = {"res2": 4, "res3": 8, "res4": 16, "res5": 8}
 

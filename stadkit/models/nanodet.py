@@ -55,7 +55,7 @@ class Pair(nn.Module):
         return torch.cat([self.second(first), first], 1)
 
 
-class Stage(nn.Module):
+class NanoDetStage(nn.Module):
     """A cross-stage-partial stage: [B, inside, h, w] -> [B, 2 * width, h / s, w / s]."""
 
     def __init__(self, inside: int, width: int, blocks: int, stride: int) -> None:
@@ -69,7 +69,7 @@ class Stage(nn.Module):
         return torch.cat([self.leave(self.pairs(entered)), entered], 1)
 
 
-class Backbone(nn.Module):
+class NanoDetBackbone(nn.Module):
     """Images [B, 3, H, W] -> maps [B, D, h, w] at STRIDES, D as in CHANNELS."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
         self.stem = Conv(3, STEM, 2)
         inside, stages = STEM, []
         for number, (width, blocks) in enumerate(STAGES):
-            stages.append(Stage(inside, width, blocks, 2 if number else 1))
+            stages.append(NanoDetStage(inside, width, blocks, 2 if number else 1))
             inside = 2 * width
         self.stages = nn.ModuleList(stages)
 
@@ -122,7 +122,7 @@ class Guesses:
         return torch.cat([self.point - distance[..., :2], self.point + distance[..., 2:]], -1)
 
 
-class Head(nn.Module):
+class NanoDetHead(nn.Module):
     """One convolution, then classes and sides, with separate weights per level."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ class KeyFrame(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.picture = Backbone().requires_grad_(False)
+        self.picture = NanoDetBackbone().requires_grad_(False)
         self.channels = dict(zip(("res3", "res4", "res5"), CHANNELS, strict=True))
         self.strides = dict(zip(("res3", "res4", "res5"), STRIDES, strict=True))
 
@@ -166,9 +166,9 @@ class NanoDet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = Backbone()
+        self.backbone = NanoDetBackbone()
         self.neck = Neck()
-        self.head = Head()
+        self.head = NanoDetHead()
 
     def forward(self, images: Tensor) -> Guesses:
         guesses: Guesses = self.head(self.neck(self.backbone(images)))

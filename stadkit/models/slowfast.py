@@ -118,7 +118,7 @@ def slow_index(frames: int, alpha: int, rule: str) -> list[int]:
     return [int(x) for x in spread.tolist()]
 
 
-class Stem(nn.Module):
+class PathwayStem(nn.Module):
     """[B, 3, T, H, W] -> [B, D, T, H / 4, W / 4]: 7 x 7 over `time` frames, then max pool."""
 
     def __init__(self, outside: int, time: int) -> None:
@@ -139,7 +139,7 @@ class Stems(nn.Module):
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         for i, (width, time) in enumerate(zip(widths, (1, 5), strict=False)):
-            self.add_module(f"pathway{i}_stem", Stem(width, time))
+            self.add_module(f"pathway{i}_stem", PathwayStem(width, time))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         return [self.get_submodule(f"pathway{i}_stem")(x) for i, x in enumerate(maps)]
@@ -176,7 +176,7 @@ class Branch(nn.Module):
         return self.c_bn(self.c(x))  # type: ignore[no-any-return]
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """[B, inside, T, h, w] -> [B, outside, T, h / stride, w / stride], both rounded up.
 
     A bottleneck with an identity shortcut, or a convolutional one if the shape changes.
@@ -198,7 +198,7 @@ class Block(nn.Module):
         return F.relu(self.branch2(x).add_(shortcut), inplace=True)
 
 
-class Stage(nn.Module):
+class ResidualStage(nn.Module):
     """s2..s5: each pathway's blocks `pathwayP_resI` and non-local blocks `pathwayP_nonlocalI`."""
 
     def __init__(self, pathways: Sequence[dict[str, nn.Module]]) -> None:
@@ -217,7 +217,7 @@ class Stage(nn.Module):
         return x
 
 
-class Fuse(nn.Module):
+class PathwayFusion(nn.Module):
     """[slow [B, D, T / alpha, h, w], fast [B, F, T, h, w]] -> [slow [B, D + 2 F, ...], fast].
 
     Concatenates fast features, one frame in `alpha`, to the slow ones; fast is unchanged.
@@ -238,13 +238,13 @@ class Fuse(nn.Module):
         return [concat_channels_last([slow, fused]), fast]
 
 
-def _fuse(fast: int, config: SlowFastConfig) -> Fuse:
-    return Fuse(fast, config.fusion_kernel, config.alpha, config.fusion_norm)
+def _fuse(fast: int, config: SlowFastConfig) -> PathwayFusion:
+    return PathwayFusion(fast, config.fusion_kernel, config.alpha, config.fusion_norm)
 
 
 def _stage(
     config: SlowFastConfig, stage: int, inside: Sequence[int], outside: Sequence[int]
-) -> Stage:
+) -> ResidualStage:
     """Build stage 0..3 (res2..res5) for all pathways, with their input and output channels."""
     last = stage == 3
     stride = (1, 2, 2, config.stride5)[stage]
@@ -254,7 +254,7 @@ def _stage(
         blocks: dict[str, nn.Module] = {}
         kernel = config.slow_kernels[stage] if i == 0 else 3
         for n in range(config.depths[stage]):
-            blocks[f"res{n}"] = Block(
+            blocks[f"res{n}"] = ResidualBlock(
                 before if n == 0 else after,
                 after // 4,
                 after,
@@ -265,7 +265,7 @@ def _stage(
             if i == 0 and n in nonlocal_blocks:
                 blocks[f"nonlocal{n}"] = _nonlocal(after, config)
         pathways.append(blocks)
-    return Stage(pathways)
+    return ResidualStage(pathways)
 
 
 def _nonlocal(channels: int, config: SlowFastConfig) -> nn.Module:

@@ -72,7 +72,7 @@ class Localizer(nn.Module):
         whole = torch.tensor([0.5, 0.5, 1.0, 1.0])
         self.box = nn.Parameter(whole.repeat(config.proposals, 1))  # cx cy w h, fractions
         self.feature = nn.Parameter(torch.randn(config.proposals, config.width))
-        self.heads = nn.ModuleList(Head(config) for _ in range(config.heads))
+        self.heads = nn.ModuleList(LocalizerHead(config) for _ in range(config.heads))
 
     def forward(self, maps: Sequence[Tensor], sizes: Tensor, strides: Sequence[float]) -> Localized:
         """Maps [B, D, h, w], fine to coarse, and their strides in pixels -> boxes.
@@ -102,7 +102,7 @@ class Localizer(nn.Module):
         return torch.cat([centre - half, centre + half], -1) * frame(sizes).to(box.dtype)
 
 
-class Head(nn.Module):
+class LocalizerHead(nn.Module):
     """One refinement step: features [B, P, D] and RoI features -> logits, deltas, features."""
 
     def __init__(self, config: LocalizerConfig) -> None:

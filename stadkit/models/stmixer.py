@@ -26,7 +26,7 @@ from stadkit.models.lite import LiteFrames
 from stadkit.models.sampling import tabulate, to_corners, whole_frame
 from stadkit.models.settings import check_counts, check_rate, check_split
 from stadkit.models.slowfast import SlowFast, SlowFastConfig
-from stadkit.models.stmixer_stage import Queries, Stage, StageOutputs
+from stadkit.models.stmixer_stage import DecoderStage, Queries, StageOutputs
 from stadkit.models.vit import Vit, VitConfig
 
 PADDINGS = ("own", "shared")
@@ -105,7 +105,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 
 
 @dataclass(frozen=True)
-class Details:
+class StmixerDetails:
     """The outputs of every stage, for deep supervision, and the last stage's queries."""
 
     stages: tuple[StageOutputs, ...]
@@ -137,9 +137,9 @@ class Stmixer(nn.Module):
             self.lateral_convs = Pyramidal(backbone.channels, config.width)
         self.stm_head = self.decoder(self.times(backbone))
 
-    def decoder(self, times: int) -> Decoder:
+    def decoder(self, times: int) -> StmixerDecoder:
         """Build the untrained decoder for a feature space of `times` time steps."""
-        return Decoder(self.config, times, Stage)
+        return StmixerDecoder(self.config, times, DecoderStage)
 
     def times(self, backbone: Backbone) -> int:
         """Time steps of the feature space."""
@@ -207,13 +207,13 @@ class Stmixer(nn.Module):
         details = self.details(pixels, sizes, bank)
         return Queried(**vars(self._outputs(details, sizes)), query=joint_queries(details.queries))
 
-    def _outputs(self, details: Details, sizes: Tensor) -> Outputs:
+    def _outputs(self, details: StmixerDetails, sizes: Tensor) -> Outputs:
         last = details.stages[-1]
         person = last.person[..., 0] - last.person[..., 1]
         box = to_corners(last.xyzr) / person_selection.frame(sizes)
         return Outputs(person, box[:, :, None], last.action)
 
-    def details(self, pixels: Tensor, sizes: Tensor, bank: Bank | None = None) -> Details:
+    def details(self, pixels: Tensor, sizes: Tensor, bank: Bank | None = None) -> StmixerDetails:
         """The outputs of every stage, all clips at the size of `pixels`; arguments as `forward`."""
         if bank is not None and self.config.classifier != "long":
             raise UsageError(
@@ -238,10 +238,10 @@ class Stmixer(nn.Module):
         return maps
 
 
-class Decoder(nn.Module):
+class StmixerDecoder(nn.Module):
     """Learned queries, refined by a sequence of stages."""
 
-    def __init__(self, config: StmixerConfig, times: int, stage: type[Stage]) -> None:
+    def __init__(self, config: StmixerConfig, times: int, stage: type[DecoderStage]) -> None:
         super().__init__()
         self.init_spatial_queries = nn.Embedding(config.queries, config.width)
         self.init_temporal_queries = nn.Embedding(config.queries, config.width)
@@ -249,7 +249,7 @@ class Decoder(nn.Module):
         self.decoder_stages = nn.ModuleList(stages)
         self.classifier = None if config.classifier == "plain" else Classifier(config)
 
-    def forward(self, table: Any, sizes: Tensor, bank: Bank | None = None) -> Details:
+    def forward(self, table: Any, sizes: Tensor, bank: Bank | None = None) -> StmixerDetails:
         queries = self.start(sizes, table.times)
         outputs = []
         for stage in self.decoder_stages:
@@ -258,12 +258,12 @@ class Decoder(nn.Module):
         if self.classifier is not None:
             enriched = self.classifier(joint_queries(queries), outputs[-1].person, bank)
             outputs[-1] = replace(outputs[-1], action=self._last_action(enriched))
-        return Details(tuple(outputs), queries)
+        return StmixerDetails(tuple(outputs), queries)
 
     def _last_action(self, x: Tensor) -> Tensor:
         """Action logits of joint queries [B, N, 2 D] from the last stage's head."""
         last = self.decoder_stages[-1]
-        assert isinstance(last, Stage)
+        assert isinstance(last, DecoderStage)
         return wide(last.fc_action(last.action_cls_fcs(x)))
 
     def start(self, sizes: Tensor, times: int) -> Queries:

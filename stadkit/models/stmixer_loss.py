@@ -32,7 +32,7 @@ from stadkit.models.set_losses import (
 from stadkit.models.targets import Targets, TubeTargets, pad_rows, pad_targets
 
 if TYPE_CHECKING:
-    from stadkit.models.stmixer import Details
+    from stadkit.models.stmixer import StmixerDetails
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class StmixerLossConfig:
 
 
 def stmixer_loss(
-    details: Details,
+    details: StmixerDetails,
     sizes: Tensor,
     targets: Sequence[Targets],
     config: StmixerLossConfig | None = None,
@@ -82,7 +82,7 @@ def stmixer_loss(
 
 
 def stmixer_t_loss(
-    details: Details,
+    details: StmixerDetails,
     sizes: Tensor,
     targets: Sequence[TubeTargets],
     config: StmixerLossConfig | None = None,
@@ -163,7 +163,7 @@ def _tube_losses(
     return sums[:, 0], sums[:, 1]
 
 
-def _presence_loss(details: Details, presence: Tensor, matches: Matches) -> Tensor:
+def _presence_loss(details: StmixerDetails, presence: Tensor, matches: Matches) -> Tensor:
     """Cross-entropy [S] of presence [B, M, F] 1, 0 or NaN, over each stage's pairs."""
     terms = []
     for number, stage in enumerate(details.stages):
@@ -174,12 +174,12 @@ def _presence_loss(details: Details, presence: Tensor, matches: Matches) -> Tens
     return torch.stack(terms)
 
 
-def _actions(details: Details, action: Tensor, matches: Matches) -> Tensor:
+def _actions(details: StmixerDetails, action: Tensor, matches: Matches) -> Tensor:
     logits = [matching.wide(stage.action) for stage in details.stages]
     return torch.stack([action_loss(x, action, matches.at_stage(i)) for i, x in enumerate(logits)])
 
 
-def _stack_stages(details: Details) -> tuple[Tensor, Tensor]:
+def _stack_stages(details: StmixerDetails) -> tuple[Tensor, Tensor]:
     """Person logits [S, B, N, 2] and boxes x1 y1 x2 y2 [S, B, N, (F,) 4] of all stages."""
     person = torch.stack([matching.wide(stage.person) for stage in details.stages])
     return person, torch.stack([to_corners(matching.wide(stage.xyzr)) for stage in details.stages])

@@ -52,7 +52,7 @@ class StageOutputs:
     presence: Tensor | None = None  # [B, N, F]  presence logit in each frame
 
 
-class Stage(nn.Module):
+class DecoderStage(nn.Module):
     """Queries and the feature table -> predictions and refined queries.
 
     Parameters are named as in the released weights.
@@ -64,7 +64,7 @@ class Stage(nn.Module):
         self.groups = config.groups
         self.iof_tau = nn.Parameter(torch.empty(heads).uniform_(0, 4))
         for branch in ("s", "t"):
-            self.add_module(f"attention_{branch}", Attention(width, heads))
+            self.add_module(f"attention_{branch}", QueryAttention(width, heads))
             self.add_module(f"attention_norm_{branch}", nn.LayerNorm(width))
             self.add_module(f"ffn_{branch}", FeedForward(width, config.feedforward))
             self.add_module(f"ffn_norm_{branch}", nn.LayerNorm(width))
@@ -121,7 +121,7 @@ class Stage(nn.Module):
         return wide(self.fc_action(self.action_cls_fcs(both)))
 
 
-class TubeStage(Stage):
+class TubeStage(DecoderStage):
     """A stage of STMixer-T (Fig. 5): a spatial query and a box for each frame of the clip.
 
     The figure shows sampling and mixing only; the rest is our reading: spatial queries attend to
@@ -132,7 +132,7 @@ class TubeStage(Stage):
 
     def __init__(self, config: StmixerConfig, times: int) -> None:
         super().__init__(config, times)
-        self.attention_f = Attention(config.width, config.heads)
+        self.attention_f = QueryAttention(config.width, config.heads)
         self.attention_norm_f = nn.LayerNorm(config.width)
         for weight in (self.attention_f.attn.in_proj_weight, self.attention_f.attn.out_proj.weight):
             nn.init.xavier_uniform_(weight)
@@ -205,7 +205,7 @@ class SamplingMixing(nn.Module):
         return points(offset.view(*spatial.shape[:-1], self.groups, self.points, 3), xyzr)
 
 
-class Attention(nn.Module):
+class QueryAttention(nn.Module):
     """Multi-head attention among queries, with an optional pairwise bias."""
 
     def __init__(self, width: int, heads: int) -> None:

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from stadkit.models import Outputs, person_selection
 from stadkit.models.sampling import to_corners
-from stadkit.models.stmixer import Decoder, Details, Stmixer, StmixerConfig
-from stadkit.models.stmixer_stage import Queries, Stage, TubeStage
+from stadkit.models.stmixer import Stmixer, StmixerConfig, StmixerDecoder, StmixerDetails
+from stadkit.models.stmixer_stage import DecoderStage, Queries, TubeStage
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class StmixerTConfig(StmixerConfig):
 class StmixerT(Stmixer):
     """`model(pixels, sizes) -> Outputs` with a box and a presence logit in each frame."""
 
-    def decoder(self, times: int) -> Decoder:
+    def decoder(self, times: int) -> StmixerDecoder:
         return TubeDecoder(self.config, self.config.frames, TubeStage)
 
     def space(self, pixels: Tensor) -> list[Tensor]:
@@ -39,17 +39,17 @@ class StmixerT(Stmixer):
         frames = pixels.shape[2]
         return [resize_time(x, frames) for x in maps]
 
-    def _outputs(self, details: Details, sizes: Tensor) -> Outputs:
+    def _outputs(self, details: StmixerDetails, sizes: Tensor) -> Outputs:
         last = details.stages[-1]
         person = last.person[..., 0] - last.person[..., 1]
         box = to_corners(last.xyzr) / person_selection.frame(sizes)[:, :, None]
         return Outputs(person, box, last.action, last.presence)
 
 
-class TubeDecoder(Decoder):
+class TubeDecoder(StmixerDecoder):
     """The decoder with a spatial query for each frame."""
 
-    def __init__(self, config: StmixerConfig, times: int, stage: type[Stage]) -> None:
+    def __init__(self, config: StmixerConfig, times: int, stage: type[DecoderStage]) -> None:
         super().__init__(config, times, stage)
         # Without frame codes, the queries of all frames would be identical.
         self.frame_codes = nn.Embedding(times, config.width)

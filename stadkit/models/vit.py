@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stadkit.errors import UsageError
-from stadkit.layers.attention import Block, positions
+from stadkit.layers.attention import TransformerBlock, positions
 from stadkit.models.lite import LitePatches
 from stadkit.models.settings import check_cells, check_counts, check_rate, check_split, to_tuples
 
@@ -121,7 +121,7 @@ class Vit(nn.Module):
         )
         last = max(config.depth - 1, 1)
         rates = [config.drop_path * i / last for i in range(config.depth)]
-        self.blocks = nn.ModuleList(Block(config.width, config.heads, x) for x in rates)
+        self.blocks = nn.ModuleList(TransformerBlock(config.width, config.heads, x) for x in rates)
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.apply(_initialise)
 
@@ -139,7 +139,7 @@ class Vit(nn.Module):
         x = _keyframe_first(x, grid) + self._positions(grid, x.device)
         kept = torch.arange(x.shape[1] - keyframe, device=x.device).expand(len(x), -1)
         maps, stages = [], []
-        for i, block in enumerate(cast(Iterable[Block], self.blocks)):
+        for i, block in enumerate(cast(Iterable[TransformerBlock], self.blocks)):
             if i in keep:
                 x, index = block.prune(x, keyframe, keep[i], config.keyframe_weight)
                 kept = kept.gather(1, index)

@@ -19,7 +19,7 @@ AVA_80 = Path("80")  # as --labels takes it
 
 
 @dataclass(frozen=True)
-class Truth:
+class LabelledTruth:
     """Labelled keyframes, with their people and actions."""
 
     table: Detections
@@ -56,15 +56,15 @@ class FoundPeople:
     failed: tuple[str, ...] = ()  # videos that were not processed in full
     notes: tuple[str, ...] = ()
 
-    def without_truth(self, truth: Truth) -> list[str]:
+    def without_truth(self, truth: LabelledTruth) -> list[str]:
         """The videos without labels."""
         return sorted(set(self.videos) - set(truth.videos))
 
-    def missing(self, truth: Truth) -> list[str]:
+    def missing(self, truth: LabelledTruth) -> list[str]:
         """The labelled videos that are missing here."""
         return sorted(set(truth.videos) - set(self.videos))
 
-    def processed(self, truth: Truth) -> Truth:
+    def processed(self, truth: LabelledTruth) -> LabelledTruth:
         """The truth of the videos that were processed."""
         videos = sorted(set(self.frames.video.tolist()))
         table, keyframes = truth.table, truth.keyframes
@@ -75,7 +75,7 @@ class FoundPeople:
             keyframes=Keyframes(keyframes.video[kept], keyframes.time[kept]),
         )
 
-    def known(self, truth: Truth) -> FoundPeople:
+    def known(self, truth: LabelledTruth) -> FoundPeople:
         """The detections of labelled videos only."""
         videos = list(truth.videos)
         frames = np.isin(self.frames.video, videos)
@@ -86,7 +86,7 @@ class FoundPeople:
         )
 
 
-def read_labelled_truth(job: PseudoLabelJob) -> Truth:
+def read_labelled_truth(job: PseudoLabelJob) -> LabelledTruth:
     """Read the truth and its labels; raises AnnotationError or UsageError for an invalid file."""
     from stadkit.files.ava_csv import read_truth
     from stadkit.files.ava_rows import read_instances
@@ -104,10 +104,10 @@ def read_labelled_truth(job: PseudoLabelJob) -> Truth:
         raise AnnotationError(f"{path}: has no rows; give truth with labelled keyframes")
     keyframes = _labelled_keyframes(job, table)
     notes = tuple(f"{path}: {line}" for line in faults.lines())
-    return Truth(table, keyframes, labels, source, notes)
+    return LabelledTruth(table, keyframes, labels, source, notes)
 
 
-def read_found_files(job: PseudoLabelJob, truth: Truth) -> FoundPeople:
+def read_found_files(job: PseudoLabelJob, truth: LabelledTruth) -> FoundPeople:
     """Read existing detections, in truth's classes and time."""
     from stadkit.readers.detections import read_detection_set
 

@@ -10,7 +10,7 @@ from typing import Any
 from stadkit.errors import UsageError
 from stadkit.readers.sniff import is_csv, stem
 from stadkit.runs.engines import check_engine
-from stadkit.tla import Options
+from stadkit.tla import LabellingOptions
 
 MIN_EVERY = 0.001  # seconds, the resolution of times
 STRATEGIES_OF_OPTION = {  # options that have no effect with other strategies
@@ -27,7 +27,7 @@ class PseudoLabelJob:
     """The arguments of the command; None: not set."""
 
     truth: Path
-    options: Options
+    options: LabellingOptions
     detections: tuple[Path, ...] = ()
     videos: tuple[str, ...] = ()
     output: Path | None = None
@@ -60,7 +60,7 @@ def sources_of(output: Path) -> Path:
     return output.with_name(f"{stem(output)}.sources{suffix}")
 
 
-def make_options(arguments: dict[str, Any], free: bool, check: bool) -> Options:
+def make_options(arguments: dict[str, Any], free: bool, check: bool) -> LabellingOptions:
     """The labelling options; raises UsageError for one that is invalid or has no effect."""
     strategy = arguments["strategy"]
     if strategy == "all" and not check:
@@ -74,7 +74,7 @@ def make_options(arguments: dict[str, Any], free: bool, check: bool) -> Options:
     if "max_gap" in options and not options["max_gap"] > 0:
         raise UsageError(f"--max-gap {options['max_gap']:g}: give seconds above 0")
     options["strategy"] = "tla" if strategy == "all" else strategy
-    return Options(**options, restricted=not free)
+    return LabellingOptions(**options, restricted=not free)
 
 
 def check_job(job: PseudoLabelJob, check: bool) -> None:

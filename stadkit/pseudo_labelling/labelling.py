@@ -16,7 +16,7 @@ from stadkit.files.ava_csv import write_sources, write_truth
 from stadkit.labels import Labels, read_labels, write_labels
 from stadkit.pseudo_labelling.inputs import (
     FoundPeople,
-    Truth,
+    LabelledTruth,
     read_found_files,
     read_labelled_truth,
 )
@@ -24,7 +24,7 @@ from stadkit.pseudo_labelling.job import PseudoLabelJob, sources_of
 from stadkit.pseudo_labelling.messages import report_check, report_labelling
 from stadkit.readers.sniff import LABELS
 from stadkit.runs.linking import write_together
-from stadkit.tla import STRATEGIES, Check, Labelled, check, pseudo_label
+from stadkit.tla import STRATEGIES, CheckReport, Labelled, check, pseudo_label
 
 ASSIGNMENT_STRATEGIES = ("tla", "tla+")
 
@@ -56,7 +56,7 @@ def run_check(job: PseudoLabelJob, as_json: bool) -> int:
     found = _found(job, truth, ["labelled"])
     strategies = STRATEGIES if job.every_strategy else (job.options.strategy,)
     known, processed = found.known(truth), found.processed(truth)
-    checks: dict[str, Check] = {}
+    checks: dict[str, CheckReport] = {}
     for strategy in strategies:
         options = replace(job.options, strategy=strategy)
         checks[strategy] = check(
@@ -83,13 +83,13 @@ def fill_unscored(found: FoundPeople, strategy: str) -> Detections:
     return replace(found.table, action=action)
 
 
-def _truth(job: PseudoLabelJob) -> Truth:
+def _truth(job: PseudoLabelJob) -> LabelledTruth:
     truth = read_labelled_truth(job)
     console.print(f"labels: {len(truth.labels)}, {truth.source_name}")
     return truth
 
 
-def _found(job: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
+def _found(job: PseudoLabelJob, truth: LabelledTruth, kinds: Sequence[str]) -> FoundPeople:
     if job.detections:
         return read_found_files(job, truth)
     from stadkit.pseudo_labelling.videos import find_in_videos
@@ -98,7 +98,7 @@ def _found(job: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeop
 
 
 def _check_some_labelled(
-    job: PseudoLabelJob, truth: Truth, found: FoundPeople, labelled: Labelled
+    job: PseudoLabelJob, truth: LabelledTruth, found: FoundPeople, labelled: Labelled
 ) -> None:
     """Raise NothingMatchedError if no frame has a labelled keyframe within reach."""
     notes = labelled.notes
@@ -115,7 +115,7 @@ def _check_some_labelled(
 
 
 @dataclass(frozen=True)
-class Dense:
+class DenseLabels:
     """All labelled people by video and time; true ones in file order."""
 
     table: Detections
@@ -124,13 +124,13 @@ class Dense:
     cost: NDArray[np.float64]  # [n]  of a pseudo label's assignment; NaN: none
 
 
-def dense(truth: Truth, labelled: Labelled) -> Dense:
+def dense(truth: LabelledTruth, labelled: Labelled) -> DenseLabels:
     """Join true and pseudo rows; a pseudo row gets the person id of the truth it matched."""
     made = labelled.table.with_track(people_of(truth.table, labelled))
     table = Detections.join([truth.table, made], truth.labels.names)
     order = np.argsort(number_frames(table)[0], kind="stable")
     none = np.full(len(truth.table), np.nan)
-    return Dense(
+    return DenseLabels(
         table.select(order),
         (np.arange(len(table)) >= len(truth.table))[order],
         np.concatenate([none, labelled.source])[order],
@@ -153,7 +153,7 @@ def people_of(truth: Detections, labelled: Labelled) -> NDArray[np.int32]:
     return person.astype(np.int32)
 
 
-def write_dense(dense: Dense, labels: Labels, output: Path) -> None:
+def write_dense(dense: DenseLabels, labels: Labels, output: Path) -> None:
     """Write the CSV, the sources and, if missing, labels.txt; all or none."""
     table, sources = dense.table, sources_of(output)
     writers: dict[Path, Callable[[Path], None]] = {

@@ -14,9 +14,9 @@ from rich.text import Text
 from stadkit.console import console, write_json
 from stadkit.metrics.mismatch import some
 from stadkit.metrics.table import DEFAULT_WIDTH, percent
-from stadkit.pseudo_labelling.inputs import FoundPeople, Truth
+from stadkit.pseudo_labelling.inputs import FoundPeople, LabelledTruth
 from stadkit.pseudo_labelling.job import PseudoLabelJob, sources_of
-from stadkit.tla import Check, Labelled, Notes
+from stadkit.tla import CheckReport, Labelled, Notes
 
 # Notes on frames, by key of the JSON report.
 FRAME_NOTES = {
@@ -29,7 +29,7 @@ FRAME_NOTES = {
 
 
 def report_labelling(
-    job: PseudoLabelJob, truth: Truth, found: FoundPeople, labelled: Labelled, as_json: bool
+    job: PseudoLabelJob, truth: LabelledTruth, found: FoundPeople, labelled: Labelled, as_json: bool
 ) -> int:
     """Report on the labelling; returns the exit code."""
     report = {**summary(job, truth, labelled), **about_videos(truth, found)}
@@ -50,9 +50,9 @@ def report_labelling(
 
 def report_check(
     job: PseudoLabelJob,
-    truth: Truth,
+    truth: LabelledTruth,
     found: FoundPeople,
-    checks: Mapping[str, Check],
+    checks: Mapping[str, CheckReport],
     as_json: bool,
 ) -> int:
     """Report the quality of the labels of hidden keyframes; returns the exit code."""
@@ -76,7 +76,7 @@ def report_check(
     return int(about["exit_code"])
 
 
-def summary(job: PseudoLabelJob, truth: Truth, labelled: Labelled) -> dict[str, Any]:
+def summary(job: PseudoLabelJob, truth: LabelledTruth, labelled: Labelled) -> dict[str, Any]:
     """The counts of the labelling, for JSON."""
     made = labelled.table
     frames = set(zip(made.video.tolist(), made.time.tolist(), strict=True))
@@ -99,7 +99,7 @@ def summary(job: PseudoLabelJob, truth: Truth, labelled: Labelled) -> dict[str, 
     }
 
 
-def about_videos(truth: Truth, found: FoundPeople) -> dict[str, Any]:
+def about_videos(truth: LabelledTruth, found: FoundPeople) -> dict[str, Any]:
     """Videos and actions with something missing, and the resulting exit code."""
     return {
         "videos_without_truth": found.without_truth(truth),
@@ -122,7 +122,7 @@ def summary_line(report: Mapping[str, Any]) -> str:
     )
 
 
-def read_notes(truth: Truth, found: FoundPeople) -> list[str]:
+def read_notes(truth: LabelledTruth, found: FoundPeople) -> list[str]:
     """Notes on the inputs."""
     unscored = (
         f"note: {len(found.unscored)} of truth's {len(truth.labels)} actions have no scores: "
@@ -155,7 +155,7 @@ def frame_notes(notes: Notes) -> list[str]:
     ]
 
 
-def _print_tables(checks: Mapping[str, Check]) -> None:
+def _print_tables(checks: Mapping[str, CheckReport]) -> None:
     """Print a row per strategy and, for a single strategy, a row per class."""
     out = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     if not out.is_terminal:
@@ -189,11 +189,11 @@ def _scores(scores: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(percent(scores[key]) for key in ("precision", "recall", "f1"))
 
 
-def _thresholds(result: Labelled | Check) -> dict[str, float]:
+def _thresholds(result: Labelled | CheckReport) -> dict[str, float]:
     """Class -> its fitted threshold; classes that are never assigned are left out."""
     if result.thresholds is None:
         return {}
-    classes = result.classes if isinstance(result, Check) else result.table.classes
+    classes = result.classes if isinstance(result, CheckReport) else result.table.classes
     pairs = zip(classes, result.thresholds.tolist(), strict=True)
     return {name: value for name, value in pairs if not np.isnan(value)}
 

@@ -32,7 +32,7 @@ CUT_MARGIN = 0.5  # seconds read past the last labelled keyframe, to see both si
 Make = Callable[[Plan, Path], VideoRecord]  # writes the file; returns the manifest's record
 
 
-class Part(RunFolder):
+class VideoPart(RunFolder):
     """A folder with a file per video; intact files of the same facts are always kept."""
 
     def __init__(
@@ -100,7 +100,7 @@ def _record(plan: Plan) -> VideoRecord:
     return VideoRecord("begun", input=str(plan.item.path), outputs={})
 
 
-def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> Part:
+def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> VideoPart:
     """The detections at times of a kind: "between" or "labelled"."""
 
     def make(plan: Plan, file: Path) -> VideoRecord:
@@ -111,7 +111,7 @@ def people_part(folder: Path, kind: str, job: Job, overwrite: bool) -> Part:
         write_found_npz(found.table, found.keyframes, file)
         return with_reading(_record(plan), found)
 
-    return Part(folder / kind, _facts(job, kind), make, overwrite, job)
+    return VideoPart(folder / kind, _facts(job, kind), make, overwrite, job)
 
 
 def _facts(job: Job, kind: str) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _facts(job: Job, kind: str) -> dict[str, Any]:
     }
 
 
-def cuts_part(folder: Path, overwrite: bool) -> Part:
+def cuts_part(folder: Path, overwrite: bool) -> VideoPart:
     """The shot changes up to the last labelled keyframe."""
 
     def make(plan: Plan, file: Path) -> VideoRecord:
@@ -137,4 +137,4 @@ def cuts_part(folder: Path, overwrite: bool) -> Part:
         return replace(_record(plan), status="ok", reason="", cuts=len(cuts))
 
     held = {"command": "pseudo-label", "part": "cuts"}
-    return Part(folder / "cuts", held, make, overwrite)
+    return VideoPart(folder / "cuts", held, make, overwrite)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from stadkit.errors import NothingMatchedError, UsageError, VideoError
-from stadkit.pseudo_labelling.inputs import Truth, check_videos
+from stadkit.pseudo_labelling.inputs import LabelledTruth, check_videos
 from stadkit.pseudo_labelling.job import PseudoLabelJob
 from stadkit.runs.inputs import Input, gather
 from stadkit.tla.neighbours import DEFAULT_GAP_SPACINGS, spacing
@@ -68,7 +68,7 @@ class Plans:
                 )
 
 
-def make_plans(job: PseudoLabelJob, truth: Truth) -> Plans:
+def make_plans(job: PseudoLabelJob, truth: LabelledTruth) -> Plans:
     """Plan all videos; raises NothingMatchedError if none can be labelled."""
     files = _files(job.videos)
     check_videos(truth.videos, list(files), job.truth, ", ".join(job.videos))
@@ -110,7 +110,7 @@ def between(times: Sequence[float], every: float, max_gap: float) -> list[float]
     return found
 
 
-def _max_gaps(job: PseudoLabelJob, truth: Truth) -> dict[str, float]:
+def _max_gaps(job: PseudoLabelJob, truth: LabelledTruth) -> dict[str, float]:
     """Video -> largest distance in seconds of a frame from its labelled keyframe."""
     if job.options.max_gap is not None:
         return dict.fromkeys(truth.videos, job.options.max_gap)

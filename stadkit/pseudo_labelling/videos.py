@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from stadkit.console import console
-from stadkit.detection import Options, load
+from stadkit.detection import DetectOptions, load
 from stadkit.detections import Detections, Keyframes
 from stadkit.engine import RayExecutor, TaskResult, VideoTask
 from stadkit.errors import StadkitError, UsageError
 from stadkit.files.found_npz import read_found_npz, write_found_npz
-from stadkit.pseudo_labelling.inputs import FoundPeople, Truth, in_classes
+from stadkit.pseudo_labelling.inputs import FoundPeople, LabelledTruth, in_classes
 from stadkit.pseudo_labelling.job import PseudoLabelJob
-from stadkit.pseudo_labelling.parts import Part, cuts_part, people_part
+from stadkit.pseudo_labelling.parts import VideoPart, cuts_part, people_part
 from stadkit.pseudo_labelling.plan import EVERY, Plan, Plans, make_plans
 from stadkit.runs.engines import pick_engine
 from stadkit.runs.job import Job
@@ -33,7 +33,7 @@ TIMES = {"between": "every {:g} s between labelled keyframes", "labelled": "at l
 COUNTS = ("people", "keyframes")
 
 
-def find_in_videos(job: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> FoundPeople:
+def find_in_videos(job: PseudoLabelJob, truth: LabelledTruth, kinds: Sequence[str]) -> FoundPeople:
     """Detect people "between" the labelled keyframes or at the "labelled" ones, as `kinds` says.
 
     With an output, intermediate results are kept beside it and reused. An unreadable video is
@@ -47,7 +47,7 @@ def find_in_videos(job: PseudoLabelJob, truth: Truth, kinds: Sequence[str]) -> F
             f"{job.every or EVERY:g} s apart, so no frames lie between; give a smaller --every"
         )
     with _folder(job) as folder:
-        parts: list[Part]
+        parts: list[VideoPart]
         unscored: tuple[str, ...]
         if job.options.strategy == "interpolate" and not job.every_strategy:
             parts, unscored = [], ()  # its boxes come from truth
@@ -69,8 +69,8 @@ def _folder(job: PseudoLabelJob) -> Iterator[Path]:
 
 
 def _people_parts(
-    folder: Path, kinds: Sequence[str], job: PseudoLabelJob, truth: Truth
-) -> tuple[list[Part], tuple[str, ...]]:
+    folder: Path, kinds: Sequence[str], job: PseudoLabelJob, truth: LabelledTruth
+) -> tuple[list[VideoPart], tuple[str, ...]]:
     """The model's part for each kind of times, and the actions it has no scores for."""
     name = job.model or MODEL
     detector = load(name, job.device, job.precision)
@@ -79,7 +79,7 @@ def _people_parts(
     if detector.card.family == "slowfast-roi":
         raise UsageError(f"{detector.name}: is a two-stage model; use an end-to-end model")
     every = job.every or EVERY
-    options = Options(every=every, min_person=job.min_person, batch=job.batch)
+    options = DetectOptions(every=every, min_person=job.min_person, batch=job.batch)
     executor = pick_engine(job.engine, job.workers, job.address, name, detector, job.threads)
     detect_job = Job(detector, options, detector.card.classes, min_action=0.0, executor=executor)
     empty = Detections.empty(detect_job.labels.names)
@@ -95,9 +95,9 @@ def _people_parts(
 
 def _process(
     plans: Plans,
-    parts: Sequence[Part],
+    parts: Sequence[VideoPart],
     kinds: Sequence[str],
-    truth: Truth,
+    truth: LabelledTruth,
     offset: float,
 ) -> FoundPeople:
     """Make each part of each video; returns the detections in truth's time."""
@@ -149,7 +149,11 @@ def line(plan: Plan, records: Mapping[str, VideoRecord]) -> str:
 
 
 def _gather(
-    plans: Sequence[Plan], parts: Sequence[Part], kinds: Sequence[str], truth: Truth, offset: float
+    plans: Sequence[Plan],
+    parts: Sequence[VideoPart],
+    kinds: Sequence[str],
+    truth: LabelledTruth,
+    offset: float,
 ) -> FoundPeople:
     """Read the parts of these videos; without a model, the frames are the planned times."""
     tables: list[Detections] = []
@@ -178,7 +182,7 @@ def _gather(
     )
 
 
-def fill(parts: Sequence[Part], plans: Sequence[Plan]) -> None:
+def fill(parts: Sequence[VideoPart], plans: Sequence[Plan]) -> None:
     """Have the workers, if any, make what is not kept yet; records go to `part.made`."""
     jobs = [part.job for part in parts if part.job is not None]
     executor = jobs[0].executor if jobs else None
@@ -190,7 +194,7 @@ def fill(parts: Sequence[Part], plans: Sequence[Plan]) -> None:
                 _fill(part, part.job, plans, executor)
 
 
-def _fill(part: Part, job: Job, plans: Sequence[Plan], executor: RayExecutor) -> None:
+def _fill(part: VideoPart, job: Job, plans: Sequence[Plan], executor: RayExecutor) -> None:
     def tasks() -> Iterator[tuple[Plan, VideoTask]]:
         for plan in plans:
             record = part.start(plan)
@@ -205,7 +209,7 @@ def _fill(part: Part, job: Job, plans: Sequence[Plan], executor: RayExecutor) ->
         console.print(f"{len(part.made)} of {len(plans)} {part.kind}: {shown(plan.item.path)}")
 
 
-def _keep(part: Part, plan: Plan, result: TaskResult) -> VideoRecord:
+def _keep(part: VideoPart, plan: Plan, result: TaskResult) -> VideoRecord:
     def write() -> VideoRecord:
         found = result.result()
         write_found_npz(found.table, found.keyframes, part.file(plan))

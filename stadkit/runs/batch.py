@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from stadkit.console import console, write_json
-from stadkit.detection import Options, detect_video
+from stadkit.detection import DetectOptions, detect_video
 from stadkit.detection.hooks import OnQueries, OnTokens
 from stadkit.detection.video import OnKeyframe
 from stadkit.engine import TaskResult, VideoTask
@@ -212,7 +212,7 @@ Hooks = tuple[OnKeyframe, OnTokens | None, OnQueries | None]
 
 
 @contextmanager
-def _hooks(task: DetectTask) -> Iterator[tuple[Options, Hooks]]:
+def _hooks(task: DetectTask) -> Iterator[tuple[DetectOptions, Hooks]]:
     """Options for an input, and its callbacks: progress bar, tokens, queries."""
     tokens = task.files.get("tokens")
     options = replace(task.job.options, queries=query_window(task))

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stadkit.detection import Detector, Options
+from stadkit.detection import DetectOptions, Detector
 from stadkit.detection.bank import HEADER, bank_folder
 from stadkit.detections import Detections
 from stadkit.engine import RayExecutor
@@ -32,7 +32,7 @@ class Job:
     """The detector and settings, the same for every input."""
 
     detector: Detector
-    options: Options
+    options: DetectOptions
     labels: Labels  # the classes to write
     min_action: float  # lower scores are not written
     min_drawn: float = 0.3  # lower scores are not drawn

@@ -20,7 +20,7 @@ from stadkit.detections import Detections, Keyframes, milliseconds
 from stadkit.errors import StadkitError, UsageError
 from stadkit.instances import Instances
 from stadkit.labels import Labels
-from stadkit.linking import Linked, Options, link_by
+from stadkit.linking import Linked, LinkOptions, link_by
 from stadkit.linking.greedy import link_act, link_mmaction2
 from stadkit.readers.detections import DetectionSet
 from stadkit.tubes import Tubelets, Tubes
@@ -46,7 +46,7 @@ def link_detection_set(
     """
     found, keyframes = detections.found, detections.keyframes
     if method not in FRAME_METHODS:
-        return link_by(method, found, keyframes, options=Options(**options))
+        return link_by(method, found, keyframes, options=LinkOptions(**options))
     if detections.raw is not None:
         return _link_raw(detections, method)
     videos, facts = detections.videos, detections.facts
@@ -55,7 +55,7 @@ def link_detection_set(
     sizes = known if method == "act" or set(known) == set(videos) else None
     if rate is not None:
         return link_by(method, found, keyframes, rate=rate, sizes=sizes)
-    frames = Frames.of(keyframes, found)
+    frames = KeyframeNumbers.of(keyframes, found)
     linked = link_by(method, frames.to_frames(found), rate=1.0, sizes=sizes)
     return Linked(detections.without_tracks().found, frames.to_seconds(linked.tubes))
 
@@ -159,7 +159,7 @@ def _write(write: Callable[[Path], None], file: Path, path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Frames:
+class KeyframeNumbers:
     """The keyframes of all videos in order, numbered from 0 in each video."""
 
     names: NDArray[np.str_]  # [v]  videos
@@ -169,7 +169,7 @@ class Frames:
     row: Ints  # [n]  keyframe of each row of the detections
 
     @classmethod
-    def of(cls, keyframes: Keyframes, found: Detections) -> Frames:
+    def of(cls, keyframes: Keyframes, found: Detections) -> KeyframeNumbers:
         """Number all times that were processed or have rows.
 
         A gap counts as the multiple of its video's usual gap to which it is closest. Counting

@@ -28,12 +28,12 @@ from stadkit.runs.messages import counted, make_summary, run_heading, summary_ro
 from stadkit.runs.outputs import digests
 from stadkit.runs.record import VideoRecord
 from stadkit.video.live import LiveVideo
-from stadkit.video.live_source import Source, live_source
+from stadkit.video.live_source import LiveSource, live_source
 
 UNFINISHED_SUFFIX = ".live"  # of results that are not complete yet
 
 
-def pick_live(inputs: Sequence[str], refused: Mapping[str, Any]) -> Source | None:
+def pick_live(inputs: Sequence[str], refused: Mapping[str, Any]) -> LiveSource | None:
     """The camera or stream among the inputs; None if they are files.
 
     `refused`: options that need a file, by their Python names. Raises UsageError if one of them
@@ -51,7 +51,7 @@ def pick_live(inputs: Sequence[str], refused: Mapping[str, Any]) -> Source | Non
     return sources[0]
 
 
-def refuse_url(source: Source | None) -> None:
+def refuse_url(source: LiveSource | None) -> None:
     """Raise UsageError for a URL in offline mode."""
     from stadkit.zoo.storage import is_offline
 
@@ -135,7 +135,7 @@ def keep_unfinished(files: Sequence[Path]) -> list[Path]:
 
 
 def detect_live(
-    source: Source, job: Job, output: Path | None, overwrite: bool, as_json: bool
+    source: LiveSource, job: Job, output: Path | None, overwrite: bool, as_json: bool
 ) -> int:
     """Process the source until its end, the duration, Ctrl-C or a lost connection; the exit code.
 
@@ -183,7 +183,7 @@ def detect_live(
 class _Session:
     """One run of a live source; `record` says how it ended, also after an error."""
 
-    def __init__(self, source: Source, job: Job, results: LiveResults) -> None:
+    def __init__(self, source: LiveSource, job: Job, results: LiveResults) -> None:
         self.source, self.job, self.results = source, job, results
         self.record = VideoRecord(
             "failed", input=str(source), outputs={}, reason="stopped by an internal error"
@@ -251,7 +251,7 @@ class _Session:
         )
 
 
-def _source_line(source: Source, record: VideoRecord, path: Path) -> str:
+def _source_line(source: LiveSource, record: VideoRecord, path: Path) -> str:
     """One line on how the run of a source ended."""
     reason, live = record.reason or "", record.live
     if record.status == "failed" or live is None:

@@ -8,7 +8,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stadkit.console import console
-from stadkit.detection import Options
+from stadkit.detection import DetectOptions
 from stadkit.detections import Detections
 from stadkit.runs.inputs import Input
 
@@ -34,7 +34,7 @@ class ProgressLine:
 class Bar(ProgressLine):
     """Seconds of video done, with the time left if the video's length is known."""
 
-    def __init__(self, item: Input, options: Options) -> None:
+    def __init__(self, item: Input, options: DetectOptions) -> None:
         self._start = options.start
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -51,7 +51,7 @@ class Bar(ProgressLine):
         """Advance to a processed keyframe."""
         self._progress.update(self._task, completed=time - self._start)
 
-    def _length(self, item: Input, options: Options) -> float | None:
+    def _length(self, item: Input, options: DetectOptions) -> float | None:
         if options.duration is not None or self._progress.disable:
             return options.duration
         from stadkit.errors import VideoError

@@ -12,7 +12,7 @@ MIN_DEPTH = 0.15  # body heights: closer points are clamped to this depth
 
 
 @dataclass(frozen=True)
-class View:
+class CameraView:
     """Projected points."""
 
     uv: Floats  # [T, K, 2]  pixels
@@ -45,7 +45,7 @@ class Camera:
         )
         return np.asarray(lens @ inside)
 
-    def see(self, world: Floats) -> View:
+    def see(self, world: Floats) -> CameraView:
         """Project world points [T, K, 3] to the image with sway at each time."""
         cos, sin = np.cos(self.pitch), np.sin(self.pitch)
         y = world[..., 1] - self.height
@@ -55,7 +55,7 @@ class Camera:
         flat = np.stack([u, v], -1)
         uv = np.einsum("tij,tkj->tki", self.sway[:, :, :2], flat) + self.sway[:, None, :, 2]
         zoom = np.hypot(self.sway[:, 0, 0], self.sway[:, 0, 1])
-        return View(uv, self.focal * zoom[:, None] / depth, depth)
+        return CameraView(uv, self.focal * zoom[:, None] / depth, depth)
 
     def at_depth(self, depth: float, u: float, body: float = 0.5) -> tuple[float, float]:
         """Ground position (x, z) of a body whose centre has this depth, seen in column u."""

@@ -95,7 +95,7 @@ def _gadget(rng: Rng) -> Floats:
 
 
 @dataclass(frozen=True)
-class Head:
+class HeadPose:
     """A head in the image: centre and axes in pixels, and how far it faces the camera."""
 
     centre: Floats  # [2]
@@ -128,7 +128,7 @@ class Face:
         """Paint the face and the hat for points uv [K, 2], scale and depth [K]."""
         radius = self.radius * float(scale[HEAD])
         towards = float(depth[HEAD] - depth[FACE]) / self.radius
-        head = Head(
+        head = HeadPose(
             uv[HEAD],
             uv[FACE] - uv[HEAD],
             uv[EAR] - uv[HEAD],
@@ -149,7 +149,7 @@ class Face:
         cv2.fillConvexPoly(canvas.pixels, shape, cv_colour(rgb), cv2.LINE_AA, FINE)
         cv2.fillConvexPoly(canvas.ids, shape, (first + material,), cv2.LINE_8, FINE)
 
-    def _draw_skin(self, canvas: Canvas, head: Head, first: int) -> None:
+    def _draw_skin(self, canvas: Canvas, head: HeadPose, first: int) -> None:
         r, bald = head.radius, self.look.hair == "bald" and not self.look.hood
         wide = r * (0.86 if bald else 0.55 + 0.27 * max(head.towards, 0))
         centre = head.at(0.1 if bald else 0.42, 0, -0.05 if bald else -0.22)
@@ -164,7 +164,7 @@ class Face:
             chin = head.oval(head.at(0.5, 0, -0.8), wide * 0.8, r * 0.42)
             self._fill(canvas, chin, HAIR, first)
 
-    def _draw_features(self, canvas: Canvas, head: Head) -> None:
+    def _draw_features(self, canvas: Canvas, head: HeadPose) -> None:
         skin, r = self.look.materials[SKIN].rgb, head.radius
         line = max(1, round(r * 0.08))
         for side in (-1, 1):
@@ -174,7 +174,7 @@ class Face:
         mouth = (head.at(0.9, -0.24, -0.62), head.at(0.9, 0.24, -0.62))
         self._line(canvas, mouth, skin * (0.78, 0.55, 0.55), line)
 
-    def _draw_eye(self, canvas: Canvas, head: Head, side: int, line: int) -> None:
+    def _draw_eye(self, canvas: Canvas, head: HeadPose, side: int, line: int) -> None:
         skin, r = self.look.materials[SKIN].rgb, head.radius
         eye = head.at(0.85, 0.36 * side, 0.02)
         dark = 0.35 * skin + (10, 8, 8)
@@ -197,7 +197,7 @@ class Face:
         a, b = (tuple(int(v) for v in fine(end)) for end in ends)
         cv2.line(canvas.pixels, a, b, cv_colour(rgb), thickness, cv2.LINE_AA, FINE)
 
-    def _draw_hat(self, canvas: Canvas, head: Head, first: int) -> None:
+    def _draw_hat(self, canvas: Canvas, head: HeadPose, first: int) -> None:
         r, kind = head.radius, self.look.hat
         if kind == "helmet":
             self._fill(canvas, head.oval(head.at(-0.1, 0, 0.55), r * 1.1, r * 0.68), EXTRA, first)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stadkit.synth.camera import View
+from stadkit.synth.camera import CameraView
 from stadkit.synth.draws import Floats, Pixels, cv_colour
 from stadkit.synth.texture import TILE
 
@@ -134,7 +134,7 @@ class Model:
 class Shapes:
     """Outlines of all parts at all times, in sub-pixel units."""
 
-    view: View
+    view: CameraView
     order: NDArray[np.int64]  # [T, N]  far to near
     rim: list[list[Outline]]  # [T][N]  outline [M, 2]
     core: list[list[Outline]]  # [T][N]  outline of the lit area
@@ -157,7 +157,7 @@ def limb_outlines(a: Floats, ra: Floats, b: Floats, rb: Floats) -> Floats:
     return out
 
 
-def outline(figure: Figure, view: View, light: Floats) -> Shapes:
+def outline(figure: Figure, view: CameraView, light: Floats) -> Shapes:
     """Outlines of a figure in a view, lit from `light` [2] (a direction in the image)."""
     times, count = len(view.uv), len(figure.parts)
     rims: list[list[Outline]] = [[_EMPTY_OUTLINE] * count for _ in range(times)]
@@ -174,7 +174,7 @@ def outline(figure: Figure, view: View, light: Floats) -> Shapes:
     return Shapes(view, order, rims, cores, _extent(figure, view))
 
 
-def _extent(figure: Figure, view: View) -> Floats:
+def _extent(figure: Figure, view: CameraView) -> Floats:
     points = np.array([p for part in figure.parts for p in part.points])
     radii = np.array([r for part in figure.parts for r in part.radii])
     reach = np.maximum(view.scale[:, points] * radii, 0.6)[..., None]
@@ -194,7 +194,7 @@ def _extent(figure: Figure, view: View) -> Floats:
 def _outline_limbs(
     figure: Figure,
     limbs: list[int],
-    view: View,
+    view: CameraView,
     light: Floats,
     rims: list[list[Outline]],
     cores: list[list[Outline]],
@@ -215,7 +215,7 @@ def _outline_limbs(
 def _outline_hull(
     part: Part,
     n: int,
-    view: View,
+    view: CameraView,
     light: Floats,
     rims: list[list[Outline]],
     cores: list[list[Outline]],

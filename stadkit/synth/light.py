@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stadkit.synth.camera import Camera, View
+from stadkit.synth.camera import Camera, CameraView
 from stadkit.synth.draws import Floats, Pixels, Rng, colour, happens, pick
 from stadkit.synth.figure import FINE, FLAT, Canvas, fine
 from stadkit.synth.texture import NEUTRAL, cloth, foliage, noise, to_pixels
@@ -53,7 +53,7 @@ def _patches(rng: Rng, height: int, width: int) -> Pixels:
     return np.asarray((np.clip(gain, 0.45, 1.6) * FLAT).astype(np.uint8))
 
 
-def shadow_view(camera: Camera, light: Light, world: Floats) -> View:
+def shadow_view(camera: Camera, light: Light, world: Floats) -> CameraView:
     """Project points [T, K, 3] to their shadows on the ground, and these to the image."""
     thrown = world.copy()
     height = world[..., 1]

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from stadkit.synth.camera import View
+from stadkit.synth.camera import CameraView
 from stadkit.synth.draws import Floats, Pixels
 from stadkit.synth.figure import (
     FINE,
@@ -84,7 +84,7 @@ def _draw_part(figure: Figure, shapes: Shapes, n: int, t: int, canvas: Canvas, f
     cv2.fillConvexPoly(canvas.shade, core, (FLAT * light,), cv2.LINE_8, FINE)
 
 
-def _lay_cloths(figure: Figure, view: View, t: int, canvas: Canvas, area: Area) -> None:
+def _lay_cloths(figure: Figure, view: CameraView, t: int, canvas: Canvas, area: Area) -> None:
     ids, pixels = canvas.ids[area], canvas.pixels[area]
     low, high = figure.axis
     unit = float(view.scale[t, low])

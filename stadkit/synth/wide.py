@@ -23,7 +23,7 @@ from stadkit.synth.wide_backdrop import (
     stand,
     table,
 )
-from stadkit.synth.wide_people import Features, draw_build, draw_wide_look, dresser
+from stadkit.synth.wide_people import FaceFeatures, draw_build, draw_wide_look, dresser
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def draw_wide_role(rng: Rng, t: Floats, framing: Framing) -> Role:
         ]
     timeline = play(segments, t)
     local = joints(timeline.motion, build)
-    return Role(build, look, timeline, local, dresser(Features.draw(rng)))
+    return Role(build, look, timeline, local, dresser(FaceFeatures.draw(rng)))
 
 
 def _draw_actors(

@@ -13,7 +13,7 @@ import numpy as np
 
 from stadkit.synth import texture
 from stadkit.synth.draws import Floats, Rng, cv_colour, happens, pick
-from stadkit.synth.face import BOTTOM, EXTRA, HAIR, SHOE, SKIN, TOP, Face, Head, Look, draw_look
+from stadkit.synth.face import BOTTOM, EXTRA, HAIR, SHOE, SKIN, TOP, Face, HeadPose, Look, draw_look
 from stadkit.synth.figure import FINE, FLAT, Canvas, Figure, Material, Part, fine
 from stadkit.synth.people import person
 from stadkit.synth.skeleton import (
@@ -45,7 +45,7 @@ LOCK, SLOPE, BREAST, FINGER, HEEL, CALF = (
 
 
 @dataclass(frozen=True)
-class Features:
+class FaceFeatures:
     """Facial features; factors and head radii relative to the standard face."""
 
     wide: float
@@ -58,7 +58,7 @@ class Features:
     light: float  # -1..1, horizontal direction of the light
 
     @classmethod
-    def draw(cls, rng: Rng) -> Features:
+    def draw(cls, rng: Rng) -> FaceFeatures:
         """Draw random features."""
         return cls(
             wide=rng.uniform(0.9, 1.1),
@@ -76,9 +76,9 @@ class Features:
 class WideFace(Face):
     """A face with more detail than the standard one."""
 
-    features: Features
+    features: FaceFeatures
 
-    def _draw_skin(self, canvas: Canvas, head: Head, first: int) -> None:
+    def _draw_skin(self, canvas: Canvas, head: HeadPose, first: int) -> None:
         r, f = head.radius, self.features
         bald = self.look.hair == "bald" and not self.look.hood
         front = max(head.towards, 0.0)
@@ -105,7 +105,7 @@ class WideFace(Face):
         points = np.concatenate([a, b]).astype(np.float32)
         return np.asarray(cv2.convexHull(points)[:, 0], np.float64)
 
-    def _light(self, canvas: Canvas, head: Head, face: Floats) -> None:
+    def _light(self, canvas: Canvas, head: HeadPose, face: Floats) -> None:
         dark, light = self.look.contrast
         middle = face.mean(0)
         for i in range(LEVELS):
@@ -115,7 +115,7 @@ class WideFace(Face):
             gain = FLAT * (dark + (light - dark) * (0.35 + 0.65 * s))
             cv2.fillConvexPoly(canvas.shade, fine(inner), (gain,), cv2.LINE_8, FINE)
 
-    def _draw_features(self, canvas: Canvas, head: Head) -> None:
+    def _draw_features(self, canvas: Canvas, head: HeadPose) -> None:
         skin, r, f = self.look.materials[SKIN].rgb, head.radius, self.features
         line = max(1, round(r * 0.06))
         if not f.shades:
@@ -137,7 +137,7 @@ class WideFace(Face):
     @staticmethod
     def _oval(
         canvas: Canvas,
-        head: Head,
+        head: HeadPose,
         place: tuple[float, float, float],
         size: tuple[float, float],
         rgb: Floats,
@@ -147,7 +147,7 @@ class WideFace(Face):
         outline = fine(head.oval(head.at(*place), wide, size[1] * head.radius))
         cv2.fillConvexPoly(canvas.pixels, outline, cv_colour(rgb), cv2.LINE_AA, FINE)
 
-    def _draw_hat(self, canvas: Canvas, head: Head, first: int) -> None:
+    def _draw_hat(self, canvas: Canvas, head: HeadPose, first: int) -> None:
         r = head.radius
         if self.look.hat == "beanie":
             crown = head.oval(head.at(-0.08, 0, 0.55), r * 1.08, r * 0.72)
@@ -220,7 +220,7 @@ def _garment(rng: Rng, plain_only: bool = False) -> Material:
     return Material(*cloth(rng, deep), rng.uniform(0.15, 0.5))
 
 
-def dresser(features: Features) -> Callable[..., Figure]:
+def dresser(features: FaceFeatures) -> Callable[..., Figure]:
     """A figure maker with the signature of `people.person`, for people with these features."""
 
     def make(world: Floats, build: Build, look: Look, phone: int = -1, number: int = 0) -> Figure:

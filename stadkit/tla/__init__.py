@@ -1,17 +1,17 @@
 """Pseudo labels between labelled keyframes: temporal label assignment (TLA) and baselines."""
 
-from stadkit.tla.check import Check, check
+from stadkit.tla.check import CheckReport, check
 from stadkit.tla.labelling import Labelled, Notes, pseudo_label
 from stadkit.tla.neighbours import Cuts
-from stadkit.tla.options import STRATEGIES, Options
+from stadkit.tla.options import STRATEGIES, LabellingOptions
 
 __all__ = [
     "STRATEGIES",
-    "Check",
+    "CheckReport",
     "Cuts",
     "Labelled",
+    "LabellingOptions",
     "Notes",
-    "Options",
     "check",
     "pseudo_label",
 ]

@@ -12,12 +12,12 @@ import numpy as np
 
 from stadkit.arrays import Rows, frame_of_rows, pairs_within_frames
 from stadkit.tla.assignment import Floats, assign, costs
-from stadkit.tla.block import Block, BlockLabels, from_pool
+from stadkit.tla.block import BlockLabels, FrameBlock, from_pool
 from stadkit.tla.interpolation import Paths, label_paths, people_between
-from stadkit.tla.options import Options
+from stadkit.tla.options import LabellingOptions
 
 
-def assign_by_identity(block: Block, options: Options) -> BlockLabels:
+def assign_by_identity(block: FrameBlock, options: LabellingOptions) -> BlockLabels:
     """Assign labels as in Algorithm 1, each person once in the pool; then add missed people."""
     paths = people_between(block)
     left, right = _pool_rows(block, paths)
@@ -28,7 +28,7 @@ def assign_by_identity(block: Block, options: Options) -> BlockLabels:
     return _concatenate(from_pool(block, taken, cost), label_paths(block, paths.select(missed)))
 
 
-def _pool_rows(block: Block, paths: Paths) -> tuple[Rows, Rows]:
+def _pool_rows(block: FrameBlock, paths: Paths) -> tuple[Rows, Rows]:
     """Return the pool rows [r] of the left and right ends of paths."""
     frame = frame_of_rows(paths.start)
     first = block.truth.start[:-1]
@@ -38,7 +38,7 @@ def _pool_rows(block: Block, paths: Paths) -> tuple[Rows, Rows]:
     return at + paths.left - left, at + people + paths.right - first[block.right[frame]]
 
 
-def _assign(block: Block, head: Rows, options: Options) -> tuple[Rows, Floats]:
+def _assign(block: FrameBlock, head: Rows, options: LabellingOptions) -> tuple[Rows, Floats]:
     """Return (assigned pool row [n], its cost [n]); of copies with one head [q], the cheaper."""
     order = np.argsort(head, kind="stable")  # copies of a person become adjacent
     row, other = pairs_within_frames(block.found.start, block.pool_start)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stadkit import boxes
 from stadkit.arrays import Rows, expand_ranges, offsets, pairs_within_frames
-from stadkit.tla.options import Options
+from stadkit.tla.options import LabellingOptions
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -27,7 +27,7 @@ def assign_labels(
     label: Bools,
     true_box: Floats,
     true_start: Rows,
-    options: Options,
+    options: LabellingOptions,
 ) -> tuple[Rows, Floats]:
     """ME-STAD Algorithm 1 for many frames at once: (assigned person [n], its cost [n]).
 
@@ -87,7 +87,7 @@ def costs(
     true_box: Floats,
     row: Rows,
     other: Rows,
-    options: Options,
+    options: LabellingOptions,
 ) -> tuple[Floats, Floats]:
     """ME-STAD Eq. 6 for pairs [p], and the background cost [n] of each box.
 

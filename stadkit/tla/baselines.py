@@ -12,13 +12,13 @@ from stadkit import boxes
 from stadkit.arrays import Rows, frame_of_rows, pairs_within_frames
 from stadkit.errors import UsageError
 from stadkit.tla.assignment import Bools, Floats
-from stadkit.tla.block import Block, BlockLabels, People, from_pool
-from stadkit.tla.options import Options
+from stadkit.tla.block import BlockLabels, FrameBlock, People, from_pool
+from stadkit.tla.options import LabellingOptions
 
 MATCH_IOU = 0.5  # minimum IoU of a detection and a person
 
 
-def by_overlap(block: Block) -> BlockLabels:
+def by_overlap(block: FrameBlock) -> BlockLabels:
     """Take the labels of the pool box of largest IoU above 0; ties: nearer in time, then left.
 
     Several boxes may take the labels of one person.
@@ -34,7 +34,7 @@ def by_overlap(block: Block) -> BlockLabels:
     return from_pool(block, taken, np.full(len(taken), np.nan))
 
 
-def over_threshold(block: Block, options: Options) -> Bools:
+def over_threshold(block: FrameBlock, options: LabellingOptions) -> Bools:
     """Label each detection [n, c] by `options.threshold`; at least with its best class."""
     score = block.found.score
     best = score.max(1, keepdims=True, initial=0)
@@ -43,12 +43,14 @@ def over_threshold(block: Block, options: Options) -> Bools:
     return _restricted(block, action, options)
 
 
-def over_class_thresholds(block: Block, thresholds: Floats, options: Options) -> Bools:
+def over_class_thresholds(
+    block: FrameBlock, thresholds: Floats, options: LabellingOptions
+) -> Bools:
     """Label each detection [n, c] by a threshold per class [c]; NaN is never reached."""
     return _restricted(block, block.found.score >= thresholds, options)
 
 
-def _restricted(block: Block, action: Bools, options: Options) -> Bools:
+def _restricted(block: FrameBlock, action: Bools, options: LabellingOptions) -> Bools:
     if not options.restricted:
         return action
     return np.asarray(action & block.union[frame_of_rows(block.found.start)])

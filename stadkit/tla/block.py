@@ -46,7 +46,7 @@ class People:
 
 
 @dataclass(frozen=True)
-class Block:
+class FrameBlock:
     """Frames [f] and all inputs to label them; the pool [q] is by frame, left then right."""
 
     time: Floats  # [f]
@@ -74,7 +74,7 @@ class Block:
 
 def blocks(
     time: Floats, neighbours: Neighbours, found: People, truth: People, truth_time: Floats
-) -> Iterator[tuple[int, Block]]:
+) -> Iterator[tuple[int, FrameBlock]]:
     """Yield all frames block by block, each with the index of its first frame."""
     count = _count(truth, neighbours.left) + _count(truth, neighbours.right)
     work = np.cumsum(np.diff(found.start) * (count + 1) + 1)
@@ -90,7 +90,7 @@ def blocks(
         own = found.select(first, last)
         yield (
             first,
-            Block(time[first:last], own, truth, truth_time, left, right, pool, pool_start),
+            FrameBlock(time[first:last], own, truth, truth_time, left, right, pool, pool_start),
         )
 
 
@@ -113,7 +113,7 @@ class BlockLabels:
     cost: Floats  # [r]  assignment cost; NaN: not assigned
 
 
-def from_pool(block: Block, taken: Rows, cost: Floats) -> BlockLabels:
+def from_pool(block: FrameBlock, taken: Rows, cost: Floats) -> BlockLabels:
     """Label detections [n] with the labels of pool rows `taken` [n]; -1 drops the detection."""
     found = np.flatnonzero(taken >= 0)
     person = block.pool[taken[found]]
@@ -127,7 +127,7 @@ def from_pool(block: Block, taken: Rows, cost: Floats) -> BlockLabels:
     )
 
 
-def from_scores(block: Block, action: Bools) -> BlockLabels:
+def from_scores(block: FrameBlock, action: Bools) -> BlockLabels:
     """Label detections with the classes of action [n, c]; detections without any are dropped."""
     found = np.flatnonzero(action.any(1))
     return BlockLabels(

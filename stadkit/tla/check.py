@@ -14,13 +14,13 @@ from stadkit.tla.baselines import match_people
 from stadkit.tla.block import People
 from stadkit.tla.labelling import Labelled, Notes, pseudo_label
 from stadkit.tla.neighbours import Cuts
-from stadkit.tla.options import Options
+from stadkit.tla.options import LabellingOptions
 
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckReport:
     """Pseudo labels of hidden keyframes against truth: (person, class) counts per class."""
 
     right: Counts  # [c]  assigned, and true of the person at IoU 0.5 or more
@@ -89,9 +89,9 @@ def check(
     found: Detections,
     truth: Detections,
     keyframes: Keyframes | None = None,
-    options: Options | None = None,
+    options: LabellingOptions | None = None,
     cuts: Cuts | None = None,
-) -> Check:
+) -> CheckReport:
     """Hide every second labelled keyframe of each video, label it, and compare with its truth.
 
     Takes `pseudo_label`'s arguments; found must have rows at the labelled keyframes. The first
@@ -100,7 +100,7 @@ def check(
     Raises UsageError when no video has two labelled keyframes, NothingMatchedError when found has
     no rows at hidden keyframes (except for "interpolate", which needs no detections).
     """
-    options = options or Options()
+    options = options or LabellingOptions()
     kept, hidden = every_second(_labelled_keyframes(truth, keyframes))
     of_found, of_truth, of_kept, of_hidden = number_frames(found, truth, kept, hidden)
     seen = np.isin(of_found, of_hidden)
@@ -149,7 +149,7 @@ def _check_usable(hidden: Keyframes, found: bool) -> None:
         )
 
 
-def compare(labels: Labelled, truth: Detections, hidden: Keyframes) -> Check:
+def compare(labels: Labelled, truth: Detections, hidden: Keyframes) -> CheckReport:
     """Compare labels at hidden keyframes with their truth; both tables have rows only there."""
     of_given, of_truth, of_hidden = number_frames(labels.table, truth, hidden)
     place = np.searchsorted(of_hidden, np.concatenate([of_given, of_truth]))
@@ -157,7 +157,7 @@ def compare(labels: Labelled, truth: Detections, hidden: Keyframes) -> Check:
     people = People.of(truth, place[len(of_given) :], len(hidden))
     box, person = match_people(labelled, people)
     right = ((labelled.score[box] > 0.5) & (people.score[person] > 0.5)).sum(0)
-    return Check(
+    return CheckReport(
         right.astype(np.int64),
         (labelled.score > 0.5).sum(0) - right,
         (people.score > 0.5).sum(0) - right,

@@ -9,7 +9,7 @@ import numpy as np
 from stadkit import boxes
 from stadkit.arrays import Rows, expand_ranges, frame_of_rows, offsets
 from stadkit.tla.assignment import Bools, Floats
-from stadkit.tla.block import Block, BlockLabels, People
+from stadkit.tla.block import BlockLabels, FrameBlock, People
 
 _HALFWAY_TOLERANCE = 1e-6  # fraction of the gap between keyframes, for rounding errors of times
 
@@ -29,7 +29,7 @@ class Paths:
         return Paths(self.left[kept], self.right[kept], start, self.box[kept])
 
 
-def by_interpolation(block: Block) -> BlockLabels:
+def by_interpolation(block: FrameBlock) -> BlockLabels:
     """Interpolate boxes and labels of people present in both neighbours.
 
     Needs no detections. People without any class are kept.
@@ -37,7 +37,7 @@ def by_interpolation(block: Block) -> BlockLabels:
     return label_paths(block, people_between(block))
 
 
-def label_paths(block: Block, paths: Paths) -> BlockLabels:
+def label_paths(block: FrameBlock, paths: Paths) -> BlockLabels:
     """Take the labels of the nearer end of each path; exactly halfway, those common to both ends.
 
     Halfway, people whose ends have no class in common are dropped: their labels are unknown,
@@ -55,7 +55,7 @@ def label_paths(block: Block, paths: Paths) -> BlockLabels:
     return BlockLabels(frame, none, nearer[known], paths.box[known], action[known], cost)
 
 
-def people_between(block: Block) -> Paths:
+def people_between(block: FrameBlock) -> Paths:
     """Match the people of the two neighbours of each frame.
 
     People with ids are matched by id; those without by the assignment that maximizes the sum of
@@ -74,7 +74,7 @@ def people_between(block: Block) -> Paths:
     return Paths(left, right, paths.start, before + along * (after - before))
 
 
-def _along(block: Block, paths: Paths) -> Floats:
+def _along(block: FrameBlock, paths: Paths) -> Floats:
     """Return the position [r] of each path's frame between the keyframes: 0 left, 1 right."""
     now = np.repeat(block.time, np.diff(paths.start))
     before, after = block.truth_time[paths.left], block.truth_time[paths.right]

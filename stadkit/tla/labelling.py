@@ -17,10 +17,10 @@ from stadkit.detections import Detections, Keyframes, milliseconds, number_frame
 from stadkit.tla.assign_by_identity import assign_by_identity
 from stadkit.tla.assignment import Floats, assign_labels
 from stadkit.tla.baselines import by_overlap, fit_thresholds, over_class_thresholds, over_threshold
-from stadkit.tla.block import Block, BlockLabels, People, blocks, from_pool, from_scores
+from stadkit.tla.block import BlockLabels, FrameBlock, People, blocks, from_pool, from_scores
 from stadkit.tla.interpolation import by_interpolation
 from stadkit.tla.neighbours import Cuts, Neighbours, find_neighbours
-from stadkit.tla.options import Options
+from stadkit.tla.options import LabellingOptions
 
 T = TypeVar("T", bound=np.generic)
 
@@ -41,7 +41,7 @@ def pseudo_label(
     found: Detections,
     truth: Detections,
     keyframes: Keyframes | None = None,
-    options: Options | None = None,
+    options: LabellingOptions | None = None,
     cuts: Cuts | None = None,
     frames: Keyframes | None = None,
 ) -> Labelled:
@@ -54,7 +54,7 @@ def pseudo_label(
     its thresholds on them.
     Raises UsageError when "per-class" has no such rows, ValueError when classes differ.
     """
-    options = options or Options()
+    options = options or LabellingOptions()
     _check_tables(found, truth)
     work = _arrange(found, truth, keyframes, frames, options, cuts)
     per_class = options.strategy == "per-class"
@@ -81,7 +81,7 @@ def _arrange(
     truth: Detections,
     keyframes: Keyframes | None,
     frames: Keyframes | None,
-    options: Options,
+    options: LabellingOptions,
     cuts: Cuts | None,
 ) -> _Frames:
     none = Keyframes(np.zeros(0, np.str_), np.zeros(0))
@@ -120,7 +120,9 @@ def _place(number: NDArray[np.int64], among: NDArray[np.int64]) -> Rows:
     return np.where(present, place, -1)
 
 
-def _label_block(block: Block, options: Options, thresholds: Floats | None) -> BlockLabels:
+def _label_block(
+    block: FrameBlock, options: LabellingOptions, thresholds: Floats | None
+) -> BlockLabels:
     if thresholds is not None:
         return from_scores(block, over_class_thresholds(block, thresholds, options))
     strategies: dict[str, Callable[[], BlockLabels]] = {
@@ -133,7 +135,7 @@ def _label_block(block: Block, options: Options, thresholds: Floats | None) -> B
     return strategies[options.strategy]()
 
 
-def _by_assignment(block: Block, options: Options) -> BlockLabels:
+def _by_assignment(block: FrameBlock, options: LabellingOptions) -> BlockLabels:
     found, box = block.found, block.truth.box[block.pool]
     taken, cost = assign_labels(
         found.score, found.box, found.start, block.label, box, block.pool_start, options
@@ -144,8 +146,8 @@ def _by_assignment(block: Block, options: Options) -> BlockLabels:
 def _join_blocks(
     found: Detections,
     work: _Frames,
-    parts: list[tuple[int, Block, BlockLabels]],
-    options: Options,
+    parts: list[tuple[int, FrameBlock, BlockLabels]],
+    options: LabellingOptions,
     thresholds: Floats | None,
 ) -> Labelled:
     """Concatenate the blocks' labels into one table."""
@@ -167,7 +169,7 @@ def _join_blocks(
 
 
 def _table(
-    found: Detections, unlabelled: Keyframes, first: int, block: Block, labels: BlockLabels
+    found: Detections, unlabelled: Keyframes, first: int, block: FrameBlock, labels: BlockLabels
 ) -> Detections:
     frame = first + labels.frame
     row = np.append(block.found.row, -1)[labels.found]

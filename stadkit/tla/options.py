@@ -15,7 +15,7 @@ FROM_SCORES = ("hard", "per-class")  # strategies based on scores, which `restri
 
 
 @dataclass(frozen=True)
-class Options:
+class LabellingOptions:
     """Defaults performed best on real annotations; raises UsageError for invalid values."""
 
     strategy: str = "tla"

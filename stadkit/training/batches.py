@@ -30,7 +30,7 @@ from stadkit.training.augment import (
 )
 from stadkit.training.bank_settings import Near
 from stadkit.training.config import AugmentConfig
-from stadkit.training.sources import Example, Source
+from stadkit.training.sources import Example, ExampleSource
 from stadkit.training.tubelets import ExampleTubes
 
 
@@ -74,7 +74,7 @@ class Views(Dataset[Item]):
     Errors in the user's data are returned; `raise_errors` raises them.
     """
 
-    def __init__(self, source: Source, augment: AugmentConfig, seed: int) -> None:
+    def __init__(self, source: ExampleSource, augment: AugmentConfig, seed: int) -> None:
         self._source, self._augment, self._seed = source, augment, seed
 
     def __getitem__(self, at: tuple[int, int]) -> Item:

@@ -28,7 +28,7 @@ from stadkit.models.targets import Targets, pad_targets
 from stadkit.training import steps
 from stadkit.training.batches import raise_errors
 from stadkit.training.config import FitConfig, OptimizerConfig, TrainConfig
-from stadkit.training.sources import Annotated, Source
+from stadkit.training.sources import Annotated, ExampleSource
 from stadkit.training.steps import Training
 
 VIEWS = "view-*.npz"
@@ -60,7 +60,7 @@ def check_config(config: TrainConfig) -> None:
         )
 
 
-def source_settings(source: Source) -> dict[str, Any]:
+def source_settings(source: ExampleSource) -> dict[str, Any]:
     """A head's settings for one data set; classes are exclusive if each person has exactly one."""
     exclusive = isinstance(source, Annotated) and bool(
         ((source.truth.action == 1).sum(1) == 1).all()

@@ -37,7 +37,7 @@ from stadkit.training.model import build_chosen, chosen_card, licence_from, size
 from stadkit.training.optim import build_optimizer
 from stadkit.training.processes import Processes, joined
 from stadkit.training.semi import averaged, begin, open_semi
-from stadkit.training.sources import Source, open_source
+from stadkit.training.sources import ExampleSource, open_source
 from stadkit.training.steps import Objective, Report, Training
 from stadkit.training.validation import validate
 from stadkit.zoo.cards import to_json
@@ -69,7 +69,7 @@ def train(config: TrainConfig, out: Path, device: str, resume: bool, report: Rep
 
 def _prepare(
     config: TrainConfig, out: Path, processes: Processes, report: Report
-) -> tuple[Training, Source | None]:
+) -> tuple[Training, ExampleSource | None]:
     torch.manual_seed(config.seed)
     report = report if processes.first else lambda kind, figures: None
     banks = bank_settings(config.data, sized_card(config.model, config.settings))
@@ -126,7 +126,7 @@ def _clean(out: Path, processes: Processes) -> int:
     return 0
 
 
-def _resume(training: Training, val: Source | None, out: Path) -> int:
+def _resume(training: Training, val: ExampleSource | None, out: Path) -> int:
     """Restore the state of the last checkpoint; returns the number of epochs done."""
     config = training.config.model_dump(mode="json")
     model, average, optimizer = training.model, training.average, training.optimizer
@@ -209,7 +209,9 @@ def _keep(training: Training, out: Path, done: Done) -> None:
     save_checkpoint(path, model, average, optimizer, done, config, training.bank)
 
 
-def _score(training: Training, val: Source | None, out: Path, figures: dict[str, Any]) -> None:
+def _score(
+    training: Training, val: ExampleSource | None, out: Path, figures: dict[str, Any]
+) -> None:
     """Validate, and append the epoch's line to the results."""
     figures = figures | validate(training.shipped, training.card, val, training.autocast)
     validation.append(out / validation.NAME, figures)

@@ -25,7 +25,7 @@ from stadkit.training.checkpoint import Average
 from stadkit.training.config import AnnotatedSource, SemiConfig, TrainConfig
 from stadkit.training.processes import Processes
 from stadkit.training.semi_labels import class_thresholds, pseudo_targets
-from stadkit.training.sources import Annotated, Example, Source
+from stadkit.training.sources import Annotated, Example, ExampleSource
 from stadkit.video.clips import Clip
 from stadkit.zoo import Card
 
@@ -88,7 +88,11 @@ class Semi:
 
 
 def open_semi(
-    config: TrainConfig, card: Card, source: Source, labelled: EpochSampler, processes: Processes
+    config: TrainConfig,
+    card: Card,
+    source: ExampleSource,
+    labelled: EpochSampler,
+    processes: Processes,
 ) -> Semi | None:
     """Open the unlabelled clips, in as many batches as the labelled ones; None if not used.
 

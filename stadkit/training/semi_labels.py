@@ -15,7 +15,7 @@ from stadkit.detections import Detections
 from stadkit.models.targets import Targets
 from stadkit.tla.assignment import Floats, assign_labels
 from stadkit.tla.baselines import by_overlap, fit_thresholds, over_class_thresholds, over_threshold
-from stadkit.tla.block import Block, People
+from stadkit.tla.block import FrameBlock, People
 from stadkit.tla.options import FROM_SCORES
 from stadkit.training.batches import Batch
 from stadkit.training.config import SemiConfig
@@ -73,10 +73,10 @@ def _found(tables: Sequence[Detections]) -> People:
     return _people([table.box for table in tables], [table.action for table in tables])
 
 
-def _block(found: Sequence[Detections], truth: People) -> Block:
+def _block(found: Sequence[Detections], truth: People) -> FrameBlock:
     """Each clip as a frame with one neighbouring keyframe that holds all its candidates."""
     frame = np.arange(len(found))
-    return Block(
+    return FrameBlock(
         time=np.zeros(len(found)),
         found=_found(found),
         truth=truth,
@@ -96,9 +96,9 @@ def _people(boxes: Sequence[NDArray[Any]], actions: Sequence[NDArray[Any]]) -> P
     return People(np.arange(n), score, box, np.full(n, -1), start)
 
 
-def _labels(block: Block, semi: SemiConfig, thresholds: Floats | None) -> NDArray[np.float32]:
+def _labels(block: FrameBlock, semi: SemiConfig, thresholds: Floats | None) -> NDArray[np.float32]:
     """Labels [n, C] of the people found, 1 or 0; a row of NaN is unlabelled."""
-    options = tla.Options(
+    options = tla.LabellingOptions(
         strategy=semi.strategy,
         bce=semi.bce,
         distance=semi.distance,

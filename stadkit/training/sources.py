@@ -18,7 +18,7 @@ from stadkit.labels import Labels, read_labels
 from stadkit.training.bank_settings import Banks, Near
 from stadkit.training.clips import ClipStore, clips_from_frames, video_paths
 from stadkit.training.config import AnnotatedSource, PlaygroundSource
-from stadkit.training.tubelets import ExampleTubes, Tracks, to_tubes
+from stadkit.training.tubelets import ClipTracks, ExampleTubes, to_tubes
 from stadkit.video.clips import Clip, Cut, clips
 from stadkit.video.decode import open_video
 
@@ -38,7 +38,7 @@ class Example:
     near: Near | None = None  # bank entries around the key frame, where the source has banks
 
 
-class Source(Protocol):
+class ExampleSource(Protocol):
     """Examples by index; an index always gives the same example."""
 
     labels: Labels
@@ -222,8 +222,8 @@ def _thinned(truth: Detections, every: int) -> Detections:
     return truth.select(np.isin(frame, key[kept]))
 
 
-def _tracks_of(config: AnnotatedSource, truth: Detections) -> Tracks:
-    return Tracks(config.truth, truth, config.every, config.offset)
+def _tracks_of(config: AnnotatedSource, truth: Detections) -> ClipTracks:
+    return ClipTracks(config.truth, truth, config.every, config.offset)
 
 
 def _ms(time: float) -> int:
@@ -252,7 +252,9 @@ def _rows_of(keys: Keyframes, truth: Detections) -> list[NDArray[np.int64]]:
     return np.split(order, np.searchsorted(frame[order], key)[1:])
 
 
-def open_source(config: PlaygroundSource | AnnotatedSource, card: Card, store: Path) -> Source:
+def open_source(
+    config: PlaygroundSource | AnnotatedSource, card: Card, store: Path
+) -> ExampleSource:
     """Open the source that a config describes."""
     if isinstance(config, PlaygroundSource):
         return Playground(config, card, store)

@@ -42,7 +42,7 @@ def to_tubes(
     )
 
 
-class Tracks:
+class ClipTracks:
     """Truth with person ids, from which the tubes of clips are cut.
 
     A frame is known where the truth has rows at its time or, with `every`, where its time is a

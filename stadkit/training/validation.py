@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from stadkit.detection import Detector, Options
+from stadkit.detection import DetectOptions, Detector
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.rows import write_text
 from stadkit.instances import Instances
 from stadkit.metrics.frame_map import frame_map
 from stadkit.training.bank_settings import ClipBanks
 from stadkit.training.clips import shrink
-from stadkit.training.sources import Example, Source
+from stadkit.training.sources import Example, ExampleSource
 from stadkit.video.clips import Clip, Cut
 from stadkit.zoo import Card
 
@@ -34,7 +34,9 @@ NAME = "results.csv"
 
 
 @torch.no_grad()
-def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) -> dict[str, Any]:
+def validate(
+    model: nn.Module, card: Card, source: ExampleSource | None, bf16: bool
+) -> dict[str, Any]:
     """Score a model on a source: {"person_ap", "frame_map", "per_class"}; {} without a source."""
     if source is None:
         return {}
@@ -47,7 +49,7 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
     banks = ClipBanks()
     queries = banks if card.settings.get("classifier") == "long" else None
     clips = _validation_clips(source, detector.cut, rows, banks)
-    options = Options(min_person=MIN_PERSON, queries=queries)
+    options = DetectOptions(min_person=MIN_PERSON, queries=queries)
     tables = (table for _, table in detector.look(clips, options))
     found = Detections.join(tables, card.classes.names)
     model.train(was_training)
@@ -63,7 +65,7 @@ def validate(model: nn.Module, card: Card, source: Source | None, bf16: bool) ->
 
 
 def _validation_clips(
-    source: Source, cut: Cut, rows: list[Detections], banks: ClipBanks
+    source: ExampleSource, cut: Cut, rows: list[Detections], banks: ClipBanks
 ) -> Iterator[Clip]:
     """Yield a source's clips; adds their truth to `rows` and their bank entries to `banks`."""
     for index in range(len(source)):
@@ -98,7 +100,7 @@ def _truth(example: Example, index: int, classes: tuple[str, ...]) -> Detections
     )
 
 
-def _keyframes(source: Source) -> Keyframes:
+def _keyframes(source: ExampleSource) -> Keyframes:
     names = np.array([_name(index) for index in range(len(source))], np.str_)
     return Keyframes(video=names, time=np.zeros(len(names), np.float64))
 

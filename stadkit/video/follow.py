@@ -136,7 +136,7 @@ def match(table: Detections, rows: NDArray[np.intp], others: NDArray[np.intp]) -
 
 
 @dataclass(frozen=True)
-class Scene:
+class LinkedPeople:
     """The people visible at one time."""
 
     box: NDArray[np.float32]  # [n, 4]
@@ -220,7 +220,7 @@ class Follow:
             for number in self._intervals(action.ms):
                 self._actions.setdefault((track, number), []).append(action)
 
-    def at(self, time: float) -> Scene:
+    def at(self, time: float) -> LinkedPeople:
         """The people at a time in seconds, with boxes and labels."""
         ms, found = time * 1000, []
         for track in self._tracks.get(self._number(ms), []):
@@ -228,7 +228,9 @@ class Follow:
             if place is not None:
                 found.append((track, *place, self._lines(track, ms)))
         box = np.array([p[1] for p in found], np.float32).reshape(-1, 4)
-        return Scene(box, [p[0] for p in found], [p[2] for p in found], [p[3] for p in found])
+        return LinkedPeople(
+            box, [p[0] for p in found], [p[2] for p in found], [p[3] for p in found]
+        )
 
     def _number(self, ms: float) -> int:
         return int(ms // self._interval)

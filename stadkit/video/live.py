@@ -38,7 +38,7 @@ class RetryPolicy:
         return min(self.first * 2.0 ** (failed - 1), self.max_wait)
 
 
-class Clock:
+class PlaybackClock:
     """The clock that live frames follow."""
 
     def now(self) -> float:
@@ -65,7 +65,7 @@ class LiveVideo(Video):
         connect: Callable[[], Video],
         notify: Callable[[str], None] = lambda _: None,
         policy: RetryPolicy | None = None,
-        clock: Clock | None = None,
+        clock: PlaybackClock | None = None,
         until: float | None = None,
     ) -> None:
         """`notify` receives a message when the source is interrupted or back. `until`: time limit
@@ -73,7 +73,7 @@ class LiveVideo(Video):
         self.name, self.lost, self.reconnects, self.jumps = name, "", 0, 0
         self._until = np.inf if until is None else until
         self._connect, self._notify = connect, notify
-        self._policy, self._clock = policy or RetryPolicy(), clock or Clock()
+        self._policy, self._clock = policy or RetryPolicy(), clock or PlaybackClock()
         self._frames: Freshest[Frame] = Freshest(self._policy.capacity)
         self._stop, self._connected = threading.Event(), threading.Event()
         self._yielded = 0

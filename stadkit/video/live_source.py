@@ -30,7 +30,7 @@ THREADS = 2  # of the decoder: each delays a frame
 
 
 @dataclass(frozen=True)
-class Source:
+class LiveSource:
     """A live source; raises UsageError for a URL without a host."""
 
     camera: int | None  # its number
@@ -69,20 +69,20 @@ class Source:
         return StreamVideo(self)
 
 
-def live_source(text: str) -> Source | None:
+def live_source(text: str) -> LiveSource | None:
     """The live source named by the user; None for a file. A file called 0 takes precedence."""
     scheme, mark, _ = text.partition("://")
     if mark and scheme.lower() in PROTOCOLS:
-        return Source(None, text)
+        return LiveSource(None, text)
     if text.isascii() and text.isdecimal() and not Path(text).exists():
-        return Source(int(text), "")
+        return LiveSource(int(text), "")
     return None
 
 
 class StreamVideo(PyavVideo):
     """One connection to a stream; `why`: reason of an interruption."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: LiveSource) -> None:
         self.why = ""
         super().__init__(Path(source.name), THREADS, open_stream(source))
 
@@ -102,7 +102,7 @@ class StreamVideo(PyavVideo):
         yield None
 
 
-def open_stream(source: Source) -> Any:
+def open_stream(source: LiveSource) -> Any:
     """Open the stream with FFmpeg; raises VideoError."""
     scheme = urlsplit(source.url).scheme.lower()
     options = {"format_whitelist": LIVE_FORMATS, "protocol_whitelist": PROTOCOLS[scheme]}

@@ -175,7 +175,7 @@ def _check_card(
 
 
 def _two_stage(
-    theirs: two_stage.TwoStage, name: str, path: Path, anyway: bool
+    theirs: two_stage.RenamedDetector, name: str, path: Path, anyway: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Check a two-stage detector's file that has another code base's names."""
     digest, misfits = sha256(path), misfit_of(theirs.tensors, name)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import DetectOptions, Detector, detect_video
 from stadkit.detections import Detections
 from stadkit.errors import StadkitError, VideoError
 from stadkit.video.clips import Clip, Cut
@@ -139,7 +139,7 @@ def test_whole_video_with_keyframes_and_report(
     found = detect_video(
         fake_detector,
         make_video("a.mp4", seconds=2),
-        Options(every=0.5, min_person=0.9),
+        DetectOptions(every=0.5, min_person=0.9),
         lambda time, table: seen.append(time),
     )
     assert found.keyframes.time.tolist() == seen == [0.0, 0.5, 1.0, 1.5]

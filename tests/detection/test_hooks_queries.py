@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import DetectOptions, Detector, detect_video
 from stadkit.detection.bank import BankWriter, Header, QueryBank, Window
 from stadkit.detection.hooks import (
     QueryWatch,
@@ -128,12 +128,14 @@ def test_queries_of_one_pass_are_read_in_the_next(
     path, first, second = make_video("v.mp4"), small(), small("long")
     header = Header("small", "1" * 64, entry_width(first.model), 1.0, 0.0)
     with BankWriter(tmp_path / "v.queries", header) as writer:
-        detect_video(first, path, Options(every=1.0), on_queries=writer.add)
+        detect_video(first, path, DetectOptions(every=1.0), on_queries=writer.add)
     bank = QueryBank(tmp_path / "v.queries")
     assert bank.header.entries == 18  # 3 keyframes, 6 each
     known = {
         seconds: detect_video(
-            second, path, Options(every=1.0, queries=Window(bank, seconds) if seconds else None)
+            second,
+            path,
+            DetectOptions(every=1.0, queries=Window(bank, seconds) if seconds else None),
         ).table.action
         for seconds in (0.0, 1.0, 2.0, 60.0)
     }
@@ -155,7 +157,7 @@ def test_the_bank_reaches_each_clip_in_any_batch(
     clips = [clip(i) for i in range(4)]
 
     def actions(batch: int) -> Any:
-        options = Options(batch=batch, queries=window)
+        options = DetectOptions(batch=batch, queries=window)
         return np.stack([table.action for _, table in detector.look(clips, options)])
 
     alone = actions(1)

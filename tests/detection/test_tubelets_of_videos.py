@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stadkit import zoo
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import DetectOptions, Detector, detect_video
 from stadkit.synth import Footage, write_playground
 from stadkit.zoo import card
 
@@ -40,7 +40,7 @@ def detector() -> Detector:
 
 
 def test_each_frame_is_processed_once_to_the_end(detector: Detector, video: Path) -> None:
-    found = detect_video(detector, video, Options(min_person=0.0, top_k=1))
+    found = detect_video(detector, video, DetectOptions(min_person=0.0, top_k=1))
     steps = np.diff(found.keyframes.time)
     np.testing.assert_allclose(steps[:-1], 0.16, atol=1e-6)
     assert found.keyframes.time[-1] == pytest.approx(2.76)  # the last of 70 frames
@@ -49,7 +49,7 @@ def test_each_frame_is_processed_once_to_the_end(detector: Detector, video: Path
 
 
 def test_start_and_duration_bound_the_rows(detector: Detector, video: Path) -> None:
-    options = Options(min_person=0.0, top_k=1, start=1.0, duration=1.2)
+    options = DetectOptions(min_person=0.0, top_k=1, start=1.0, duration=1.2)
     found = detect_video(detector, video, options)
     for times in (found.keyframes.time, found.table.time):
         assert times.min() >= 1.0
@@ -58,7 +58,7 @@ def test_start_and_duration_bound_the_rows(detector: Detector, video: Path) -> N
 
 
 def test_tubelets_around_each_frame_are_joined(detector: Detector, video: Path) -> None:
-    options = Options(every="frame", min_person=0.0, top_k=1, start=1.0, duration=0.4)
+    options = DetectOptions(every="frame", min_person=0.0, top_k=1, start=1.0, duration=0.4)
     found = detect_video(detector, video, options)
     frames = np.arange(25, 35) / 25
     np.testing.assert_allclose(found.keyframes.time, frames, atol=1e-6)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from stadkit import zoo
 from stadkit.cli.app import app
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import DetectOptions, Detector, detect_video
 from stadkit.detection.two_stage import with_boxes, with_person_detector
 from stadkit.detections import Detections
 from stadkit.errors import UsageError
@@ -78,10 +78,10 @@ def test_people_come_from_the_detector_and_actions_from_the_classifier(
 ) -> None:
     path, every = make_video("a.mp4", seconds=3), 0.5
     both = detect_video(
-        with_person_detector(actions, fake_detector), path, Options(every=every, batch=batch)
+        with_person_detector(actions, fake_detector), path, DetectOptions(every=every, batch=batch)
     )
-    found = detect_video(fake_detector, path, Options(every=every)).table
-    options = Options(proposals=found, min_person=0.0)
+    found = detect_video(fake_detector, path, DetectOptions(every=every)).table
+    options = DetectOptions(proposals=found, min_person=0.0)
     apart = detect_video(actions, path, options).table
     assert both.table.classes == ava().names
     assert len(both.table) == len(found) == 6

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stadkit.cli.app import app
-from stadkit.detection import Detector, Options
+from stadkit.detection import DetectOptions, Detector
 from stadkit.engine import RayExecutor, WorkerConfig
 from stadkit.runs.batch import detect_many
 from stadkit.runs.inputs import gather
@@ -30,7 +30,7 @@ def executor(pool: Any, splits: bool = True) -> RayExecutor:
 def run(
     detector: Detector, inputs: list[str], folder: str, engine: RayExecutor | None, **more: Any
 ) -> int:
-    options = Options(every=0.2, **more.pop("options", {}))
+    options = DetectOptions(every=0.2, **more.pop("options", {}))
     job = Job(detector, options, detector.card.classes, 0.1, executor=engine, **more)
     return detect_many(gather(inputs), job, Path(folder), overwrite=False, as_json=False)
 

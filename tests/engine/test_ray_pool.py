@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stadkit import zoo
-from stadkit.detection import Options, detect_video, load
+from stadkit.detection import DetectOptions, detect_video, load
 from stadkit.detection.two_stage import with_boxes
 from stadkit.engine import RayExecutor, VideoTask, WorkerConfig
 from stadkit.engine.ray_pool import RayPool, check_ray
@@ -83,7 +83,7 @@ def test_a_worker_with_a_person_model(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "mestad-nano: weights on" in str(error)
     worker = Worker(both)
     assert worker.ready(1)[1] is None
-    work = VideoTask(EXAMPLE, Options(every=0.25, duration=2.5, batch=2))
+    work = VideoTask(EXAMPLE, DetectOptions(every=0.25, duration=2.5, batch=2))
     parts = split(work, 1.0, 2, max_ranges=2, min_range=3)
     assert len(parts) == 2
     there = join([worker.run(part) for part in parts], strict=False).result()
@@ -97,7 +97,7 @@ def test_a_worker_with_a_person_model(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_one_of_two_workers_is_killed(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     lines: list[str] = []
-    options = Options(every=0.5, batch=2)
+    options = DetectOptions(every=0.5, batch=2)
     paths = [Path(shutil.copy(EXAMPLE, tmp_path / f"{name}.mp4")) for name in "abc"]
 
     with RayExecutor(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stadkit.detection import Options
+from stadkit.detection import DetectOptions
 from stadkit.engine import VideoTask
 from stadkit.engine.scheduler import MAX_TRIES, hand_out
 from stadkit.errors import VideoError
@@ -21,7 +21,7 @@ def task(path: Path, parts: int = 1) -> tuple[str, list[VideoTask], bool]:
     """A task of 6 keyframes, split into `parts` pieces."""
     size = 6 // parts
     ranges = [(i * size, (i + 1) * size if i < parts - 1 else None) for i in range(parts)]
-    works = [VideoTask(path, Options(every=0.5, part=part)) for part in ranges]
+    works = [VideoTask(path, DetectOptions(every=0.5, part=part)) for part in ranges]
     return path.stem, works, False
 
 

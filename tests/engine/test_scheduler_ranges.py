@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stadkit.detection import Detector, Options, VideoDetections, detect_video
+from stadkit.detection import DetectOptions, Detector, VideoDetections, detect_video
 from stadkit.detections import Detections
 from stadkit.engine import VideoTask, run_task
 from stadkit.engine.scheduler import join, split
@@ -49,19 +49,19 @@ def proposals(times: list[float]) -> Detections:
 @pytest.mark.parametrize(
     ("options", "pieces"),
     [
-        (Options(every=0.1), 5),
-        (Options(every="frame"), 1),  # the frame count is unknown
-        (Options(every=0.1, batch=7), 3),  # 42 keyframes or 43, in whole batches
-        (Options(every=0.3, start=0.7, duration=2.0), 1),  # 7 keyframes
-        (Options(every=0.1, start=0.7, duration=2.0), 2),
-        (Options(times=[i / 20 for i in range(60)]), 5),
-        (Options(times=[i / 10 for i in range(-3, 60)]), 5),  # some outside
-        (Options(proposals=proposals([i / 10 for i in range(30)] + [9.0])), 4),
+        (DetectOptions(every=0.1), 5),
+        (DetectOptions(every="frame"), 1),  # the frame count is unknown
+        (DetectOptions(every=0.1, batch=7), 3),  # 42 keyframes or 43, in whole batches
+        (DetectOptions(every=0.3, start=0.7, duration=2.0), 1),  # 7 keyframes
+        (DetectOptions(every=0.1, start=0.7, duration=2.0), 2),
+        (DetectOptions(times=[i / 20 for i in range(60)]), 5),
+        (DetectOptions(times=[i / 10 for i in range(-3, 60)]), 5),  # some outside
+        (DetectOptions(proposals=proposals([i / 10 for i in range(30)] + [9.0])), 4),
     ],
     ids=str,
 )
 def test_ranges_give_the_same_results(
-    fake_detector: Detector, make_video: MakeVideo, options: Options, pieces: int
+    fake_detector: Detector, make_video: MakeVideo, options: DetectOptions, pieces: int
 ) -> None:
     work = VideoTask(make_video("a.mp4", seconds=4.2), options)
     count, result = found_in_parts(fake_detector, work, max_ranges=5, min_range=7)
@@ -70,7 +70,7 @@ def test_ranges_give_the_same_results(
 
 
 def test_ranges_are_whole_batches(make_video: MakeVideo) -> None:
-    work = VideoTask(make_video("a.mp4", seconds=4), Options(every=0.1, batch=8))
+    work = VideoTask(make_video("a.mp4", seconds=4), DetectOptions(every=0.1, batch=8))
     parts = [each.options.part for each in split(work, 1.0, 2, max_ranges=3, min_range=5)]
     assert parts == [(0, 16), (16, 32), (32, None)]
 
@@ -80,7 +80,7 @@ def test_a_truncated_video_is_partial_in_ranges_too(
 ) -> None:
     path = make_video("a.mp4", seconds=20)
     path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
-    options = Options(every=0.5)
+    options = DetectOptions(every=0.5)
     count, result = found_in_parts(
         fake_detector, VideoTask(path, options), max_ranges=4, min_range=5
     )
@@ -97,8 +97,8 @@ def test_what_is_not_split(make_video: MakeVideo, tmp_path: Path) -> None:
         return len(split(work, 1.0, 2, max_ranges, min_range=3))
 
     path = make_video("a.mp4", seconds=8)
-    assert count(VideoTask(path, Options())) == 2
-    assert count(VideoTask(path, Options()), max_ranges=1) == 1
-    assert count(VideoTask(path, Options(duration=4.0))) == 1
-    assert count(VideoTask(tmp_path / "gone.mp4", Options())) == 1
-    assert count(VideoTask(path, Options(part=(2, None)))) == 1
+    assert count(VideoTask(path, DetectOptions())) == 2
+    assert count(VideoTask(path, DetectOptions()), max_ranges=1) == 1
+    assert count(VideoTask(path, DetectOptions(duration=4.0))) == 1
+    assert count(VideoTask(tmp_path / "gone.mp4", DetectOptions())) == 1
+    assert count(VideoTask(path, DetectOptions(part=(2, None)))) == 1

@@ -84,13 +84,13 @@ def _cut_off(detector: Any, wanted: dict[str, Any]) -> bool:
 def _detect(detector: Any, wanted: dict[str, Any]) -> int:
     """One run; its exit code."""
     from stadkit.console import console
-    from stadkit.detection import Options
+    from stadkit.detection import DetectOptions
     from stadkit.runs.batch import detect_many
     from stadkit.runs.inputs import gather
     from stadkit.runs.job import Job
 
     console.file = open(os.devnull, "w")  # noqa: SIM115
-    job = Job(detector, Options(every=0.2), detector.card.classes, 0.1, save_video=True)
+    job = Job(detector, DetectOptions(every=0.2), detector.card.classes, 0.1, save_video=True)
     return detect_many(gather(wanted["inputs"]), job, Path(wanted["folder"]), False, False)
 
 

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from stadkit.layers import attention as module
-from stadkit.layers.attention import Attention, Block, DropPath, attend
+from stadkit.layers.attention import Attention, DropPath, TransformerBlock, attend
 
 
 def filled(module: nn.Module, dtype: torch.dtype = torch.float32) -> Any:
@@ -48,7 +48,7 @@ def test_queries_limits_attention_to_the_last_tokens() -> None:
 
 @pytest.mark.parametrize("queries", [None, 3])
 def test_keys_masks_tokens(queries: int | None) -> None:
-    block, x = filled(Block(8, 2)), tokens(7)
+    block, x = filled(TransformerBlock(8, 2)), tokens(7)
     keys = torch.ones(2, 7, dtype=torch.bool)
     keys[0, [1, 5]] = False
     got = block(x, queries, keys)
@@ -195,12 +195,12 @@ def test_meta_device() -> None:
 
 
 def test_last_tokens_of_a_block_equal_those_of_the_full_block() -> None:
-    block, x = filled(Block(8, 2)), tokens(7)
+    block, x = filled(TransformerBlock(8, 2)), tokens(7)
     torch.testing.assert_close(block(x, 3), block(x)[:, -3:])
 
 
 def test_a_block_is_norm_attention_norm_mlp() -> None:
-    block, x = filled(Block(8, 2, ratio=3)), tokens(7)
+    block, x = filled(TransformerBlock(8, 2, ratio=3)), tokens(7)
     assert block.mlp.fc1.weight.shape == (24, 8)
     middle = x + by_map(block.attn, block.norm1(x))[0]
     hidden = block.mlp.fc1(block.norm2(middle))
@@ -209,7 +209,7 @@ def test_a_block_is_norm_attention_norm_mlp() -> None:
 
 
 def test_pruning_keeps_the_most_important_tokens_best_first() -> None:
-    block, x = filled(Block(8, 2)), tokens(9)
+    block, x = filled(TransformerBlock(8, 2)), tokens(9)
     got, index = block.prune(x, 4, 3, 2.0)
     _, importance = block.attn.with_importance(block.norm1(x), 4, 2.0)
     for clip in range(2):
@@ -231,7 +231,7 @@ def test_drop_path_drops_whole_clips() -> None:
 
 
 def test_a_block_drops_both_of_its_paths() -> None:
-    block, x = filled(Block(8, 2, drop_path=0.999999)), tokens(7)
+    block, x = filled(TransformerBlock(8, 2, drop_path=0.999999)), tokens(7)
     assert torch.equal(block(x), x)
     got, index = block.prune(x, 4, 2, 1.0)
     assert torch.equal(got[:, 4:], x[:, 4:].gather(1, index[..., None].expand(-1, -1, 8)))

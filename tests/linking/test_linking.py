@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError
-from stadkit.linking import METHODS, Options, link, link_by
+from stadkit.linking import METHODS, LinkOptions, link, link_by
 
 NAN = float("nan")
 Row = tuple[float, float, float, tuple[float, ...]]  # time, left, top, scores of the classes
 WIDE, HIGH = 0.1, 0.3
-PLAIN = Options(smooth=0, smooth_scores=0)
+PLAIN = LinkOptions(smooth=0, smooth_scores=0)
 
 
 def table(
@@ -209,9 +209,9 @@ def test_a_video_without_detections() -> None:
 
 def test_invalid_options_are_rejected() -> None:
     with pytest.raises(UsageError, match="min_iou is 2; wants 0 to 1"):
-        Options(min_iou=2)
+        LinkOptions(min_iou=2)
     with pytest.raises(UsageError, match="max_gap is -1; wants seconds, 0 or more"):
-        Options(max_gap=-1)
+        LinkOptions(max_gap=-1)
 
 
 @pytest.mark.parametrize("method", METHODS)

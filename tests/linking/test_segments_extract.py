@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from stadkit.detections import Detections, Keyframes
-from stadkit.linking import Linked, Options, link
+from stadkit.linking import Linked, LinkOptions, link
 from stadkit.linking.segments import longest_gap
 
 Floats = NDArray[np.float64]
-PLAIN = Options(smooth=0, smooth_scores=0)
+PLAIN = LinkOptions(smooth=0, smooth_scores=0)
 
 
 def person(time: Floats, left: Floats | float = 0.1, score: Floats | float = 0.8) -> Detections:
@@ -31,7 +31,7 @@ def person(time: Floats, left: Floats | float = 0.1, score: Floats | float = 0.8
     )
 
 
-def missed(rate: float, count: int, options: Options = PLAIN) -> Linked:
+def missed(rate: float, count: int, options: LinkOptions = PLAIN) -> Linked:
     """A person seen in ten keyframes, missed in `count`, seen in ten."""
     steps = np.array([*range(10), *range(10 + count, 20 + count)])
     looked = Keyframes(np.full(20 + count, "a"), np.arange(20 + count) / rate)
@@ -117,7 +117,7 @@ def test_a_tube_ends_at_any_gap_of_a_perfect_detector() -> None:
 
 def test_evenly_moving_boxes_are_unchanged() -> None:
     left = 0.1 + 0.01 * np.arange(20)
-    tubes = link(person(np.arange(20) / 25, left), None, Options()).tubes
+    tubes = link(person(np.arange(20) / 25, left), None, LinkOptions()).tubes
     assert tubes.box[:, 0] == pytest.approx(left, abs=1e-6)
     assert tubes.box[:, 2] == pytest.approx(left + 0.1, abs=1e-6)
 
@@ -125,9 +125,9 @@ def test_evenly_moving_boxes_are_unchanged() -> None:
 def test_jittering_boxes_are_smoothed() -> None:
     left = 0.1 + 0.004 * (np.arange(40) % 2)
     found = person(np.arange(40) / 25, left)
-    smooth = link(found, None, Options()).tubes.box[5:-5, 0]
+    smooth = link(found, None, LinkOptions()).tubes.box[5:-5, 0]
     assert smooth == pytest.approx(np.full(30, 0.102), abs=3e-4)
-    plain = link(found, None, replace(Options(), smooth=0)).tubes.box[5:-5, 0]
+    plain = link(found, None, replace(LinkOptions(), smooth=0)).tubes.box[5:-5, 0]
     assert plain == pytest.approx(left[5:-5], abs=1e-6)
 
 
@@ -135,7 +135,7 @@ def test_scores_are_smoothed_for_segmentation_but_reported_raw() -> None:
     # Four keyframes of .8 and then four of 0 in turn, .16 s each; then nothing for a second.
     score = np.array([0.8, 0.8, 0.0, 0.0] * 8 + [0.0] * 25)
     found = person(np.arange(57) / 25, 0.1, score)
-    cheap = replace(Options(), switch=0.0)
+    cheap = replace(LinkOptions(), switch=0.0)
     tubes = link(found, None, cheap).tubes
     assert len(tubes) == 1
     assert tubes.box_score[:30] == pytest.approx(score[:30])

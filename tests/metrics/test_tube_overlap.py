@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stadkit.errors import UsageError
-from stadkit.metrics.tube_overlap import Tracks, tube_nms, tube_overlap
+from stadkit.metrics.tube_overlap import TubeTracks, tube_nms, tube_overlap
 from stadkit.tubes import Tubes
 
 BOX, HALF = (0.0, 0.0, 0.4, 0.5), (0.0, 0.0, 0.2, 0.5)
@@ -31,7 +31,7 @@ def tubes(*rows: Tube, score: list[float] | None = None) -> Tubes:
 
 def overlap(a: Tube, b: Tube, edge: float = 0, pixels: bool = False) -> float:
     sizes = {"a": (20, 20)} if pixels else None
-    one, other = (Tracks.of(tubes(tube), RATE, sizes) for tube in (a, b))
+    one, other = (TubeTracks.of(tubes(tube), RATE, sizes) for tube in (a, b))
     first = np.zeros(1, np.int64)
     return float(tube_overlap(one, other, first, first, edge)[0])
 
@@ -85,7 +85,7 @@ def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         first, low = int(rng.integers(0, 9)), rng.uniform(0, 0.4, 2)
         kept = [f for f in range(first, first + 12) if rng.random() < 0.8] or [first]
         rows.append((kept, (*low.tolist(), *(low + 0.5).tolist())))
-    tracks = Tracks.of(tubes(*rows), RATE, None)
+    tracks = TubeTracks.of(tubes(*rows), RATE, None)
     i, j = (part.ravel() for part in np.indices((12, 12)))
     whole = tube_overlap(tracks, tracks, i, j, 0)
     monkeypatch.setattr("stadkit.metrics.tube_overlap._BLOCK_SIZE", 7)
@@ -95,18 +95,18 @@ def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_boxes_in_one_frame_at_this_rate() -> None:
     with pytest.raises(UsageError, match=r"video 'a': two boxes .* at 0\.04 s .* 10 frames a"):
-        Tracks.of(tubes(([0, 1, 5], BOX)), 10, None)
+        TubeTracks.of(tubes(([0, 1, 5], BOX)), 10, None)
 
 
 def test_a_video_of_unknown_size() -> None:
     with pytest.raises(UsageError, match=r"no width and height for video 'a' \(1 of "):
-        Tracks.of(tubes(([0], BOX)), RATE, {"b": (20, 20)})
+        TubeTracks.of(tubes(([0], BOX)), RATE, {"b": (20, 20)})
 
 
 def test_a_suppressed_tube_suppresses_no_other() -> None:
     long, middle, late = (frames(0, 9), BOX), (frames(6, 15), BOX), (frames(12, 21), BOX)
     group = np.zeros(3, np.int64)
-    tracks = Tracks.of(tubes(long, middle, late), RATE, None)
+    tracks = TubeTracks.of(tubes(long, middle, late), RATE, None)
     # Neighbours share 3 of 15, the ends nothing.
     by_score = np.array([0.9, 0.8, 0.7])
     assert tube_nms(tracks, group, by_score, 0.1, 0).tolist() == [True, False, True]

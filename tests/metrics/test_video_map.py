@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stadkit.errors import UsageError
 from stadkit.metrics.ranking import trapezoid_precision
-from stadkit.metrics.tube_overlap import Tracks, tube_overlap
+from stadkit.metrics.tube_overlap import TubeTracks, tube_overlap
 from stadkit.metrics.video_map import RANGES, THRESHOLDS, UNSCORED, VideoMap, video_map
 from stadkit.tubes import Tubes
 
@@ -197,7 +197,7 @@ def _loop(
     found: Tubes, truth: Tubes, counted: NDArray[np.bool_], threshold: float, protocol: str
 ) -> list[bool]:
     edge, right, gone = float(protocol == "act"), [False] * len(found), set[int]()
-    a, b = Tracks.of(found, 25, SIZES), Tracks.of(truth, 25, SIZES)
+    a, b = TubeTracks.of(found, 25, SIZES), TubeTracks.of(truth, 25, SIZES)
     for i in np.argsort(-found.score, kind="stable").tolist():
         rivals = [
             j

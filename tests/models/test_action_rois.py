@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stadkit.models import action_rois
-from stadkit.models.fcos import Dense
+from stadkit.models.fcos import DensePredictions
 
 WAVE, SIT = [1.0, 0.0], [0.0, 1.0]
 TRUTH = torch.tensor([[[0.0, 0, 10, 10], [20, 0, 30, 10]]])
@@ -76,11 +76,11 @@ def test_the_best_empty_boxes_come_first() -> None:
     assert rois.box[rois.person < 0].tolist() == [[40.0, 0, 50, 10]] * 2
 
 
-def dense(box: list[list[float]], person: list[float], quality: list[float]) -> Dense:
+def dense(box: list[list[float]], person: list[float], quality: list[float]) -> DensePredictions:
     """Predictions of one clip from probabilities; points are unused."""
     chance = torch.tensor([person, quality]).logit()
     nothing = torch.zeros(len(box))
-    return Dense(
+    return DensePredictions(
         chance[:1], torch.tensor([box], requires_grad=True), chance[1:], nothing, nothing, nothing
     )
 

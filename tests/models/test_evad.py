@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import UsageError
-from stadkit.layers.attention import Attention, Block
+from stadkit.layers.attention import Attention, TransformerBlock
 from stadkit.models.cost import cost
 from stadkit.models.evad import Evad, EvadConfig, build, extend
 from stadkit.models.vit import Tokens
@@ -220,7 +220,9 @@ def test_bfloat16_agrees_given_the_same_tokens(order: str, monkeypatch: pytest.M
 def test_token_sums_are_float32_under_autocast() -> None:
     # Rounded to bfloat16 after each block, they would lose the updates of deep blocks.
     model, kinds = tiny(keep_rate=0.7), []  # type: tuple[Evad, list[torch.dtype]]
-    norms = [x for x in model.modules() if isinstance(x, Block) for x in (x.norm1, x.norm2)]
+    norms = [
+        x for x in model.modules() if isinstance(x, TransformerBlock) for x in (x.norm1, x.norm2)
+    ]
     for norm in norms:
         norm.register_forward_pre_hook(lambda _, inputs: kinds.append(inputs[0].dtype))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

@@ -7,23 +7,25 @@ import torch
 from torch import Tensor
 
 from stadkit.errors import UsageError
-from stadkit.models.fcos import Dense, assign, centerness, points
+from stadkit.models.fcos import DensePredictions, assign, centerness, points
 
 STRIDES = (8, 16, 32)
 OPEN = (64.0, 128.0, math.inf)
 
 
-def dense(size: int = 128, clips: int = 1) -> Dense:
+def dense(size: int = 128, clips: int = 1) -> DensePredictions:
     """Empty predictions at all points of three levels."""
     parts = [points(size // s, size // s, s) for s in STRIDES]
     level = torch.cat([torch.full((len(p),), i) for i, p in enumerate(parts)])
     point = torch.cat(parts)
     nothing = torch.zeros(clips, len(point))
     stride = torch.tensor(STRIDES).float()[level]
-    return Dense(nothing, nothing[..., None].repeat(1, 1, 4), nothing, point, stride, level)
+    return DensePredictions(
+        nothing, nothing[..., None].repeat(1, 1, 4), nothing, point, stride, level
+    )
 
 
-def positives(where: Dense, match: Tensor) -> list[list[float]]:
+def positives(where: DensePredictions, match: Tensor) -> list[list[float]]:
     """Rows (level, x, y, person) of the positive points of the first clip."""
     at = torch.nonzero(match[0] >= 0)[:, 0]
     rows = torch.cat([where.level[at, None], where.point[at], match[0, at, None]], 1)

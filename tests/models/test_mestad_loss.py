@@ -12,7 +12,7 @@ from torch import distributed as dist
 
 import stadkit
 from stadkit.errors import UsageError
-from stadkit.models.fcos import Dense
+from stadkit.models.fcos import DensePredictions
 from stadkit.models.mestad import Mestad, build
 from stadkit.models.mestad_config import MestadConfig
 from stadkit.models.mestad_loss import (
@@ -60,7 +60,9 @@ def test_actor_terms_by_hand() -> None:
     # Two points; the first is matched with a person of 10 x 10, off-centre: centerness .5.
     box = torch.tensor([[[0.0, 0, 10, 5], [0, 0, 1, 1]]])
     point = torch.tensor([[2.0, 5], [50, 50]])
-    dense = Dense(torch.zeros(1, 2), box, torch.zeros(1, 2), point, point[:, 0], point[:, 0])
+    dense = DensePredictions(
+        torch.zeros(1, 2), box, torch.zeros(1, 2), point, point[:, 0], point[:, 0]
+    )
     truth, match = torch.tensor([[[0.0, 0, 10, 10]]]), torch.tensor([[0, -1]])
     got = actor_loss(dense, match, truth, LossConfig(), "centerness")
     focal = (0.25 + 0.75) * 0.25 * math.log(2)
@@ -74,7 +76,7 @@ def test_quality_targets(quality: str, goal: float) -> None:
     box = torch.tensor([[[0.0, 0, 10, 2.5]]], requires_grad=True)
     point = torch.tensor([[2.0, 5]])
     logit = torch.tensor([[3.0]])
-    dense = Dense(torch.zeros(1, 1), box, logit, point, point[:, 0], point[:, 0])
+    dense = DensePredictions(torch.zeros(1, 1), box, logit, point, point[:, 0], point[:, 0])
     truth = torch.tensor([[[0.0, 0, 10, 10]]])
     got = actor_loss(dense, torch.tensor([[0]]), truth, LossConfig(), quality)["quality"]
     chance = torch.sigmoid(logit).item()

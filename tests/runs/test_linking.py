@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from stadkit.cli.app import app
 from stadkit.detections import Detections, Keyframes
-from stadkit.runs.linking import Frames
+from stadkit.runs.linking import KeyframeNumbers
 from stadkit.tubes import Tubes
 
 
@@ -32,7 +32,7 @@ def people(times: list[float], video: str = "a") -> Detections:
 
 def numbers(times: list[float]) -> list[float]:
     table = people(times)
-    return Frames.of(Keyframes.of(table), table).to_frames(table).time.tolist()
+    return KeyframeNumbers.of(Keyframes.of(table), table).to_frames(table).time.tolist()
 
 
 @given(
@@ -48,7 +48,7 @@ def test_frames_are_numbered_without_drift(rate: float, start: float, missed: se
 def test_each_video_has_its_own_rate_and_seconds_are_restored() -> None:
     table = Detections.join([people([5, 6, 8], "b"), people([0.5, 0.54, 0.62], "a")], ("stand",))
     also = Keyframes(np.array(["b", "a", "c"]), np.array([7, 0.58, 3]))
-    frames = Frames.of(also, table)
+    frames = KeyframeNumbers.of(also, table)
     assert frames.to_frames(table).time.tolist() == [0, 1, 3, 0, 1, 3]
     tubes = Tubes(
         video=np.array(["b", "a"]),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stadkit.synth.camera import View
+from stadkit.synth.camera import CameraView
 from stadkit.synth.figure import FLAT, Canvas, Figure, Material, Part, limb_outlines, outline
 from stadkit.synth.painter import draw
 from stadkit.synth.texture import NEUTRAL, TILE
@@ -19,9 +19,9 @@ def canvas() -> Canvas:
     )
 
 
-def view_of(uv: list[list[float]], depth: float = 1.0) -> View:
+def view_of(uv: list[list[float]], depth: float = 1.0) -> CameraView:
     points = np.array([uv])
-    return View(points, np.ones(points.shape[:2]), np.full(points.shape[:2], depth))
+    return CameraView(points, np.ones(points.shape[:2]), np.full(points.shape[:2], depth))
 
 
 def ball(radius: float, number: int = 1, own: bool = True) -> Figure:
@@ -76,7 +76,7 @@ def test_near_parts_hide_far_ones() -> None:
         materials,
         (1.0, 1.0),
     )
-    view = View(np.array([[[30.0, 20], [30, 20]]]), np.ones((1, 2)), np.array([[1.0, 2.0]]))
+    view = CameraView(np.array([[[30.0, 20], [30, 20]]]), np.ones((1, 2)), np.array([[1.0, 2.0]]))
     painted = canvas()
     draw(figure, outline(figure, view, np.zeros(2)), 0, painted)
     assert painted.pixels[20, 30].tolist() == [200, 40, 20]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stadkit import boxes
-from stadkit.tla import Options
+from stadkit.tla import LabellingOptions
 from stadkit.tla.assignment import assign, assign_labels, cross_entropy, distance
 from stadkit.tla.assignment import costs as eq6
 
@@ -20,7 +20,7 @@ FIRST = np.zeros(1, np.intp)
 SCORE, LABEL = np.array([[0.8, 0.1]]), np.array([[True, False]])
 
 
-def cost_of(options: Options) -> tuple[float, float]:
+def cost_of(options: LabellingOptions) -> tuple[float, float]:
     cost, background = eq6(SCORE, ONE, LABEL, ANOTHER, FIRST, FIRST, options)
     return float(cost[0]), float(background[0])
 
@@ -29,13 +29,13 @@ def test_cost_by_hand() -> None:
     # BCE: -ln .8 - ln .9. L1: .2 + 0 + .2 + 0. IoU .08 / .24, the hull is the union.
     entropy, apart, overlap = -math.log(0.8) - math.log(0.9), 0.4, 1 - 1 / 3
     nothing = -math.log(0.2) - math.log(0.9)
-    assert cost_of(Options()) == pytest.approx((entropy + apart + overlap, nothing))
+    assert cost_of(LabellingOptions()) == pytest.approx((entropy + apart + overlap, nothing))
     mean = entropy / 2 + apart + overlap
-    assert cost_of(Options(bce="mean")) == pytest.approx((mean, nothing / 2))
+    assert cost_of(LabellingOptions(bce="mean")) == pytest.approx((mean, nothing / 2))
     smooth = entropy + 0.04 + overlap
-    assert cost_of(Options(distance="smooth-l1")) == pytest.approx((smooth, nothing))
+    assert cost_of(LabellingOptions(distance="smooth-l1")) == pytest.approx((smooth, nothing))
     weighted = 2 * entropy + 3 * apart + 5 * overlap
-    assert cost_of(Options(weights=(2, 3, 5))) == pytest.approx((weighted, 2 * nothing))
+    assert cost_of(LabellingOptions(weights=(2, 3, 5))) == pytest.approx((weighted, 2 * nothing))
 
 
 def test_smooth_l1_is_straight_beyond_one() -> None:
@@ -108,17 +108,19 @@ def test_the_most_confident_person_is_not_background() -> None:
 def test_frames_do_not_mix() -> None:
     score, box = np.array([[0.9, 0.1], [0.1, 0.9]]), np.concatenate([ONE, ONE])
     label, start = np.array([[False, True], [True, False]]), np.array([0, 1, 2])
-    together = assign_labels(score, box, np.array([0, 2]), label, box, start[[0, 2]], Options())
+    together = assign_labels(
+        score, box, np.array([0, 2]), label, box, start[[0, 2]], LabellingOptions()
+    )
     assert together[0].tolist() == [1, 0]
-    apart = assign_labels(score, box, start, label, box, start, Options())
+    apart = assign_labels(score, box, start, label, box, start, LabellingOptions())
     assert apart[0].tolist() == [0, 1]
     assert apart[1][0] > together[1][0]
 
 
 def test_no_neighbours_or_no_detections() -> None:
     none, one = np.array([0, 0]), np.array([0, 1])
-    taken, cost = assign_labels(SCORE, ONE, one, LABEL[:0], ONE[:0], none, Options())
+    taken, cost = assign_labels(SCORE, ONE, one, LABEL[:0], ONE[:0], none, LabellingOptions())
     assert taken.tolist() == [-1]
     assert np.isnan(cost).all()
-    taken, cost = assign_labels(SCORE[:0], ONE[:0], none, LABEL, ONE, one, Options())
+    taken, cost = assign_labels(SCORE[:0], ONE[:0], none, LABEL, ONE, one, LabellingOptions())
     assert len(taken) == len(cost) == 0

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from helpers.made_people import LEFT, RIGHT, SIT, STAND, WAVE, actions_of, keyframes, table
 
-from stadkit.tla import Options, pseudo_label
+from stadkit.tla import LabellingOptions, pseudo_label
 
 NEAR_LEFT = (0.2, 0.2, 0.4, 0.9)  # a tenth to the right of LEFT
 NO_DETECTIONS = table([])
 FAR = (0.9, 0.0, 0.99, 0.1)
-INTERPOLATE = Options("interpolate")
+INTERPOLATE = LabellingOptions("interpolate")
 
 
 def test_boxes_are_interpolated_linearly() -> None:
@@ -61,7 +61,7 @@ def test_a_second_copy_is_not_assigned_to_another_person() -> None:
     truth = table([(1, LEFT, STAND), (2, LEFT, STAND)])
     found = table([(1.5, LEFT, (0.9, 0.1, 0.1)), (1.5, FAR, (0.3, 0.4, 0.1))])
     assert pseudo_label(found, truth).row.tolist() == [0, 1]
-    plus = pseudo_label(found, truth, options=Options("tla+"))
+    plus = pseudo_label(found, truth, options=LabellingOptions("tla+"))
     assert plus.row.tolist() == [0]
     assert plus.background.tolist() == [1]
 
@@ -69,7 +69,7 @@ def test_a_second_copy_is_not_assigned_to_another_person() -> None:
 def test_labels_may_come_from_either_side() -> None:
     truth = table([(1, LEFT, STAND), (2, LEFT, SIT)])
     for score, does, source in (((0.9, 0.1, 0.1), STAND, 1), ((0.1, 0.9, 0.1), SIT, 2)):
-        labels = pseudo_label(table([(1.5, LEFT, score)]), truth, options=Options("tla+"))
+        labels = pseudo_label(table([(1.5, LEFT, score)]), truth, options=LabellingOptions("tla+"))
         assert actions_of(labels) == [list(does)]
         assert labels.source.tolist() == [source]
 
@@ -77,7 +77,7 @@ def test_labels_may_come_from_either_side() -> None:
 def test_missed_people_are_interpolated() -> None:
     truth = table([(1, LEFT, STAND), (1, RIGHT, SIT), (2, LEFT, STAND), (2, RIGHT, SIT)])
     found = table([(1.4, LEFT, (0.9, 0.1, 0.1)), (1.6, RIGHT, (0.1, 0.9, 0.1))])
-    labels = pseudo_label(found, truth, options=Options("tla+"))
+    labels = pseudo_label(found, truth, options=LabellingOptions("tla+"))
     assert labels.table.time.tolist() == [1.4, 1.4, 1.6, 1.6]
     assert labels.row.tolist() == [0, -1, 1, -1]
     assert actions_of(labels) == [list(STAND), list(SIT), list(SIT), list(STAND)]

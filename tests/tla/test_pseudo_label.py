@@ -8,7 +8,7 @@ from helpers.made_people import CLASSES, LEFT, RIGHT, SIT, STAND, WAVE, actions_
 
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import UsageError
-from stadkit.tla import STRATEGIES, Options, pseudo_label
+from stadkit.tla import STRATEGIES, LabellingOptions, pseudo_label
 
 TRUTH = table([(1, LEFT, STAND), (1, RIGHT, SIT), (2, LEFT, WAVE), (2, RIGHT, SIT)], [7, 8, 7, 8])
 SURE_STAND, SURE_SIT, SURE_WAVE = (0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.9, 0.1, 0.9)
@@ -55,9 +55,9 @@ def test_the_order_of_rows_changes_nothing() -> None:
 @pytest.mark.parametrize("strategy", ["tla", "tla+", "hard", "nearest", "interpolate"])
 def test_many_blocks_equal_one_block(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = table([(t, box, SURE_SIT) for t in (1.1, 1.3, 1.5, 1.7) for box in (LEFT, RIGHT)])
-    whole = pseudo_label(found, TRUTH, options=Options(strategy))
+    whole = pseudo_label(found, TRUTH, options=LabellingOptions(strategy))
     monkeypatch.setattr("stadkit.tla.block.MAX_PAIRS", 3)
-    parts = pseudo_label(found, TRUTH, options=Options(strategy))
+    parts = pseudo_label(found, TRUTH, options=LabellingOptions(strategy))
     assert len(whole) > 0
     assert actions_of(parts) == actions_of(whole)
     assert parts.row.tolist() == whole.row.tolist()
@@ -76,13 +76,15 @@ def test_surplus_detections_become_background() -> None:
 def test_a_person_without_actions_is_also_a_label() -> None:
     idle = table([(1, LEFT, (0, 0, 0))])
     for strategy in ("tla", "tla+", "nearest"):
-        labels = pseudo_label(table([(1.5, LEFT, SURE_SIT)]), idle, options=Options(strategy))
+        labels = pseudo_label(
+            table([(1.5, LEFT, SURE_SIT)]), idle, options=LabellingOptions(strategy)
+        )
         assert actions_of(labels) == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_sparse_inputs(strategy: str) -> None:
-    options, none = Options(strategy), table([])
+    options, none = LabellingOptions(strategy), table([])
     at_labelled = (1.0, LEFT, SURE_STAND)  # "per-class" wants one
     alone = table([at_labelled, (1.5, LEFT, SURE_SIT), (30, LEFT, SURE_SIT)])
     cases = [
@@ -141,7 +143,7 @@ def test_cuts_remove_neighbours() -> None:
 
 def test_hard_takes_all_over_the_threshold_or_the_best() -> None:
     found = table([(1.5, LEFT, (0.3, 0.25, 0.1)), (1.5, RIGHT, (0.05, 0.1, 0.15))])
-    loose = Options("hard", restricted=False)
+    loose = LabellingOptions("hard", restricted=False)
     labels = pseudo_label(found, TRUTH, options=loose)
     assert actions_of(labels) == [[1, 1, 0], [0, 0, 1]]
     assert np.isnan(labels.source).all()
@@ -152,14 +154,14 @@ def test_hard_takes_all_over_the_threshold_or_the_best() -> None:
 
 def test_unscored_detections_do_not_get_every_class() -> None:
     found = table([(1.5, LEFT, (0, 0, 0)), (1.5, RIGHT, (np.nan, np.nan, np.nan))])
-    labels = pseudo_label(found, TRUTH, options=Options("hard", restricted=False))
+    labels = pseudo_label(found, TRUTH, options=LabellingOptions("hard", restricted=False))
     assert labels.background.tolist() == [0, 1]
 
 
 def test_restricted_drops_classes_of_neither_neighbour() -> None:
     found = table([(1.5, LEFT, (0.3, 0.25, 0.1)), (1.5, RIGHT, (0.05, 0.1, 0.15))])
     sitting = TRUTH.select(np.array([1]))
-    labels = pseudo_label(found, sitting, options=Options("hard"))
+    labels = pseudo_label(found, sitting, options=LabellingOptions("hard"))
     assert actions_of(labels) == [[0, 1, 0]]
     assert labels.background.tolist() == [1]
 
@@ -173,7 +175,7 @@ def test_thresholds_are_those_of_best_f1() -> None:
         (2, (0.4, 0.0, 0.5, 0.1), (0.95, 0.1, 0.1)),  # a false detection
     ]
     found = table([*labelled, (1.5, LEFT, (0.2, 0.55, 0.65))])
-    labels = pseudo_label(found, TRUTH, options=Options("per-class"))
+    labels = pseudo_label(found, TRUTH, options=LabellingOptions("per-class"))
     # stand: 2 right of 4 at .2, F1 2 * 2 / (4 + 2). wave: 1 right of 3 at .7. sit: all at .5.
     assert labels.thresholds is not None
     assert labels.thresholds.tolist() == pytest.approx([0.2, 0.5, 0.7])
@@ -184,7 +186,7 @@ def test_equal_scores_pass_a_threshold_together() -> None:
     stands, unmatched = (0.5, 0.1, 0.1), [(0.9, 0.1 * i, 0.99, 0.1 * i + 0.1) for i in range(3)]
     truth = table([(1, LEFT, STAND), (2, LEFT, STAND)])
     found = table([(1, box, stands) for box in (LEFT, *unmatched)] + [(2, LEFT, (0.4, 0.1, 0.1))])
-    labels = pseudo_label(found, truth, options=Options("per-class"))
+    labels = pseudo_label(found, truth, options=LabellingOptions("per-class"))
     # At .5 one of four is right, F1 2 / (4 + 2); at .4 two of five, 4 / (5 + 2).
     assert labels.thresholds is not None
     assert labels.thresholds[0] == pytest.approx(0.4)
@@ -193,7 +195,7 @@ def test_equal_scores_pass_a_threshold_together() -> None:
 def test_a_class_without_positives_has_no_threshold() -> None:
     truth = TRUTH.select(np.array([0, 1]))
     found = table([(1, LEFT, (0.9, 0.9, 0.9)), (1.5, LEFT, (1, 1, 1))])
-    labels = pseudo_label(found, truth, options=Options("per-class"))
+    labels = pseudo_label(found, truth, options=LabellingOptions("per-class"))
     assert labels.thresholds is not None
     assert np.isnan(labels.thresholds).tolist() == [False, True, True]
     assert actions_of(labels) == [[1, 0, 0]]
@@ -201,14 +203,14 @@ def test_a_class_without_positives_has_no_threshold() -> None:
 
 def test_per_class_needs_detections_at_labelled_keyframes() -> None:
     with pytest.raises(UsageError, match="run detection there too"):
-        pseudo_label(table([(1.5, LEFT, SURE_SIT)]), TRUTH, options=Options("per-class"))
+        pseudo_label(table([(1.5, LEFT, SURE_SIT)]), TRUTH, options=LabellingOptions("per-class"))
 
 
 def test_nearest_copies_the_best_overlap_and_then_the_nearer_time() -> None:
     near_left = (0.12, 0.2, 0.32, 0.9)
     far = (0.9, 0.0, 0.99, 0.1)
     found = table([(1.6, near_left, SURE_SIT), (1.4, LEFT, SURE_SIT), (1.4, far, SURE_SIT)])
-    labels = pseudo_label(found, TRUTH, options=Options("nearest"))
+    labels = pseudo_label(found, TRUTH, options=LabellingOptions("nearest"))
     assert labels.row.tolist() == [1, 0]
     assert actions_of(labels) == [list(STAND), list(WAVE)]
     assert labels.background.tolist() == [2]
@@ -217,13 +219,18 @@ def test_nearest_copies_the_best_overlap_and_then_the_nearer_time() -> None:
 
 def test_overlap_counts_more_than_time() -> None:
     truth = table([(1, (0.15, 0.2, 0.35, 0.9), STAND), (2, LEFT, WAVE)])
-    labels = pseudo_label(table([(1.2, LEFT, SURE_SIT)]), truth, options=Options("nearest"))
+    labels = pseudo_label(
+        table([(1.2, LEFT, SURE_SIT)]), truth, options=LabellingOptions("nearest")
+    )
     assert actions_of(labels) == [list(WAVE)]
 
 
 def test_two_boxes_may_copy_one_person() -> None:
     found = table([(1.4, LEFT, SURE_SIT), (1.4, LEFT, SURE_SIT)])
-    assert actions_of(pseudo_label(found, TRUTH, options=Options("nearest"))) == [list(STAND)] * 2
+    assert (
+        actions_of(pseudo_label(found, TRUTH, options=LabellingOptions("nearest")))
+        == [list(STAND)] * 2
+    )
 
 
 def test_tables_must_have_the_same_classes() -> None:
@@ -250,4 +257,4 @@ def test_tables_must_have_the_same_classes() -> None:
 )
 def test_invalid_options_are_rejected(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Options(**wrong)  # type: ignore[arg-type]
+        LabellingOptions(**wrong)  # type: ignore[arg-type]

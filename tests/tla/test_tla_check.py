@@ -8,7 +8,7 @@ from helpers.made_people import CLASSES, LEFT, RIGHT, SIT, STAND, WAVE, keyframe
 
 from stadkit.detections import Detections, Keyframes
 from stadkit.errors import NothingMatchedError, UsageError
-from stadkit.tla import STRATEGIES, Options, check
+from stadkit.tla import STRATEGIES, LabellingOptions, check
 from stadkit.tla.check import every_second
 
 TRUTH = table([(t, box, STAND if box is LEFT else SIT) for t in range(5) for box in (LEFT, RIGHT)])
@@ -23,7 +23,7 @@ def test_every_second_of_each_video() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_perfect_detector_of_people_who_stay_is_right(strategy: str) -> None:
-    result = check(TRUTH, TRUTH, options=Options(strategy))
+    result = check(TRUTH, TRUTH, options=LabellingOptions(strategy))
     assert (result.precision, result.recall, result.f1) == (1, 1, 1)
     assert result.keyframes == 2
     assert (result.people, result.people_found) == (4, 4)
@@ -72,7 +72,7 @@ def test_empty_keyframes_count_in_the_split() -> None:
 
 
 def test_thresholds_by_class() -> None:
-    facts = check(TRUTH, TRUTH, options=Options("per-class")).to_json()
+    facts = check(TRUTH, TRUTH, options=LabellingOptions("per-class")).to_json()
     assert facts["thresholds"] == {"stand": 1, "sit": 1}
 
 
@@ -87,4 +87,4 @@ def test_no_detections_at_hidden_keyframes() -> None:
     found = table([(0.5, LEFT, (0.9, 0.1, 0.1))])
     with pytest.raises(NothingMatchedError, match="no detections at the 2 labelled keyframes"):
         check(found, TRUTH)
-    assert check(found, TRUTH, options=Options("interpolate")).f1 == 1
+    assert check(found, TRUTH, options=LabellingOptions("interpolate")).f1 == 1

@@ -20,7 +20,7 @@ from stadkit.training import loop
 from stadkit.training.config import TrainConfig, read_config
 from stadkit.training.init_weights import fill_frozen
 from stadkit.training.loop import train
-from stadkit.training.sources import Source, open_source
+from stadkit.training.sources import ExampleSource, open_source
 from stadkit.zoo.cards import to_json
 
 CONFIG = """
@@ -168,7 +168,7 @@ def test_evad_starts_from_released_weights(tmp_path: Path, monkeypatch: pytest.M
     )
     read: list[tuple[int, int]] = []
 
-    def opened(data: Any, card: zoo.Card, store: Path) -> Source:
+    def opened(data: Any, card: zoo.Card, store: Path) -> ExampleSource:
         read.append((card.frames, card.key))
         return open_source(data, card, store)
 

@@ -18,7 +18,7 @@ from stadkit.memory import peak
 from stadkit.video.clips import Cut, clips
 from stadkit.video.frame import Frame, Report, Video, VideoInfo
 from stadkit.video.live import Freshest, LiveVideo, RetryPolicy
-from stadkit.video.live_source import CameraVideo, Source, live_source
+from stadkit.video.live_source import CameraVideo, LiveSource, live_source
 
 
 def test_the_newest_items_stay_and_dropped_ones_are_counted() -> None:
@@ -391,7 +391,7 @@ class Capture:
 
 def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cv2.VideoCapture", Capture)
-    with Source(0, "").connect() as video:
+    with LiveSource(0, "").connect() as video:
         frames = list(video)
         assert (video.info.width, video.info.height, video.info.rate) == (8, 6, 30.0)
         assert getattr(video, "why", "") == "gives no more frames"

@@ -28,7 +28,7 @@ VARIANCE = ".running_var"  # every norm has one
 COUNTER = ".num_batches_tracked"  # training steps: unused here, and absent in Caffe2
 
 
-class TwoStage(NamedTuple):
+class RenamedDetector(NamedTuple):
     """A two-stage detector's tensors."""
 
     tensors: dict[str, Tensor]  # by our names; unknown names are unchanged
@@ -36,7 +36,7 @@ class TwoStage(NamedTuple):
     notes: list[str]  # for the user
 
 
-def read(tensors: Mapping[str, Tensor], what: str = "the file") -> TwoStage | None:
+def read(tensors: Mapping[str, Tensor], what: str = "the file") -> RenamedDetector | None:
     """Rename a two-stage detector's tensors; None where the names are ours or of no known dialect.
 
     Raises WeightsError where two names map to one of ours, and for a transformer of another
@@ -54,9 +54,9 @@ def read(tensors: Mapping[str, Tensor], what: str = "the file") -> TwoStage | No
     other = {name: tensors[name] for name in rest}
     head = renamed(other, lambda name: _ours(name, code_base), what)
     if code_base != slowfast.MMACTION2:
-        return TwoStage(_with_counters({**body, **head}), code_base, [])
+        return RenamedDetector(_with_counters({**body, **head}), code_base, [])
     head, notes = mmaction2.as_ours(head)
-    return TwoStage({**body, **head}, code_base, notes)
+    return RenamedDetector({**body, **head}, code_base, notes)
 
 
 def origin(tensors: Collection[str]) -> str:
