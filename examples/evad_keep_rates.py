@@ -23,6 +23,7 @@ from jhmdb_features import SIZE, Frames, read_frames
 from jhmdb_heads import (
     FIGURES,
     Plan,
+    at_frames,
     detect,
     every_so_many,
     labelled,
@@ -60,7 +61,8 @@ def trained(card: Card, model: nn.Module, frames: Frames, plan: Plan, path: Path
 def scored(path: Path, frames: Frames, every: int) -> dict[str, float]:
     """The figures of these weights at every so many frames of the test clips."""
     card, model = load(path, frames)
-    found, looked = detect(card, model, frames, every_so_many(frames, every), MIN_PERSON)
+    looks = at_frames(frames, card, every_so_many(frames, every))
+    found, looked = detect(card, model, frames, looks, MIN_PERSON)
     return short(found, frames, looked)
 
 

@@ -5,6 +5,7 @@ Losses, optimizer, rate and average are those of `stadkit train`; detections, li
 of `detect`, `link` and `eval`. Trained weights are saved whole, so that these commands read them.
 """
 
+import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -15,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from import_jhmdb import ACTIONS
-from jhmdb_features import SIZE, WHOLE, Frames, pixels_of, put_in
+from jhmdb_features import SIZE, WHOLE, Frames, nearest, pixels_of, put_in
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stadkit import zoo
 from stadkit.claims import Claims
 from stadkit.detect import to_table, to_tubelets
+from stadkit.detect.detector import SHARED
 from stadkit.detections import Detections, Keyframes
 from stadkit.files.tubes_json import read_tubes_json
 from stadkit.labels import Labels, read_labels
@@ -189,26 +191,60 @@ def load(path: Path, frames: Frames, **settings: Any) -> tuple[Card, nn.Module]:
     return card, channels_last(put_in(model.eval(), frames))
 
 
+@dataclass(frozen=True)
+class Looks:
+    """Clips that are looked at, video by video."""
+
+    video: NDArray[np.int64]  # [k]  numbers of videos
+    time: NDArray[np.float64]  # [k]  seconds: the key times
+    clip: NDArray[np.int64]  # [k, T]  frames
+
+
+def at_frames(frames: Frames, card: Card, keys: NDArray[np.int64]) -> Looks:
+    """The clips around these frames, as `detect --every frame` cuts them."""
+    return Looks(frames.owner[keys], frames.time[keys], frames.clips(card)[keys])
+
+
+def in_turn(frames: Frames, card: Card) -> Looks:
+    """Clips of tubelets that follow each other, as `detect` has them: two frames are shared."""
+    every, past = (card.frames - SHARED) * card.seconds, (card.key - SHARED) * card.seconds
+    offsets = (np.arange(card.frames) - card.key) * card.seconds
+    video, time, clip = [], [], []
+    for number, (first, last) in enumerate(itertools.pairwise(frames.start)):
+        own = frames.time[first:last]
+        key = np.arange(0, own[-1] + past + 0.5 / RATE, every)
+        video.append(np.full(len(key), number))
+        time.append(key)
+        clip.append(first + nearest(own, key[:, None] + offsets))
+    return Looks(np.concatenate(video), np.concatenate(time), np.concatenate(clip))
+
+
 @torch.inference_mode()
 def detect(
-    card: Card, model: nn.Module, frames: Frames, keys: NDArray[np.int64], min_person: float
+    card: Card, model: nn.Module, frames: Frames, looks: Looks, min_person: float
 ) -> tuple[Detections, Keyframes]:
-    """Who is found around these frames of whole videos, and the frames looked at.
+    """Who is found in these clips, and the frames looked at: tubelets' own, else key frames.
 
-    As `detect --every frame --min-person ...`: tubelets are joined video by video.
+    As `detect --min-person` finds them: tubelets are joined video by video.
     """
     put_in(model.eval(), frames)
-    clips, tables = frames.clips(card), []
-    for own in np.split(keys, np.flatnonzero(np.diff(frames.owner[keys])) + 1):
-        outputs = run(model, clips[own])
-        shown = [clip_of(frames, key, clips[key]) for key in own]
+    tables = []
+    for own in np.split(np.arange(len(looks.video)), np.flatnonzero(np.diff(looks.video)) + 1):
+        outputs = run(model, looks.clip[own])
+        shown = [clip_of(frames, looks, i) for i in own]
         make = to_tubelets if card.tubelet else to_table
         found = make(outputs, shown, card.classes.names, min_person)
         table = Detections.join(found, card.classes.names)
         tables.append(joined(table) if card.tubelet else table)
-    looked = np.unique(clips[keys]) if card.tubelet else keys
-    names = frames.video[frames.owner[looked]]
-    return Detections.join(tables, card.classes.names), Keyframes(names, frames.time[looked])
+    return Detections.join(tables, card.classes.names), keyframes_of(card, frames, looks)
+
+
+def keyframes_of(card: Card, frames: Frames, looks: Looks) -> Keyframes:
+    """The frames that are looked at."""
+    if not card.tubelet:
+        return Keyframes(frames.video[looks.video], looks.time)
+    seen = np.unique(looks.clip)
+    return Keyframes(frames.video[frames.owner[seen]], frames.time[seen])
 
 
 def run(model: nn.Module, clips: NDArray[np.int64]) -> Outputs:
@@ -220,11 +256,12 @@ def run(model: nn.Module, clips: NDArray[np.int64]) -> Outputs:
     return Outputs(**{name: torch.cat([vars(part)[name] for part in parts]) for name in names})
 
 
-def clip_of(frames: Frames, key: int, clip: NDArray[np.int64]) -> Clip:
-    """The clip around a frame, without its pixels."""
-    blank = np.zeros((len(clip), 1, 1, 3), np.uint8)
-    name = str(frames.video[frames.owner[key]])
-    return Clip(name, blank, float(frames.time[key]), frames.time[clip], WHOLE)
+def clip_of(frames: Frames, looks: Looks, number: int) -> Clip:
+    """A clip without its pixels."""
+    rows = looks.clip[number]
+    blank = np.zeros((len(rows), 1, 1, 3), np.uint8)
+    name = str(frames.video[looks.video[number]])
+    return Clip(name, blank, float(looks.time[number]), frames.time[rows], WHOLE)
 
 
 def frame_scores(found: Detections, frames: Frames, looked: Keyframes) -> tuple[FrameMap, FrameMap]:
@@ -246,11 +283,15 @@ def linked(found: Detections, looked: Keyframes, method: str) -> Tubes:
     return link_viterbi(found, looked) if method == "viterbi" else link(found, looked).tubes
 
 
-def video_scores(tubes: Tubes, truth: Path, videos: NDArray[np.str_]) -> dict[str, float]:
-    """Video mAP at .2, .5, .75 and over ranges, of these videos, as `eval --rate 30`."""
-    wanted = read_tubes_json(truth, read_labels(truth.parent / "labels.txt"))
-    wanted = wanted.select(np.isin(wanted.video, videos))
-    return video_map(tubes, wanted, sizes=None, rate=RATE).summary()
+def true_tubes(truth: Path, videos: NDArray[np.str_]) -> Tubes:
+    """The tubes of these videos in a file of the import."""
+    tubes = read_tubes_json(truth, read_labels(truth.parent / "labels.txt"))
+    return tubes.select(np.isin(tubes.video, videos))
+
+
+def video_scores(tubes: Tubes, truth: Tubes) -> dict[str, float]:
+    """Video mAP at .2, .5, .75 and over ranges, as `eval --rate 30`."""
+    return video_map(tubes, truth, sizes=None, rate=RATE).summary()
 
 
 def means(name: str, figures: list[dict[str, float]]) -> list[str]:

@@ -26,6 +26,7 @@ from jhmdb_heads import (
     FIGURES,
     OPTIMIZER,
     Plan,
+    at_frames,
     batches,
     detect,
     every_so_many,
@@ -168,7 +169,8 @@ def scored(path: Path, frames: Frames, every: int) -> dict[str, float]:
     kept = path.with_suffix(".scores.json")
     if not kept.exists():
         card, model = load(path, frames)
-        found, looked = detect(card, model, frames, every_so_many(frames, every), MIN_PERSON)
+        looks = at_frames(frames, card, every_so_many(frames, every))
+        found, looked = detect(card, model, frames, looks, MIN_PERSON)
         kept.write_text(json.dumps(short(found, frames, looked)))
     return dict(json.loads(kept.read_text()))
 

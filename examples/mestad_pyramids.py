@@ -19,7 +19,18 @@ from typing import Any
 
 import torch
 from jhmdb_features import SIZE, Frames, put_in, read_frames
-from jhmdb_heads import FIGURES, Plan, detect, every_so_many, labelled, learn, line, means, short
+from jhmdb_heads import (
+    FIGURES,
+    Plan,
+    at_frames,
+    detect,
+    every_so_many,
+    labelled,
+    learn,
+    line,
+    means,
+    short,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -113,7 +124,8 @@ def scored(
         started = time.perf_counter()
         model = learn(card, model, train, labelled(train), Plan(asked.clips, seed=seed), loss)
         print(f"{pyramid} {seed}: {time.perf_counter() - started:.0f} s", flush=True)
-        found, looked = detect(card, model, test, every_so_many(test, asked.every), MIN_PERSON)
+        looks = at_frames(test, card, every_so_many(test, asked.every))
+        found, looked = detect(card, model, test, looks, MIN_PERSON)
         kept.write_text(json.dumps(short(found, test, looked) | {"cost": cost(model)}))
     return dict(json.loads(kept.read_text()))
 
