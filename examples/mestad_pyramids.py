@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("features", type=Path, help="of examples/jhmdb_features.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=4000)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--every", type=int, default=8, help="test frame")
     parser.add_argument("--pyramids", nargs="+", default=list(PYRAMIDS), choices=list(PYRAMIDS))
     parser.add_argument("--threads", type=int, default=1)
