@@ -154,7 +154,7 @@ class Frames:
         """Lite's maps [n, D, h, w] of frames with these numbers [n]."""
         view, frame = np.divmod(numbers.numpy(), len(self.time))
         flat = np.stack([self.maps[v][i] for v, i in zip(view, frame, strict=True)])
-        parts = torch.from_numpy(flat).float().split([d * h * w for d, h, w in SHAPES], 1)
+        parts = torch.split(torch.from_numpy(flat).float(), [d * h * w for d, h, w in SHAPES], 1)
         return [x.reshape(-1, *shape) for x, shape in zip(parts, SHAPES, strict=True)]
 
     def targets(self, clip: NDArray[np.int64], key: int) -> Targets:

@@ -69,9 +69,9 @@ class Still(nn.Module):
     def forward(self, pixels: Tensor) -> dict[str, list[Tensor]]:
         clips, frames = len(pixels), pixels.shape[2]
         maps = self.photo.of_clips(pixels)
-        key = [x.unflatten(0, (clips, frames))[:, frames // 2, :, None] for x in maps[:3]]
+        key = [torch.unflatten(x, 0, (clips, frames))[:, frames // 2, :, None] for x in maps[:3]]
         deep = torch.cat([maps[2], F.interpolate(maps[3], scale_factor=2.0)], 1)
-        mixed = F.relu(self.mix(deep.unflatten(0, (clips, frames)).transpose(1, 2)))
+        mixed = F.relu(self.mix(torch.unflatten(deep, 0, (clips, frames)).transpose(1, 2)))
         res5 = F.relu(mixed + self.motion(mixed))  # [B, D, T, h, w]
         return {"res2": [key[0]], "res3": [key[1]], "res4": [key[2]], "res5": [res5]}
 
@@ -100,15 +100,12 @@ def cost(model: nn.Module) -> float:
     """GMACs of a clip's pyramid and of the head over it."""
     assert isinstance(model, Mestad)
     backbone = model.backbone
-    strides = [backbone.strides[stage] for stage in model.stages]  # type: ignore[index]
-    channels = [backbone.channels[stage] for stage in model.stages]  # type: ignore[index]
-    maps = [
-        torch.zeros(1, d, SIZE[0] // s, SIZE[1] // s)
-        for d, s in zip(channels, strides, strict=True)
-    ]
+    assert isinstance(backbone, Still)
+    shapes = [(backbone.channels[stage], backbone.strides[stage]) for stage in model.stages]
+    maps = [torch.zeros(1, d, SIZE[0] // s, SIZE[1] // s) for d, s in shapes]
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         model.fcos(model.pyramid(maps), model.strides)
-    return counted.get_total_flops() / 2e9
+    return float(counted.get_total_flops()) / 2e9
 
 
 def scored(
