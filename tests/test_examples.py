@@ -45,6 +45,14 @@ def test_contact_sheet(tmp_path: Path) -> None:
     assert picture.stat().st_size > 1000
 
 
+def test_draw_rooms(tmp_path: Path) -> None:
+    picture = tmp_path / "rooms.png"
+    run("examples/draw_rooms.py", str(picture))
+    content = picture.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert 50_000 < len(content) < 200_000
+
+
 def test_evad_cost_beside_the_papers() -> None:
     lines = run("examples/evad_cost.py").splitlines()
     assert "| evad-vit-b | 224 | 0.7 | 134.2 | 134.0 | 132.3 |" in lines
