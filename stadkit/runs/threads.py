@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from stadkit.video.keys import Every
 
 # With fewer parameters and sparser keyframes a model takes about as long on a core as decoding.
-LIGHT_PARAMETERS = 10_000_000
+LIGHT_PARAMETERS = 6_000_000
 LIGHT_EVERY = 0.5  # seconds
 
 

@@ -144,7 +144,7 @@ def test_partial_and_only_found(files: Path) -> None:
     assert facts["coverage"]["truth_videos"] == 1
     Path("few.csv").write_text("\n".join(found_lines()[:8]) + "\n")
     result = evaluate("few.csv", "truth.csv")
-    assert "warning: most keyframes of truth have no detection" in result.stderr
+    assert "warning: most truth keyframes have no detections" in result.stderr
     assert eval_json("few.csv", "truth.csv", "--only-found")["per_class"] == {
         "1": 1.0,
         "2": 1.0,
@@ -233,7 +233,7 @@ def test_nothing_in_common_is_an_error(files: Path) -> None:
         "they match without file extensions; rename them in one of the two"
     )
     name = change(lambda row: [row[0], str((int(row[1]) - 900) * 25), *row[2:]])
-    assert "look like frame numbers from second 900; make them 900 + n / 25" in error_line(
+    assert "look like frame numbers from second 900; convert them by 900 + n / 25" in error_line(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
@@ -281,14 +281,14 @@ def test_a_score_of_zero_is_explained(files: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--protocol", "avva"], "no protocol called 'avva'; did you mean 'ava'?"),
-        (["--protocol", "act"], "protocol act is for true tubes; for keyframes there are ava,"),
+        (["--protocol", "avva"], "unknown protocol 'avva'; did you mean 'ava'?"),
+        (["--protocol", "act"], "protocol act needs truth tubes; for keyframes choose ava,"),
         (["--sort", "worst"], "--sort 'worst': use one of id, ap, name, count"),
         (["--rate", "0"], "--rate 0: use frames per second, 1 to 1000"),
         (["--iou", "50"], "--iou '50': thresholds must be above 0, at most 1 and ascending"),
         (["--iou", "half"], "--iou 'half': use a threshold 0.5, a list 0.5,0.75, or a range 0.5:"),
         (["--exclude", "gone.csv"], "gone.csv: does not exist"),
-        (["--labels", "gone.txt"], "gone.txt: does not exist; give a label file"),
+        (["--labels", "gone.txt"], "gone.txt: does not exist; name a label file"),
         (["--plots", "truth.csv"], "--plots truth.csv: is a file; choose a folder"),
     ],
 )
@@ -376,7 +376,7 @@ def test_csv_rows_against_true_tubes(pickles: Path) -> None:
     Path("found.csv").write_text("".join(lines))
     assert eval_json("found.csv", "GT.pkl")["frame_map"] == 1
     Path("found.csv").write_text("".join(line.replace("v,", "v.avi,") for line in lines))
-    assert "they are the same without file endings" in error_line("found.csv", "GT.pkl", code=5)
+    assert "they match without file extensions" in error_line("found.csv", "GT.pkl", code=5)
 
 
 def test_pyannot(pickles: Path) -> None:
@@ -429,7 +429,7 @@ def test_json_tubes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = eval_json("tubes.json", "tubes.json")
     assert facts["per_class"] == {"3": 1.0}
     assert facts["video_map"]["0.5:0.95"] == 1
-    assert "protocol act counts pixels" in error_line(
+    assert "protocol act works in pixels" in error_line(
         "tubes.json", "tubes.json", "--protocol", "act", code=2
     )
 

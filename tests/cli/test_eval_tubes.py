@@ -212,7 +212,7 @@ def test_faults_of_pickles_are_counted() -> None:
 def test_inverted_truth_is_an_error_in_every_format() -> None:
     write("GT.pkl", gt(HERE, [9, 0, 0, 9]))
     assert error_line("tubes.pkl", "GT.pkl") == (
-        "GT.pkl: v, tube 1: x2 < x1 or y2 < y1: are these x, y, width, height? write x1, y1, x2, y2"
+        "GT.pkl: v, tube 1: x2 < x1 or y2 < y1, so these look like x, y, width, height; write x1, y1, x2, y2"
     )
 
 
@@ -231,7 +231,7 @@ def test_faults_of_json() -> None:
         "score outside 0..1": {"rows": 1, "lines": ["v, tube 0"]},
     }
     words = evaluate("found.json", "truth.json").stderr
-    assert "1 tube has a box with x2 < x1 or y2 < y1 (v, tube 1): passed over" in words
+    assert "1 tube has a box with x2 < x1 or y2 < y1 (v, tube 1): skipped" in words
     assert error_line("truth.json", "found.json").startswith("found.json: v, tube 1: x2 < x1")
 
 
@@ -239,5 +239,5 @@ def test_a_boolean_is_not_a_class() -> None:
     box = [0.1, 0.1, 0.9, 0.9]
     Path("truth.json").write_text(json.dumps({"videos": {"v": [record(box, number=1)]}}))
     Path("found.json").write_text(json.dumps({"videos": {"v": [record(box, number=True)]}}))
-    assert "the labels lack its class True" in error_line("found.json", "truth.json")
+    assert "class True is not in the labels" in error_line("found.json", "truth.json")
     assert 'wants "class_id" and "class"' in error_line("truth.json", "found.json")

@@ -102,7 +102,7 @@ def test_the_csv_keeps_tracks_for_link_and_eval(here: Path) -> None:
     run_json("linked.csv", "-o", "again.json")
     assert tubes_of(path="again.json") == tubes_of()
     result = CliRunner().invoke(app, ["eval", "linked.csv", "found.csv", "--labels", "labels.txt"])
-    assert "is not a person's id" in result.stderr  # found.csv is not truth; linked.csv was read
+    assert "is not a person id" in result.stderr  # found.csv is not truth; linked.csv was read
 
 
 def test_existing_tracks_are_kept_unless_anew(here: Path) -> None:

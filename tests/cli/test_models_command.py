@@ -44,8 +44,9 @@ def test_list_is_a_table_of_80_columns() -> None:
     lines = models("list").stdout.splitlines()
     assert max(len(line) for line in lines) <= 80
     words = [line.split() for line in lines]
-    assert ["mestad-slowfast-r50", "AVA", "v2.2", "25.5a", "-", "-", "importable"] in words
-    assert ["a", "ME-STAD", "(arXiv", "2206.03064)", "Table", "1"] in words
+    source = ["ME-STAD", "(arXiv", "2206.03064)", "Table", "1"]
+    letter = next(row[0] for row in words if row[1:] == source)
+    assert ["mestad-slowfast-r50", "AVA", "v2.2", f"25.5{letter}", "-", "-", "importable"] in words
     first = {row[0] for row in words if row}
     assert first >= zoo.CARDS.keys() | zoo.BACKBONES.keys() | {"mestad:", "evad:", "backbone:"}
 

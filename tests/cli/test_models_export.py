@@ -77,7 +77,7 @@ def test_onnx_reports_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["gone.safetensors"], 2, "no such file"),
         (["mestad-nano", "--size", "192"], 2, "--size needs --format onnx"),
         (["mestad-nano", "--format", "onnx", "--size", "big"], 2, "--size 'big': use pixels"),
-        (["mestad-nano", "--format", "onnx", "--size", "100"], 2, "no multiple of 32 pixels"),
+        (["mestad-nano", "--format", "onnx", "--size", "100"], 2, "not a multiple of 32 pixels"),
         (["videomae-base", "--format", "onnx"], 2, "is a backbone, not a model"),
         (["mestad-nano", "-o", "x.onnx"], 2, "does not end in .safetensors"),
         (["mestad-nano", "-o", "gone/x.safetensors"], 2, "no such folder"),

@@ -182,7 +182,7 @@ def test_a_file_with_another_keep_rate_is_kept(
     assert models("import", came, "--as", "evad-vit-b-keep06").exit_code == 0
     result = models("pull", "evad-vit-b", "--anyway")
     assert result.exit_code == 0
-    assert "note: kept as evad-vit-b, though the config inside says" in result.stderr
+    assert "note: imported as evad-vit-b, although its config says" in result.stderr
     assert len(requests) == 1
 
 

@@ -375,7 +375,7 @@ def test_wrong_files(here: Path) -> None:
     assert "match without file extensions" in error_line("named.csv", *rest, code=5)
     Path("wrong.txt").write_text("8: hop\n")
     why = error_line("sparse.csv", *rest, "--labels", "wrong.txt")
-    assert "none of its action ids (1, 5) is a label's (8)" in why
+    assert "its action ids (1, 5) are not in the label list (8)" in why
 
 
 def test_no_file_is_overwritten_or_misread(here: Path) -> None:

@@ -107,7 +107,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, new: bool) -> None:
 def test_a_plain_evil_pickle_does_not_run(tmp_path: Path) -> None:
     path, canary = tmp_path / "x.pth", tmp_path / "canary"
     path.write_bytes(pickle.dumps(Evil(canary)))
-    with pytest.raises(WeightsError, match=r"wants to run \w+\.mkdir"):
+    with pytest.raises(WeightsError, match=r"refuses to run \w+\.mkdir"):
         read_checkpoint(path)
     assert not canary.exists()
 

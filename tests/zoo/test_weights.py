@@ -165,5 +165,5 @@ def test_weights_without_a_card_say_what_to_do(tmp_path: Path) -> None:
     save_weights({"a": torch.zeros(1)}, tmp_path / "mine.safetensors")
     with pytest.raises(WeightsError, match="no model card beside it"):
         stadkit.load(str(tmp_path / "mine.safetensors"))
-    with pytest.raises(WeightsError, match="no such weights"):
+    with pytest.raises(WeightsError, match="no such file"):
         stadkit.load(str(tmp_path / "gone.safetensors"))
