@@ -1,13 +1,13 @@
-"""What dropping tokens costs a small EVAD on J-HMDB, split 1: mAP and speed at rates 1.0 to 0.6.
+"""Measure mAP and speed of a small EVAD on J-HMDB, split 1, at keep rates 1.0 to 0.6.
 
     python examples/import_jhmdb.py JHMDB -o examples/configs/jhmdb
     python examples/jhmdb_features.py examples/configs/jhmdb -o runs/features
     python examples/evad_keep_rates.py examples/configs/jhmdb runs/features -o runs/keep
 
-A base learns from --base clips at keep rate 1.0. Each rate goes on from it for --clips others, all
-the same ones, and is scored at it (as the paper's Table 2), at every --every-th frame of the test
-clips: frame mAP at IoU .5, and recall of the labelled people. What is trained already is only
-scored.
+A base model trains on --base clips at keep rate 1.0. Each rate continues from it on the same
+--clips other clips and is scored at that rate (as in the paper's Table 2), at every --every-th
+frame of the test clips: frame mAP at IoU .5, and recall of the labelled people. Models trained
+earlier are only scored.
 """
 
 import argparse
@@ -49,7 +49,7 @@ MIN_PERSON = 0.05
 
 
 def trained(card: Card, model: nn.Module, frames: Frames, plan: Plan, path: Path) -> Path:
-    """The weights of this training, made now unless they are there."""
+    """Run this training unless its weights exist; returns their path."""
     if not path.exists():
         started = time.perf_counter()
         print(f"keep rate {card.settings.get('keep_rate')}: {plan.clips} clips", flush=True)
@@ -59,7 +59,7 @@ def trained(card: Card, model: nn.Module, frames: Frames, plan: Plan, path: Path
 
 
 def scored(path: Path, frames: Frames, every: int) -> dict[str, float]:
-    """The figures of these weights at every so many frames of the test clips."""
+    """Score these weights at one in `every` frames of the test clips."""
     card, model = load(path, frames)
     looks = at_frames(frames, card, every_so_many(frames, every))
     found, looked = detect(card, model, frames, looks, MIN_PERSON)
@@ -67,14 +67,14 @@ def scored(path: Path, frames: Frames, every: int) -> dict[str, float]:
 
 
 def speeds(rates: Sequence[float], passes: int) -> dict[float, tuple[float, float]]:
-    """Clips of 96 x 128 pixels a second, one at a time; and those of all but the frozen maps.
+    """Clips of 96 x 128 pixels per second, one at a time: in all, and without the frozen maps.
 
-    The fastest of so many passes counts, as others are the machine's doing.
+    The fastest pass counts; slower ones are due to other load on the machine.
     """
     works = {rate: looks(rate) for rate in rates}
     fastest = {rate: [math.inf, math.inf] for rate in rates}
     with torch.inference_mode():
-        # All in turns, so that a slow moment of the machine hits all.
+        # In turn, so that a slow moment of the machine affects all rates.
         for _ in range(passes):
             for rate, both in works.items():
                 taken = (seconds(work) for work in both)
@@ -83,7 +83,7 @@ def speeds(rates: Sequence[float], passes: int) -> dict[float, tuple[float, floa
 
 
 def looks(rate: float) -> tuple[Callable[[], object], Callable[[], object]]:
-    """A look at a clip at this keep rate, and at the frozen maps alone."""
+    """The work on a clip at this keep rate: all of it, and the frozen maps alone."""
     card = zoo.card("evad-tiny")
     card = replace(card, settings={**card.settings, "keep_rate": rate})
     model = cast(Evad, zoo.build_card(card))
@@ -94,23 +94,23 @@ def looks(rate: float) -> tuple[Callable[[], object], Callable[[], object]]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Time one run of the work."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def main() -> None:
-    """Train what is missing, score everything, print the table."""
+    """Train missing models, score all, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of examples/import_jhmdb.py")
-    parser.add_argument("features", type=Path, help="of examples/jhmdb_features.py")
+    parser.add_argument("folder", type=Path, help="output of examples/import_jhmdb.py")
+    parser.add_argument("features", type=Path, help="output of examples/jhmdb_features.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--base", type=int, default=5000, help="clips")
-    parser.add_argument("--clips", type=int, default=1000, help="of each rate")
-    parser.add_argument("--every", type=int, default=5, help="test frame")
+    parser.add_argument("--base", type=int, default=5000, help="training clips of the base")
+    parser.add_argument("--clips", type=int, default=1000, help="training clips of each rate")
+    parser.add_argument("--every", type=int, default=5, help="score one test frame in so many")
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
-    parser.add_argument("--passes", type=int, default=60, help="of which the fastest is timed")
+    parser.add_argument("--passes", type=int, default=60, help="timed passes; the fastest counts")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)

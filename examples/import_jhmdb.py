@@ -1,15 +1,15 @@
-"""J-HMDB as stadkit reads it: the truth of every frame, true tubes, labels, lists of the videos.
+"""Convert J-HMDB for stadkit: truth of every frame, true tubes, labels and lists of videos.
 
 python examples/import_jhmdb.py DIR -o OUT
 
-DIR holds what jhmdb.is.tue.mpg.de gives out, unpacked: `puppet_mask`, `splits`, and the videos as
+DIR holds the unpacked downloads of jhmdb.is.tue.mpg.de: `puppet_mask`, `splits`, and the videos as
 `ReCompress_Videos/ACTION/VIDEO.avi` (or `videos/...`, or ACTION beside the others, or in --videos).
-Where there are no masks, DIR/boxes.csv is read: video, action, split1 to split3 (train or test),
-frame from 0, and the actor's x1, y1, x2, y2 in pixels from 0, x2 and y2 one past the last.
+Without masks, DIR/boxes.csv is read: video, action, split1 to split3 (train or test), frame from 0,
+and the actor's x1, y1, x2, y2 in pixels from 0, x2 and y2 one past the last.
 
 OUT gets labels.txt and, for train and for test: NAME.csv (AVA format), NAME.tubes.json for video
-mAP, and NAME.txt, the videos for `stadkit detect`. Frames have the times that `detect` gives them.
-docs/jhmdb.md says what comes next.
+mAP, and NAME.txt, the videos for `stadkit detect`. Frames have the same times as in `detect`.
+docs/jhmdb.md describes the next steps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from stadkit.labels import Labels, write_labels
 from stadkit.tubes import Tubes
 from stadkit.video.decode import open_video
 
-# Folders of J-HMDB in their order -> what they are called in labels.txt.
+# J-HMDB's folders in their order -> names in labels.txt.
 ACTIONS = {
     **{"brush_hair": "brush hair", "catch": "catch", "clap": "clap"},
     **{"climb_stairs": "climb stairs", "golf": "golf", "jump": "jump", "kick_ball": "kick ball"},
@@ -48,13 +48,13 @@ LABELS = Labels(tuple(range(1, 22)), tuple(ACTIONS.values()))
 PARTS = {"1": "train", "2": "test"}  # as split files number them
 # Clips of train and test in each split.
 OFFICIAL = {1: (660, 268), 2: (658, 270), 3: (663, 265)}
-PLACES = ("ReCompress_Videos", "videos", ".")  # of the folders of videos, in DIR
+PLACES = ("ReCompress_Videos", "videos", ".")  # of the video folders, in DIR
 COLUMNS = ("video", "action", "frame", "x1", "y1", "x2", "y2")
 
 
 @dataclass
 class Actor:
-    """The one labelled person of a clip, frame by frame as they are decoded."""
+    """The labelled person of a clip, by decoded frame."""
 
     video: str  # file stem
     action: str  # folder
@@ -68,7 +68,7 @@ class Actor:
 
 
 def mask_box(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """A mask [h, w, frames] -> the frames [n] in which it is not empty, and its boxes [n, 4]."""
+    """A mask [h, w, frames] -> its frames [n] that are not empty, and their boxes [n, 4]."""
     seen = mask != 0
     across, down = seen.any(0), seen.any(1)  # [w, frames], [h, frames]
     frame = np.flatnonzero(across.any(0))
@@ -78,13 +78,13 @@ def mask_box(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]
 
 
 def read_mask(path: Path) -> NDArray[Any]:
-    """part_mask [h, w, frames] of a puppet_mask.mat; raises AnnotationError where it is none."""
+    """Read part_mask [h, w, frames] of a puppet_mask.mat; raises AnnotationError if invalid."""
     try:
         mask = np.asarray(loadmat(path)["part_mask"])
-    except Exception as error:  # of a damaged file loadmat raises almost anything
+    except Exception as error:  # loadmat raises almost anything for a damaged file
         reason = "lacks part_mask" if isinstance(error, KeyError) else "is no MATLAB file"
         raise AnnotationError(f"{path}: {reason}; unpack puppet_mask.zip again") from None
-    if mask.ndim == 2:  # MATLAB drops a last side of 1
+    if mask.ndim == 2:  # MATLAB drops a last dimension of 1
         mask = mask[..., None]
     if mask.ndim != 3:
         raise AnnotationError(f"{path}: part_mask has shape {mask.shape}, wants [h, w, frames]")
@@ -92,7 +92,7 @@ def read_mask(path: Path) -> NDArray[Any]:
 
 
 def read_split(folder: Path, split: int) -> Iterator[tuple[str, str, str]]:
-    """(action, video, train or test) of each line of a split; raises AnnotationError."""
+    """Yield (action, video, train or test) of each line of a split; raises AnnotationError."""
     files = sorted(folder.glob(f"*_test_split{split}.txt"))
     if not files:
         raise UsageError(f"{folder}: has no ACTION_test_split{split}.txt; unpack splits.zip there")
@@ -108,12 +108,12 @@ def read_split(folder: Path, split: int) -> Iterator[tuple[str, str, str]]:
                 )
 
 
-def from_masks(folder: Path, split: int, told: Counter[str]) -> Iterator[Actor]:
-    """The actors of the official files; clips without a mask are counted in `told`."""
+def from_masks(folder: Path, split: int, notes: Counter[str]) -> Iterator[Actor]:
+    """Read the actors of the official files; clips without a mask are counted in `notes`."""
     for action, video, part in read_split(folder / "splits", split):
         path = folder / "puppet_mask" / action / video / "puppet_mask.mat"
         if not path.is_file():
-            told["clips without a puppet_mask.mat, left out"] += 1
+            notes["clips without a puppet_mask.mat, left out"] += 1
             continue
         mask = read_mask(path)
         frame, box = mask_box(mask)
@@ -121,7 +121,7 @@ def from_masks(folder: Path, split: int, told: Counter[str]) -> Iterator[Actor]:
 
 
 def from_table(path: Path, split: int) -> Iterator[Actor]:
-    """The actors of a boxes.csv; raises AnnotationError: file, line, reason."""
+    """Read the actors of a boxes.csv; raises AnnotationError with file, line and reason."""
     held: dict[tuple[str, str, str], list[list[float]]] = defaultdict(list)
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
@@ -141,10 +141,10 @@ def from_table(path: Path, split: int) -> Iterator[Actor]:
         yield Actor(video, action, part, array[:, 0].astype(np.int64), array[:, 1:])
 
 
-def read_actors(folder: Path, split: int, told: Counter[str]) -> list[Actor]:
-    """The actors of DIR; raises UsageError where it holds neither masks nor boxes.csv."""
+def read_actors(folder: Path, split: int, notes: Counter[str]) -> list[Actor]:
+    """Read the actors of DIR; raises UsageError if it has neither masks nor boxes.csv."""
     if (folder / "puppet_mask").is_dir():
-        actors = list(from_masks(folder, split, told))
+        actors = list(from_masks(folder, split, notes))
     elif (folder / "boxes.csv").is_file():
         actors = list(from_table(folder / "boxes.csv", split))
     else:
@@ -163,8 +163,8 @@ def place_of(actor: Actor, places: list[Path]) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def watch(actor: Actor, path: Path, told: Counter[str]) -> Actor:
-    """The actor at the times of the video's frames; raises VideoError where it cannot be read.
+def watch(actor: Actor, path: Path, notes: Counter[str]) -> Actor:
+    """Add the times of the video's frames to an actor; raises VideoError if it is unreadable.
 
     J-HMDB's videos skip frames: the i-th is not at i / 30 s.
     """
@@ -172,9 +172,9 @@ def watch(actor: Actor, path: Path, told: Counter[str]) -> Actor:
         times = np.array([frame.time for frame in video])
         size = (video.info.height, video.info.width)
     count = int(actor.frame.max(initial=-1)) + 1 if actor.frames is None else actor.frames
-    told["clips with another number of frames than their truth"] += count != len(times)
-    told["clips with another size than their mask"] += actor.size not in (None, size)
-    told["frames without the actor"] += len(times) - len(np.unique(actor.frame))
+    notes["clips with another number of frames than their truth"] += count != len(times)
+    notes["clips with another size than their mask"] += actor.size not in (None, size)
+    notes["frames without the actor"] += len(times) - len(np.unique(actor.frame))
     here = actor.frame < len(times)
     return Actor(
         *(actor.video, actor.action, actor.part, actor.frame[here], actor.box[here]),
@@ -182,21 +182,21 @@ def watch(actor: Actor, path: Path, told: Counter[str]) -> Actor:
     )
 
 
-def find_videos(actors: list[Actor], places: list[Path], told: Counter[str]) -> list[Actor]:
-    """The actors whose videos are there and readable, timed; raises UsageError for none."""
+def find_videos(actors: list[Actor], places: list[Path], notes: Counter[str]) -> list[Actor]:
+    """The actors with readable videos, with times; raises UsageError if there are none."""
     found: list[Actor] = []
     for actor in actors:
         path = place_of(actor, places)
         if path is None:
-            told["clips without a video, left out"] += 1
+            notes["clips without a video, left out"] += 1
             continue
         try:
-            watched = watch(actor, path, told)
+            watched = watch(actor, path, notes)
         except VideoError as error:
             print(f"left out: {error}", file=sys.stderr)
-            told["clips whose video cannot be read, left out"] += 1
+            notes["clips whose video cannot be read, left out"] += 1
             continue
-        told["clips without any box, left out"] += not len(watched.frame)
+        notes["clips without any box, left out"] += not len(watched.frame)
         found += [watched] if len(watched.frame) else []
     if not found:
         tried = ", ".join(str(place) for place in places)
@@ -226,7 +226,7 @@ def to_table(actors: list[Actor]) -> Detections:
 
 
 def to_tubes(actors: list[Actor]) -> Tubes:
-    """A tube a clip, which is trimmed to its action."""
+    """One tube per clip; clips are trimmed to their action."""
     start = np.cumsum([0, *(len(actor.frame) for actor in actors)])
     return Tubes(
         video=np.array([actor.video for actor in actors]),
@@ -252,8 +252,8 @@ def write(actors: list[Actor], part: str, out: Path) -> None:
     (out / f"{part}.txt").write_text(lines, encoding="utf-8")
 
 
-def tell(actors: list[Actor], split: int, told: Counter[str]) -> None:
-    """What was written, beside the official counts, and what does not match."""
+def report(actors: list[Actor], split: int, notes: Counter[str]) -> None:
+    """Print the written clips and boxes, the official counts if different, and mismatches."""
     for part, official in zip(PARTS.values(), OFFICIAL[split], strict=True):
         own = [actor for actor in actors if actor.part == part]
         boxes = sum(len(actor.frame) for actor in own)
@@ -262,21 +262,21 @@ def tell(actors: list[Actor], split: int, told: Counter[str]) -> None:
     lacking = sorted(set(ACTIONS) - {actor.action for actor in actors})
     if lacking:
         print(f"actions without a clip: {', '.join(lacking)}")
-    for what, count in told.items():
+    for what, count in notes.items():
         if count:
             print(f"{what}: {count}")
 
 
 def run(folder: Path, out: Path, split: int, videos: Path | None) -> None:
-    told: Counter[str] = Counter()
-    actors = read_actors(folder, split, told)
+    notes: Counter[str] = Counter()
+    actors = read_actors(folder, split, notes)
     places = [folder / name for name in PLACES] if videos is None else [videos]
-    actors = find_videos(actors, places, told)
+    actors = find_videos(actors, places, notes)
     out.mkdir(parents=True, exist_ok=True)
     for part in PARTS.values():
         write(actors, part, out)
     write_labels(LABELS, out / "labels.txt")
-    tell(actors, split, told)
+    report(actors, split, notes)
 
 
 def main() -> int:

@@ -1,12 +1,12 @@
-"""What a frozen network sees of every frame of J-HMDB, computed once for many small trainings.
+"""Compute a frozen network's feature maps of every frame of J-HMDB, for many small trainings.
 
     python examples/import_jhmdb.py JHMDB -o examples/configs/jhmdb
     python examples/jhmdb_features.py examples/configs/jhmdb -o runs/features
 
 `stmixer-k-tiny`, `stmixer-t-tiny` and `evad-tiny` read maps of `stadkit/models/lite.py`, whose
-weights never learn. Here these maps are kept as half floats, 68 KB a frame at 96 x 128 pixels: of
-the test clips as `detect` shows them to a model, of the training clips also in random views, the
-same for all frames of a clip. docs/jhmdb.md says which scripts read them.
+weights are frozen. This script stores the maps as half floats, 68 KB per frame at 96 x 128 pixels:
+test clips in the view that `detect` uses, training clips also in random views, the same for all
+frames of a clip. docs/jhmdb.md lists the scripts that read them.
 """
 
 import argparse
@@ -34,20 +34,20 @@ from stadkit.video.decode import open_video
 from stadkit.video.keys import CLOSE
 from stadkit.zoo import Card
 
-SIZE = (96, 128)  # height, width of what Lite sees; the videos have this shape
+SIZE = (96, 128)  # height, width of Lite's input; the videos have this aspect ratio
 WHOLE = (240, 320)  # height, width of the videos
 KEPT = (128, 171)  # height, width from which random views are made
 STRIDES = (4, 8, 16, 32)
 SHAPES = [(d, SIZE[0] // s, SIZE[1] // s) for d, s in zip(CHANNELS, STRIDES, strict=True)]
-NUMBERS = sum(d * h * w for d, h, w in SHAPES)  # of a frame
+NUMBERS = sum(d * h * w for d, h, w in SHAPES)  # values per frame
 RANDOM = AugmentConfig(short_side=(96, 128), crop=SIZE, stretch=0.1, gain=0.25, shift=25)
-MIN_VISIBLE = 0.25  # of a person, as in training
+MIN_VISIBLE = 0.25  # visible part of a person, as in training
 
 
 def view_of(small: NDArray[np.uint8], number: int, view: int) -> tuple[NDArray[np.uint8], View]:
-    """Frames of KEPT pixels [n, 128, 171, 3] -> (pixels [n, 96, 128, 3], how boxes move).
+    """Frames of KEPT pixels [n, 128, 171, 3] -> (pixels [n, 96, 128, 3], view that moves boxes).
 
-    The same for all frames of a clip, whose number and view are the dice.
+    The same for all frames of a clip; the clip's number and the view's are the random seed.
     """
     random = np.random.default_rng([view, number])
     seen = random_view(RANDOM, *KEPT, random)
@@ -55,21 +55,21 @@ def view_of(small: NDArray[np.uint8], number: int, view: int) -> tuple[NDArray[n
 
 
 def plain() -> View:
-    """The whole picture, as `detect` shows it: how boxes of KEPT pixels move."""
+    """The view of the whole picture, as in `detect`; moves boxes of KEPT pixels."""
     matrix = np.diag([SIZE[1] / KEPT[1], SIZE[0] / KEPT[0], 1.0])[:2].astype(np.float32)
     return View(matrix, SIZE, SIZE)
 
 
 @torch.inference_mode()
 def maps_of(photo: Lite, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Pixels [n, 96, 128, 3] -> what Lite makes of each, flat: [n, NUMBERS]."""
+    """Pixels [n, 96, 128, 3] -> Lite's maps of each frame, flat: [n, NUMBERS]."""
     levels = torch.from_numpy(pixels).permute(3, 0, 1, 2)[None].float()  # [1, 3, n, H, W]
     maps = photo.of_clips((levels - CENTRE) / SCALE)
     return np.asarray(torch.cat([x.flatten(1) for x in maps], 1).half().numpy())
 
 
 def extract(folder: Path, part: str, views: int, out: Path) -> None:
-    """The maps of all videos of a part of the import, a file a view, and what their rows are."""
+    """Write the maps of all videos of a part, one file per view, and an index of their rows."""
     photo = Lite()
     fill_frozen(photo)
     paths = [Path(line) for line in (folder / f"{part}.txt").read_text("utf-8").splitlines()]
@@ -95,20 +95,20 @@ def extract(folder: Path, part: str, views: int, out: Path) -> None:
 
 @dataclass(frozen=True)
 class Frames:
-    """All frames of a part, one video after the other: their maps, and who is in them.
+    """All frames of a part, one video after the other, with their maps and truth.
 
-    The row of a frame is its number; that of frame i in view v is v * len(time) + i.
+    Frames are numbered by row; frame i in view v has the number v * len(time) + i.
     """
 
     video: NDArray[np.str_]  # [V]
     start: NDArray[np.int64]  # [V + 1]  number of each video's first frame
     time: NDArray[np.float64]  # [N]  seconds
-    matrix: NDArray[np.float32]  # [V, views, 2, 3]  KEPT pixels -> those of the view
-    maps: tuple[NDArray[np.float16], ...]  # of each view [N, NUMBERS]
+    matrix: NDArray[np.float32]  # [V, views, 2, 3]  KEPT pixels -> pixels of the view
+    maps: tuple[NDArray[np.float16], ...]  # per view [N, NUMBERS]
     truth: Detections
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Frames":
-        return self  # a model's average shares it
+        return self  # shared with the average of a model's weights
 
     @property
     def views(self) -> int:
@@ -121,7 +121,7 @@ class Frames:
 
     @cached_property
     def row(self) -> NDArray[np.int64]:
-        """[N]  the row of truth that is of a frame, -1: nobody is labelled there."""
+        """[N]  the truth row of each frame, -1: no labelled person."""
         pairs = zip(self.truth.video.tolist(), milliseconds(self.truth.time).tolist(), strict=True)
         known = {pair: row for row, pair in enumerate(pairs)}
         names = self.video[self.owner].tolist()
@@ -130,7 +130,7 @@ class Frames:
 
     @cached_property
     def moved(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Boxes [views * N, 4] in pixels of the view, and whether somebody is seen there."""
+        """Boxes [views * N, 4] in pixels of the view, and whether the person is visible in it."""
         size = np.array([*KEPT[::-1], *KEPT[::-1]], np.float32)
         box = np.where(self.row[:, None] >= 0, self.truth.box[self.row], 0) * size
         out = np.zeros((self.views, len(box), 4), np.float32)
@@ -158,14 +158,14 @@ class Frames:
         return [x.reshape(-1, *shape) for x, shape in zip(parts, SHAPES, strict=True)]
 
     def targets(self, clip: NDArray[np.int64], key: int) -> Targets:
-        """The person in the key frame of a clip, frames' numbers [T]."""
+        """The person in the key frame of a clip, given as frame numbers [T]."""
         box, seen = self.moved
         rows = clip[key : key + 1][seen[clip[key : key + 1]]]
         action = self.truth.action[self.row[rows % len(self.time)]]
         return Targets(torch.from_numpy(box[rows]), torch.from_numpy(action))
 
     def tube_targets(self, clip: NDArray[np.int64], key: int) -> TubeTargets:
-        """The person in all frames of a clip, frames' numbers [T]."""
+        """The person in all frames of a clip, given as frame numbers [T]."""
         box, seen = self.moved
         there = seen[clip]
         rows = self.row[clip[there] % len(self.time)][:1]
@@ -177,14 +177,14 @@ class Frames:
 
 
 def nearest(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The number of the time nearest to each, the earlier of two; beyond the ends the last."""
+    """Indices of the nearest times; the earlier one of a tie, the end one beyond the ends."""
     after = np.searchsorted(times, wanted - CLOSE).clip(1, len(times) - 1)
     earlier = wanted - times[after - 1] <= times[after] - wanted + CLOSE
     return np.where(earlier, after - 1, after)
 
 
 def read_frames(folder: Path, store: Path, part: str) -> Frames:
-    """The frames of a part of the import, with what `extract` has kept of them."""
+    """Read the frames of a part of the import, with the maps that `extract` stored."""
     index = json.loads((store / f"{part}.json").read_text("utf-8"))
     matrix = np.array(index["matrices"], np.float32)
     time = np.array(index["times"])
@@ -200,25 +200,25 @@ def read_frames(folder: Path, store: Path, part: str) -> Frames:
 
 
 class Kept(nn.Module):
-    """In place of Lite: maps of frames by their numbers, which "pixels" hold."""
+    """Replaces Lite: looks up stored maps by frame numbers, which are passed as "pixels"."""
 
     def __init__(self, frames: Frames) -> None:
         super().__init__()
         self.frames = frames
 
     def of_clips(self, pixels: Tensor) -> list[Tensor]:
-        """`pixels_of` [B, 3, T, H, W] -> maps [B * T, D, h, w]."""
+        """Result of `pixels_of` [B, 3, T, H, W] -> maps [B * T, D, h, w]."""
         return self.frames.seen(pixels[:, 0, :, 0, 0].flatten().long())
 
 
 def pixels_of(clips: NDArray[np.int64]) -> Tensor:
-    """Frames' numbers [B, T] where pixels are expected: [B, 3, T, H, W], of one number each."""
+    """Frame numbers [B, T] in the shape of pixels [B, 3, T, H, W], each repeated over its frame."""
     numbers = torch.from_numpy(clips).float()[:, None, :, None, None]  # exact below 2 ** 24
     return numbers.expand(-1, 3, -1, *SIZE)
 
 
 def put_in(model: nn.Module, frames: Frames) -> nn.Module:
-    """The model, reading these frames' maps in place of Lite's."""
+    """Make the model read the stored maps of these frames instead of running Lite."""
     for part in list(model.modules()):
         if isinstance(getattr(part, "photo", None), Lite | Kept):
             part.photo = Kept(frames)
@@ -226,16 +226,16 @@ def put_in(model: nn.Module, frames: Frames) -> nn.Module:
 
 
 def parts_of(views: int) -> Iterator[tuple[str, int]]:
-    """The parts and their numbers of views."""
+    """The parts, each with its number of views."""
     yield from (("test", 1), ("train", views))
 
 
 def main() -> None:
-    """Compute and keep the maps of test and train."""
+    """Compute and store the maps of test and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of examples/import_jhmdb.py")
+    parser.add_argument("folder", type=Path, help="output of examples/import_jhmdb.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--views", type=int, default=4, help="of the training clips")
+    parser.add_argument("--views", type=int, default=4, help="views of the training clips")
     parser.add_argument("--parts", nargs="+", default=["test", "train"])
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()

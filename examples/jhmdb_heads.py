@@ -1,8 +1,8 @@
-"""Small models that learn from the maps of `jhmdb_features.py`, and what they find, scored.
+"""Train, run and score small models on the maps of `jhmdb_features.py`.
 
-Not run by itself: `stmixer_tubes.py`, `evad_keep_rates.py` and others train and compare with it.
-Losses, optimizer, rate and average are those of `stadkit train`; detections, links and scores those
-of `detect`, `link` and `eval`. Trained weights are saved whole, so that these commands read them.
+A library for `stmixer_tubes.py`, `evad_keep_rates.py` and other scripts. Losses, optimizer,
+learning rate and weight average are those of `stadkit train`; detections, links and scores those of
+`detect`, `link` and `eval`. Weights are saved complete, so that these commands can read them.
 """
 
 import itertools
@@ -47,25 +47,25 @@ from stadkit.zoo import Card
 from stadkit.zoo.cards import from_json, to_json
 
 OPTIMIZER = OptimizerConfig(name="muon", lr=0.001, weight_decay=0.3, clip_grad=5)
-HELD = 6  # one film in so many of train is kept back to choose by
-RATE = 30.0  # frames a second of the videos' clock: `stadkit eval --rate 30`
+HELD = 6  # one training film in so many is held out, to choose settings
+RATE = 30.0  # frames per second of the videos' clock: `stadkit eval --rate 30`
 FIGURES = ("frame mAP", "person AP50", "recall")  # of `short`
 LINKS = ("viterbi", "track")
-# A video's name: the film, the action, and what HMDB says of the shot.
+# A video's name: the film, the action, and HMDB's properties of the shot.
 FILM = re.compile(rf"^(.+?)_(?:{'|'.join(ACTIONS)})_[fhlu]_")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how a head is trained."""
+    """The schedule of a training."""
 
     clips: int
     seed: int = 1
     rate: float = 0.001
     batch: int = 8
-    decay: float = 0.998  # of the average of the weights, which is what is scored
-    warmup: float = 0.05  # of the steps
-    last: float = 0.02  # of the rate, at the end
+    decay: float = 0.998  # of the weight average, which is scored
+    warmup: float = 0.05  # share of the steps
+    last: float = 0.02  # final rate, relative to `rate`
 
     @property
     def steps(self) -> int:
@@ -77,13 +77,13 @@ class Plan:
 
 
 def film(video: str) -> str:
-    """The film that a clip is from: several clips of one film look alike."""
+    """The film that a clip is from; clips of one film look alike."""
     found = FILM.match(video)
     return found.group(1) if found else video
 
 
 def labelled(frames: Frames, held: bool | None = None) -> NDArray[np.int64]:
-    """The frames with a label; of the films kept back (held), of the others, or of all."""
+    """The labelled frames: of held-out films (True), of the others (False), or of all (None)."""
     films = sorted({film(video) for video in frames.video.tolist()})
     kept = {name for number, name in enumerate(films) if number % HELD == 0}
     back = np.array([film(video) in kept for video in frames.video.tolist()])
@@ -92,13 +92,13 @@ def labelled(frames: Frames, held: bool | None = None) -> NDArray[np.int64]:
 
 
 def every_so_many(frames: Frames, every: int) -> NDArray[np.int64]:
-    """One in so many frames of each clip."""
+    """One in `every` frames of each clip."""
     place = np.arange(len(frames.time)) - frames.start[frames.owner]
     return np.flatnonzero(place % every == every // 2)
 
 
 def new_model(name: str, labels: Labels, frames: Frames, **settings: Any) -> tuple[Card, nn.Module]:
-    """An untrained model of the zoo with these classes, reading kept maps."""
+    """An untrained model of the zoo with these classes, reading stored maps."""
     card = chosen_card(name, settings, labels, SIZE[0])
     return card, channels_last(put_in(build_chosen(card), frames))
 
@@ -106,7 +106,7 @@ def new_model(name: str, labels: Labels, frames: Frames, **settings: Any) -> tup
 def batches(
     keys: NDArray[np.int64], frames: Frames, clips: NDArray[np.int64], plan: Plan
 ) -> Iterator[NDArray[np.int64]]:
-    """Clips [B, T] of the frames' numbers, `plan.steps` times: each key in turn, in any view."""
+    """Yield `plan.steps` batches of clips, frame numbers [B, T]: each key in turn, random views."""
     random = np.random.default_rng([plan.seed, len(keys)])
     order = np.zeros(0, np.int64)
     for _ in range(plan.steps):
@@ -118,13 +118,13 @@ def batches(
 
 
 def targets_of(frames: Frames, card: Card, clips: NDArray[np.int64]) -> list[AnyTargets]:
-    """Of each clip [B, T] the truth that its model learns from."""
+    """The training targets of each clip [B, T]."""
     make = frames.tube_targets if card.tubelet else frames.targets
     return [make(clip, card.key) for clip in clips]
 
 
 def sizes_of(count: int) -> Tensor:
-    """[B, 2] (height, width) of so many clips."""
+    """[B, 2] (height, width) of `count` clips."""
     return torch.tensor(SIZE).expand(count, 2)
 
 
@@ -136,7 +136,7 @@ def learn(
     plan: Plan,
     loss: dict[str, Any] | None = None,
 ) -> nn.Module:
-    """Train a model on the clips around these frames; returns the average of its weights.
+    """Train a model on the clips around these frames; returns the model with averaged weights.
 
     loss: fields of the family's loss config.
     """
@@ -163,7 +163,7 @@ def learn(
 def step(
     model: nn.Module, optimizer: torch.optim.Optimizer, average: Average, loss: Tensor
 ) -> float:
-    """Gradients of a loss, one step along them, and the average after it."""
+    """Backpropagate a loss, take one step and update the average."""
     if not torch.isfinite(loss):
         raise SystemExit(f"the loss became {loss.item()}")
     loss.backward()  # type: ignore[no-untyped-call]
@@ -174,7 +174,7 @@ def step(
 
 
 def save(card: Card, model: nn.Module, path: Path) -> None:
-    """The weights with Lite's in their place, and their card: as `stadkit train` leaves them."""
+    """Save the weights including Lite's, with their card, as `stadkit train` does."""
     whole = build_chosen(card)
     fill_frozen(whole)
     whole.load_state_dict(model.state_dict(), strict=False)
@@ -183,7 +183,7 @@ def save(card: Card, model: nn.Module, path: Path) -> None:
 
 
 def load(path: Path, frames: Frames, **settings: Any) -> tuple[Card, nn.Module]:
-    """Saved weights, reading kept maps; with other settings of the card where given."""
+    """Load saved weights into a model that reads stored maps; `settings` override the card's."""
     card = from_json(zoo.read_sidecar(path)["card"])
     card = replace(card, settings={**card.settings, **settings})
     model = zoo.build_card(card)
@@ -193,11 +193,11 @@ def load(path: Path, frames: Frames, **settings: Any) -> tuple[Card, nn.Module]:
 
 @dataclass(frozen=True)
 class Looks:
-    """Clips that are looked at, video by video."""
+    """Clips to process, video by video."""
 
-    video: NDArray[np.int64]  # [k]  numbers of videos
-    time: NDArray[np.float64]  # [k]  seconds: the key times
-    clip: NDArray[np.int64]  # [k, T]  frames
+    video: NDArray[np.int64]  # [k]  video numbers
+    time: NDArray[np.float64]  # [k]  key times in seconds
+    clip: NDArray[np.int64]  # [k, T]  frame numbers
 
 
 def at_frames(frames: Frames, card: Card, keys: NDArray[np.int64]) -> Looks:
@@ -206,7 +206,7 @@ def at_frames(frames: Frames, card: Card, keys: NDArray[np.int64]) -> Looks:
 
 
 def in_turn(frames: Frames, card: Card) -> Looks:
-    """Clips of tubelets that follow each other, as `detect` has them: two frames are shared."""
+    """Consecutive clips for tubelets, as in `detect`: neighbours share two frames."""
     every, past = (
         (card.frames - SHARED_FRAMES) * card.seconds,
         (card.key - SHARED_FRAMES) * card.seconds,
@@ -226,9 +226,10 @@ def in_turn(frames: Frames, card: Card) -> Looks:
 def detect(
     card: Card, model: nn.Module, frames: Frames, looks: Looks, min_person: float
 ) -> tuple[Detections, Keyframes]:
-    """Who is found in these clips, and the frames looked at: tubelets' own, else key frames.
+    """Detect people in these clips; also returns the processed frames.
 
-    As `detect --min-person` finds them: tubelets are joined video by video.
+    These are all frames of tubelets, else key frames. As in `detect --min-person`, tubelets are
+    joined video by video.
     """
     put_in(model.eval(), frames)
     tables = []
@@ -243,7 +244,7 @@ def detect(
 
 
 def keyframes_of(card: Card, frames: Frames, looks: Looks) -> Keyframes:
-    """The frames that are looked at."""
+    """The processed frames."""
     if not card.tubelet:
         return Keyframes(frames.video[looks.video], looks.time)
     seen = np.unique(looks.clip)
@@ -251,7 +252,7 @@ def keyframes_of(card: Card, frames: Frames, looks: Looks) -> Keyframes:
 
 
 def run(model: nn.Module, clips: NDArray[np.int64]) -> Outputs:
-    """What a model says of clips [B, T], 16 at a time."""
+    """A model's outputs for clips [B, T], computed 16 at a time."""
     groups = [clips[i : i + 16] for i in range(0, len(clips), 16)]
     parts = [model(pixels_of(group), sizes_of(len(group))) for group in groups]
     names = [name for name, value in vars(parts[0]).items() if isinstance(value, Tensor)]
@@ -260,7 +261,7 @@ def run(model: nn.Module, clips: NDArray[np.int64]) -> Outputs:
 
 
 def clip_of(frames: Frames, looks: Looks, number: int) -> Clip:
-    """A clip without its pixels."""
+    """A clip without pixels."""
     rows = looks.clip[number]
     blank = np.zeros((len(rows), 1, 1, 3), np.uint8)
     name = str(frames.video[looks.video[number]])
@@ -268,37 +269,37 @@ def clip_of(frames: Frames, looks: Looks, number: int) -> Clip:
 
 
 def frame_scores(found: Detections, frames: Frames, looked: Keyframes) -> tuple[FrameMap, FrameMap]:
-    """Of actions and of people, at IoU .5 at the frames looked at."""
+    """Frame mAP of actions and of people at IoU .5, in the processed frames."""
     truth = frames.truth
     actions = frame_map(Instances.of(found), Instances.of_truth(truth), only=looked)
     return actions, frame_map(Instances.of_people(found), Instances.of_people(truth), only=looked)
 
 
 def short(found: Detections, frames: Frames, looked: Keyframes) -> dict[str, float]:
-    """Frame mAP, and of people AP and recall."""
+    """Frame mAP, person AP and person recall."""
     actions, people = frame_scores(found, frames, looked)
     values = (actions.mean, people.mean, float(people.recall.mean()))
     return dict(zip(FIGURES, values, strict=True))
 
 
 def linked(found: Detections, looked: Keyframes, method: str) -> Tubes:
-    """Tubes as `stadkit link --method` makes them."""
+    """Link as `stadkit link --method` does."""
     return link_viterbi(found, looked) if method == "viterbi" else link(found, looked).tubes
 
 
 def true_tubes(truth: Path, videos: NDArray[np.str_]) -> Tubes:
-    """The tubes of these videos in a file of the import."""
+    """Read the true tubes of these videos from a file of the import."""
     tubes = read_tubes_json(truth, read_labels(truth.parent / "labels.txt"))
     return tubes.select(np.isin(tubes.video, videos))
 
 
 def video_scores(tubes: Tubes, truth: Tubes) -> dict[str, float]:
-    """Video mAP at .2, .5, .75 and over ranges, as `eval --rate 30`."""
+    """Video mAP at .2, .5, .75 and over ranges, as in `eval --rate 30`."""
     return video_map(tubes, truth, sizes=None, rate=RATE).summary()
 
 
 def means(name: str, figures: list[dict[str, float]]) -> list[str]:
-    """Cells of a table: the mean of each figure, and the standard deviation of several seeds."""
+    """Table cells: the mean of each figure, and with several seeds the standard deviation."""
     cells = [name]
     for figure in FIGURES:
         values = [100 * one[figure] for one in figures]
@@ -308,6 +309,6 @@ def means(name: str, figures: list[dict[str, float]]) -> list[str]:
 
 
 def line(cells: Sequence[str | float]) -> str:
-    """A line of a Markdown table."""
+    """A row of a Markdown table."""
     shown = (cell if isinstance(cell, str) else f"{100 * cell:.1f}" for cell in cells)
     return "| " + " | ".join(shown) + " |"

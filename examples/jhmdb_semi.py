@@ -1,15 +1,15 @@
-"""What labels between labelled frames are worth on J-HMDB: a tenth, a quarter and half of them.
+"""Measure semi-supervised training on J-HMDB with a tenth, a quarter and half of the labels.
 
     python examples/import_jhmdb.py JHMDB -o examples/configs/jhmdb
     python examples/jhmdb_features.py examples/configs/jhmdb -o runs/features
     python examples/jhmdb_semi.py examples/configs/jhmdb runs/features -o runs/semi
 
-Of each training clip every so many of the labelled frames keep their label. A small STMixer-K
-learns from these (the burn-in, one a share); then each strategy goes on from there with each seed,
-for as many labelled clips and, but for `ema`, as many unlabelled ones around the other frames.
-`ema` is the averaged weights of the supervised stage; "truth" has true boxes and labels in place of
-made ones, which no labeller can beat. Scored at every --every-th frame of the test clips. What is
-trained already is only scored.
+In each training clip, evenly spaced frames keep their label. A small STMixer-K trains on these (the
+burn-in, one per share). Each strategy then continues with each seed, on equally many labelled clips
+and, except for `ema`, as many unlabelled clips around the other frames. `ema` is the supervised
+stage with averaged weights; "truth" uses true boxes and labels instead of pseudo-labels, an upper
+bound for any labelling. Scored at every --every-th frame of the test clips. Models trained earlier
+are only scored.
 """
 
 import argparse
@@ -59,24 +59,24 @@ STRATEGIES = ("ema", "nearest", "tla", "truth")
 CHOSEN = ("ema", "tla", "truth")
 SHARES = (0.1, 0.25, 0.5)
 MODEL = "stmixer-k-tiny"
-MIN_PERSON = 0.3  # of what is scored, and of the teacher's boxes
-DECAY = 0.99  # of the teacher
+MIN_PERSON = 0.3  # of scored people and of the teacher's boxes
+DECAY = 0.99  # of the teacher's weights
 WEIGHT = 0.5  # lambda of L_unsup
 NAME = "weights.safetensors"
 
 
 @dataclass(frozen=True)
 class Thinned:
-    """The training frames of which some have kept their label."""
+    """The training frames, of which some keep their label."""
 
     frames: Frames
-    keys: NDArray[np.int64]  # labelled
-    others: NDArray[np.int64]  # not
-    before: NDArray[np.int64]  # [N]  the labelled frame of the clip before each, -1: none
-    after: NDArray[np.int64]  # [N]  and after it
+    keys: NDArray[np.int64]  # labelled frames
+    others: NDArray[np.int64]  # frames without their label
+    before: NDArray[np.int64]  # [N]  labelled frame at or before each in its clip; -1: none
+    after: NDArray[np.int64]  # [N]  the same, at or after
 
     def candidates(self, clip: NDArray[np.int64], key: int) -> Targets:
-        """Algorithm 1 line 2: who is in the labelled frames around, as this view shows them."""
+        """Algorithm 1 line 2: people of the labelled frames before and after, in this view."""
         view, frame = divmod(int(clip[key]), len(self.frames.time))
         around = [int(side[frame]) for side in (self.before, self.after) if side[frame] >= 0]
         numbers = np.array(around, np.int64) + view * len(self.frames.time)
@@ -87,7 +87,7 @@ class Thinned:
 
 
 def thinned(frames: Frames, share: float) -> Thinned:
-    """Each clip's labelled frames thinned to a share, the same number apart."""
+    """Thin each clip's labelled frames to a share, evenly spaced."""
     keys, every = labelled(frames), 1 / share
     place = np.concatenate([np.arange(n) for n in np.bincount(frames.owner[keys])])
     kept = keys[np.floor((place + every / 2) / every) > np.floor((place - 1 + every / 2) / every)]
@@ -105,7 +105,7 @@ def thinned(frames: Frames, share: float) -> Thinned:
 
 
 def go_on(card: Card, model: nn.Module, data: Thinned, strategy: str, plan: Plan) -> nn.Module:
-    """The stage after the burn-in; returns the teacher."""
+    """Run the stage after the burn-in; returns the teacher."""
     if strategy == "ema":
         return learn(card, model, data.frames, data.keys, plan)
     torch.manual_seed(plan.seed)
@@ -124,21 +124,21 @@ def go_on(card: Card, model: nn.Module, data: Thinned, strategy: str, plan: Plan
     for number, (known, unknown) in enumerate(both):
         set_rate(optimizer, plan.rate_at(number))
         optimizer.zero_grad()
-        # ME-STAD Eq. 4: the gradients of both halves add up.
-        targets, told = pseudo(semi, average.model, data, card, unknown)
+        # ME-STAD Eq. 4: the gradients of both halves are added.
+        targets, people = pseudo(semi, average.model, data, card, unknown)
         losses = criterion(model, pixels_of(unknown), sizes_of(len(unknown)), targets)
         (WEIGHT * total(losses)).backward()  # type: ignore[no-untyped-call]
         known_targets = targets_of(data.frames, card, known)
         losses = criterion(model, pixels_of(known), sizes_of(len(known)), known_targets)
         step(model, optimizer, average, total(losses))
-        counts.append(told)
+        counts.append(people)
     for name in counts[0]:
-        print(f"  {name} {np.mean([told[name] for told in counts]):.2f} a clip", flush=True)
+        print(f"  {name} {np.mean([people[name] for people in counts]):.2f} a clip", flush=True)
     return average.model
 
 
 def stage(card: Card, strategy: str) -> Semi | None:
-    """The package's semi-supervised stage, without its own source of clips; None for "truth"."""
+    """The package's semi-supervised stage without a source of clips; None for "truth"."""
     if strategy == "truth":
         return None
     config = SemiConfig.model_validate(
@@ -150,7 +150,7 @@ def stage(card: Card, strategy: str) -> Semi | None:
 def pseudo(
     semi: Semi | None, teacher: nn.Module, data: Thinned, card: Card, clips: NDArray[np.int64]
 ) -> tuple[list[AnyTargets], dict[str, float]]:
-    """What clips [B, T] teach: the teacher's people with labels from around, or the truth."""
+    """The targets of clips [B, T]: the teacher's people with pseudo-labels, or the truth."""
     if semi is None:
         return targets_of(data.frames, card, clips), {}
     around: list[AnyTargets] = [data.candidates(clip, card.key) for clip in clips]
@@ -165,7 +165,7 @@ def total(losses: dict[str, Tensor]) -> Tensor:
 
 
 def scored(path: Path, frames: Frames, every: int) -> dict[str, float]:
-    """The figures of these weights; kept beside them."""
+    """Score these weights, or read the scores stored beside them."""
     kept = path.with_suffix(".scores.json")
     if not kept.exists():
         card, model = load(path, frames)
@@ -176,7 +176,7 @@ def scored(path: Path, frames: Frames, every: int) -> dict[str, float]:
 
 
 def burn_in(data: Thinned, labels: Labels, asked: argparse.Namespace, folder: Path) -> Path:
-    """The weights of the supervised stage of a share, trained now unless they are there."""
+    """Train the supervised stage of a share unless its weights exist; returns their path."""
     path = folder / "burn-in" / NAME
     if not path.exists():
         print(f"{len(data.keys)} labelled frames, {len(data.others)} others", flush=True)
@@ -186,7 +186,7 @@ def burn_in(data: Thinned, labels: Labels, asked: argparse.Namespace, folder: Pa
 
 
 def compared(share: float, asked: argparse.Namespace, train: Frames, test: Frames) -> list[str]:
-    """The lines of a share of the labels."""
+    """Train and score all strategies at a share of the labels; returns the table rows."""
     data, folder = thinned(train, share), asked.output / f"{share:g}"
     start = burn_in(data, read_labels(asked.folder / "labels.txt"), asked, folder)
     lines = [line(means(f"{share:g}, the burn-in", [scored(start, test, asked.every)]))]
@@ -208,17 +208,17 @@ def compared(share: float, asked: argparse.Namespace, train: Frames, test: Frame
 
 
 def main() -> None:
-    """Train what is missing, score everything, print the table."""
+    """Train missing models, score all, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of examples/import_jhmdb.py")
-    parser.add_argument("features", type=Path, help="of examples/jhmdb_features.py")
+    parser.add_argument("folder", type=Path, help="output of examples/import_jhmdb.py")
+    parser.add_argument("features", type=Path, help="output of examples/jhmdb_features.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the labels")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="label shares")
     parser.add_argument("--strategies", nargs="+", default=CHOSEN, choices=STRATEGIES)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--base", type=int, default=3000, help="clips of the burn-in")
-    parser.add_argument("--clips", type=int, default=640, help="labelled ones after it")
-    parser.add_argument("--every", type=int, default=8, help="test frame")
+    parser.add_argument("--base", type=int, default=3000, help="training clips of the burn-in")
+    parser.add_argument("--clips", type=int, default=640, help="labelled clips after the burn-in")
+    parser.add_argument("--every", type=int, default=8, help="score one test frame in so many")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)

@@ -1,14 +1,14 @@
-"""Which stages ME-STAD's pyramid needs, on J-HMDB, split 1: the paper's Table 8 with a small model.
+"""Compare stages of ME-STAD's pyramid on J-HMDB, split 1: the paper's Table 8 with a small model.
 
     python examples/import_jhmdb.py JHMDB -o examples/configs/jhmdb
     python examples/jhmdb_features.py examples/configs/jhmdb -o runs/features
     python examples/mestad_pyramids.py examples/configs/jhmdb runs/features -o runs/pyramids
 
-The backbone is frozen: res2 to res4 are Lite's maps of the key frame at strides 4, 8 and 16. What
-actions are read from, res5, learns from the maps of all frames at strides 16 and 32, and has stride
-16 as the paper's. Each pyramid learns from the same clips, with each seed. Prints a Markdown table:
-AP50 and recall of the labelled people and frame mAP at every --every-th frame of the test clips,
-and GMACs of the pyramid and the heads over it.
+The backbone is frozen: res2 to res4 are Lite's maps of the key frame at strides 4, 8 and 16. res5,
+from which actions are read, is trained on the maps of all frames at strides 16 and 32, and has
+stride 16 as in the paper. Each pyramid trains on the same clips, with each seed. Prints a Markdown
+table: AP50 and recall of the labelled people and frame mAP at every --every-th frame of the test
+clips, and GMACs of the pyramid and its person head.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from stadkit.models.mestad_config import MestadConfig
 from stadkit.training.model import chosen_card
 from stadkit.zoo import Card
 
-# Farthest side of a person, in pixels, between two levels: three strides of the finer one.
+# Size limits of people between levels, as the farthest side in pixels: three strides of the finer.
 PYRAMIDS: dict[str, tuple[float, ...]] = {
     "res3-4": (24, 48),
     "res3-5": (24, 48),
@@ -53,9 +53,9 @@ MIN_PERSON = 0.05
 
 
 class Still(nn.Module):
-    """A backbone whose photographs are frozen; pixels -> res2..res5, [B, D, T, h, w] each.
+    """A backbone on frozen per-frame features; pixels -> res2..res5, [B, D, T, h, w] each.
 
-    res2..res4 are of the key frame; res5 is of all frames, and learns.
+    res2..res4 cover the key frame and are frozen; res5 covers all frames and is trained.
     """
 
     def __init__(self, width: int = 128) -> None:
@@ -78,10 +78,10 @@ class Still(nn.Module):
 
 
 def new(pyramid: str, labels: Labels, frames: Frames) -> tuple[Card, nn.Module]:
-    """An untrained model with this pyramid, and the card whose clips it wants."""
+    """An untrained model with this pyramid, and a card that describes its clips."""
     card = chosen_card("mestad-tiny", {}, labels, SIZE[0])
     config = MestadConfig(
-        backbone="nano",  # for its number of frames
+        backbone="nano",  # sets the number of frames
         classes=len(labels),
         pyramid=pyramid,
         width=64,
@@ -98,7 +98,7 @@ def new(pyramid: str, labels: Labels, frames: Frames) -> tuple[Card, nn.Module]:
 
 
 def cost(model: nn.Module) -> float:
-    """GMACs of a clip's pyramid and of the head over it."""
+    """GMACs per clip of the pyramid and the head on it."""
     assert isinstance(model, Mestad)
     backbone = model.backbone
     assert isinstance(backbone, Still)
@@ -112,7 +112,7 @@ def cost(model: nn.Module) -> float:
 def scored(
     pyramid: str, seed: int, asked: argparse.Namespace, train: Frames, test: Frames
 ) -> dict[str, float]:
-    """The figures of a training, made now unless they are there."""
+    """Train and score a pyramid, or read its stored scores."""
     kept: Path = asked.output / f"{pyramid}-{seed}.json"
     if not kept.exists():
         labels = read_labels(asked.folder / "labels.txt")
@@ -129,14 +129,14 @@ def scored(
 
 
 def main() -> None:
-    """Train what is missing, print the table."""
+    """Train missing models, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of examples/import_jhmdb.py")
-    parser.add_argument("features", type=Path, help="of examples/jhmdb_features.py")
+    parser.add_argument("folder", type=Path, help="output of examples/import_jhmdb.py")
+    parser.add_argument("features", type=Path, help="output of examples/jhmdb_features.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=4000)
+    parser.add_argument("--clips", type=int, default=4000, help="training clips")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--every", type=int, default=8, help="test frame")
+    parser.add_argument("--every", type=int, default=8, help="score one test frame in so many")
     parser.add_argument("--pyramids", nargs="+", default=list(PYRAMIDS), choices=list(PYRAMIDS))
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()

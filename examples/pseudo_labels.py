@@ -1,18 +1,17 @@
-"""How good each strategy's labels are, as a Markdown table: hidden frames of truth are labelled.
+"""Score each strategy's labels of hidden frames of truth, as a Markdown table.
 
-python examples/pseudo_labels.py TRUTH.csv LABELS               truth once a second, as AVA's
-python examples/pseudo_labels.py DIR/dense.csv DIR/labels.txt --dense    of `stadkit synth -o DIR`
+python examples/pseudo_labels.py TRUTH.csv LABELS            truth once per second, as in AVA
+python examples/pseudo_labels.py DIR/dense.csv DIR/labels.txt --dense   after `stadkit synth -o DIR`
 
-Of truth once a second every second keyframe is hidden. Of dense truth the whole seconds are kept,
-and frames at 5 a second between them are hidden.
+With truth once per second, every second keyframe is hidden. With dense truth, the whole seconds are
+kept and the frames at 5 per second between them are hidden.
 
-Detections are made from the truth at the kept and the hidden frames, unless --found gives a
-folder of `stadkit detect --every 0.2`: sides off by 3 % of the box, 10 % missed, 5 % false boxes
-that look as if they did one class. The logit of a score is a normal around one mean for what a
-person does and another for what not. For the detector "fair" these are -0.5 and -3.5, 1.2 wide:
-on AVA's poses, thresholding by itself then has F1 .64. For "poor" they are -1.35 and -3.5, 1.4
-wide: thresholding has .63 there with the help of the neighbours. Only classes that truth has are
-scored.
+Unless --found gives a folder of `stadkit detect --every 0.2`, detections are made from the truth at
+the kept and the hidden frames: sides off by 3 % of the box, 10 % missed, 5 % false boxes that seem
+to do one class. The logits of scores are normal around one mean for classes a person does and
+another for the rest. For the detector "fair" the means are -0.5 and -3.5, 1.2 wide: on AVA's poses,
+thresholding alone then has F1 .64. For "poor" they are -1.35 and -3.5, 1.4 wide: there thresholding
+has .63 with the help of the neighbours. Only classes in the truth are scored.
 """
 
 import argparse
@@ -45,19 +44,19 @@ STRATEGIES = {
 
 
 def detections(truth: Detections, detector: str, seed: int) -> Detections:
-    """What a detector of this kind would have found at the frames of truth."""
+    """Simulate this detector at the frames of truth."""
     rng = np.random.default_rng(seed)
     size = np.tile(truth.box[:, 2:] - truth.box[:, :2], 2)
     box = np.clip(truth.box + size * rng.normal(0, JITTER, truth.box.shape), 0, 1)
     inside = (box[:, 2:] > box[:, :2]).all(1, keepdims=True)
     there = replace(truth, box=np.where(inside, box, truth.box).astype(np.float32))
     seen = there.select(rng.random(len(truth)) >= MISS)
-    both = Detections.join([seen, nobody(rng, truth)], truth.classes)
+    both = Detections.join([seen, false_boxes(rng, truth)], truth.classes)
     return scored(rng, both, detector, np.asarray(truth.action.any(0)))
 
 
-def nobody(rng: np.random.Generator, truth: Detections) -> Detections:
-    """False boxes of true people's sizes, anywhere, at any frame; each seems to do one class."""
+def false_boxes(rng: np.random.Generator, truth: Detections) -> Detections:
+    """False boxes with sizes of true people, at random places and frames, of one class each."""
     count, frames = round(FALSE * len(truth)), Keyframes.of(truth)
     when = rng.integers(0, max(len(frames), 1), count)
     model = truth.select(rng.integers(0, max(len(truth), 1), count))
@@ -78,7 +77,7 @@ def nobody(rng: np.random.Generator, truth: Detections) -> Detections:
 def scored(
     rng: np.random.Generator, table: Detections, detector: str, known: NDArray[np.bool_]
 ) -> Detections:
-    """The same rows with this detector's scores of the classes known, [c], and nobody's ids."""
+    """The same rows with this detector's scores of the `known` classes [c], without ids."""
     done, not_done, width = DETECTORS[detector]
     logit = np.where(table.action > 0.5, done, not_done) + rng.normal(0, width, table.action.shape)
     return replace(
@@ -89,7 +88,7 @@ def scored(
 
 
 def hide_between(found: Detections, dense: Detections, options: LabellingOptions) -> CheckReport:
-    """Whole seconds are labelled; frames at 5 a second between two of them are compared."""
+    """Label from whole seconds, and compare the frames at 5 per second between them."""
     ms = milliseconds(dense.time)
     labelled = dense.select(ms % 1000 == 0)
     last = {video: ms[dense.video == video].max() // 1000 * 1000 for video in set(dense.video)}
@@ -104,13 +103,13 @@ def hide_between(found: Detections, dense: Detections, options: LabellingOptions
 
 
 def rows(truth: Detections, given: argparse.Namespace, found: Detections | None) -> list[str]:
-    """The lines of the table: means over the seeds."""
+    """The rows of the table: means over the seeds."""
     measure = hide_between if given.dense else (lambda f, t, o: check(f, t, options=o))
     made = [found] if found else [detections(truth, given.detector, s) for s in range(given.seeds)]
     lines = ["| strategy | precision | recall | F1 |", "|---|---|---|---|"]
     for name, options in STRATEGIES.items():
-        told = [measure(one, truth, options) for one in made]
-        figures = np.mean([(one.precision, one.recall, one.f1) for one in told], axis=0)
+        reports = [measure(one, truth, options) for one in made]
+        figures = np.mean([(one.precision, one.recall, one.f1) for one in reports], axis=0)
         lines.append(f"| {name} | " + " | ".join(f"{x:.3f}" for x in figures) + " |")
     return lines
 
@@ -121,9 +120,9 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("--dense", action="store_true", help="truth at 5 frames a second or more")
     parser.add_argument("--detector", choices=list(DETECTORS), default="fair")
-    parser.add_argument("--found", type=Path, help="a folder of `stadkit detect`")
-    parser.add_argument("--min-person", type=float, default=0.4, help="of --found")
-    parser.add_argument("--seeds", type=int, default=1, help="draws that figures are means of")
+    parser.add_argument("--found", type=Path, help="result folder of `stadkit detect`")
+    parser.add_argument("--min-person", type=float, default=0.4, help="lowest score in --found")
+    parser.add_argument("--seeds", type=int, default=1, help="draws to average over")
     given = parser.parse_args()
     labels = read_labels(given.labels)
     truth, found = read_truth(given.truth, labels), None

@@ -1,14 +1,14 @@
-"""Key frames or tubelets? Small STMixer-K and -T on J-HMDB, split 1, linked.
+"""Compare small STMixer-K (key frames) and STMixer-T (tubelets) on J-HMDB, split 1, with linking.
 
     python examples/import_jhmdb.py JHMDB -o examples/configs/jhmdb
     python examples/jhmdb_features.py examples/configs/jhmdb -o runs/features
     python examples/stmixer_tubes.py examples/configs/jhmdb runs/features -o runs/stmixer
 
-Both learn from as many clips of the same frozen maps, K from the truth of the key frame, T from
-that of all its frames. T looks at tubelets end to end, as `detect` does; K at each of their frames,
-and once more at every frame. Prints a Markdown table: frame mAP at IoU .5, recall of the labelled
-people, and video mAP of tubes linked in two ways.
-With --held the films that --held keeps back from training are scored in place of the test clips.
+Both train on the same number of clips of the same frozen maps: K on the truth of the key frame, T
+on that of all frames. T is scored on consecutive tubelets, as in `detect`; K at each of their
+frames, and again at every frame. Prints a Markdown table: frame mAP at IoU .5, recall of the
+labelled people, and video mAP of tubes linked in two ways.
+With --held some films are left out of training and scored instead of the test clips.
 """
 
 import argparse
@@ -44,11 +44,11 @@ from stadkit.zoo import Card
 Model = tuple[Card, nn.Module]
 
 MODELS = {"k": "stmixer-k-tiny", "t": "stmixer-t-tiny"}
-MIN_PERSON = 0.3  # from .05 to .6 nothing changes on films kept back
+MIN_PERSON = 0.3  # from .05 to .6 results on held-out films are the same
 
 
 def trained(kind: str, asked: argparse.Namespace, train: Frames) -> Path:
-    """The weights of K or T, trained now unless they are there."""
+    """Train K or T unless its weights exist; returns their path."""
     path: Path = asked.output / f"{kind}-{asked.seed}{'-held' * asked.held}" / "weights.safetensors"
     if not path.exists():
         card, model = new_model(MODELS[kind], read_labels(asked.folder / "labels.txt"), train)
@@ -64,7 +64,7 @@ def trained(kind: str, asked: argparse.Namespace, train: Frames) -> Path:
 def rows(
     name: str, model: Model, looks: Looks, frames: Frames, asked: argparse.Namespace
 ) -> list[str]:
-    """The lines of a model at these frames: one a way of linking."""
+    """Score a model at these frames; returns a table row per linking method."""
     found, looked = detect(*model, frames, looks, asked.min_person)
     scores = short(found, frames, looked)
     path = asked.folder / f"{'train' if asked.held else 'test'}.tubes.json"
@@ -72,15 +72,15 @@ def rows(
     lines = []
     for method in LINKS:
         tubes = linked(found, looked, method)
-        told = video_scores(tubes, truth)
-        cells = [told[key] for key in ("0.2", "0.5", "0.5:0.95")]
+        video = video_scores(tubes, truth)
+        cells = [video[key] for key in ("0.2", "0.5", "0.5:0.95")]
         cells = [scores["frame mAP"], scores["recall"], *cells]
         lines.append(line([f"{name}, {method}", *cells]))
     return lines
 
 
 def seen(frames: Frames, asked: argparse.Namespace, looks: Looks) -> Looks:
-    """Those clips that are scored: all, or those of the films kept back."""
+    """The clips to score: all, or with --held those of the held-out films."""
     if not asked.held:
         return looks
     kept = np.isin(looks.video, np.unique(frames.owner[labelled(frames, True)]))
@@ -88,7 +88,7 @@ def seen(frames: Frames, asked: argparse.Namespace, looks: Looks) -> Looks:
 
 
 def compared(weights: dict[str, Path], frames: Frames, asked: argparse.Namespace) -> list[str]:
-    """The lines of K and T."""
+    """Score K and T; returns the table rows."""
     k, t = (load(weights[kind], frames) for kind in MODELS)
     tubelets = seen(frames, asked, in_turn(frames, t[0]))
     every = seen(frames, asked, at_frames(frames, k[0], np.arange(len(frames.time))))
@@ -101,12 +101,12 @@ def compared(weights: dict[str, Path], frames: Frames, asked: argparse.Namespace
 
 
 def main() -> None:
-    """Train what is missing, score both, print the table."""
+    """Train missing models, score both, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of examples/import_jhmdb.py")
-    parser.add_argument("features", type=Path, help="of examples/jhmdb_features.py")
+    parser.add_argument("folder", type=Path, help="output of examples/import_jhmdb.py")
+    parser.add_argument("features", type=Path, help="output of examples/jhmdb_features.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--clips", type=int, default=8000, help="that each model learns from")
+    parser.add_argument("--clips", type=int, default=8000, help="training clips of each model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.001)
     parser.add_argument("--min-person", type=float, default=MIN_PERSON)

@@ -1,14 +1,15 @@
-r"""UCF101-24's tubes as sparse truth: AVA CSV with a box of each person once every so often.
+r"""Convert UCF101-24's tubes to sparse truth: AVA CSV with each person's box at a fixed interval.
 
     python examples/ucf24_truth.py tubes.csv videos.csv -o runs/ucf/truth.csv \
         --name "BasketballDunk=13: shoot ball" "Surfing=31: Surfing"
     stadkit pseudo-label runs/ucf/truth.csv --videos videos --check --strategy all
 
-tubes.csv has video, class, tube, frame (from 0) and x1, y1, x2, y2 in pixels (x2, y2 one past the
-last), a row a frame while an action lasts; videos.csv has video, width, height and fps. Frames that
-are --every seconds apart are kept, from the first frame of each video on. `labels.txt` is written
-beside the truth. --name gives classes the numbers and names that a model has for the nearest it
-knows, as labels and detections meet by name, and others numbers that it does not use.
+tubes.csv has the columns video, class, tube, frame (from 0) and x1, y1, x2, y2 in pixels (x2, y2
+one past the last), with a row per frame of an action; videos.csv has video, width, height and fps.
+One frame every --every seconds is kept, starting with the first frame of each video. `labels.txt`
+is written beside the truth. Labels and detections are matched by name, so use --name to give a
+class the number and name of the model's nearest class, and other classes numbers that the model
+does not use.
 """
 
 import argparse
@@ -26,7 +27,7 @@ Row = dict[str, str]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a CSV by the names of its columns."""
+    """Read the rows of a CSV as dicts by column."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -38,7 +39,7 @@ def thinned(rows: list[Row], rates: dict[str, float], every: float) -> list[Row]
 
 
 def to_table(rows: list[Row], videos: dict[str, Row], names: tuple[str, ...]) -> Detections:
-    """Truth with a row a person and frame; persons' ids are the tubes'."""
+    """Truth with a row per person and frame; person ids are tube numbers."""
     sizes = [[float(videos[row["video"]][side]) for side in ("width", "height")] for row in rows]
     corners = [[float(row[side]) for side in ("x1", "y1", "x2", "y2")] for row in rows]
     rates = np.array([float(videos[row["video"]]["fps"]) for row in rows])
@@ -55,7 +56,7 @@ def to_table(rows: list[Row], videos: dict[str, Row], names: tuple[str, ...]) ->
 
 
 def labels_of(classes: tuple[str, ...], given: list[str]) -> Labels:
-    """The classes from 1 on by their own names, where CLASS=NUMBER: NAME says nothing else."""
+    """Number the classes from 1, with their own names unless CLASS=NUMBER: NAME overrides both."""
     shown = {name: (number, name) for number, name in enumerate(classes, 1)}
     for pair in given:
         name, _, wanted = pair.partition("=")
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("tubes", type=Path)
     parser.add_argument("videos", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--every", type=float, default=1.0, help="seconds")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between kept frames")
     parser.add_argument("--name", nargs="+", default=[], help="CLASS=NUMBER: NAME")
     asked = parser.parse_args()
     videos = {row["video"]: row for row in read_rows(asked.videos)}
