@@ -237,13 +237,13 @@ def test_nothing_in_common_is_an_error(files: Path) -> None:
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
-    assert "the boxes of found reach 576, as pixels do; divide x by the width" in error_line(
+    assert "the boxes of found reach 576 and look like pixels; divide x by the frame width" in error_line(
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
     assert error_line(name, "truth.csv", code=5) == (
-        "changed.csv: none of its action ids (101, 102) is a label's (1, 2, 5); name the list it "
-        "was made with by --labels"
+        "changed.csv: its action ids (101, 102) are not in the label list (1, 2, 5); pass the list "
+        "it was made with by --labels"
     )
     Path("empty.csv").write_text("")
     assert error_line("empty.csv", "truth.csv", code=5) == (

@@ -212,7 +212,8 @@ def test_faults_of_pickles_are_counted() -> None:
 def test_inverted_truth_is_an_error_in_every_format() -> None:
     write("GT.pkl", gt(HERE, [9, 0, 0, 9]))
     assert error_line("tubes.pkl", "GT.pkl") == (
-        "GT.pkl: v, tube 1: x2 < x1 or y2 < y1, so these look like x, y, width, height; write x1, y1, x2, y2"
+        "GT.pkl: v, tube 1: x2 < x1 or y2 < y1, so these look like x, y, width, height; "
+        "write x1, y1, x2, y2"
     )
 
 
