@@ -237,8 +237,9 @@ def test_nothing_in_common_is_an_error(files: Path) -> None:
         name, "truth.csv", code=5
     )
     name = change(lambda row: [*row[:2], *(str(640 * float(x)) for x in row[2:6]), *row[6:]])
-    assert "the boxes of found reach 576 and look like pixels; divide x by the frame width" in error_line(
-        name, "truth.csv", code=5
+    assert (
+        "the boxes of found reach 576 and look like pixels; divide x by the frame width"
+        in error_line(name, "truth.csv", code=5)
     )
     name = change(lambda row: [*row[:6], str(int(row[6]) + 100), row[7]])
     assert error_line(name, "truth.csv", code=5) == (
@@ -247,7 +248,7 @@ def test_nothing_in_common_is_an_error(files: Path) -> None:
     )
     Path("empty.csv").write_text("")
     assert error_line("empty.csv", "truth.csv", code=5) == (
-        "empty.csv: holds no detection that counts; it is empty"
+        "empty.csv: no valid detection; it is empty"
     )
     assert error_line("found.csv", "empty.csv", code=5) == (
         "empty.csv: no valid truth; it is empty"
