@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from stadkit import zoo
 from stadkit.memory import peak
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import Detector, DetectOptions, detect_video
 from stadkit.models import Outputs
 
 class Cheap(nn.Module):
@@ -28,7 +28,7 @@ class Cheap(nn.Module):
 torch.set_num_threads(1)
 detector = Detector(Cheap(), zoo.card("mestad-slowonly-r50"), "cpu", "fp32")
 for path in sys.argv[1:]:
-    found = detect_video(detector, path, Options(every=1.0))
+    found = detect_video(detector, path, DetectOptions(every=1.0))
     print(len(found.keyframes), len(found.table), peak())
 """
 

@@ -30,7 +30,7 @@ import faulthandler, json, sys
 from pathlib import Path
 from helpers.made_faults import Finder
 from stadkit import zoo
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import Detector, DetectOptions, detect_video
 from stadkit.errors import StadkitError
 
 card = zoo.card("mestad-tiny")
@@ -39,7 +39,7 @@ for path in sys.argv[2:]:
     faulthandler.dump_traceback_later(int(sys.argv[1]), exit=True)
     said = {"path": path}
     try:
-        found = detect_video(detector, Path(path), Options(every=1.0))
+        found = detect_video(detector, Path(path), DetectOptions(every=1.0))
         report = found.report
         said |= {
             "frames": report.frames,

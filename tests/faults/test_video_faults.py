@@ -272,13 +272,13 @@ import sys
 from helpers.made_faults import Finder
 from stadkit import zoo
 from stadkit.memory import peak
-from stadkit.detection import Detector, Options, detect_video
+from stadkit.detection import Detector, DetectOptions, detect_video
 
 card = zoo.card("mestad-tiny")
 detector = Detector(Finder(len(card.classes)), card, "cpu", "fp32")
 for path in sys.argv[1:]:
     # A batch of 8 is 32 MB, of which an allocator may hold one more or less.
-    found = detect_video(detector, path, Options(every=1.0, batch=1))
+    found = detect_video(detector, path, DetectOptions(every=1.0, batch=1))
     print(len(found.keyframes), len(found.table), peak())
 """
 
