@@ -336,7 +336,8 @@ def test_fault_10_three_hours_need_little_more_than_three_minutes(make_video: Ma
     long = make_video("long.mp4", seconds=3 * 3600, rate=2)
     few, many = watch(short, long)
     assert (few[0], many[0]) == (180, 3 * 3600)
-    assert many[2] - few[2] < 50e6
+    # Kept frames would be 200 MB; an allocator holds some 30 to 60 MB more or less.
+    assert many[2] - few[2] < 80e6
 
 
 def test_fault_7_another_size_in_mid_stream_goes_on(
