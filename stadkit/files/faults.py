@@ -1,7 +1,4 @@
-"""Faults of a file of boxes, counted by kind, for any format; and repeated rows.
-
-Faults of tubes, of tubelets, and of rows read from an array.
-"""
+"""Faults of boxes, tubes and tubelets, counted by kind, for any format; and repeated rows."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""One-to-one matching of proposals with people at minimum cost (Carion et al. 2020).
+"""One-to-one matching of proposals with people at minimum cost (Carion et al. 2020), and losses.
 
-Detection losses, in float32, or float64 for float64 inputs.
-
-All but `known_cross_entropy` are elementwise: the caller reduces.
+Losses are in float32, or float64 for float64 inputs. All but `known_cross_entropy` are elementwise:
+the caller reduces.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Frame mAP protocols: the matching rules of the evaluators behind published numbers.
+"""Frame mAP protocols, and the rows that each counts: by keyframe, class, score, area and cap.
 
-All match a detection only to the truth of its class with the largest IoU, and take the area under
-the monotone precision envelope. They differ in the fields of `Protocol`.
-
-Select the rows that a protocol counts: by keyframe, class, score, area and per-frame cap.
+All evaluators behind published numbers match a detection only to the truth of its class with the
+largest IoU, and take the area under the monotone precision envelope. They differ in the fields of
+`Protocol`.
 
 ActivityNet's script breaks score ties by heap order, which is reproduced here: it pushes the rows
 of a frame into a heap as (score, action, y1, x1, y2, x2) and iterates over it in memory order,

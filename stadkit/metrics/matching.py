@@ -1,6 +1,6 @@
-"""Match detections to truth: each to the truth of its frame and class with the largest IoU.
+"""Match detections to truth by the largest IoU within frame and class; reduce rows to people.
 
-Reduce instances to people: one row per unique box of a frame.
+A person is a unique box of a frame.
 """
 
 from __future__ import annotations

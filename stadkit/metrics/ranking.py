@@ -1,9 +1,7 @@
-"""Average precision: the area under the precision-recall curve.
+"""Average precision, and the order of rows that it depends on, with ties as in the reference.
 
-Either under the precision envelope over all recalls (VOC 2010 on), or by the trapezoidal rule in
-float32, as ACT and MOC compute it.
-
-Order in which rows claim truth, and order of the AP ranking, with ties as in the reference.
+AP is the area under the precision-recall curve, either under the precision envelope over all
+recalls (VOC 2010 on), or by the trapezoidal rule in float32, as ACT and MOC compute it.
 
 An evaluator visits frame by frame, and the rows of each by descending score (or in file order) to
 claim truth. Then it sorts all rows of a class by score with NumPy's default, unstable sort: the

@@ -1,9 +1,8 @@
-"""Dense optical flow by pyramidal Lucas-Kanade, without learned parameters.
+"""Motion of a person without learned parameters: histograms of dense optical flow.
 
-Lucas and Kanade 1981 ("An iterative image registration technique"), coarse to fine as in Bouguet
-2000, at every pixel at once: window sums are box filters, and warping is bilinear sampling.
-
-Hand-crafted motion descriptors of a person: histograms of optical flow.
+The flow is pyramidal Lucas-Kanade: Lucas and Kanade 1981 ("An iterative image registration
+technique"), coarse to fine as in Bouguet 2000, at every pixel at once; window sums are box filters,
+and warping is bilinear sampling.
 
 Histograms of optical flow (Laptev et al. 2008) describe in which direction each part of a box
 moves; motion boundary histograms (Dalal et al. 2006) describe the spatial gradients of flow, which

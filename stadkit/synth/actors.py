@@ -1,9 +1,7 @@
-"""Paths on the ground: straight for clips, wandering within bounds for long videos.
+"""Actors: a body with clothes, the chair, bed or mount it uses, a path and a timeline of actions.
 
-Actors: a body with clothes, a timeline of actions, and the chair, bed or mount it uses.
-
-A timeline is a sequence of segments, each with a pose and optionally a gesture, blended at their
-boundaries.
+Paths are straight for clips, and wander within bounds for long videos. A timeline is a sequence of
+segments, each with a pose and optionally a gesture, blended at their boundaries.
 """
 
 from __future__ import annotations

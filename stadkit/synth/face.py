@@ -1,7 +1,4 @@
-"""The look of a person: skin, hair, clothes and accessories.
-
-Faces and hats, painted on a head in its viewing direction.
-"""
+"""The look of a person: skin, hair, clothes and accessories; faces and hats, painted on a head."""
 
 from __future__ import annotations
 

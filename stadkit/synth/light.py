@@ -1,7 +1,4 @@
-"""Scene light: shadows on the ground, and patches of light and shade over the whole image.
-
-Foreground occluders: objects so near to the lens that only shapes are visible.
-"""
+"""Light and occlusion of a scene: shadows, patches of light, and objects close to the lens."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Boxes at any time, interpolated between the keyframe boxes of the same person.
+"""People at any time of a video, from their keyframes: boxes interpolated, labels held.
 
-Linked people at any time: boxes from their tracks, labels from their tubes.
+Detections are matched from keyframe to keyframe; linked people follow their tracks and tubes.
 """
 
 from __future__ import annotations

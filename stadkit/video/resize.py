@@ -1,8 +1,6 @@
-"""Resizing of frames.
+"""Resizing of frames, and cropping by the container: Matroska's PixelCrop, MP4's `clap`.
 
-Container-level cropping: Matroska's PixelCrop, MP4's `clap`.
-
-Players honour it; FFmpeg's decoders do not.
+Players honour such a crop; FFmpeg's decoders do not.
 """
 
 from __future__ import annotations
