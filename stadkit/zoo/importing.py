@@ -11,8 +11,7 @@ from stadkit.errors import UsageError, WeightsError
 from stadkit.zoo.backbones import BACKBONES, FINAL_NORM, FUSION_NORM
 from stadkit.zoo.cards import CARDS, card
 from stadkit.zoo.checkpoint import read_with_config
-from stadkit.zoo.dialects import official, two_stage
-from stadkit.zoo.dialects import slowfast as slowfast_names
+from stadkit.zoo.dialects import official, slowfast, two_stage
 from stadkit.zoo.dialects.registry import BACKBONE_DIALECTS
 from stadkit.zoo.fitting import backbones_like, conflicts, fitting, misfit_of
 from stadkit.zoo.provenance import card_beside, differences, have_same_tensors
@@ -74,7 +73,7 @@ def is_refused(path: Path, name: str) -> bool:
 def _checked(path: Path, name: str, anyway: bool) -> tuple[dict[str, Tensor], list[str], str]:
     """A file's canonical tensors, notes for the user, and the code base whose names it has."""
     tensors, config = read_with_config(path)
-    code_base = slowfast_names.code_base(tensors)  # before renaming hides it
+    code_base = slowfast.code_base(tensors)  # before renaming hides it
     if name in BACKBONES:
         tensors, notes = _backbone(tensors, name, path)
     else:
@@ -95,7 +94,7 @@ def _backbone(
         notes.append(f"not used, as it is not part of the backbone: {_grouped(unused)}")
     if kind == "slowfast":
         missing = [norm for norm in FUSION_NORM if norm not in found]
-        notes += slowfast_names.notes(slowfast_names.code_base(tensors), found, missing)
+        notes += slowfast.notes(slowfast.code_base(tensors), found, missing)
     elif FINAL_NORM[0] not in found:
         notes.append("without the final norm (classifiers lack it), which is newly initialized")
     return found, notes
